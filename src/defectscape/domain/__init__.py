@@ -1,0 +1,1 @@
+"""The nouns of the field: defect keys, frames, labels, minima, levels. Pure data, no I/O."""

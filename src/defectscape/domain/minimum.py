@@ -1,0 +1,86 @@
+"""Outcomes of the search: single relaxations, merged minima, and verified minima."""
+
+from dataclasses import dataclass
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """One relaxation of one start on the model's surface; failures are results too.
+
+    Attributes:
+        start: the frame it began from.
+        final: the last frame; equal to the start's geometry if nothing could be done.
+        path: frames along the way (first and last not included), thinned.
+        energy_eV: committee mean at the final frame, eV.
+        member_energies_eV: one energy per committee member at the final frame, eV.
+        fmax_eV_A: largest force of the mean at the final frame, eV/A.
+        force_std_eV_A: largest per-atom committee standard deviation of the force there, eV/A.
+        steps: relaxation steps taken.
+        converged: whether ``fmax`` was reached.
+        reason: why it stopped: ``converged``, ``step limit``, or what was wrong.
+    """
+
+    start: Frame
+    final: Frame
+    path: tuple[Frame, ...]
+    energy_eV: float
+    member_energies_eV: tuple[float, ...]
+    fmax_eV_A: float
+    force_std_eV_A: float
+    steps: int
+    converged: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """A distinct minimum of one defect and charge: one or more relaxations that agree.
+
+    Attributes:
+        rank: 0 for the lowest.
+        frame: the representative structure.
+        energy_eV, member_energies_eV, fmax_eV_A, force_std_eV_A: as in ``Relaxation``.
+        found_from: notes of the starts that led here.
+        point_group: Schoenflies symbol of the defect's point group in the supercell.
+        rmsd_to_unperturbed_A: RMSD to the minimum that the unperturbed start reached, A;
+            None where that relaxation failed.
+        from_unperturbed: whether the unperturbed start is among those that led here.
+    """
+
+    rank: int
+    frame: Frame
+    energy_eV: float
+    member_energies_eV: tuple[float, ...]
+    fmax_eV_A: float
+    force_std_eV_A: float
+    found_from: tuple[str, ...]
+    point_group: str
+    rmsd_to_unperturbed_A: float | None
+    from_unperturbed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class VerifiedMinimum:
+    """A minimum with what the high-fidelity engine says of it.
+
+    Attributes:
+        minimum: the model's minimum.
+        label: the engine's label at the model's geometry, or None if the calculation failed.
+        frame: the geometry after the engine's own short relaxation; the model's if there was none.
+        final_label: the engine's label at ``frame``, or None.
+        relax_steps: engine relaxation steps taken after the first label.
+    """
+
+    minimum: Minimum
+    label: Label | None
+    frame: Frame
+    final_label: Label | None
+    relax_steps: int
+
+    @property
+    def model_error_eV(self) -> float | None:
+        """Model minus engine at the model's geometry, before the model saw this label, eV."""
+        return None if self.label is None else self.minimum.energy_eV - self.label.energy_eV

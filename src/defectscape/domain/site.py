@@ -1,0 +1,69 @@
+"""The site table: our names of the host's possible defects, and what they are called elsewhere."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectscape.domain.frame import Floats, Ints, frozen_array
+
+
+@dataclass(frozen=True)
+class DefectSite:
+    """One kind of defect of the host, in the study's supercell.
+
+    Attributes:
+        name: our name (``v_Cd``; ``v_Sb_1``, ``v_Sb_2`` where the host has inequivalent sites).
+        doped_name: doped's name of the same entry; contains bond lengths, changes with volume.
+        kind: ``vacancy``, ``substitution`` or ``interstitial``.
+        added: chemical symbol of the atom put in, or None for a vacancy.
+        removed: chemical symbol of the atom taken out, or None for an interstitial.
+        frac_coords: fractional coordinates of the defect in the supercell, three numbers.
+        multiplicity: equivalent sites in the host's primitive cell.
+        point_group: site symmetry of the unrelaxed site, Schoenflies symbol.
+    """
+
+    name: str
+    doped_name: str
+    kind: str
+    added: str | None
+    removed: str | None
+    frac_coords: tuple[float, float, float]
+    multiplicity: int
+    point_group: str
+
+
+@dataclass(frozen=True, eq=False)
+class HostCrystal:
+    """The host: its unit cell and the supercell that all defects live in.
+
+    Attributes:
+        formula: reduced formula.
+        spacegroup: international symbol.
+        unit_numbers, unit_positions_A, unit_cell_A: the unit cell (n,), (n, 3), (3, 3).
+        matrix: supercell matrix, rows are supercell vectors in units of unit-cell vectors.
+        numbers, positions_A, cell_A: the supercell.
+        min_image_distance_A: shortest distance between a point and its periodic image, A.
+    """
+
+    formula: str
+    spacegroup: str
+    unit_numbers: Ints
+    unit_positions_A: Floats
+    unit_cell_A: Floats
+    matrix: Ints
+    numbers: Ints
+    positions_A: Floats
+    cell_A: Floats
+    min_image_distance_A: float
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        for prefix, count in (("unit_", len(self.unit_numbers)), ("", len(self.numbers))):
+            for field, dtype, shape in (
+                ("numbers", np.int64, (count,)),
+                ("positions_A", np.float64, (count, 3)),
+                ("cell_A", np.float64, (3, 3)),
+            ):
+                values = getattr(self, prefix + field)
+                set_(self, prefix + field, frozen_array(values, dtype, shape, f"host {field}"))
+        set_(self, "matrix", frozen_array(self.matrix, np.int64, (3, 3), "supercell matrix"))

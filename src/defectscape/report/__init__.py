@@ -1,0 +1,1 @@
+"""The answer: one machine-readable summary and one page made from it."""

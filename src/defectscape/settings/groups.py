@@ -1,0 +1,61 @@
+"""Exploration groups: which charge states are explored together, and who learns from whom.
+
+Each defect is explored on its own, its ``charges`` together; each entry of ``added_charges`` comes
+after them, learning from their labels while they do not depend on it. So a new defect, or a charge
+state added later, changes no structure that the others' expensive labels were spent on. The final
+model is trained on all of them together.
+"""
+
+from dataclasses import dataclass
+
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.keys import DefectKey, format_charge
+from defectscape.settings.study import Study
+
+
+@dataclass(frozen=True)
+class Group:
+    """Defect keys explored together.
+
+    Attributes:
+        name: file-name-safe name: the defect's, with the charge for one added later.
+        defect: the defect's name.
+        charges: its charge states, units of e.
+        teachers: names of the groups whose labels it learns from and whose minima it tries.
+    """
+
+    name: str
+    defect: str
+    charges: tuple[int, ...]
+    teachers: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[DefectKey, ...]:
+        """The group's defect keys, in the config's order."""
+        return tuple(DefectKey(self.defect, charge) for charge in self.charges)
+
+
+def exploration_groups(study: Study) -> tuple[Group, ...]:
+    """All groups of a study, teachers before those who learn from them."""
+    groups: list[Group] = []
+    for defect in study.defects:
+        chain = [Group(defect.name, defect.name, tuple(defect.charges), ())]
+        for charge in defect.added_charges:
+            name = f"{defect.name}.{format_charge(charge)}"
+            teachers = tuple(group.name for group in chain)
+            chain.append(Group(name, defect.name, (charge,), teachers))
+        groups += chain
+    return tuple(groups)
+
+
+def find_group(study: Study, name: str) -> Group:
+    """The group of that name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    for group in exploration_groups(study):
+        if group.name == name:
+            return group
+    names = ", ".join(group.name for group in exploration_groups(study))
+    raise ConfigError("exploration group", repr(name), f"The study has {names}")

@@ -1,0 +1,89 @@
+"""Reading a study's YAML file, with errors of one line that name the key and the remedy."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from defectscape.domain.errors import ConfigError
+from defectscape.settings.study import Study
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The file as plain data.
+
+    Raises:
+        ConfigError: if it is missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("config file", str(path), "There is no such file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("config file", str(path), f"It cannot be read: {error}") from error
+    try:
+        data = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError("config file", str(path), f"It is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError("config file", str(path), "It must be a mapping of keys to values")
+    return data
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML silently keeps the last of two equal keys; a study must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"key {key!r} is given twice in the mapping at line {line}")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where an unknown one was found."""
+    model: Any = Study
+    for part in location[:-1]:
+        if isinstance(part, int) or not hasattr(model, "model_fields"):
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            continue
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next(
+            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model
+        )
+    return list(getattr(model, "model_fields", {}))
+
+
+def _explain(error: ErrorDetails, path: Path) -> ConfigError:
+    location = error["loc"]
+    # Discriminated unions put the tag into the location; it is not a key of the file.
+    key = ".".join(str(part) for part in location) or "study"
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(location)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
+        return ConfigError(f"{path}: unknown key", key, hint)
+    if error["type"] == "missing":
+        return ConfigError(f"{path}: missing key", key, "Add it; config/README.md describes it")
+    message = error["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
+
+
+def load_study(path: Path) -> Study:
+    """Read and validate a study.
+
+    Raises:
+        ConfigError: naming the first wrong key, its value and what is expected.
+    """
+    data = read_yaml(path)
+    try:
+        return Study.model_validate(data)
+    except ValidationError as errors:
+        raise _explain(errors.errors(include_url=False)[0], path) from None

@@ -1,0 +1,57 @@
+"""Sampling: starts, pool, and who is held out."""
+
+from pydantic import Field
+
+from defectscape.settings.base import Settings
+
+
+class Sampling(Settings):
+    """How starts and the dense pool are made."""
+
+    bond_distortions: list[float] = Field(
+        description="Bond distortions of the defect's neighbours, as fractions: -0.4 shortens by 40%."
+    )
+    dimers: bool = Field(True, description="Also start from dimers of neighbours.")
+    start_rattle_A: float = Field(
+        gt=0, description="Rattle of every start, standard deviation of the displacements, A."
+    )
+    shortest_distance_A: float = Field(
+        gt=0, description="Frames with a shorter interatomic distance are dropped, A."
+    )
+    rattle_amplitudes_A: list[float] = Field(
+        min_length=1,
+        description="Standard deviations of the dense rattles around each start, A; one frame each.",
+    )
+    relaxed_toward: list[float] = Field(
+        [],
+        description="Fractions of the way from a start back to the unperturbed structure at which "
+        "further frames are made, before the rattle: 0.5 is half way.",
+    )
+    test_fraction: float = Field(
+        gt=0, lt=0.5, description="Fraction of geometry families held out for testing, at least one."
+    )
+    valid_fraction: float = Field(
+        gt=0, lt=0.5, description="Fraction of geometry families used for early stopping, at least one."
+    )
+
+
+class Selection(Settings):
+    """Which frames get a high-fidelity label."""
+
+    initial_per_charge: int = Field(
+        gt=0, description="High-fidelity labels per defect and charge before the first model."
+    )
+    test_per_charge: int = Field(
+        gt=0, description="High-fidelity labels per defect and charge for testing, from held-out families."
+    )
+    per_charge_per_round: int = Field(
+        gt=0, description="New high-fidelity labels per defect and charge in each active-learning round."
+    )
+    low_per_charge_per_round: int = Field(
+        gt=0,
+        description="New low-fidelity labels per defect and charge in each round, from the search's paths.",
+    )
+    disagreement_share: float = Field(
+        0.5, ge=0, le=1,
+        description="Share of a round's selection chosen by committee disagreement; the rest by spread.",
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Search, minima, verification, exploration."""
+
+from pydantic import Field
+
+from defectscape.settings.base import Settings
+from defectscape.settings.training import Training
+
+
+class Search(Settings):
+    """Relaxations on the high-fidelity surface of the model."""
+
+    fmax_eV_A: float = Field(gt=0, description="Convergence of a relaxation, eV/A.")
+    max_steps: int = Field(gt=0, description="Step limit of a relaxation.")
+    cross_seeds_per_charge: int = Field(
+        ge=0, description="Lowest minima of each other charge state that are tried as starts."
+    )
+    max_displacement_A: float = Field(
+        4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
+    )
+    shortest_distance_A: float = Field(
+        1.2, gt=0, description="A relaxation that brings two atoms closer than this is stopped, A."
+    )
+
+
+class Minima(Settings):
+    """Merging and ranking."""
+
+    merge_rmsd_A: float = Field(
+        0.1, gt=0, description="Two minima are one below this RMSD under the host's symmetry, A."
+    )
+    merge_energy_eV: float = Field(
+        0.03, gt=0, description="... and below this energy difference, eV."
+    )
+    window_eV: float = Field(1.5, gt=0, description="Minima further above the lowest are not listed, eV.")
+    symmetry_tolerance_A: float = Field(
+        0.1, gt=0, description="Tolerance of the point-group search, A."
+    )
+
+
+class Verification(Settings):
+    """What the high-fidelity engine checks."""
+
+    minima_per_charge: int = Field(gt=0, description="Lowest minima per defect and charge that are checked.")
+    relax_steps: int = Field(
+        0, ge=0, description="Steps of a short relaxation with the engine from each of them; 0 for none."
+    )
+    fmax_eV_A: float = Field(0.05, gt=0, description="That relaxation stops below this force, eV/A.")
+
+
+class Exploration(Settings):
+    """The active-learning rounds that find the minima."""
+
+    rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
+    training: Training = Field(description="Training of the exploring committees.")
+    search: Search = Field(description="Search of every round but the last one.")

@@ -1,0 +1,65 @@
+"""Host and defects: what the study is about."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from defectscape.settings.base import Charge, FilePath, Settings
+
+Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+
+
+class Supercell(Settings):
+    """The supercell that all defects of the study share."""
+
+    matrix: list[list[int]] | None = Field(
+        None,
+        description="Rows are supercell vectors in units of the host file's vectors; "
+        "left out, doped finds the smallest near-cubic cell that satisfies the distance below.",
+    )
+    min_image_distance_A: float = Field(
+        gt=0, description="Smallest allowed distance of a defect to its periodic image, A."
+    )
+
+    @model_validator(mode="after")
+    def _three_by_three(self) -> "Supercell":
+        if self.matrix is not None and [len(row) for row in self.matrix] != [3, 3, 3]:
+            raise ValueError("matrix must have three rows of three integers")
+        return self
+
+
+class Host(Settings):
+    """The perfect crystal."""
+
+    file: FilePath = Field(description="Structure file of the host: POSCAR, CIF or anything pymatgen reads.")
+    supercell: Supercell = Field(description="The supercell.")
+    relax: Literal["none", "volume", "cell"] = Field(
+        description="Relaxation of the host with the high-fidelity engine before anything else: "
+        "`none`, `volume` (shape kept, atoms free) or `cell` (symmetry kept)."
+    )
+    relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
+    relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
+
+
+class Defect(Settings):
+    """One defect and its charge states."""
+
+    name: str = Field(
+        description="Our name: `v_Cd`, `Te_Cd`, `i_Cd`; with an index (`v_Sb_1`) where the host has "
+        "inequivalent sites. `defectscape check` lists those available."
+    )
+    charges: list[Charge] = Field(
+        min_length=1, description="Charge states explored together, signed and quoted: ['0', '-1']."
+    )
+    added_charges: list[Charge] = Field(
+        [],
+        description="Charge states added later: explored on top of the others, which stay as they are, "
+        "so that nothing of theirs is computed again.",
+    )
+
+    @model_validator(mode="after")
+    def _each_charge_once(self) -> "Defect":
+        charges = [*self.charges, *self.added_charges]
+        if len(set(charges)) != len(charges):
+            raise ValueError(f"charge states of {self.name} are given twice")
+        return self

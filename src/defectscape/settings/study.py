@@ -1,0 +1,45 @@
+"""The study: everything one run needs to know."""
+
+from pydantic import Field, model_validator
+
+from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.engine import Fidelities
+from defectscape.settings.sampling import Sampling, Selection
+from defectscape.settings.search import Exploration, Minima, Search, Verification
+from defectscape.settings.structure import Defect, Host
+from defectscape.settings.thermo import Ccd, Thermo
+from defectscape.settings.training import Training
+
+
+class Study(Settings):
+    """One study: one host, its defects, two levels of theory."""
+
+    study: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="Name of the study; results go to `results/<study>/`.",
+    )
+    seed: int = Field(ge=0, description="Seed from which every item's own seed is derived.")
+    label_store: FilePath = Field(description="Folder of the label store; studies may share one.")
+    label_jobs: int = Field(gt=0, description="Jobs that the labels of a step are spread over.")
+    host: Host = Field(description="The perfect crystal.")
+    defects: list[Defect] = Field(min_length=1, description="The defects and their charge states.")
+    fidelities: Fidelities = Field(description="The two levels of theory.")
+    sampling: Sampling = Field(description="Starts and the dense pool.")
+    selection: Selection = Field(description="High-fidelity label budget.")
+    exploration: Exploration = Field(description="Active-learning rounds.")
+    search: Search = Field(description="Final search, with the last round's committee.")
+    minima: Minima = Field(description="Merging and ranking of minima.")
+    verification: Verification = Field(description="High-fidelity checks of the best minima.")
+    training: Training = Field(description="Training of the final model.")
+    thermo: Thermo = Field(description="Formation energies and transition levels.")
+    ccd: Ccd = Field(description="Configuration-coordinate diagrams.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Study":
+        low, high = self.fidelities.low.name, self.fidelities.high.name
+        if low == high:
+            raise ValueError(f"fidelity names clash: low and high are both {low!r}; rename one")
+        names = [defect.name for defect in self.defects]
+        if len(set(names)) != len(names):
+            raise ValueError("a defect is listed twice; put all its charges under one entry")
+        return self

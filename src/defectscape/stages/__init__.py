@@ -1,0 +1,1 @@
+"""One module per stage of the DAG: read files, call the library, write files. No science here."""

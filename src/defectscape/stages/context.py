@@ -1,0 +1,56 @@
+"""What every stage needs: the study, where its files are, its store and its engines."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from defectscape.engines.base import Engine
+from defectscape.engines.registry import make_engine
+from defectscape.settings.engine import Fidelity
+from defectscape.settings.groups import Group, find_group
+from defectscape.settings.load import load_study
+from defectscape.settings.study import Study
+from defectscape.stages.layout import GroupFiles, Layout
+from defectscape.store.labels import LabelStore
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """A loaded study.
+
+    Attributes:
+        study: its settings.
+        layout: where its files are.
+    """
+
+    study: Study
+    layout: Layout
+
+    @classmethod
+    def load(cls, config: Path, results: Path) -> "StudyContext":
+        """Read the config file; files go to ``results/<study>/``."""
+        study = load_study(config)
+        return cls(study, Layout(results / study.study))
+
+    @cached_property
+    def store(self) -> LabelStore:
+        """The label store."""
+        return LabelStore(self.study.label_store)
+
+    def fidelity(self, level: str) -> Fidelity:
+        """The fidelity at ``level``: ``low`` or ``high``."""
+        fidelities = self.study.fidelities
+        return {"low": fidelities.low, "high": fidelities.high}[level]
+
+    @property
+    def fidelity_names(self) -> tuple[str, str]:
+        """Names of the low and the high fidelity: the model's heads, in this order."""
+        return self.study.fidelities.low.name, self.study.fidelities.high.name
+
+    def engine(self, level: str) -> Engine:
+        """The engine of a level."""
+        return make_engine(self.fidelity(level).engine)
+
+    def group(self, name: str) -> tuple[Group, GroupFiles]:
+        """An exploration group and its files."""
+        return find_group(self.study, name), self.layout.group(name)

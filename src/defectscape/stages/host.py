@@ -1,0 +1,97 @@
+"""Host stages: the (relaxed) crystal, the labels of the perfect supercell and of the elements."""
+
+import logging
+
+import numpy as np
+
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
+from defectscape.domain.keys import HOST_KEY
+from defectscape.engines.labelling import label_frame
+from defectscape.engines.stored_calculator import StoredCalculator
+from defectscape.files.tables import load_host_file, save_host, save_sites, write_json
+from defectscape.sampling.host import build_host, host_frame, read_unit_cell, relax_host
+from defectscape.sampling.sites import enumerate_sites
+from defectscape.stages.context import StudyContext
+from defectscape.store.record import LabelRecord
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_host(context: StudyContext) -> None:
+    """Validate the host, build the supercell, relax it with the high-fidelity engine if asked."""
+    settings = context.study.host
+    host = build_host(read_unit_cell(settings.file), settings.supercell)
+    if settings.relax != "none":
+        fidelity = context.fidelity("high")
+        engine = context.engine("high")
+
+        def calculator_for(frame: Frame) -> StoredCalculator:
+            return StoredCalculator(
+                engine, context.store, frame.key, frame.family, fidelity.max_force_eV_A
+            )
+
+        host = relax_host(host, calculator_for, settings)
+    save_host(context.layout.host, host)
+
+
+def list_sites(context: StudyContext) -> None:
+    """Enumerate the host's defects with doped and give them our names."""
+    host = load_host_file(context.layout.host)
+    names = [defect.name for defect in context.study.defects]
+    wants_interstitials = any(name.startswith("i_") for name in names)
+    save_sites(context.layout.sites, enumerate_sites(host, interstitials=wants_interstitials))
+
+
+def _reference_frame(context: StudyContext, element: str) -> Frame:
+    """The reference phase of an element, as given in the config."""
+    structure = read_unit_cell(context.study.thermo.elemental_references[element], check_host=False)
+    numbers = np.array([site.specie.Z for site in structure])
+    if {site.specie.symbol for site in structure} != {element}:
+        file = context.study.thermo.elemental_references[element]
+        raise ThermoError(
+            f"elemental reference of {element}",
+            f"{file} holds {structure.composition}",
+            f"Give a structure of {element} alone",
+        )
+    return Frame(
+        numbers, structure.cart_coords, structure.lattice.matrix, HOST_KEY,
+        lowest_multiplicity(numbers, 0), Origin.REFERENCE, f"reference/{element}",
+    )  # fmt: skip
+
+
+def _required(record: LabelRecord, what: str) -> dict[str, object]:
+    if record.label is None:
+        raise ThermoError(
+            what, f"failed: {record.failure}", "Change the engine's settings; this one is needed"
+        )
+    label = record.label
+    return {
+        "key": record.key,
+        "atoms": len(record.frame),
+        "energy_eV": label.energy_eV,
+        "vbm_eV": label.vbm_eV,
+        "cbm_eV": label.cbm_eV,
+        "engine_version": record.engine_version,
+        "core_s": record.core_s,
+    }
+
+
+def label_references(context: StudyContext) -> None:
+    """Label the perfect supercell at both fidelities and the elements at the high one."""
+    host = load_host_file(context.layout.host)
+    table: dict[str, object] = {}
+    for level in ("low", "high"):
+        fidelity = context.fidelity(level)
+        record = label_frame(
+            host_frame(host), context.engine(level), context.store, fidelity.max_force_eV_A
+        )
+        table[f"bulk_{level}"] = _required(record, f"{fidelity.name} label of the perfect supercell")
+    fidelity = context.fidelity("high")
+    elements: dict[str, object] = {}
+    for element in sorted(context.study.thermo.elemental_references):
+        frame = _reference_frame(context, element)
+        record = label_frame(frame, context.engine("high"), context.store, fidelity.max_force_eV_A)
+        elements[element] = _required(record, f"{fidelity.name} label of elemental {element}")
+    table["elements"] = elements
+    write_json(context.layout.references, table)

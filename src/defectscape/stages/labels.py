@@ -1,0 +1,130 @@
+"""Labelling stages: the frames of one chunk through the store and the engine, and their gathering."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from defectscape.domain.errors import LabelError
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import LabelledFrame
+from defectscape.engines.labelling import label_frames
+from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
+from defectscape.files.tables import read_json, write_json
+from defectscape.stages.context import StudyContext
+from defectscape.store.record import LabelRecord
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one frame's label: enough to find it in the store."""
+
+    frame_id: str
+    key: str
+    trainable: bool
+    failure: str | None
+    core_s: float
+
+
+def outcome_of(record: LabelRecord) -> Outcome:
+    """The outcome that a record stands for."""
+    return Outcome(
+        record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s
+    )
+
+
+def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
+    """Whether a frame belongs to a chunk: decided by its content, so others do not move it."""
+    return int(frame.frame_id, 16) % chunks == chunk
+
+
+def label_chunk(context: StudyContext, group: str, round_number: int, level: str, chunk: int) -> None:
+    """Label one chunk of a round's pool (``low``) or selection (``high``)."""
+    files = context.layout.group(group).round(round_number)
+    chunks = context.study.label_jobs
+    source = files.pool if level == "low" else files.selected
+    frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
+    fidelity = context.fidelity(level)
+    title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
+    records = label_frames(
+        frames, context.engine(level), context.store, fidelity.max_force_eV_A, title
+    )
+    write_json(files.labels(level, chunk, chunks), [asdict(outcome_of(r)) for r in records])
+
+
+def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
+    """Outcomes of several labelling jobs."""
+    return tuple(Outcome(**row) for path in paths for row in read_json(path))
+
+
+def round_outcomes(context: StudyContext, group: str, number: int, level: str) -> tuple[Outcome, ...]:
+    """Outcomes of all labelling jobs of one round and level."""
+    files = context.layout.group(group).round(number)
+    chunks = context.study.label_jobs
+    return read_outcomes(files.labels(level, chunk, chunks) for chunk in range(chunks))
+
+
+def gather(
+    context: StudyContext, frames: Sequence[Frame], outcomes: Sequence[Outcome], level: str
+) -> list[LabelledFrame]:
+    """The frames with the labels that may be trained on, in the frames' order.
+
+    Raises:
+        LabelError: if a label that a job reported is no longer in the store.
+    """
+    name = context.fidelity(level).name
+    by_frame = {outcome.frame_id: outcome for outcome in outcomes}
+    gathered = []
+    for frame in frames:
+        outcome = by_frame.get(frame.frame_id)
+        if outcome is None or not outcome.trainable:
+            continue
+        record = context.store.get(outcome.key)
+        if record is None or record.label is None:
+            raise LabelError(
+                f"{name} label of {frame.key} frame {frame.frame_id}",
+                f"not in the store {context.study.label_store}",
+                "The store lost it; delete the study's labels_* folders and run again",
+            )
+        gathered.append(LabelledFrame(frame, record.label, name))
+    failures = Counter(o.failure for o in outcomes if o.failure is not None)
+    for reason, count in failures.items():
+        logger.warning("%d %s labels failed and are left out: %s", count, name, reason)
+    return gathered
+
+
+def build_round_data(context: StudyContext, group: str, number: int) -> None:
+    """All labels a group knows after a round: its own of all rounds, and its teachers'."""
+    members, files = context.group(group)
+    last = context.study.exploration.rounds
+    for level in ("low", "high"):
+        name = context.fidelity(level).name
+        data: list[LabelledFrame] = []
+        for teacher in members.teachers:
+            data += read_group_data(context, teacher, last, level, name)
+        for earlier in range(number + 1):
+            round_files = files.round(earlier)
+            source = round_files.pool if level == "low" else round_files.selected
+            outcomes = round_outcomes(context, group, earlier, level)
+            data += gather(context, read_frames(source), outcomes, level)
+        target = files.round(number)
+        write_labelled(target.data_low if level == "low" else target.data_high, unique(data))
+
+
+def read_group_data(
+    context: StudyContext, group: str, number: int, level: str, name: str
+) -> tuple[LabelledFrame, ...]:
+    """Labels of one level that a group knew after a round."""
+    files = context.layout.group(group).round(number)
+    return read_labelled(files.data_low if level == "low" else files.data_high, name)
+
+
+def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:
+    """Each frame once, the first time it comes."""
+    seen: dict[str, LabelledFrame] = {}
+    for item in data:
+        seen.setdefault(item.frame.frame_id, item)
+    return list(seen.values())

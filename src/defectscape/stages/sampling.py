@@ -1,0 +1,60 @@
+"""Sampling stages: starts with the initial pool and splits, and the initial selection."""
+
+from defectscape.domain.frame import Frame
+from defectscape.files.extxyz import read_frames, write_frames
+from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
+from defectscape.sampling.pool import make_pool
+from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.sampling.splits import Split, assign_splits
+from defectscape.sampling.starts import make_starts
+from defectscape.selection.descriptors import frame_descriptors
+from defectscape.selection.selection import select_initial
+from defectscape.stages.context import StudyContext
+
+
+def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
+    """Splits of a group's geometry families, with those of its teachers."""
+    return {
+        family: Split(split)
+        for family, split in read_json(context.layout.group(group).splits).items()
+    }
+
+
+def make_group_starts(context: StudyContext, name: str) -> None:
+    """Starts of every charge of the group, its initial pool, and its splits."""
+    group, files = context.group(name)
+    study = context.study
+    host = load_host_file(context.layout.host)
+    site = pick_site(load_sites(context.layout.sites), group.defect)
+    starts: list[Frame] = []
+    pool: list[Frame] = []
+    for charge in group.charges:
+        mine = make_starts(host, site, charge, study.sampling, study.seed)
+        starts += mine
+        pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, study.seed)
+    splits: dict[str, Split] = {}
+    families = {frame.family for frame in pool}
+    for teacher in group.teachers:
+        splits |= read_splits(context, teacher)
+    new = families - set(splits)
+    if new:
+        # A learner keeps its teachers' splits: a family that trains there must not test here.
+        assigned = assign_splits(sorted(families), study.sampling, study.seed)
+        splits |= {family: assigned[family] for family in new}
+    write_json(files.splits, {family: str(split) for family, split in sorted(splits.items())})
+    write_frames(files.starts, starts)
+    write_frames(files.round(0).pool, pool)
+
+
+def select_group_initial(context: StudyContext, name: str) -> None:
+    """The first high-fidelity budget of a group: spread in descriptor space, charge by charge."""
+    group, files = context.group(name)
+    site = pick_site(load_sites(context.layout.sites), group.defect)
+    splits = read_splits(context, name)
+    pool = read_frames(files.round(0).pool)
+    chosen: list[Frame] = []
+    for key in group.keys:
+        frames = tuple(frame for frame in pool if frame.key == key)
+        features = frame_descriptors(frames, site.frac_coords)
+        chosen += select_initial(frames, features, splits, context.study.selection)
+    write_frames(files.round(0).selected, chosen)

@@ -1,0 +1,25 @@
+"""Versions of the stages: raise one when its code changes its results.
+
+The workflow passes them as parameters of the rules, because Snakemake does not see code behind a
+command line: raising a number here makes that stage, and what depends on it, run again.
+"""
+
+STAGE_VERSIONS = {
+    "host": 1,
+    "references": 1,
+    "sites": 1,
+    "starts": 1,
+    "select": 1,
+    "label": 1,
+    "dataset": 1,
+    "train": 1,
+    "search": 1,
+    "harvest": 1,
+    "minima": 1,
+    "verify": 1,
+    "evaluate": 1,
+    "thermo": 1,
+    "ccd": 1,
+    "summary": 1,
+    "report": 1,
+}
