@@ -14,7 +14,7 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 
 _REMEDIES = {
-    "total_charge": "Write the total charge of the supercell, in e, as an integer; 0 for a neutral one",
+    "total_charge": "Write the supercell's total charge, in e, as an integer; 0 if neutral",
     "total_spin": "Write the spin multiplicity, 2S + 1, as an integer",
 }
 
@@ -59,7 +59,9 @@ def from_atoms(atoms: Atoms, thing: str = "frame") -> Frame:
     """
     info = atoms.info
     if not np.all(atoms.pbc):
-        raise LabelError(thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions")
+        raise LabelError(
+            thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions"
+        )
     frame = Frame(
         numbers=atoms.numbers,
         positions_A=atoms.positions,

@@ -41,7 +41,8 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise StoreError(str(path), "no such file", "Run the step that writes it") from error
     except ValueError as error:
-        raise StoreError(str(path), f"not JSON ({error})", "Delete it and run its step again") from error
+        remedy = "Delete it and run its step again"
+        raise StoreError(str(path), f"not JSON ({error})", remedy) from error
 
 
 def encode(value: object) -> Any:
@@ -150,7 +151,9 @@ def load_verified(path: Path) -> tuple[VerifiedMinimum, ...]:
 
 
 def _save(path: Path, content: str, items: Sequence[object]) -> None:
-    write_json(path, {"content": content, "items": list(items)})
+    """One item per line: the large ones (frames) stay compact, and the file can be compared."""
+    lines = ",\n".join(json.dumps(encode(item), allow_nan=False) for item in items)
+    write_text(path, f'{{"content": {json.dumps(content)}, "items": [\n{lines}\n]}}\n')
 
 
 def _load(path: Path, content: str, kind: type[T]) -> tuple[T, ...]:

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.study import Study
 
 HEADER = """# Configuration
@@ -19,6 +21,12 @@ One YAML file describes one study. Every key is listed here with its meaning, un
 without a default must be given, and an unknown key is refused. This page and `schema.json` are
 generated from the settings classes by `defectscape documents`; point your editor's YAML plugin at
 `schema.json` for completion.
+"""
+
+YAML_HEADER = """# The default study: two defects of CdTe with the embedded tight-binding engine, no DFT needed.
+# Copy it, change it, and run `make run STUDY=path/to/your.yaml`; config/README.md describes every key.
+# yaml-language-server: $schema=schema.json
+
 """
 
 
@@ -51,6 +59,8 @@ def _type_text(annotation: Any) -> str:
 def _default_text(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
+    if isinstance(field.default, BaseModel):
+        return "its defaults"
     return f"`{json.dumps(field.default)}`"
 
 
@@ -75,3 +85,57 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
 def config_page() -> str:
     """The documentation of every key, in Markdown."""
     return HEADER + "".join(_section(Study, ""))
+
+
+def default_yaml() -> str:
+    """The default study as YAML, with every key's meaning beside it."""
+    study = Study.model_validate(DEFAULT_STUDY)
+    return YAML_HEADER + "".join(_yaml_model(study, DEFAULT_STUDY, 0))
+
+
+def _yaml_model(model: BaseModel, given: dict[str, Any], depth: int) -> Iterator[str]:
+    dump = model.model_dump(mode="json")
+    for name, field in type(model).model_fields.items():
+        indent = "  " * depth
+        value = getattr(model, name)
+        if name not in given:
+            continue
+        description = " ".join((field.description or "").split())
+        if isinstance(value, BaseModel):
+            comment = f"  # {description}" if description else ""
+            yield ("" if depth else "\n") + f"{indent}{name}:{comment or ''}\n"
+            yield from _yaml_model(value, given[name], depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            yield ("" if depth else "\n") + f"{indent}{name}:  # {description}\n"
+            for row in given[name]:
+                yield f"{indent}  - {_flow(row)}\n"
+        else:
+            text = f"{indent}{name}: {_flow(dump[name])}"
+            yield f"{text}  # {description}\n"
+
+
+def _flow(value: Any) -> str:
+    """A value in YAML's flow style, on one line; charges stay quoted."""
+    return yaml.dump(
+        value, default_flow_style=True, width=10_000, sort_keys=False, Dumper=_QuotingDumper
+    ).strip().removesuffix("...").strip()
+
+
+class _QuotingDumper(yaml.SafeDumper):
+    """Quotes text that YAML would read as a number: signed charges."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    number_like = text.lstrip("+-").isdigit()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if number_like else None)
+
+
+_QuotingDumper.add_representer(str, _quoted)
+
+
+DOCUMENTS = {
+    "config/README.md": config_page,
+    "config/schema.json": json_schema,
+    "config/config.yaml": default_yaml,
+}
+"""Generated files, relative to the repository, and what makes them."""

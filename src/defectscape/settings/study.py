@@ -28,11 +28,11 @@ class Study(Settings):
     selection: Selection = Field(description="High-fidelity label budget.")
     exploration: Exploration = Field(description="Active-learning rounds.")
     search: Search = Field(description="Final search, with the last round's committee.")
-    minima: Minima = Field(description="Merging and ranking of minima.")
+    minima: Minima = Field(Minima(), description="Merging and ranking of minima.")
     verification: Verification = Field(description="High-fidelity checks of the best minima.")
     training: Training = Field(description="Training of the final model.")
     thermo: Thermo = Field(description="Formation energies and transition levels.")
-    ccd: Ccd = Field(description="Configuration-coordinate diagrams.")
+    ccd: Ccd = Field(Ccd(), description="Configuration-coordinate diagrams.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Study":

@@ -1,0 +1,1 @@
+"""The command line: one subcommand per stage, and those that people type."""

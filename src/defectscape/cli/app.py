@@ -1,0 +1,56 @@
+"""The command line. Its stage commands are what the workflow's rules call."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from defectscape.cli.logs import start_logging
+from defectscape.domain.errors import DefectscapeError
+
+# One thread per process: the workflow runs one job per core, and two threads on a busy core are
+# slower than one. This must be set before numpy or torch is imported.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+app = typer.Typer(
+    help="Charged point defects at hybrid quality from one charge-embedded potential.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    results: Annotated[Path, typer.Option(help="Folder of all studies' results.")] = Path("results"),
+    log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
+) -> None:
+    start_logging(log)
+    context.obj = results
+
+
+def register() -> None:
+    """Add the subcommands; they live in modules of their own and import their stages lazily."""
+    from defectscape.cli import people, stages
+
+    stages.register(app)
+    people.register(app)
+
+
+register()
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one line on standard error and exit status 1."""
+    try:
+        app()
+    except DefectscapeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,207 @@
+"""Nouns of defect thermodynamics: energies of charge states, limits, formation energies, levels."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey, format_charge
+
+
+def _require_finite(thing: str, *values: float) -> None:
+    if not all(math.isfinite(value) for value in values):
+        raise ThermoError(
+            thing, "NaN or infinity", "Such an energy is never used; compute it again"
+        )
+
+
+@dataclass(frozen=True)
+class HostEnergies:
+    """What the high-fidelity engine says of the perfect supercell.
+
+    Attributes:
+        bulk_energy_eV: raw energy of the host supercell, eV.
+        vbm_eV: highest occupied eigenvalue of the host supercell, eV, on the engine's scale.
+        gap_eV: band gap, eV.
+
+    Raises:
+        ThermoError: if a value is not finite or there is no gap.
+    """
+
+    bulk_energy_eV: float
+    vbm_eV: float
+    gap_eV: float
+
+    def __post_init__(self) -> None:
+        _require_finite("host energies", self.bulk_energy_eV, self.vbm_eV, self.gap_eV)
+        if self.gap_eV <= 0:
+            raise ThermoError(
+                "band gap of the host",
+                f"{self.gap_eV:.3f} eV",
+                "Charged defects need a host with a gap; check the engine and its k-points",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class StateEnergy:
+    """The ground state of one defect in one charge state, at the high fidelity.
+
+    Attributes:
+        key: defect and charge.
+        frame: its structure in the host supercell.
+        energy_eV: raw supercell energy, uncorrected, eV.
+        uncertainty_eV: one standard deviation of that energy, eV.
+        verified: whether the energy is the engine's own; otherwise it is the model's.
+        member_energies_eV: one energy per committee member, where the energy is the model's.
+        degeneracy: orientational degeneracy of the structure, or None where it is not known.
+
+    Raises:
+        ThermoError: if the frame is of another key, or a number is not finite.
+    """
+
+    key: DefectKey
+    frame: Frame
+    energy_eV: float
+    uncertainty_eV: float
+    verified: bool
+    member_energies_eV: tuple[float, ...] | None = None
+    degeneracy: float | None = None
+
+    def __post_init__(self) -> None:
+        members = self.member_energies_eV or ()
+        _require_finite(f"energy of {self.key}", self.energy_eV, self.uncertainty_eV, *members)
+        if self.frame.key != self.key:
+            raise ThermoError(
+                f"structure of {self.key}", self.frame.key, "Pass the frame of the same key"
+            )
+
+
+@dataclass(frozen=True)
+class ChemicalPotentialLimit:
+    """One corner of the host's stability region.
+
+    Attributes:
+        name: the elements at their reference there: ``Cd-rich``, in a ternary ``A-B-rich``.
+        phases: formulas of the phases in equilibrium.
+        potentials_eV: (element, absolute chemical potential per atom, eV), sorted by element.
+        references_eV: (element, energy per atom of its reference phase, eV), sorted by element.
+    """
+
+    name: str
+    phases: tuple[str, ...]
+    potentials_eV: tuple[tuple[str, float], ...]
+    references_eV: tuple[tuple[str, float], ...]
+
+    def absolute_eV(self, element: str) -> float:
+        """Absolute chemical potential of ``element``, eV.
+
+        Raises:
+            ThermoError: if the limit says nothing of that element.
+        """
+        for symbol, value in self.potentials_eV:
+            if symbol == element:
+                return value
+        raise ThermoError(
+            f"chemical potential of {element}",
+            f"not in the limit {self.name}",
+            "Only defects made of the host's own elements have limits",
+        )
+
+    @property
+    def relative_eV(self) -> tuple[tuple[str, float], ...]:
+        """(element, chemical potential relative to its reference phase, eV): zero or below."""
+        references = dict(self.references_eV)
+        return tuple((el, value - references[el]) for el, value in self.potentials_eV)
+
+
+@dataclass(frozen=True)
+class FiniteSizeCorrection:
+    """What is added to the energy of a charged supercell, eV, and in words how it was computed."""
+
+    value_eV: float
+    label: str
+
+
+@dataclass(frozen=True)
+class FormationEnergy:
+    """Formation energy of one charge state in one limit, with the Fermi level at the VBM.
+
+    Attributes:
+        key: defect and charge; the charge is the slope against the Fermi level.
+        limit: name of the chemical potential limit.
+        energy_eV: formation energy at E_F = VBM, correction included, eV.
+        uncertainty_eV: one standard deviation, eV.
+        verified: whether it rests on the engine's own energy.
+        correction_eV: the finite-size correction contained in ``energy_eV``, eV.
+        correction_label: how that was computed.
+        member_energies_eV: the formation energy by each committee member, or None.
+    """
+
+    key: DefectKey
+    limit: str
+    energy_eV: float
+    uncertainty_eV: float = 0.0
+    verified: bool = True
+    correction_eV: float = 0.0
+    correction_label: str = "none"
+    member_energies_eV: tuple[float, ...] | None = None
+
+    def at_eV(self, fermi_eV: float) -> float:
+        """Formation energy with the Fermi level ``fermi_eV`` above the VBM, eV."""
+        return self.energy_eV + self.key.charge * fermi_eV
+
+
+@dataclass(frozen=True)
+class TransitionLevel:
+    """The Fermi level at which two charge states of one defect have the same formation energy.
+
+    Attributes:
+        defect: our name of the defect.
+        upper: the more positive charge, stable below the level.
+        lower: the more negative charge, stable above it.
+        level_eV: position above the VBM, eV.
+        uncertainty_eV: one standard deviation, eV.
+        uncertainty_from: ``members`` if the difference was taken within each committee member,
+            ``states`` if the two energies were taken as independent.
+        stable: whether both states are ground states there (a thermodynamic level); False for a
+            one-electron level that involves a state that is never the ground state.
+        in_gap: whether the level lies between the band edges.
+    """
+
+    defect: str
+    upper: int
+    lower: int
+    level_eV: float
+    uncertainty_eV: float
+    uncertainty_from: Literal["members", "states"]
+    stable: bool
+    in_gap: bool
+
+    @property
+    def label(self) -> str:
+        """``(+1/0)``."""
+        return f"({format_charge(self.upper)}/{format_charge(self.lower)})"
+
+
+@dataclass(frozen=True)
+class StabilityWindow:
+    """Where in the gap a charge state is the ground state of its defect.
+
+    Attributes:
+        key: defect and charge.
+        low_eV, high_eV: ends of the window above the VBM, cut at the band edges; None and None if
+            the state is the ground state nowhere in the gap.
+        negative_u: whether it is nowhere the ground state, at no Fermi level at all, although
+            states of higher and of lower charge are: the defect changes by two electrons there.
+    """
+
+    key: DefectKey
+    low_eV: float | None
+    high_eV: float | None
+    negative_u: bool
+
+    @property
+    def stable_in_gap(self) -> bool:
+        """Whether there is a Fermi level in the gap at which this is the ground state."""
+        return self.low_eV is not None

@@ -1,0 +1,120 @@
+"""The one door to torch, e3nn and mace: safe import, dtype and threads, reading and writing.
+
+e3nn 0.4.4 reads a bundled file with ``torch.load``, which torch >= 2.6 refuses because the file
+holds a ``slice``. mace works around that by setting ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` for the
+whole process and its children, which makes every later ``torch.load`` run any code a file holds.
+Here ``slice`` alone is declared safe before e3nn is imported, and the variable is put back as it
+was after mace is imported. Whole models are pickles all the same: ``read_model_file`` is the one
+place that executes one, and must only be given files that this package (or somebody trusted) wrote.
+"""
+
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from defectscape.domain.errors import ModelError
+
+_VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_before = os.environ.get(_VARIABLE)
+
+torch.serialization.add_safe_globals([slice])
+
+from e3nn import o3  # noqa: E402
+from mace import data as mace_data  # noqa: E402
+from mace import modules as mace_modules  # noqa: E402
+from mace.tools import AtomicNumberTable  # noqa: E402
+from mace.tools.torch_geometric.batch import Batch  # noqa: E402
+
+if _before is None:
+    os.environ.pop(_VARIABLE, None)
+
+__all__ = [
+    "AtomicNumberTable", "Batch", "find_device", "mace_data", "mace_modules", "numerics", "o3",
+    "read_model_file", "read_tensors", "to_numpy", "write_file",
+]  # fmt: skip
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device called ``name``.
+
+    Raises:
+        ModelError: if it is ``cuda`` and there is none.
+    """
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("device", repr(name), "torch finds no CUDA device: set `device: cpu`")
+    return torch.device(name)
+
+
+@contextmanager
+def numerics(dtype: str, device: torch.device) -> Iterator[None]:
+    """Default dtype and one CPU thread; both restored on leaving.
+
+    One thread, because sums split over threads round differently, and because a busy machine makes
+    two threads much slower than one; it makes the CPU bitwise reproducible. On CUDA some of mace's
+    scatter operations have no deterministic kernel: results there agree to rounding only.
+    """
+    before = torch.get_default_dtype(), torch.get_num_threads()
+    torch.set_default_dtype(DTYPES[dtype])
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before[0])
+        if device.type == "cpu":
+            torch.set_num_threads(before[1])
+
+
+def write_file(path: Path, content: object) -> None:
+    """``torch.save`` to ``path``, whole or not at all (written beside it, synced, renamed)."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(buffer.getvalue())
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def read_tensors(path: Path) -> Any:
+    """Read tensors and plain Python values; nothing in the file is executed.
+
+    Raises:
+        ModelError: if the file cannot be read.
+    """
+    return _read(path, weights_only=True)
+
+
+def read_model_file(path: Path) -> Any:
+    """Read a whole pickled model onto the CPU. **Executes the file**: trusted files only.
+
+    Raises:
+        ModelError: if the file cannot be read.
+    """
+    return _read(path, weights_only=False)
+
+
+def _read(path: Path, *, weights_only: bool) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=weights_only)
+    except FileNotFoundError as error:
+        raise ModelError("model file", path, "There is no such file; train it first") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
+            ImportError, pickle.UnpicklingError) as error:  # fmt: skip
+        raise ModelError("model file", path, f"It cannot be read ({error}); train again") from error
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A detached float64 copy on the CPU."""
+    return tensor.detach().cpu().to(torch.float64).numpy()

@@ -1,0 +1,261 @@
+"""The committee: its mean is the surface to search, its spread a measure of what it does not know.
+
+The spread ranks configurations well but is too small by itself: calibrate it on held-out errors
+(``errors.py``) before reading it as an error bar.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from defectscape.domain.errors import ModelError
+from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.domain.keys import format_charge
+from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
+from defectscape.model.card import ModelCard
+from defectscape.model.dataset import Graphs, collate
+from defectscape.model.network import ChargedMACE, load_network
+from defectscape.model.references import EnergyReferences, count_elements
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class CommitteePrediction:
+    """What a committee says of one structure.
+
+    Attributes:
+        energy_eV: mean over members, raw supercell energy at the fidelity asked for, eV.
+        member_energies_eV: one per member, eV.
+        forces_eV_A: mean over members, shape (n, 3), eV/A.
+        force_std_eV_A: per atom, norm over x, y, z of the members' standard deviation (n - 1 in
+            the denominator), shape (n,), eV/A; NaN for a single member.
+    """
+
+    energy_eV: float
+    member_energies_eV: tuple[float, ...]
+    forces_eV_A: Floats
+    force_std_eV_A: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Committee:
+    """Members trained alike on the same frames.
+
+    Attributes:
+        members: the networks, evaluated on ``device``, weights fixed.
+        device: torch device name.
+    """
+
+    members: tuple[ChargedMACE, ...]
+    device: str = "cpu"
+    _warned: set[object] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ModelError("committee", "no members", "Give one model file at least")
+        find_device(self.device)
+        for network in self.members:
+            for thing in ("fidelities", "elements", "keys", "sizes", "r_max_A", "dtype"):
+                first, other = getattr(self.card, thing), getattr(network.card, thing)
+                if first != other:
+                    remedy = f"The first member has {first}; give members of one training only"
+                    raise ModelError(f"{thing} of a committee member", other, remedy)
+            network.to(self.device).eval()
+            network.requires_grad_(False)
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device: str = "cpu") -> "Committee":
+        """Read model files (pickles: only files that this package wrote).
+
+        Raises:
+            ModelError: if one cannot be read, they do not belong together, or there is no such
+                device.
+        """
+        return cls(tuple(load_network(Path(path)) for path in paths), device)
+
+    @property
+    def card(self) -> ModelCard:
+        """What the members were trained on (seed and index are the first member's)."""
+        return self.members[0].card
+
+    @property
+    def references(self) -> EnergyReferences:
+        """The energy references of the first member."""
+        return self.members[0].references
+
+    def check(self, numbers: Ints, charge: int, fidelity: str, *, allow_size: bool = False) -> None:
+        """Refuse what the members were not trained on.
+
+        Args:
+            numbers: atomic numbers, shape (n,).
+            charge: total charge, e.
+            fidelity: head.
+            allow_size: only warn, once, of a number of atoms not trained on. The charge acts on
+                every atom alike, so charged energies of another supercell mean little.
+
+        Raises:
+            ModelError: unknown fidelity, charge (at that fidelity), element, or number of atoms.
+        """
+        self.check_state(charge, fidelity)
+        card = self.card
+        count_elements(numbers, card.elements)
+        if len(numbers) not in card.sizes:
+            remedy = (
+                f"The model was trained on {', '.join(map(str, card.sizes))} atoms, and its charge "
+                "shift can scale with their number: train it on this supercell"
+            )
+            error = ModelError("number of atoms", len(numbers), remedy)
+            if not allow_size:
+                raise error
+            self._warn(("size", len(numbers)), str(error))
+
+    def check_state(self, charge: int, fidelity: str) -> None:
+        """Refuse a charge (e) or fidelity not trained on.
+
+        Raises:
+            ModelError: naming it and what there is.
+        """
+        card = self.card
+        if isinstance(charge, bool) or not isinstance(charge, int | np.integer):
+            raise ModelError("charge", repr(charge), "Give it as an integer, in e")
+        if fidelity not in card.fidelities:
+            known = ", ".join(card.fidelities)
+            raise ModelError("fidelity", repr(fidelity), f"The model has {known}")
+        charges = {key.charge for name, key in card.keys if name == fidelity}
+        if charge not in charges:
+            known = ", ".join(map(format_charge, sorted(charges)))
+            remedy = f"The model was trained on {known} at {fidelity}; train it on this one too"
+            raise ModelError("charge", format_charge(int(charge)), remedy)
+
+    def _warn(self, what: object, message: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            logger.warning(message)
+
+    def evaluate(
+        self, frame: Frame, fidelity: str, *, allow_size: bool = False
+    ) -> CommitteePrediction:
+        """Energy and forces of one frame in its own charge; errors as ``check``."""
+        return self.evaluate_many([frame], fidelity, allow_size=allow_size)[0]
+
+    def evaluate_many(
+        self,
+        frames: Sequence[Frame],
+        fidelity: str,
+        batch_size: int = 16,
+        *,
+        allow_size: bool = False,
+    ) -> tuple[CommitteePrediction, ...]:
+        """One prediction per frame, in order; charges may be mixed; errors as ``check``.
+
+        A defect never trained in its charge (though others were) is warned of, once.
+        """
+        for frame in frames:
+            self.check(frame.numbers, frame.charge, fidelity, allow_size=allow_size)
+            if (fidelity, frame.key) not in self.card.keys:
+                text = (
+                    f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
+                )
+                self._warn((fidelity, frame.key), text)
+        predictions: list[CommitteePrediction] = []
+        maker, device = Graphs.of(self.card), find_device(self.device)
+        for start in range(0, len(frames), batch_size):
+            with numerics(self.card.dtype, device):
+                batch = [
+                    maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]
+                ]
+                predictions += self.predict(batch)
+        return tuple(predictions)
+
+    def predict(self, graphs: Sequence[mace_data.AtomicData]) -> list[CommitteePrediction]:
+        """Predictions for graphs made in the members' dtype, as one batch shared by all members."""
+        device = find_device(self.device)
+        with numerics(self.card.dtype, device):
+            batch = collate(graphs, device)
+            data = batch.to_dict()
+            outs = [network(dict(data), training=False) for network in self.members]
+            energies = np.stack([to_numpy(out["energy"]) for out in outs])
+            forces = np.stack([to_numpy(out["forces"]) for out in outs])
+        edges = batch.ptr.tolist()
+        mean = forces.mean(axis=0)
+        if len(self.members) > 1:
+            std = np.linalg.norm(forces.std(axis=0, ddof=1), axis=-1)
+        else:
+            std = np.full(forces.shape[1], np.nan)
+        return [
+            CommitteePrediction(
+                float(energies[:, i].mean()),
+                tuple(energies[:, i].tolist()),
+                mean[edges[i] : edges[i + 1]],
+                std[edges[i] : edges[i + 1]],
+            )
+            for i in range(len(graphs))
+        ]
+
+    def calculator(
+        self, charge: int, fidelity: str, *, allow_size: bool = False
+    ) -> "CommitteeCalculator":
+        """An ASE calculator of the committee mean in one charge state.
+
+        Raises:
+            ModelError: for a charge or fidelity not trained on.
+        """
+        self.check_state(charge, fidelity)
+        return CommitteeCalculator(self, charge, fidelity, allow_size=allow_size)
+
+
+class CommitteeCalculator(Calculator):
+    """Energy (eV) and forces (eV/A) of the committee mean, for periodic atoms in a fixed charge.
+
+    Attributes:
+        prediction: the full prediction of the last structure, or None.
+    """
+
+    implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
+
+    def __init__(
+        self, committee: Committee, charge: int, fidelity: str, *, allow_size: bool
+    ) -> None:
+        super().__init__()
+        self.committee, self.charge, self.fidelity = committee, charge, fidelity
+        self.allow_size = allow_size
+        self.graphs = Graphs.of(committee.card)
+        self.prediction: CommitteePrediction | None = None
+
+    def calculate(  # type: ignore[override]
+        self,
+        atoms: Atoms,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fill ``results``.
+
+        Raises:
+            ModelError: as ``Committee.check``; if the atoms are not periodic; if they name another
+                ``total_charge`` than the calculator's.
+        """
+        super().calculate(atoms, properties or ["energy"], system_changes)
+        committee = self.committee
+        named: Any = atoms.info.get("total_charge", self.charge)
+        if named != self.charge:
+            remedy = f"This calculator is for charge {format_charge(self.charge)}; make another"
+            raise ModelError("total_charge of the atoms", named, remedy)
+        if not all(atoms.pbc):
+            raise ModelError("periodicity of the atoms", atoms.pbc, "Set pbc=True")
+        numbers = atoms.numbers
+        committee.check(numbers, self.charge, self.fidelity, allow_size=self.allow_size)
+        with numerics(committee.card.dtype, find_device(committee.device)):
+            graph = self.graphs.structure(
+                numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity
+            )
+            self.prediction = committee.predict([graph])[0]
+        energy = self.prediction.energy_eV
+        forces = self.prediction.forces_eV_A
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces.copy()}

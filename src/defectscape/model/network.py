@@ -1,0 +1,231 @@
+"""The network: mace's ScaleShiftMACE with two heads, a charge embedding and float64 references.
+
+The charge of the supercell enters as a learnable vector added to every atom's embedding (mace's
+``GenericJointEmbedding``; arXiv:2603.05238). What mace does not do is done here: the energy
+references per fidelity and charge (``references.py``) are put back in ``forward`` in float64,
+whatever the dtype of the network, so that a saved file gives raw engine energies; and a charge or
+head that was never trained on is refused, where mace would truncate, wrap around or take the last.
+
+A saved model is a whole pickle: loading it needs defectscape installed, and nothing else special.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from defectscape.domain.errors import ModelError
+from defectscape.domain.keys import format_charge
+from defectscape.model.backend import mace_modules, o3, read_model_file, to_numpy, write_file
+from defectscape.model.card import ModelCard
+from defectscape.model.references import EnergyReferences
+from defectscape.settings.training import Training
+
+_REFERENCES = ("element_reference_eV", "charge_reference_eV")
+_RADIAL = {"num_bessel": 8, "num_polynomial_cutoff": 5}
+
+
+class ChargedMACE(mace_modules.ScaleShiftMACE):
+    """ScaleShiftMACE that knows its charges and gives raw engine energies.
+
+    Args:
+        card: what it is trained on.
+        references: energy references, put back in ``forward``.
+        kwargs: of ScaleShiftMACE.
+    """
+
+    charge_reference_eV: torch.Tensor
+    element_reference_eV: torch.Tensor
+    r_max: torch.Tensor
+
+    def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
+        super().__init__(
+            heads=list(references.fidelities),
+            atomic_numbers=list(references.elements),
+            num_elements=len(references.elements),
+            atomic_energies=references.element_eV.copy(),
+            **kwargs,
+        )
+        self.card = card
+        self.charge_min = references.charges[0]
+        # One column per charge of the range; NaN where a head was never trained on it.
+        width = references.charges[-1] - references.charges[0] + 1
+        table = np.full((len(references.fidelities), width), np.nan)
+        table[:, np.array(references.charges) - self.charge_min] = references.charge_eV
+        self.register_buffer("charge_reference_eV", torch.tensor(table, dtype=torch.float64))
+        elements = torch.tensor(references.element_eV.copy(), dtype=torch.float64)
+        self.register_buffer("element_reference_eV", elements)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> "ChargedMACE":
+        """Device moves reach the references, dtype changes do not: 1e-7 of 3000 eV is too much."""
+        kept = {name: getattr(self, name) for name in _REFERENCES}
+        super()._apply(fn, recurse)
+        for name, tensor in kept.items():
+            self._buffers[name] = tensor.to(self.r_max.device)
+        return self
+
+    @property
+    def references(self) -> EnergyReferences:
+        """The energy references it puts back."""
+        table = to_numpy(self.charge_reference_eV)
+        columns = [i for i in range(table.shape[1]) if np.any(np.isfinite(table[:, i]))]
+        return EnergyReferences(
+            self.card.fidelities,
+            self.card.elements,
+            tuple(self.charge_min + i for i in columns),
+            to_numpy(self.element_reference_eV),
+            table[:, columns],
+        )
+
+    @property
+    def normalisation(self) -> tuple[float, float]:
+        """Average number of neighbours and scale (eV) that its weights rely on."""
+        first, block = cast(Any, self.interactions)[0], cast(Any, self.scale_shift)
+        return float(first.avg_num_neighbors), float(block.scale[0])
+
+    def forward(  # type: ignore[override]
+        self, data: dict[str, torch.Tensor], **kwargs: Any
+    ) -> dict[str, Any]:
+        """As ScaleShiftMACE, with ``energy`` (graphs,) in float64, references included, eV.
+
+        ``interaction_energy`` is the learned part alone.
+
+        Raises:
+            ModelError: for a charge or head that is missing or was not trained on.
+        """
+        constant = self._constants(data)
+        out: dict[str, Any] = super().forward(data, **kwargs)
+        per_atom = data["node_attrs"].to(torch.float64) @ self.element_reference_eV.T
+        per_atom = per_atom.gather(1, data["head"][data["batch"]].unsqueeze(-1)).squeeze(-1)
+        atoms = torch.zeros_like(constant).index_add(0, data["batch"], per_atom)
+        out["energy"] = out["interaction_energy"].to(torch.float64) + atoms + constant
+        sizes = torch.bincount(data["batch"], minlength=len(constant))
+        out["node_energy"] = out["node_energy"] + (constant / sizes)[data["batch"]]
+        return out
+
+    def _constants(self, data: dict[str, torch.Tensor]) -> torch.Tensor:
+        """c(f, q) of every graph, float64, after the checks that mace leaves out."""
+        if data.get("total_charge") is None:
+            raise ModelError("total_charge", "missing", "Give every structure its charge, in e")
+        if data.get("head") is None:
+            raise ModelError("head", "missing", f"Choose one of {', '.join(self.card.fidelities)}")
+        charge, head = data["total_charge"].detach(), data["head"]
+        if not bool(((head >= 0) & (head < len(self.card.fidelities))).all()):
+            remedy = f"The model has heads 0 to {len(self.card.fidelities) - 1}"
+            raise ModelError("head index", head.tolist(), remedy)
+        if not bool((charge == charge.round()).all()):
+            raise ModelError("total_charge", charge.tolist(), "It must be a whole number of e")
+        column = charge.round().long() - self.charge_min
+        inside = (column >= 0) & (column < self.charge_reference_eV.shape[1])
+        constant = self.charge_reference_eV[head, torch.where(inside, column, 0)]
+        refused = ~inside | constant.isnan()
+        if bool(refused.any()):
+            index = int(refused.nonzero()[0])
+            fidelity = self.card.fidelities[int(head[index])]
+            known = sorted(key.charge for name, key in self.card.keys if name == fidelity)
+            known_text = ", ".join(dict.fromkeys(map(format_charge, known)))
+            remedy = (
+                f"The model was trained on {known_text} at {fidelity}; train it on this one too"
+            )
+            raise ModelError("total_charge", format_charge(int(charge[index])), remedy)
+        return constant
+
+
+def build_network(
+    settings: Training,
+    card: ModelCard,
+    references: EnergyReferences,
+    *,
+    average_neighbours: float,
+    scale_eV: float,
+) -> ChargedMACE:
+    """A network with random weights from ``card.seed``, in the default dtype.
+
+    Args:
+        settings: architecture.
+        card: what it will be trained on.
+        references: energy references.
+        average_neighbours: mean number of neighbours within the cutoff in the training set.
+        scale_eV: factor on the learned energies; the RMS force of the training set, in eV/A.
+    """
+    low, high = references.charges[0], references.charges[-1]
+    embedding = {
+        "type": "categorical",
+        "per": "graph",
+        "num_classes": high - low + 1,
+        "offset": -low,
+        "emb_dim": settings.charge_embedding_dim,
+    }
+    interaction = mace_modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    hidden = (
+        (o3.Irreps.spherical_harmonics(settings.max_L) * settings.channels).sort()[0].simplify()
+    )
+    heads = len(references.fidelities)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The TorchScript type system")
+        torch.manual_seed(card.seed)
+        return ChargedMACE(
+            card=card,
+            references=references,
+            r_max=settings.r_max_A,
+            **_RADIAL,
+            max_ell=settings.max_ell,
+            interaction_cls=interaction,
+            interaction_cls_first=interaction,
+            num_interactions=settings.layers,
+            hidden_irreps=hidden,
+            MLP_irreps=o3.Irreps("16x0e"),
+            avg_num_neighbors=average_neighbours,
+            correlation=settings.correlation,
+            gate=mace_modules.gate_dict["silu"],
+            embedding_specs={"total_charge": embedding} if settings.charge_embedding else None,
+            atomic_inter_scale=np.full(heads, scale_eV),
+            atomic_inter_shift=np.zeros(heads),
+        )
+
+
+def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
+    """Put the weights of ``source`` into ``target``; charges new to it keep their random vectors.
+
+    Raises:
+        ModelError: if fidelities, elements or architecture differ.
+    """
+    for thing in ("fidelities", "elements", "charge_embedding", "r_max_A"):
+        old, new = getattr(source.card, thing), getattr(target.card, thing)
+        if old != new:
+            remedy = f"The new one has {new}: switch `warm_start` off"
+            raise ModelError(f"{thing} of the model to start from", old, remedy)
+    embedding = "joint_embedding.embedders.total_charge.weight"
+    weights = dict(source.named_parameters())
+    with torch.no_grad():
+        for name, parameter in target.named_parameters():
+            old = weights.pop(name, None)
+            if old is not None and name == embedding and old.shape[1] == parameter.shape[1]:
+                for charge in set(source.card.charges) & set(target.card.charges):
+                    parameter[charge - target.charge_min] = old[charge - source.charge_min]
+            elif old is not None and old.shape == parameter.shape:
+                parameter.copy_(old)
+            else:
+                remedy = "The architecture changed: switch `warm_start` off"
+                raise ModelError("model to start from, weight", name, remedy)
+
+
+def save_network(network: ChargedMACE, path: Path) -> None:
+    """Write the model, on the CPU and whole or not at all, as mace's calculators load it."""
+    write_file(path, network.to("cpu").eval())
+
+
+def load_network(path: Path) -> ChargedMACE:
+    """Read a model that ``save_network`` wrote (a pickle: trusted files only).
+
+    Raises:
+        ModelError: if it cannot be read or is another kind of model.
+    """
+    network = read_model_file(path)
+    if not isinstance(network, ChargedMACE):
+        remedy = "It is not a defectscape model; train one"
+        raise ModelError("model file", f"{path} holds {type(network).__name__}", remedy)
+    return network

@@ -1,0 +1,186 @@
+r"""Energy references: the large, structure-blind part of a supercell energy.
+
+A raw energy is thousands of eV, shifts by some 100 eV between levels of theory and by some 10 eV
+per electron; what the network is to learn is a few eV. For fidelity *f*, charge *q* and a
+composition of :math:`n_{el}` atoms of each element the reference is
+
+.. math:: E_\mathrm{ref}(f, q, n) = \sum_{el} n_{el}\, e_{el}(f) + c(f, q)
+
+with :math:`e` and :math:`c` of one fidelity regressed together, in float64, by least squares over
+the training frames. A study has few compositions, so the design matrix is rank deficient (one
+composition: only its sum is determined); the minimum-norm solution is taken. The references are
+then exact for the compositions trained on, and a gauge choice, not physics, for any other.
+
+The high fidelity has few frames, and its mean per charge would absorb the strain of the few
+structures that happen to be labelled. So where a structure is labelled at both fidelities, what the
+low-fidelity energy lies above its own reference is taken off the high-fidelity energy before the
+regression: :math:`E_\mathrm{high} - [E_\mathrm{low} - E_\mathrm{ref,low}]`. The strain cancels, as
+far as the two levels of theory agree on it, and both heads learn the same kind of number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectscape.domain.errors import ModelError
+from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.domain.keys import format_charge
+from defectscape.domain.label import LabelledFrame
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyReferences:
+    """The references of a model.
+
+    Attributes:
+        fidelities: names, low first; the first axis of both arrays.
+        elements: atomic numbers, ascending; the second axis of ``element_eV``.
+        charges: charges trained on, ascending, units of e; the second axis of ``charge_eV``.
+        element_eV: energy per atom of each element, shape (fidelities, elements), eV.
+        charge_eV: energy per charge state, shape (fidelities, charges), eV; NaN where that
+            fidelity has no training frame of that charge.
+    """
+
+    fidelities: tuple[str, ...]
+    elements: tuple[int, ...]
+    charges: tuple[int, ...]
+    element_eV: Floats
+    charge_eV: Floats
+
+    def energy_eV(self, numbers: Ints, charge: int, fidelity: str) -> float:
+        """Reference energy of ``numbers`` (n,) in ``charge`` (e) at ``fidelity``, eV.
+
+        Raises:
+            ModelError: for a fidelity, charge or element without training frames.
+        """
+        if fidelity not in self.fidelities:
+            known = ", ".join(self.fidelities)
+            raise ModelError("fidelity", repr(fidelity), f"The model has {known}")
+        head = self.fidelities.index(fidelity)
+        known_charges = [
+            q for q, c in zip(self.charges, self.charge_eV[head], strict=True) if np.isfinite(c)
+        ]
+        if charge not in known_charges:
+            known = ", ".join(map(format_charge, known_charges))
+            remedy = f"The model was trained on {known} at {fidelity}; label and train this one too"
+            raise ModelError("charge", format_charge(charge), remedy)
+        counts = count_elements(numbers, self.elements)
+        constant = self.charge_eV[head, self.charges.index(charge)]
+        return float(counts @ self.element_eV[head] + constant)
+
+
+def count_elements(numbers: Ints, elements: tuple[int, ...]) -> Floats:
+    """Atoms of each of ``elements`` among ``numbers`` (n,): shape (elements,).
+
+    Raises:
+        ModelError: if an atom is of none of them.
+    """
+    strange = sorted(set(np.asarray(numbers).tolist()) - set(elements))
+    if strange:
+        remedy = f"The model was trained on atomic numbers {list(elements)}; label and train it too"
+        raise ModelError("element with atomic number", strange[0], remedy)
+    return np.array([np.count_nonzero(numbers == z) for z in elements], dtype=np.float64)
+
+
+def fit_references(
+    data: Sequence[LabelledFrame],
+    fidelities: tuple[str, ...],
+    *,
+    per_charge: bool = True,
+    base: EnergyReferences | None = None,
+) -> EnergyReferences:
+    """Regress the references of the module's equation over training frames.
+
+    Args:
+        data: training frames of all fidelities.
+        fidelities: names, low first.
+        per_charge: whether c depends on the charge; False gives one constant per fidelity.
+        base: references of a model that training continues from; its numbers are kept and only
+            charges new to it are fitted. Ignored if its elements or fidelities differ.
+
+    Raises:
+        ModelError: if a fidelity has no frame.
+    """
+    elements = tuple(sorted({int(z) for item in data for z in item.frame.numbers}))
+    charges = tuple(sorted({item.frame.charge for item in data}))
+    keep = base is not None and (base.elements, base.fidelities) == (elements, fidelities)
+    element_eV = np.zeros((len(fidelities), len(elements)))
+    charge_eV = np.full((len(fidelities), len(charges)), np.nan)
+    excess: dict[str, float] = {}
+    for head, fidelity in enumerate(fidelities):
+        items = [item for item in data if item.fidelity == fidelity]
+        if not items:
+            raise ModelError("fidelity", repr(fidelity), "It has no training frame; label some")
+        targets = _without_strain(items, excess)
+        if base is not None and keep:
+            fitted = _extend(base, head, targets, elements, charges, per_charge)
+        else:
+            fitted = _regress(targets, elements, charges, per_charge)
+        element_eV[head], charge_eV[head] = fitted
+        for item in items:
+            frame = item.frame
+            constant = charge_eV[head, charges.index(frame.charge)]
+            reference = count_elements(frame.numbers, elements) @ element_eV[head] + constant
+            excess.setdefault(frame.geometry_hash, item.label.energy_eV - reference)
+    for array in (element_eV, charge_eV):
+        array.setflags(write=False)
+    return EnergyReferences(fidelities, elements, charges, element_eV, charge_eV)
+
+
+def _without_strain(
+    items: Sequence[LabelledFrame], excess: dict[str, float]
+) -> list[tuple[Frame, float]]:
+    """(frame, energy less the strain the lower fidelity saw), pairs only where a state has any."""
+
+    def state(frame: Frame) -> tuple[int, bytes]:
+        return frame.charge, np.sort(frame.numbers).tobytes()
+
+    paired = {state(item.frame) for item in items if item.frame.geometry_hash in excess}
+    targets = []
+    for item in items:
+        strain = excess.get(item.frame.geometry_hash)
+        if strain is not None:
+            targets.append((item.frame, item.label.energy_eV - strain))
+        elif state(item.frame) not in paired:
+            targets.append((item.frame, item.label.energy_eV))
+    return targets
+
+
+def _regress(
+    targets: Sequence[tuple[Frame, float]],
+    elements: tuple[int, ...],
+    charges: tuple[int, ...],
+    per_charge: bool,
+) -> tuple[Floats, Floats]:
+    """Minimum-norm least squares of one fidelity: (elements,), (charges,) with NaN where unseen."""
+    columns = [count_elements(frame.numbers, elements) for frame, _ in targets]
+    seen = np.array([[frame.charge == q for q in charges] for frame, _ in targets], dtype=float)
+    constants = seen if per_charge else np.ones((len(targets), 1))
+    design = np.hstack([np.array(columns), constants])
+    energies = np.array([energy for _, energy in targets])
+    solution, *_ = np.linalg.lstsq(design, energies, rcond=1e-10)
+    constant = np.broadcast_to(solution[len(elements) :], (len(charges),))
+    return solution[: len(elements)], np.where(seen.any(axis=0), constant, np.nan)
+
+
+def _extend(
+    base: EnergyReferences,
+    head: int,
+    targets: Sequence[tuple[Frame, float]],
+    elements: tuple[int, ...],
+    charges: tuple[int, ...],
+    per_charge: bool,
+) -> tuple[Floats, Floats]:
+    """The numbers of ``base``, with constants for the charges it has not seen."""
+    known = dict(zip(base.charges, base.charge_eV[head], strict=True))
+    rest: dict[int, list[float]] = {charge: [] for charge in charges}
+    for frame, energy in targets:
+        atoms = count_elements(frame.numbers, elements) @ base.element_eV[head]
+        rest[frame.charge].append(energy - atoms)
+    constants = np.full(len(charges), np.nan)
+    for index, charge in enumerate(charges):
+        if rest[charge]:
+            old = known.get(charge, np.nan) if per_charge else np.nanmax(base.charge_eV[head])
+            constants[index] = old if np.isfinite(old) else np.mean(rest[charge])
+    return base.element_eV[head].copy(), constants

@@ -1,0 +1,116 @@
+"""What the page states in words about a study: what it is, what stands out, what is open."""
+
+from dataclasses import dataclass
+
+from defectscape.report.figures_data import key_text
+from defectscape.report.summary import LevelOfTheory, Summary
+from defectscape.report.table import number
+from defectscape.report.tables_results import GAIN_LIMIT_MEV
+
+TIGHT_BINDING = "tblite"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number with its name, for the head of the page."""
+
+    value: str
+    text: str
+
+
+def level_name(level: LevelOfTheory) -> str:
+    """True name of a level of theory."""
+    return f"{level.method} ({level.engine})"
+
+
+def theory_note(summary: Summary) -> str | None:
+    """What must be said when a level is tight binding and not density-functional theory."""
+    levels = [level for level in (summary.low, summary.high) if level.engine == TIGHT_BINDING]
+    if not levels:
+        return None
+    methods = " and ".join(dict.fromkeys(level.method for level in levels))
+    stand = {summary.low.name: "PBE", summary.high.name: "HSE06"}
+    places = " and ".join(stand[level.name] for level in levels)
+    if len(levels) > 1:
+        verdict = "They stand", "are not density-functional calculations"
+    else:
+        verdict = "It stands", "is not a density-functional calculation"
+    return (
+        f"{methods}, computed with tblite, {'are' if len(levels) > 1 else 'is'} extended tight "
+        f"binding. {verdict[0]} where {places} would stand in a production study and {verdict[1]}: "
+        "the energies, levels and geometries below show how the method works, not what the "
+        "material does."
+    )
+
+
+def key_facts(summary: Summary) -> tuple[Fact, ...]:
+    """The handful of numbers that describe the study."""
+    rows = summary.defects
+    found = [row.gain_over_unperturbed_eV for row in rows]
+    gains = [gain for gain in found if gain is not None]
+    labels = {
+        name: sum(row.labels for row in summary.cost if row.fidelity == name)
+        for name in (summary.high.name, summary.low.name)
+    }
+    facts = [
+        Fact(f"{sum(row.verified for row in rows)} of {len(rows)}", "ground states verified"),
+        Fact(
+            f"{sum(1e3 * gain > GAIN_LIMIT_MEV for gain in gains)} of {len(rows)}",
+            f"lie over {GAIN_LIMIT_MEV:.0f} meV below the unperturbed relaxation",
+        ),
+    ]
+    if gains:
+        facts.append(Fact(f"{number(max(gains), 3)} eV", "largest gain"))
+    error = next(
+        (e for e in summary.errors if e.fidelity == summary.high.name and e.defect == "all"), None
+    )
+    if error:
+        facts.append(
+            Fact(
+                f"{number(error.energy_rmse_shifted_meV_atom, 2)} meV/atom",
+                f"held-out energy RMSE, {summary.high.name}, mean removed",
+            )
+        )
+        facts.append(
+            Fact(
+                f"{number(error.force_rmse_meV_A, 1)} meV/Å",
+                f"held-out force RMSE, {summary.high.name}",
+            )
+        )
+    facts += [Fact(number(count, 0), f"{name} labels") for name, count in labels.items()]
+    relaxations = sum(row.relaxations for row in rows)
+    facts.append(Fact(number(relaxations, 0), "relaxations with the model"))
+    return tuple(facts)
+
+
+def not_verified(summary: Summary) -> tuple[str, ...]:
+    """Everything on the page that rests on the model alone, or on nothing."""
+    found: dict[str, list[str]] = {}
+    for row in summary.defects:
+        name = key_text(row.defect, row.charge)
+        unseen = sum(entry.verified_energy_eV is None for entry in row.minima)
+        if not row.verified:
+            found.setdefault("Ground state from the model alone", []).append(name)
+        if row.gain_over_unperturbed_eV is None:
+            found.setdefault("No gain: the unperturbed relaxation failed", []).append(name)
+        elif not row.gain_verified:
+            found.setdefault("Gain from the model alone", []).append(name)
+        if unseen:
+            text = f"{name} {unseen} of {len(row.minima)}"
+            found.setdefault("Minima from the model alone", []).append(text)
+    items = [f"{what}: {', '.join(names)}." for what, names in found.items()]
+    for source in dict.fromkeys(row.source for row in summary.ccd):
+        items.append(f"Configuration-coordinate curves: energies from {source}.")
+    for label in dict.fromkeys(row.correction_label for row in summary.defects):
+        items.append(f"Finite-size correction: {label}.")
+    return tuple(items)
+
+
+def uncertainties(summary: Summary) -> tuple[str, ...]:
+    """What each standard uncertainty is made of."""
+    found: dict[str, list[str]] = {}
+    for row in summary.defects:
+        found.setdefault(row.uncertainty_origin, []).append(key_text(row.defect, row.charge))
+    if len(found) == 1:
+        return tuple(found)
+    return tuple(f"{origin} — {', '.join(keys)}" for origin, keys in found.items())

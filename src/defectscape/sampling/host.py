@@ -1,0 +1,259 @@
+"""The host crystal: read and checked, expanded to the supercell all defects share, and relaxed.
+
+The relaxation is done on the supercell rather than the unit cell, so that the defects' surroundings
+are relaxed with exactly the sampling of the Brillouin zone that the defects are computed with.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+from pymatgen.util.coord import lattice_points_in_supercell
+
+from defectscape.domain.errors import HostError
+from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
+from defectscape.domain.keys import HOST, HOST_KEY
+from defectscape.domain.site import HostCrystal
+from defectscape.sampling.host_checks import TIGHT_A, check_host
+from defectscape.sampling.quiet import quiet
+from defectscape.sampling.structures import atomic_numbers, to_structure
+from defectscape.settings.structure import Host, Supercell
+
+log = logging.getLogger(__name__)
+
+FOLD_A = 1e-3
+"""Images of one unit-cell atom may differ by this much after the relaxation, A."""
+
+_PARSE_FAILURES = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+    AssertionError, StopIteration,
+)  # fmt: skip
+"""What pymatgen's readers raise on a file they cannot make sense of."""
+
+
+def read_unit_cell(path: Path) -> Structure:
+    """Read the host's cell as it stands in the file and check that it is a perfect crystal.
+
+    Args:
+        path: POSCAR, CIF or anything else pymatgen reads.
+
+    Returns:
+        A bare structure: elements without oxidation states, coordinates in [0, 1).
+
+    Raises:
+        HostError: if the file is missing or unreadable, disordered, overlapping, without volume,
+            not three-dimensional, noisy, or a supercell with a defect in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HostError("host file", path, "There is no such file; correct host.file in the study")
+    try:
+        with quiet(f"reading {path}"):
+            structure = Structure.from_file(path)
+    except _PARSE_FAILURES as error:
+        raise HostError(
+            f"host file {path}",
+            f"cannot be read ({type(error).__name__}: {error})",
+            "Give a POSCAR or CIF (the name must say which: *.vasp, POSCAR*, *.cif)",
+        ) from error
+    structure.remove_oxidation_states()
+    check_host(structure, str(path))
+    return Structure(structure.lattice, structure.species, np.asarray(structure.frac_coords) % 1.0)
+
+
+def shortest_lattice_vector_A(cell_A: Floats) -> float:
+    """Length of the shortest non-zero lattice vector, A: the distance of a defect to its image.
+
+    The first vector of a Niggli-reduced cell is the shortest of the lattice (Gruber, Acta Cryst.
+    A29, 433 (1973)).
+    """
+    return float(min(Lattice(cell_A).get_niggli_reduced_lattice().abc))
+
+
+def build_host(structure: Structure, supercell: Supercell) -> HostCrystal:
+    """Expand the unit cell to the supercell.
+
+    Atoms are grouped by element in the unit cell's order of first appearance, then by unit-cell
+    atom, then by translation, so the order depends on nothing else.
+
+    Raises:
+        HostError: if the matrix is singular or left-handed, or the supercell's images are closer
+            than ``supercell.min_image_distance_A``.
+    """
+    matrix = _matrix(structure, supercell)
+    unit_cell = np.asarray(structure.lattice.matrix)
+    cell = matrix @ unit_cell
+    distance = shortest_lattice_vector_A(cell)
+    if distance < supercell.min_image_distance_A - 1e-6:
+        raise HostError(
+            "host supercell",
+            f"a defect is {distance:.2f} A from its image with matrix {matrix.tolist()}, below "
+            f"min_image_distance_A {supercell.min_image_distance_A:g}",
+            "Give a larger matrix, or lower min_image_distance_A if you accept that",
+        )
+    unit_numbers = atomic_numbers(structure)
+    unit_fracs = np.asarray(structure.frac_coords) % 1.0
+    numbers, positions = _expand(unit_numbers, unit_fracs, matrix, cell)
+    with quiet("space group"):
+        spacegroup = SpacegroupAnalyzer(structure, symprec=TIGHT_A).get_space_group_symbol()
+    return HostCrystal(
+        formula=structure.composition.reduced_formula, spacegroup=spacegroup,
+        unit_numbers=unit_numbers, unit_positions_A=unit_fracs @ unit_cell,
+        unit_cell_A=unit_cell, matrix=matrix, numbers=numbers, positions_A=positions,
+        cell_A=cell, min_image_distance_A=distance,
+    )  # fmt: skip
+
+
+def _matrix(structure: Structure, supercell: Supercell) -> Ints:
+    """The supercell matrix of the settings, or doped's choice."""
+    if supercell.matrix is not None:
+        matrix = np.array(supercell.matrix, dtype=np.int64)
+    else:
+        with quiet("supercell search"):
+            from doped.generation import get_ideal_supercell_matrix
+
+            found = get_ideal_supercell_matrix(
+                structure, min_image_distance=supercell.min_image_distance_A, min_atoms=1
+            )
+        matrix = np.rint(np.asarray(found)).astype(np.int64)
+        if np.linalg.det(matrix) < 0:
+            matrix = -matrix
+        log.info("supercell matrix found: %s", matrix.tolist())
+    determinant = round(float(np.linalg.det(matrix)))
+    if determinant <= 0:
+        raise HostError(
+            "host.supercell.matrix",
+            f"{matrix.tolist()} has determinant {determinant}",
+            "Its rows must be three independent, right-handed supercell vectors",
+        )
+    return matrix
+
+
+def _expand(numbers: Ints, fracs: Floats, matrix: Ints, cell_A: Floats) -> tuple[Ints, Floats]:
+    """Numbers (n,) and positions (n, 3) in A of the supercell, in the documented order."""
+    points = np.asarray(lattice_points_in_supercell(matrix))
+    points = points[np.lexsort(np.round(points, 8).T[::-1])]
+    blocks = {number: rank for rank, number in enumerate(dict.fromkeys(numbers.tolist()))}
+    order = sorted(range(len(numbers)), key=lambda index: (blocks[int(numbers[index])], index))
+    inverse = np.linalg.inv(matrix)
+    everything = np.concatenate([points + fracs[index] @ inverse for index in order])
+    wrapped = everything - np.floor(everything + 1e-9)
+    return np.repeat(numbers[order], len(points)), wrapped @ cell_A
+
+
+def unit_cell_indices(host: HostCrystal) -> Ints:
+    """The unit-cell atom that each supercell atom is an image of, shape (n,).
+
+    Raises:
+        HostError: if an atom of the supercell is no image of the unit cell.
+    """
+    inverse = np.linalg.inv(host.unit_cell_A)
+    gaps = (host.positions_A[:, None, :] - host.unit_positions_A[None, :, :]) @ inverse
+    gaps -= np.rint(gaps)
+    distances = np.linalg.norm(gaps @ host.unit_cell_A, axis=2)
+    same = host.numbers[:, None] == host.unit_numbers[None, :]
+    distances = np.where(same, distances, np.inf)
+    nearest = np.argmin(distances, axis=1)
+    worst = float(np.max(distances[np.arange(len(nearest)), nearest]))
+    if worst > 1e-2:
+        raise HostError(
+            "host supercell",
+            f"an atom is {worst:.3g} A from any image of the unit cell",
+            "Build the host again from its file",
+        )
+    return nearest.astype(np.int64)
+
+
+def host_frame(host: HostCrystal) -> Frame:
+    """The perfect supercell as a frame: neutral, in the spin state of the house rule."""
+    return Frame(
+        host.numbers, host.positions_A, host.cell_A, HOST_KEY,
+        lowest_multiplicity(host.numbers, 0), Origin.HOST, HOST, None, "perfect supercell",
+    )  # fmt: skip
+
+
+def relax_host(
+    host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: Host
+) -> HostCrystal:
+    """Relax the host as ``settings.relax`` says, with its space group kept.
+
+    ``volume`` scales the cell (hydrostatic strain) and relaxes the positions, ``cell`` relaxes
+    every strain the symmetry allows, ``none`` returns the host as it is.
+
+    Args:
+        host: the crystal.
+        calculator_for: gives the ASE calculator for a frame; it must have stresses and also serve
+            changed cells.
+        settings: kind of relaxation, ``relax_fmax_eV_A``, ``relax_max_steps`` and the supercell.
+
+    Raises:
+        HostError: if the engine has no stress, the relaxation does not converge, it breaks the
+            crystal's translations, or the relaxed supercell is too small.
+    """
+    if settings.relax == "none":
+        return host
+    frame = host_frame(host)
+    atoms = Atoms(numbers=host.numbers, positions=host.positions_A, cell=host.cell_A, pbc=True)
+    atoms.calc = calculator_for(frame)
+    with quiet("symmetry of the host"):
+        atoms.set_constraint(FixSymmetry(atoms, symprec=TIGHT_A))
+    moving = FrechetCellFilter(atoms, hydrostatic_strain=settings.relax == "volume")
+    optimiser = BFGS(moving, logfile=None)  # type: ignore[arg-type]
+    try:
+        converged = optimiser.run(fmax=settings.relax_fmax_eV_A, steps=settings.relax_max_steps)
+    except PropertyNotImplementedError as error:
+        raise HostError(
+            "host.relax",
+            f"{settings.relax!r} needs stresses and the engine gives none ({error})",
+            "Set host.relax to none, or use an engine with stresses",
+        ) from error
+    if not converged:
+        raise HostError(
+            "host relaxation",
+            f"not below {settings.relax_fmax_eV_A:g} eV/A after {settings.relax_max_steps} steps",
+            "Raise host.relax_max_steps, or start from a host file closer to this level's geometry",
+        )
+    cell = np.asarray(atoms.cell)
+    log.info(
+        "host relaxed in %d steps: volume ratio %.4f",
+        optimiser.nsteps, np.linalg.det(cell) / np.linalg.det(host.cell_A),
+    )  # fmt: skip
+    return _folded(host, atoms.get_positions(), cell, settings.supercell)
+
+
+def _folded(
+    host: HostCrystal, positions_A: Floats, cell_A: Floats, supercell: Supercell
+) -> HostCrystal:
+    """The host rebuilt from a relaxed supercell: each unit-cell atom is the mean of its images."""
+    unit_cell = np.linalg.inv(host.matrix) @ cell_A
+    before = host.unit_positions_A @ np.linalg.inv(host.unit_cell_A)
+    fracs = positions_A @ np.linalg.inv(unit_cell)
+    owners = unit_cell_indices(host)
+    shifts = fracs - before[owners]
+    shifts -= np.rint(shifts)
+    folded = np.array(
+        [before[unit] + shifts[owners == unit].mean(axis=0) for unit in range(len(before))]
+    )
+    gaps = before[owners] + shifts - folded[owners]
+    error = float(np.max(np.linalg.norm(gaps @ unit_cell, axis=1)))
+    if error > FOLD_A:
+        raise HostError(
+            "host relaxation",
+            f"images of one atom came to differ by {error:.2g} A",
+            "The perfect crystal is unstable at this level of theory; set host.relax to none or "
+            "start from its stable phase",
+        )
+    structure = to_structure(host.unit_numbers, folded % 1.0 @ unit_cell, unit_cell)
+    same_matrix = Supercell(
+        matrix=host.matrix.tolist(), min_image_distance_A=supercell.min_image_distance_A
+    )
+    return build_host(structure, same_matrix)

@@ -1,0 +1,69 @@
+"""Who trains, who stops the training early, and who is held out: decided per geometry family.
+
+Frames made from one start resemble one another, across charge states too, so a family is never
+divided. The order is a hash of the family's own name: another defect changes nothing here.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from math import ceil
+
+from defectscape.domain.errors import DefectError
+from defectscape.domain.keys import HOST
+from defectscape.domain.seeds import derive_seed
+from defectscape.sampling.sites import UNPERTURBED
+from defectscape.settings.sampling import Sampling
+
+
+class Split(StrEnum):
+    """What a frame is used for."""
+
+    TRAIN = "train"
+    VALID = "valid"
+    TEST = "test"
+
+
+def assign_splits(families: Iterable[str], sampling: Sampling, seed: int) -> dict[str, Split]:
+    """The split of every geometry family.
+
+    Per defect, ``test_fraction`` and ``valid_fraction`` of its families are rounded up, at least a
+    third (rounded up) trains, and the unperturbed family always trains.
+
+    Args:
+        families: names ``<defect>/<distortion>``; the host's family ``host`` trains.
+        sampling: the two fractions.
+        seed: the study's seed.
+
+    Raises:
+        DefectError: for a defect with fewer than three families.
+    """
+    groups: dict[str, list[str]] = {}
+    for family in sorted(set(families)):
+        groups.setdefault(family.partition("/")[0], []).append(family)
+    splits: dict[str, Split] = {}
+    for defect, members in groups.items():
+        if defect == HOST:
+            splits |= dict.fromkeys(members, Split.TRAIN)
+        else:
+            splits |= _split_one(defect, members, sampling, seed)
+    return splits
+
+
+def _split_one(defect: str, members: list[str], sampling: Sampling, seed: int) -> dict[str, Split]:
+    """The splits of one defect's families."""
+    count = len(members)
+    if count < 3:
+        raise DefectError(
+            f"geometry families of {defect}",
+            f"only {', '.join(members)}",
+            "Add sampling.bond_distortions: one family each must train, validate and test",
+        )
+    test, valid = ceil(sampling.test_fraction * count), ceil(sampling.valid_fraction * count)
+    while test + valid > count - ceil(count / 3):
+        test, valid = (test - 1, valid) if test >= valid else (test, valid - 1)
+    free = [family for family in members if family != f"{defect}/{UNPERTURBED}"]
+    free.sort(key=lambda family: (derive_seed(seed, "split", family), family))
+    splits = dict.fromkeys(members, Split.TRAIN)
+    splits |= dict.fromkeys(free[:test], Split.TEST)
+    splits |= dict.fromkeys(free[test : test + valid], Split.VALID)
+    return splits

@@ -1,0 +1,177 @@
+"""Starts of the search: the unperturbed defect, ShakeNBreak's distortions of it, and a rattle.
+
+ShakeNBreak (Mosquera-Lois et al., npj Comput. Mater. 9, 25 (2023)) distorts as many neighbours as
+the defect has electrons missing or too many. Its own driver shares one random rattle among all
+distortions of a defect, which would tie the training frames together, so its low-level functions
+are called here with a seed per start.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import numpy as np
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Element
+
+from defectscape.domain.frame import Floats, Frame, Origin
+from defectscape.domain.seeds import derive_seed
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.contacts import displacements_A, shortest_distance_A
+from defectscape.sampling.quiet import quiet
+from defectscape.sampling.sites import closest_atom, defect_frame
+from defectscape.sampling.structures import to_structure
+from defectscape.settings.sampling import Sampling
+
+log = logging.getLogger(__name__)
+
+SHELL = 1.2
+"""Atoms within this factor of the nearest distance are the defect's first shell."""
+DIMER = "Dimer"
+"""ShakeNBreak's word for it."""
+
+
+class Rattle(TypedDict):
+    """ShakeNBreak's rattle: standard deviation and shortest distance in A, and the seed."""
+
+    stdev: float
+    d_min: float
+    seed: int
+
+
+def make_starts(
+    host: HostCrystal, site: DefectSite, charge: int, sampling: Sampling, seed: int
+) -> tuple[Frame, ...]:
+    """All starts of one defect and charge; the first is the exact unperturbed geometry.
+
+    The family of a start, ``<defect>/<distortion>``, is the same in every charge state. Starts with
+    a contact below ``sampling.shortest_distance_A`` are dropped with a warning in the log.
+
+    Args:
+        host: the crystal with its supercell.
+        site: the defect.
+        charge: charge state, units of e.
+        sampling: distortions, dimers, rattle and shortest distance.
+        seed: the study's seed.
+
+    Raises:
+        DefectError: as ``defect_frame``.
+    """
+    unperturbed = defect_frame(host, site, charge)
+    neighbours = distorted_neighbours(host, site, charge)
+    where = _where(unperturbed, site)
+    starts = {unperturbed.frame_id: unperturbed}
+    for label, note, factor in _distortions(sampling):
+        rattle: Rattle = {
+            "stdev": sampling.start_rattle_A,
+            "d_min": sampling.shortest_distance_A,
+            "seed": derive_seed(seed, site.name, charge, label, sampling.start_rattle_A),
+        }
+        positions = _distorted(unperturbed, where, factor, neighbours, rattle)
+        if positions is None:
+            log.warning(
+                "start %s of %s dropped: atoms closer than %g A",
+                note, unperturbed.key, sampling.shortest_distance_A,
+            )  # fmt: skip
+            continue
+        start = Frame(
+            unperturbed.numbers, positions, unperturbed.cell_A, unperturbed.key,
+            unperturbed.multiplicity, Origin.START, f"{site.name}/{label}",
+            unperturbed.frame_id, note,
+        )  # fmt: skip
+        starts.setdefault(start.frame_id, start)
+    return tuple(starts.values())
+
+
+def _distortions(sampling: Sampling) -> Iterator[tuple[str, str, float | str | None]]:
+    """Label (for families and seeds), note (for people) and ShakeNBreak's factor of each start."""
+    for distortion in sampling.bond_distortions:
+        percent = f"{100 * distortion:+g}%"
+        yield f"bond{percent}", f"bond distortion {percent}", 1.0 + distortion
+    if sampling.dimers:
+        yield "dimer", "dimer", DIMER
+    yield "rattle", "rattle", None
+
+
+def distorted_neighbours(host: HostCrystal, site: DefectSite, charge: int) -> int:
+    """How many neighbours are distorted: ShakeNBreak's octet rule, or else the first shell.
+
+    The rule counts the electrons that the defect misses (or has in excess) against the host's
+    oxidation states, n + charge; more than four count as 8 - n. A charge state with none would not
+    be distorted at all, so all nearest neighbours are distorted there.
+    """
+    states = _oxidation_states(host)
+
+    def state(symbol: str | None) -> int:
+        if symbol is None:
+            return 0
+        return states[symbol] if symbol in states else _commonest_state(symbol)
+
+    missing = abs(state(site.removed) - state(site.added) + charge)
+    count = abs(8 - missing) if missing > 4 else missing
+    return count if count else _coordination(host, site)
+
+
+def _oxidation_states(host: HostCrystal) -> dict[str, int]:
+    """Rounded mean oxidation states of the host's elements; empty where none balances."""
+    guesses = Composition(host.formula).oxi_state_guesses()
+    return {symbol: round(value) for symbol, value in guesses[0].items()} if guesses else {}
+
+
+def _commonest_state(symbol: str) -> int:
+    common = Element(symbol).common_oxidation_states
+    return int(common[-1]) if common else 0
+
+
+def _coordination(host: HostCrystal, site: DefectSite) -> int:
+    """Atoms in the first shell of the site."""
+    frame = defect_frame(host, site, 0)
+    place = np.asarray(site.frac_coords) @ host.cell_A
+    centre = np.broadcast_to(place, frame.positions_A.shape)
+    gaps = displacements_A(centre, frame.positions_A, host.cell_A)
+    distances = np.linalg.norm(gaps, axis=1)
+    distances = distances[distances > 1e-3]
+    return int(np.sum(distances < SHELL * distances.min()))
+
+
+def _distorted(
+    frame: Frame,
+    where: dict[str, Any],
+    factor: float | str | None,
+    neighbours: int,
+    rattle: Rattle,
+) -> Floats | None:
+    """Positions (n, 3) of one start, next to those of ``frame``, A; None if atoms overlap.
+
+    ShakeNBreak keeps the defect and its distorted neighbours out of the rattle.
+    """
+    structure = to_structure(frame.numbers, frame.positions_A, frame.cell_A)
+    with quiet("ShakeNBreak"):
+        from shakenbreak import distortions
+
+        if factor is None:
+            moved = distortions.rattle(structure, **rattle)
+        else:
+            # Its Monte Carlo never ends where the distortion alone has atoms closer than d_min.
+            if isinstance(factor, str):
+                bare = distortions.apply_dimer_distortion(structure.copy(), **where)
+            else:
+                bare = distortions.distort(structure.copy(), neighbours, factor, **where)
+            positions = np.asarray(bare["distorted_structure"].cart_coords)
+            if shortest_distance_A(positions, frame.cell_A) < rattle["d_min"]:
+                return None
+            moved = distortions.distort_and_rattle(
+                structure.copy(), factor, num_nearest_neighbours=neighbours, **where, **rattle
+            )["distorted_structure"]
+    if shortest_distance_A(np.asarray(moved.cart_coords), frame.cell_A) < rattle["d_min"]:
+        return None
+    moves = displacements_A(frame.positions_A, np.asarray(moved.cart_coords), frame.cell_A)
+    return frame.positions_A + moves
+
+
+def _where(frame: Frame, site: DefectSite) -> dict[str, Any]:
+    """How ShakeNBreak is told the site: coordinates of a vacancy, the index of an added atom."""
+    fracs = np.asarray(site.frac_coords)
+    if site.added is None:
+        return {"frac_coords": fracs}
+    return {"site_index": closest_atom(frame.positions_A, frame.cell_A, fracs @ frame.cell_A)}

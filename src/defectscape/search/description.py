@@ -1,0 +1,105 @@
+"""What happened at a defect, in words: dimers, new bonds, off-centring, breathing."""
+
+import numpy as np
+from ase.data import chemical_symbols, covalent_radii
+from ase.geometry import get_distances
+
+from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.search.matching import displacements_A
+
+UNCHANGED_A = 0.05
+CENTRED_A = 0.25
+BREATHING = 0.01
+_SHELL = 1.2
+_BOND = 1.2
+_NEW_BOND_SHORTER_A = 0.3
+
+
+def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, float]) -> str:
+    """The dominant distortion of a defect.
+
+    Args:
+        frame: the relaxed structure.
+        reference: the unrelaxed defect, with the same atoms.
+        centre_frac: the defect's site in fractional coordinates.
+
+    Returns:
+        Words, most telling first, joined by commas: new short contacts (``Te-Te dimer 2.78 A``,
+        ``new Cd-Te bond 2.90 A``; bonded: closer than 1.2 times the sum of the covalent radii),
+        ``Te off-centre 0.41 A`` for an atom on the site, ``breathing inward 4%`` for the mean
+        distance of the first shell to the site; ``unchanged`` below 0.05 A.
+
+    Raises:
+        SearchError: if the two have other atoms or other cells.
+    """
+    moves = displacements_A(reference, frame)
+    largest = float(np.max(np.linalg.norm(moves, axis=1)))
+    if largest < UNCHANGED_A:
+        return "unchanged"
+    relaxed = reference.positions_A + moves
+    centre = np.array(centre_frac) @ reference.cell_A
+    from_centre = _distances(reference.cell_A, centre[None], reference.positions_A)[0]
+    on_site = np.flatnonzero(from_centre < CENTRED_A)
+    words = _contacts(reference, relaxed)
+    for atom in on_site:
+        moved_A = float(np.linalg.norm(moves[atom]))
+        if moved_A > CENTRED_A:
+            words.append(f"{chemical_symbols[reference.numbers[atom]]} off-centre {moved_A:.2f} A")
+    others = np.setdiff1d(np.arange(len(reference)), on_site)
+    shell = others[from_centre[others] < _SHELL * np.min(from_centre[others])]
+    after = _distances(reference.cell_A, centre[None], relaxed[shell])[0]
+    words += _breathing(float(np.mean(after / from_centre[shell]) - 1.0))
+    return ", ".join(words) or f"distorted, largest displacement {largest:.2f} A"
+
+
+def _breathing(change: float) -> list[str]:
+    if abs(change) < BREATHING:
+        return []
+    return [f"breathing {'inward' if change < 0 else 'outward'} {100 * abs(change):.0f}%"]
+
+
+def _contacts(reference: Frame, relaxed_A: Floats) -> list[str]:
+    """New bonds: homonuclear chains as dimer, trimer or cluster, then the two shortest others."""
+    numbers = reference.numbers
+    radii = covalent_radii[numbers]
+    limit = _BOND * (radii[:, None] + radii[None, :])
+    before = _distances(reference.cell_A, reference.positions_A, reference.positions_A)
+    after = _distances(reference.cell_A, relaxed_A, relaxed_A)
+    new = (after < limit) & (before > limit) & (after < before - _NEW_BOND_SHORTER_A)
+    first, second = np.nonzero(np.triu(new, k=1))
+    order = np.argsort(after[first, second], kind="stable")
+    pairs = np.stack([first, second], axis=1)[order].astype(np.int64)
+    alike = numbers[pairs[:, 0]] == numbers[pairs[:, 1]]
+    words = [_cluster_words(members, numbers, after) for members in _chains(pairs[alike])]
+    for i, j in pairs[~alike][:2]:
+        names = "-".join(sorted((chemical_symbols[numbers[i]], chemical_symbols[numbers[j]])))
+        words.append(f"new {names} bond {after[i, j]:.2f} A")
+    return words
+
+
+def _chains(pairs: Ints) -> list[list[tuple[int, int]]]:
+    """Groups of pairs that share atoms, each group in order of length."""
+    groups: list[list[tuple[int, int]]] = []
+    for i, j in pairs.tolist():
+        touching = [group for group in groups if any({i, j} & set(pair) for pair in group)]
+        merged = [pair for group in touching for pair in group] + [(i, j)]
+        position = groups.index(touching[0]) if touching else len(groups)
+        groups = [group for group in groups if group not in touching]
+        groups.insert(position, merged)
+    return groups
+
+
+def _cluster_words(pairs: list[tuple[int, int]], numbers: Ints, after_A: Floats) -> str:
+    symbol = chemical_symbols[numbers[pairs[0][0]]]
+    count = len({atom for pair in pairs for atom in pair})
+    kind = {2: "dimer", 3: "trimer"}.get(count, f"cluster of {count}")
+    name = "-".join([symbol] * min(count, 3)) if count <= 3 else symbol
+    lengths = sorted(float(after_A[i, j]) for i, j in pairs)
+    text = "/".join(dict.fromkeys(f"{length:.2f}" for length in lengths[:3]))
+    return f"{name} {kind} {text} A"
+
+
+def _distances(cell_A: Floats, a: Floats, b: Floats) -> Floats:
+    """Minimum-image distances, shape (len(a), len(b)), A."""
+    _, distances = get_distances(a, b, cell=cell_A, pbc=True)
+    return np.asarray(distances)

@@ -1,0 +1,170 @@
+"""Which frames get a high-fidelity label, per defect and charge.
+
+The first labels are spread over the pool; later ones go where the committee disagrees and where
+nothing has been labelled yet. Each defect and charge is decided from its own frames alone.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+
+from defectscape.domain.errors import DefectError
+from defectscape.domain.frame import Floats, Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.selection.spread import farthest_points
+from defectscape.settings.sampling import Selection
+
+log = logging.getLogger(__name__)
+
+SAME = 1e-4
+"""Two fingerprints are one below this distance, relative to their length."""
+TRAIN, VALID, TEST = "train", "valid", "test"
+
+
+def select_initial(
+    frames: Sequence[Frame],
+    features: Floats,
+    splits: Mapping[str, str],
+    settings: Selection,
+    key: DefectKey,
+) -> list[int]:
+    """The first frames of one defect and charge to label, as indices into ``frames``.
+
+    ``initial_per_charge`` from training and validation families, the unperturbed start first, with
+    validation frames in proportion to their families and at least one; then ``test_per_charge``
+    from held-out families. Within each split by farthest points.
+
+    Args:
+        frames: the pool; frames of other keys are ignored.
+        features: fingerprints, shape (n, d).
+        splits: split of every family.
+        settings: the budget.
+        key: defect and charge.
+
+    Raises:
+        DefectError: if the unperturbed start is missing or a family has no split.
+    """
+    own = [index for index, frame in enumerate(frames) if frame.key == key]
+    values = np.asarray(features)[own]
+    members = {split: _members(frames, own, splits, split) for split in (TRAIN, VALID, TEST)}
+    first = _unperturbed(frames, own, key)
+    families = {
+        split: len({frames[own[place]].family for place in members[split]}) for split in members
+    }
+    seen = families[TRAIN] + families[VALID]
+    share = max(1, round(settings.initial_per_charge * families[VALID] / seen))
+    valid = min(share, settings.initial_per_charge - 1, len(members[VALID]))
+    train = settings.initial_per_charge - valid
+    chosen = [first, *_spread(values, members[TRAIN], [first], train - 1)]
+    missing = settings.initial_per_charge - len(chosen)
+    chosen += _spread(values, members[VALID], chosen, missing)
+    # The test frames do not depend on the training budget.
+    chosen += _spread(values, members[TEST], [], settings.test_per_charge)
+    wanted = settings.initial_per_charge + settings.test_per_charge
+    if len(chosen) < wanted:
+        log.warning(
+            "%s: %d frames to label instead of %d; the pool is small", key, len(chosen), wanted
+        )
+    return [own[place] for place in chosen]
+
+
+def _members(
+    frames: Sequence[Frame], own: Sequence[int], splits: Mapping[str, str], split: str
+) -> list[int]:
+    """Places in ``own`` whose family belongs to a split."""
+    return [place for place, index in enumerate(own) if _split_of(frames[index], splits) == split]
+
+
+def _split_of(frame: Frame, splits: Mapping[str, str]) -> str:
+    if frame.family not in splits:
+        raise DefectError(
+            "geometry family", repr(frame.family), "It has no split; assign all families together"
+        )
+    return str(splits[frame.family])
+
+
+def _unperturbed(frames: Sequence[Frame], own: Sequence[int], key: DefectKey) -> int:
+    """Place in ``own`` of the unperturbed start."""
+    for place, index in enumerate(own):
+        frame = frames[index]
+        if frame.origin is Origin.START and frame.family == f"{key.defect}/unperturbed":
+            return place
+    raise DefectError(
+        f"unperturbed start of {key}", "not in the pool", "Select from the whole pool of the charge"
+    )
+
+
+def _spread(values: Floats, allowed: Sequence[int], taken: Sequence[int], count: int) -> list[int]:
+    """Farthest points among ``allowed`` places, away from ``taken`` ones."""
+    places = [*taken, *(place for place in allowed if place not in taken)]
+    found = farthest_points(values[places], range(len(taken)), count)
+    return [places[index] for index in found]
+
+
+def select_round(
+    candidates: Sequence[Frame],
+    features: Floats,
+    disagreement: Floats,
+    taken_features: Floats,
+    must: Sequence[int],
+    splits: Mapping[str, str],
+    settings: Selection,
+) -> list[int]:
+    """The frames of a round to label for one defect and charge, as indices into ``candidates``.
+
+    First ``must``, then a ``disagreement_share`` of the rest of the budget by highest committee
+    disagreement, then by farthest points from everything taken. Candidates of held-out families and
+    near-copies of anything taken are passed over.
+
+    Args:
+        candidates: frames of one defect and charge, from the search.
+        features: their fingerprints, shape (n, d).
+        disagreement: committee disagreement, shape (n,); higher is less certain.
+        taken_features: fingerprints of frames labelled before, shape (m, d); m may be zero.
+        must: indices that come first (the lowest minima).
+        splits: split of every family.
+        settings: the budget.
+
+    Raises:
+        DefectError: if a family has no split, or candidates of two keys are mixed.
+    """
+    keys = sorted({str(frame.key) for frame in candidates})
+    if len(keys) > 1:
+        raise DefectError("candidates of a round", ", ".join(keys), "Select for one key at a time")
+    budget = settings.per_charge_per_round
+    values = np.asarray(features, dtype=np.float64)
+    before = np.asarray(taken_features, dtype=np.float64).reshape(-1, values.shape[-1])
+    open_ = [i for i, frame in enumerate(candidates) if _split_of(frame, splits) != TEST]
+    chosen: list[int] = []
+
+    def take(order: Sequence[int], limit: int) -> None:
+        for index in order:
+            if len(chosen) >= limit:
+                return
+            if index in open_ and not _known(values[index], before, values[chosen]):
+                chosen.append(index)
+
+    take(list(dict.fromkeys(must)), budget)
+    share = len(chosen) + ceil(settings.disagreement_share * (budget - len(chosen)))
+    scores = np.asarray(disagreement, dtype=np.float64)
+    take(sorted(open_, key=lambda index: (-scores[index], index)), share)
+    everything = np.concatenate([values, before])
+    passed = list(range(len(values), len(everything)))
+    away = [index for index in open_ if index not in chosen]
+    rows = [*chosen, *passed, *away]
+    covered = range(len(chosen) + len(passed))
+    order = farthest_points(everything[rows], covered, len(away))
+    take([rows[index] for index in order], budget)
+    if len(chosen) < budget and candidates:
+        log.warning("%s: %d new frames instead of %d", keys[0], len(chosen), budget)
+    return chosen
+
+
+def _known(one: Floats, *others: Floats) -> bool:
+    """Whether a fingerprint (d,) is among others (m, d), within ``SAME``."""
+    scale = SAME * max(float(np.linalg.norm(one)), np.finfo(np.float64).tiny)
+    return any(
+        len(rows) > 0 and float(np.linalg.norm(rows - one, axis=1).min()) < scale for rows in others
+    )

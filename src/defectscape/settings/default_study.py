@@ -1,0 +1,89 @@
+"""The default study: two defects of CdTe with the embedded engine, some twenty minutes on two cores.
+
+Why these: at this level the tellurium antisite stays tetrahedral with charge +2 and breaks its
+symmetry with +1 and 0, which a relaxation of the unperturbed structure cannot find; the cadmium
+vacancy has a metastable Te-Te dimer. IPEA1-xTB stands for the expensive level since it converges on
+all of them and costs less than GFN2-xTB, which needs five times as long; GFN1-xTB is the cheap one.
+"""
+
+from typing import Any
+
+EXPLORATION_TRAINING: dict[str, Any] = {
+    "committee": 2,
+    "channels": 16,
+    "steps": 500,
+    "batch_size": 5,
+    "learning_rate": 0.01,
+    "patience": 6,
+    "warm_start": True,
+}
+
+EXPLORATION_SEARCH: dict[str, Any] = {
+    "fmax_eV_A": 0.05,
+    "max_steps": 80,
+    "cross_seeds_per_charge": 1,
+}
+
+DEFAULT_STUDY: dict[str, Any] = {
+    "study": "cdte",
+    "seed": 2026,
+    "label_store": "labels",
+    "label_jobs": 2,
+    "host": {
+        "file": "config/hosts/CdTe.vasp",
+        "supercell": {
+            "matrix": [[-1, 1, 1], [1, -1, 1], [1, 1, -1]],
+            "min_image_distance_A": 11.0,
+        },
+        "relax": "volume",
+    },
+    "defects": [
+        {"name": "v_Cd", "charges": ["0", "-1", "-2"]},
+        {"name": "Te_Cd", "charges": ["0", "+1", "+2"]},
+    ],
+    "fidelities": {
+        "low": {"name": "gfn1", "engine": {"kind": "tblite", "method": "GFN1-xTB"}},
+        "high": {"name": "ipea1", "engine": {"kind": "tblite", "method": "IPEA1-xTB"}},
+    },
+    "sampling": {
+        "bond_distortions": [-0.4, -0.2, 0.2, 0.4],
+        "start_rattle_A": 0.15,
+        "shortest_distance_A": 1.6,
+        "rattle_amplitudes_A": [0.05, 0.15],
+        "relaxed_toward": [0.5],
+        "test_fraction": 0.2,
+        "valid_fraction": 0.1,
+    },
+    "selection": {
+        "initial_per_charge": 10,
+        "test_per_charge": 4,
+        "per_charge_per_round": 5,
+        "low_per_charge_per_round": 4,
+    },
+    "exploration": {
+        "rounds": 2,
+        "training": EXPLORATION_TRAINING,
+        "search": EXPLORATION_SEARCH,
+    },
+    "search": {"fmax_eV_A": 0.02, "max_steps": 200, "cross_seeds_per_charge": 2},
+    "verification": {"minima_per_charge": 2, "relax_steps": 8, "fmax_eV_A": 0.05},
+    "training": {
+        "committee": 2,
+        "channels": 16,
+        "steps": 1200,
+        "batch_size": 5,
+        "learning_rate": 0.01,
+        "patience": 8,
+    },
+    "thermo": {
+        "elemental_references": {
+            "Cd": "config/elements/Cd.vasp",
+            "Te": "config/elements/Te.vasp",
+        },
+        "correction": {
+            "kind": "point_charge",
+            "dielectric": [[10.3, 0.0, 0.0], [0.0, 10.3, 0.0], [0.0, 0.0, 10.3]],
+        },
+    },
+}
+"""As it would be written in YAML; keys left out have their defaults."""

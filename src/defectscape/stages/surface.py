@@ -1,0 +1,65 @@
+"""The model as the search sees it: one fidelity of one committee, gated before its first use."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from defectscape.domain.frame import Frame
+from defectscape.files.tables import write_json
+from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.model.gates import run_gates
+from defectscape.search.surface import SurfacePoint
+from defectscape.settings.training import Training
+from defectscape.stages.context import StudyContext
+from defectscape.stages.layout import GroupRound
+
+logger = logging.getLogger(__name__)
+
+
+def _point(prediction: CommitteePrediction) -> SurfacePoint:
+    return SurfacePoint(
+        prediction.energy_eV, prediction.member_energies_eV,
+        prediction.forces_eV_A, prediction.force_std_eV_A,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CommitteeSurface:
+    """One fidelity of a committee, behind the search's interface."""
+
+    committee: Committee
+    fidelity: str
+
+    def evaluate(self, frame: Frame) -> SurfacePoint:
+        """Committee mean and spread on one frame."""
+        return _point(self.committee.evaluate(frame, self.fidelity))
+
+    def evaluate_many(self, frames: Sequence[Frame]) -> tuple[SurfacePoint, ...]:
+        """Committee mean and spread on many frames."""
+        return tuple(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
+
+    def calculator(self, charge: int) -> Any:
+        """An ASE calculator of the committee mean in one charge state."""
+        return self.committee.calculator(charge, self.fidelity)
+
+
+def load_committee(files: GroupRound, settings: Training) -> Committee:
+    """The committee of a round or of the final training."""
+    paths = [files.model(member) for member in range(settings.committee)]
+    return Committee.load(paths, settings.device)
+
+
+def gate(
+    context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
+    charges: Sequence[int], target: Path,
+) -> None:  # fmt: skip
+    """Check that charge and fidelity reach the committee, and record what was measured.
+
+    Raises:
+        GateError: if they do not; the pipeline stops here.
+    """
+    report = run_gates(committee, frame, charges, context.fidelity_names)
+    logger.info("gates passed for %s", files.folder)
+    write_json(target, asdict(report))

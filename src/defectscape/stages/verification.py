@@ -1,0 +1,60 @@
+"""Verification stage: the high-fidelity engine judges the best minima of one defect key."""
+
+from defectscape.domain.errors import SearchError
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.engines.labelling import label_frame
+from defectscape.files.extxyz import read_labelled, write_labelled
+from defectscape.files.tables import load_minima, load_verified, save_verified
+from defectscape.search.verification import verify
+from defectscape.settings.groups import exploration_groups
+from defectscape.stages.context import StudyContext
+
+
+def to_verify(minima: tuple[Minimum, ...], count: int) -> list[Minimum]:
+    """The lowest ``count`` minima, and the one that the unperturbed start reached."""
+    return [m for m in minima if m.rank < count or m.from_unperturbed]
+
+
+def verify_key(context: StudyContext, name: str, text: str) -> None:
+    """Label, and on request relax, the best minima of one key with the high-fidelity engine."""
+    key = DefectKey.parse(text)
+    files = context.layout.group(name)
+    minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
+    if not minima:
+        raise SearchError(
+            f"{key}", "the search found no minimum",
+            "Raise search.max_steps or the labels of selection, and see its relaxations.json",
+        )  # fmt: skip
+    engine, fidelity = context.engine("high"), context.fidelity("high")
+
+    def label(frame: Frame) -> Label | None:
+        record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
+        return record.label if record.trainable else None
+
+    verified: list[VerifiedMinimum] = []
+    labelled: list[LabelledFrame] = []
+    for minimum in to_verify(minima, context.study.verification.minima_per_charge):
+        result, path = verify(minimum, label, context.study.verification)
+        verified.append(result)
+        labelled += [LabelledFrame(frame, found, fidelity.name) for frame, found in path]
+    save_verified(files.verified(text), verified)
+    write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
+
+
+def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:
+    """The verified minima of one key."""
+    return load_verified(context.layout.group(group).verified(str(key)))
+
+
+def verification_labels(context: StudyContext) -> list[LabelledFrame]:
+    """Every high-fidelity label that verification made."""
+    name = context.fidelity("high").name
+    labels: list[LabelledFrame] = []
+    for group in exploration_groups(context.study):
+        for key in group.keys:
+            path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
+            labels += read_labelled(path, name)
+    return labels

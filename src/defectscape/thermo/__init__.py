@@ -1,0 +1,1 @@
+"""Thermodynamics of charged defects: limits, corrections, formation energies, levels, curves."""

@@ -1,0 +1,103 @@
+"""Formation energies of charge states from raw supercell energies.
+
+E_f(q) = E(q) + E_corr(q) - E_bulk - sum_i n_i mu_i + q (E_VBM + E_F)
+
+with n_i the atoms of element i put in (negative: taken out). The energies here are at E_F = 0,
+the VBM. Source: S. B. Zhang and J. E. Northrup, Phys. Rev. Lett. 67, 2339 (1991).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.level import (
+    ChemicalPotentialLimit,
+    FiniteSizeCorrection,
+    FormationEnergy,
+    HostEnergies,
+    StateEnergy,
+)
+from defectscape.domain.site import HostCrystal
+from defectscape.settings.thermo import Correction
+from defectscape.thermo.chempots import composition
+from defectscape.thermo.corrections import finite_size_correction
+
+CELL_TOLERANCE_A = 1e-4
+
+
+def exchanged_atoms(state: StateEnergy, host: HostCrystal) -> dict[str, int]:
+    """Atoms per element that the defect has more (negative: fewer) than the host supercell.
+
+    Raises:
+        ThermoError: if the frame lies in another cell than the host.
+    """
+    if not np.allclose(state.frame.cell_A, host.cell_A, rtol=0, atol=CELL_TOLERANCE_A):
+        raise ThermoError(
+            f"supercell of {state.key}",
+            state.frame.cell_A.round(4).tolist(),
+            f"Formation energies need the host's own cell, {host.cell_A.round(4).tolist()}",
+        )
+    defect, bulk = composition(state.frame.numbers), composition(host.numbers)
+    changes = {el: defect.get(el, 0) - bulk.get(el, 0) for el in sorted({*defect, *bulk})}
+    return {element: change for element, change in changes.items() if change}
+
+
+def state_corrections(
+    states: Sequence[StateEnergy], host: HostCrystal, settings: Correction
+) -> tuple[FiniteSizeCorrection, ...]:
+    """The finite-size correction of each state, all in the host's supercell."""
+    by_charge = {
+        charge: finite_size_correction(charge, host.cell_A, settings)
+        for charge in sorted({state.key.charge for state in states})
+    }
+    return tuple(by_charge[state.key.charge] for state in states)
+
+
+def formation_energies(
+    states: Sequence[StateEnergy],
+    host: HostCrystal,
+    energies: HostEnergies,
+    limits: Sequence[ChemicalPotentialLimit],
+    correction: Correction,
+) -> tuple[FormationEnergy, ...]:
+    """Formation energies of all states at E_F = VBM: limit by limit, states in the given order.
+
+    Raises:
+        ThermoError: if a state has another cell, an element without a chemical potential, or the
+            dielectric tensor is unphysical.
+    """
+    corrections = state_corrections(states, host, correction)
+    return tuple(
+        _formation_energy(state, host, energies, limit, added)
+        for limit in limits
+        for state, added in zip(states, corrections, strict=True)
+    )
+
+
+def _formation_energy(
+    state: StateEnergy,
+    host: HostCrystal,
+    energies: HostEnergies,
+    limit: ChemicalPotentialLimit,
+    correction: FiniteSizeCorrection,
+) -> FormationEnergy:
+    changes = exchanged_atoms(state, host)
+    reservoir_eV = sum(change * limit.absolute_eV(el) for el, change in changes.items())
+    shift_eV = (
+        correction.value_eV
+        - energies.bulk_energy_eV
+        - reservoir_eV
+        + state.key.charge * energies.vbm_eV
+    )
+    members = state.member_energies_eV
+    return FormationEnergy(
+        key=state.key,
+        limit=limit.name,
+        energy_eV=state.energy_eV + shift_eV,
+        uncertainty_eV=state.uncertainty_eV,
+        verified=state.verified,
+        correction_eV=correction.value_eV,
+        correction_label=correction.label,
+        member_energies_eV=None if members is None else tuple(e + shift_eV for e in members),
+    )

@@ -1,0 +1,85 @@
+"""Point groups of defects whose symmetry is known."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from defectscape.domain.frame import Origin
+from defectscape.search.symmetry import SCHOENFLIES, point_group
+
+
+def _tellurium_shell(v_cd):
+    """The four neighbours of the vacancy at the origin, and their directions from it."""
+    inverse = np.linalg.inv(v_cd.cell_A)
+    fractional = v_cd.positions_A @ inverse
+    vectors = (fractional - np.rint(fractional)) @ v_cd.cell_A
+    shell = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")[:4]
+    return shell, vectors[shell] / np.linalg.norm(vectors[shell], axis=1)[:, None]
+
+
+def _moved(v_cd, moves):
+    positions = v_cd.positions_A.copy()
+    for atom, move in moves:
+        positions[atom] += move
+    return v_cd.moved(positions, origin=Origin.MINIMUM)
+
+
+def test_the_unrelaxed_vacancy_is_td(v_cd):
+    assert point_group(v_cd, 0.01) == "Td"
+
+
+def test_one_neighbour_along_its_bond_leaves_c3v(v_cd):
+    shell, directions = _tellurium_shell(v_cd)
+    assert point_group(_moved(v_cd, [(shell[0], 0.4 * directions[0])]), 0.05) == "C3v"
+
+
+def test_a_dimer_leaves_c2v(v_cd):
+    shell, directions = _tellurium_shell(v_cd)
+    toward = directions[1] - directions[0]
+    frame = _moved(v_cd, [(shell[0], 0.4 * toward), (shell[1], -0.4 * toward)])
+    assert point_group(frame, 0.05) == "C2v"
+
+
+def test_two_dimers_leave_d2d(v_cd):
+    shell, directions = _tellurium_shell(v_cd)
+    moves = []
+    for i, j in ((0, 1), (2, 3)):
+        toward = directions[j] - directions[i]
+        moves += [(shell[i], 0.3 * toward), (shell[j], -0.3 * toward)]
+    assert point_group(_moved(v_cd, moves), 0.05) == "D2d"
+
+
+def test_breathing_keeps_td_and_a_rattle_leaves_nothing(v_cd):
+    shell, directions = _tellurium_shell(v_cd)
+    breathing = _moved(v_cd, [(a, -0.2 * d) for a, d in zip(shell, directions, strict=True)])
+    noise = np.random.default_rng(0).normal(0.0, 0.1, v_cd.positions_A.shape)
+    rattled = v_cd.moved(v_cd.positions_A + noise, origin=Origin.RATTLE)
+    assert point_group(breathing, 0.05) == "Td"
+    assert point_group(rattled, 0.01) == "C1"
+
+
+def test_noise_below_the_tolerance_is_overlooked(v_cd):
+    noise = np.random.default_rng(0).uniform(-0.01, 0.01, v_cd.positions_A.shape)
+    frame = v_cd.moved(v_cd.positions_A + noise, origin=Origin.MINIMUM)
+    assert point_group(frame, 0.1) == "Td"
+    assert point_group(frame, 1e-4) == "C1"
+
+
+def test_an_elongated_cell_lowers_td_to_d2d(frame_of):
+    atoms: Atoms = bulk("CdTe", "zincblende", a=6.6, cubic=True).repeat((1, 1, 2))
+    del atoms[0]
+    assert point_group(frame_of(atoms), 0.01) == "D2d"
+
+
+def test_a_copper_vacancy_is_oh(vacancy):
+    assert point_group(vacancy, 0.01) == "Oh"
+
+
+def test_all_32_groups_have_a_name():
+    assert len(SCHOENFLIES) == len(set(SCHOENFLIES.values())) == 32
+
+
+@pytest.mark.parametrize("tolerance_A", [3.0])
+def test_too_wide_a_tolerance_is_narrowed(v_cd, tolerance_A):
+    assert point_group(v_cd, tolerance_A) == "Td"

@@ -1,0 +1,99 @@
+"""What all rules share: the study, its file layout, and the parameters that make rules run again."""
+
+import json
+from pathlib import Path
+
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.load import load_study
+from defectscape.stages.layout import Layout
+from defectscape.stages.versions import STAGE_VERSIONS
+
+CONFIG = Path(config.get("study", "config/config.yaml"))
+STUDY = load_study(CONFIG)
+RESULTS = Path(config.get("results", "results"))
+LAYOUT = Layout(RESULTS / STUDY.study)
+GROUPS = {group.name: group for group in exploration_groups(STUDY)}
+ROUNDS = STUDY.exploration.rounds
+CHUNKS = list(range(STUDY.label_jobs))
+EXPLORERS = list(range(STUDY.exploration.training.committee))
+FINALISTS = list(range(STUDY.training.committee))
+COMMAND = f"defectscape --results {RESULTS}"
+# One thread per job: two threads on a busy node are slower than one.
+DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
+
+
+wildcard_constraints:
+    group="|".join(name.replace(".", r"\.").replace("+", r"\+") for name in GROUPS),
+    round=r"\d+",
+    chunk=r"\d+",
+    member=r"\d+",
+    level="low|high",
+    key=r"[A-Za-z0-9_]+_(0|[+-]\d+)",
+
+
+def settings(stage, *blocks, **extra):
+    """The settings a stage depends on, as text: a change of any of them runs the stage again."""
+    dump = STUDY.model_dump(mode="json")
+    content = {}
+    for block in blocks:
+        value = dump
+        for part in block.split("."):
+            value = value[part]
+        content[block] = value
+    return json.dumps({"version": STAGE_VERSIONS[stage], **content, **extra}, sort_keys=True)
+
+
+def charges_of(group):
+    """Charge states of an exploration group."""
+    return list(GROUPS[group].charges)
+
+
+def files_of(group):
+    """Files of an exploration group; the wildcard pattern when called with its name in braces."""
+    return LAYOUT.group(group)
+
+
+def teachers(wildcards):
+    """Groups that this one learns from."""
+    return GROUPS[wildcards.group].teachers
+
+
+def label_files(level):
+    """Input function: outcomes of all labelling jobs of all rounds up to this one."""
+
+    def inputs(wildcards):
+        group = files_of(wildcards.group)
+        return [
+            str(group.round(number).labels(level, chunk, len(CHUNKS)))
+            for number in range(int(wildcards.round) + 1)
+            for chunk in CHUNKS
+        ]
+
+    return inputs
+
+
+def grow(base, attempt):
+    """A resource that doubles with every retry."""
+    return base * 2 ** (attempt - 1)
+
+
+FINAL_COMMITTEE = [str(LAYOUT.final.model(member)) for member in FINALISTS]
+VERIFIED = [
+    files_of(name).verified(str(key)) for name, group in GROUPS.items() for key in group.keys
+]
+
+
+def last_committee(wildcards):
+    """The committee of a group's last round."""
+    files = files_of(wildcards.group).round(ROUNDS)
+    return [str(files.model(member)) for member in EXPLORERS]
+
+
+def log_of(rule, *wildcards):
+    """Log file pattern of a rule."""
+    return str(LAYOUT.logs / rule / ("_".join(wildcards) + ".log" if wildcards else "all.log"))
+
+
+def benchmark_of(rule, *wildcards):
+    """Benchmark file pattern of a rule."""
+    return str(LAYOUT.benchmarks / rule / ("_".join(wildcards) + ".tsv" if wildcards else "all.tsv"))

@@ -1,0 +1,171 @@
+# The map: final search, minima, verification with the engine, final model and its errors.
+
+
+rule search_final:
+    """The final search of a group, with the committee of its last round.
+
+    In: starts, last committee, teachers' minima. Out: every relaxation, what the gates measured.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        str(files_of("{group}").starts),
+        str(files_of("{group}").splits),
+        last_committee,
+        lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
+    output:
+        str(files_of("{group}").relaxations),
+        str(files_of("{group}").gates),
+    params:
+        settings=settings("search", "search", "minima"),
+    log:
+        log_of("search_final", "{group}"),
+    benchmark:
+        benchmark_of("search_final", "{group}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+        gpu=DEVICE_GPU,
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        "{COMMAND} --log {log} search-final {CONFIG} {wildcards.group}"
+
+
+rule minima:
+    """Merge the relaxations of the final search into distinct minima and rank them.
+
+    In: relaxations, splits. Out: minima as JSON.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        str(files_of("{group}").relaxations),
+        str(files_of("{group}").splits),
+    output:
+        str(files_of("{group}").minima),
+    params:
+        settings=settings("minima", "minima"),
+    log:
+        log_of("minima", "{group}"),
+    benchmark:
+        benchmark_of("minima", "{group}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+    conda:
+        "../../envs/defects.yaml"
+    shell:
+        "{COMMAND} --log {log} minima {CONFIG} {wildcards.group}"
+
+
+rule verify:
+    """Label, and on request relax, the best minima of a charge state with the high-fidelity engine.
+
+    In: minima. Out: the engine's verdict on each, and the labels it took.
+    """
+    input:
+        str(files_of("{group}").minima),
+    output:
+        str(files_of("{group}").verified("{key}")),
+        str(files_of("{group}").verified("{key}").with_suffix(".extxyz")),
+    params:
+        settings=settings("verify", "verification", "fidelities.high"),
+    log:
+        log_of("verify", "{group}", "{key}"),
+    benchmark:
+        benchmark_of("verify", "{group}", "{key}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    conda:
+        "../../envs/engines.yaml"
+    shell:
+        "{COMMAND} --log {log} verify {CONFIG} {wildcards.group} {wildcards.key}"
+
+
+rule dataset_final:
+    """Every label of every group, verification included, with all splits.
+
+    In: the groups' last data, verification labels. Out: labelled frames, splits.
+    """
+    input:
+        [str(files_of(name).round(ROUNDS).data_low) for name in GROUPS],
+        [str(files_of(name).round(ROUNDS).data_high) for name in GROUPS],
+        [str(files_of(name).splits) for name in GROUPS],
+        [str(path.with_suffix(".extxyz")) for path in VERIFIED],
+    output:
+        str(LAYOUT.final.data_low),
+        str(LAYOUT.final.data_high),
+        str(LAYOUT.final_splits),
+    params:
+        settings=settings("dataset", "fidelities"),
+    log:
+        log_of("dataset_final"),
+    benchmark:
+        benchmark_of("dataset_final")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(30, attempt),
+    conda:
+        "../../envs/engines.yaml"
+    shell:
+        "{COMMAND} --log {log} dataset-final {CONFIG}"
+
+
+rule train_final:
+    """Train one member of the final committee, on all groups together.
+
+    In: labelled frames, splits. Out: the model file, its training history.
+    """
+    input:
+        str(LAYOUT.final.data_low),
+        str(LAYOUT.final.data_high),
+        str(LAYOUT.final_splits),
+    output:
+        str(LAYOUT.final.model("{member}")),
+        str(LAYOUT.final.history("{member}")),
+    params:
+        settings=settings("train", "seed", "training"),
+    log:
+        log_of("train_final", "{member}"),
+    benchmark:
+        benchmark_of("train_final", "{member}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(720, attempt),
+        gpu=DEVICE_GPU,
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        "{COMMAND} --log {log} train-final {CONFIG} {wildcards.member}"
+
+
+rule evaluate:
+    """Gates and held-out errors of the final committee, per fidelity, defect and charge.
+
+    In: final committee and data. Out: error tables and parity data, what the gates measured.
+    """
+    input:
+        FINAL_COMMITTEE,
+        str(LAYOUT.final.data_low),
+        str(LAYOUT.final.data_high),
+        str(LAYOUT.final_splits),
+        [str(files_of(name).starts) for name in GROUPS],
+    output:
+        str(LAYOUT.errors),
+        str(LAYOUT.final.gates),
+    params:
+        settings=settings("evaluate"),
+    log:
+        log_of("evaluate"),
+    benchmark:
+        benchmark_of("evaluate")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+        gpu=DEVICE_GPU,
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        "{COMMAND} --log {log} evaluate {CONFIG}"

@@ -1,0 +1,66 @@
+# Labels: one job per chunk of a round's frames, and the gathering of all labels known so far.
+
+
+rule label:
+    """Label one chunk of a round's pool (low) or selection (high) through the label store.
+
+    In: the frames. Out: one line per frame that says where its label is, or why it failed.
+    """
+    input:
+        lambda wildcards: str(
+            files_of(wildcards.group).round(wildcards.round).pool
+            if wildcards.level == "low"
+            else files_of(wildcards.group).round(wildcards.round).selected
+        ),
+    output:
+        str(files_of("{group}").round("{round}").folder)
+        + "/labels_{level}/{chunk}-of-"
+        + f"{len(CHUNKS)}.json",
+    params:
+        settings=lambda wildcards: settings("label", f"fidelities.{wildcards.level}"),
+    log:
+        log_of("label", "{group}", "{round}", "{level}", "{chunk}"),
+    benchmark:
+        benchmark_of("label_{level}", "{group}", "{round}", "{chunk}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    conda:
+        "../../envs/engines.yaml"
+    shell:
+        "{COMMAND} --log {log} label {CONFIG} {wildcards.group} {wildcards.round}"
+        " {wildcards.level} {wildcards.chunk}"
+
+
+rule dataset:
+    """All labels a group knows after a round, one extended XYZ file per fidelity.
+
+    In: outcomes of the labelling jobs of all rounds so far. Out: labelled frames.
+    """
+    input:
+        label_files("low"),
+        label_files("high"),
+        lambda wildcards: [
+            str(path)
+            for name in teachers(wildcards)
+            for path in (
+                files_of(name).round(ROUNDS).data_low,
+                files_of(name).round(ROUNDS).data_high,
+            )
+        ],
+    output:
+        str(files_of("{group}").round("{round}").data_low),
+        str(files_of("{group}").round("{round}").data_high),
+    params:
+        settings=settings("dataset", "fidelities"),
+    log:
+        log_of("dataset", "{group}", "{round}"),
+    benchmark:
+        benchmark_of("dataset", "{group}", "{round}")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(30, attempt),
+    conda:
+        "../../envs/engines.yaml"
+    shell:
+        "{COMMAND} --log {log} dataset {CONFIG} {wildcards.group} {wildcards.round}"

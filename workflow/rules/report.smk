@@ -1,0 +1,118 @@
+# What the study says: formation energies, levels, diagrams, the summary and the page.
+
+
+rule thermo:
+    """Ground states, formation energies and transition levels, through doped.
+
+    In: host, labels of the perfect crystal, verified minima, final committee. Out: levels, doped's JSON.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        str(LAYOUT.references),
+        [str(path) for path in VERIFIED],
+        FINAL_COMMITTEE,
+    output:
+        str(LAYOUT.energies),
+        str(LAYOUT.thermodynamics),
+    params:
+        settings=settings("thermo", "thermo", "search"),
+    log:
+        log_of("thermo"),
+    benchmark:
+        benchmark_of("thermo")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+        gpu=DEVICE_GPU,
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        "{COMMAND} --log {log} thermo {CONFIG}"
+
+
+rule ccd:
+    """Configuration-coordinate diagrams between the ground states of adjacent charges.
+
+    In: ground states and levels, final committee. Out: diagrams as JSON.
+    """
+    input:
+        str(LAYOUT.energies),
+        FINAL_COMMITTEE,
+    output:
+        str(LAYOUT.ccd),
+    params:
+        settings=settings("ccd", "ccd"),
+    log:
+        log_of("ccd"),
+    benchmark:
+        benchmark_of("ccd")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+        gpu=DEVICE_GPU,
+    conda:
+        "../../envs/model.yaml"
+    shell:
+        "{COMMAND} --log {log} ccd {CONFIG}"
+
+
+rule summary:
+    """Everything the study found, machine-readable, with the structures of all minima.
+
+    In: all results. Out: summary.json, minima as extended XYZ and POSCARs.
+    """
+    input:
+        str(LAYOUT.energies),
+        str(LAYOUT.ccd),
+        str(LAYOUT.errors),
+        [str(files_of(name).minima) for name in GROUPS],
+        [str(files_of(name).relaxations) for name in GROUPS],
+    output:
+        str(LAYOUT.summary),
+        str(LAYOUT.minima_extxyz),
+        directory(str(LAYOUT.minima_folder)),
+    params:
+        settings=settings("summary"),
+        config=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
+    log:
+        log_of("summary"),
+    benchmark:
+        benchmark_of("summary")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(30, attempt),
+    conda:
+        "../../envs/defects.yaml"
+    shell:
+        "{COMMAND} --log {log} summary {CONFIG}"
+
+
+rule report:
+    """One self-contained HTML page from the summary, with its figures and tables as files.
+
+    In: summary.json. Out: report.html, figures, tables.
+    """
+    input:
+        str(LAYOUT.summary),
+    output:
+        report(
+            str(LAYOUT.report),
+            caption="../report/report.rst",
+            category="Results",
+        ),
+        directory(str(LAYOUT.figures)),
+        directory(str(LAYOUT.tables)),
+    params:
+        settings=settings("report"),
+    log:
+        log_of("report"),
+    benchmark:
+        benchmark_of("report")
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(30, attempt),
+    conda:
+        "../../envs/defects.yaml"
+    shell:
+        "{COMMAND} --log {log} report {CONFIG}"
