@@ -72,8 +72,8 @@ def test_a_copy_at_another_site_needs_all_operations(cdte, v_cd, site_operations
 
 def test_drift_is_taken_out(cdte, v_cd, site_operations):
     frame = _rattled(v_cd, 3)
-    drifted = frame.moved(frame.positions_A + [0.7, -0.5, 0.4], origin=Origin.RATTLE)
-    far = frame.moved(frame.positions_A + [2.9, 5.1, -1.3], origin=Origin.RATTLE)
+    drifted = frame.moved(frame.positions_A + np.array([0.7, -0.5, 0.4]), origin=Origin.RATTLE)
+    far = frame.moved(frame.positions_A + np.array([2.9, 5.1, -1.3]), origin=Origin.RATTLE)
     assert rmsd_A(frame, drifted, site_operations) < 1e-9
     assert rmsd_A(frame, far, host_operations(cdte, None)) < 1e-9
 

@@ -15,12 +15,12 @@ THZ_IN_EV = constants.h * 1e12 / constants.e  # 4.1357 meV
 
 
 @pytest.fixture
-def path(host, vacancy):
+def path(vacancy):
     initial = vacancy(0)
     positions = initial.positions_A.copy()
     positions[5] += [0.4, 0.3, 0.1]
     final = vacancy(-1).moved(positions, origin=Origin.MINIMUM)
-    return configuration_path(initial, final, host, points=9, extend=0.4)
+    return configuration_path(initial, final, points=9, extend=0.4)
 
 
 def spring(omega_rad_s):
@@ -121,9 +121,9 @@ def test_morse_curve_gives_its_harmonic_frequency_near_the_minimum():
     assert fit.anharmonic is False
 
 
-def test_three_points_fit_but_cannot_be_judged(host, path):
+def test_three_points_fit_but_cannot_be_judged(path):
     first, last = path.frames_initial[2], path.frames_final[6]
-    short = configuration_path(first, last, host, points=3, extend=0.4)
+    short = configuration_path(first, last, points=3, extend=0.4)
     fit = trace_ccd(short, oscillators(short, 0.05, 0.07), dE_eV=0.0).fit_initial
     assert fit.points == 3
     assert fit.anharmonic is None

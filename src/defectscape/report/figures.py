@@ -56,7 +56,7 @@ def base_figure(x: str, y: str, height: int) -> go.Figure:
         "ticks": "outside",
         "ticklen": 4,
         "automargin": True,
-        "title": {"standoff": 8},
+        "title": {"standoff": 8, "font": {"size": 13}},
     }
     figure = go.Figure()
     figure.update_layout(
@@ -144,6 +144,7 @@ def _hull(figure: go.Figure, index: int, name: str, hull: Any) -> None:
         marker={
             "symbol": symbol(index),
             "size": [0, *(8 for _ in hull.kinks_eV), 0],
+            "opacity": 1,
             "line": {"width": 0},
         },
         hovertemplate=f"{label}<br>E_F %{{x:.3f}} eV<br>E_form %{{y:.3f}} eV<extra></extra>",
@@ -162,7 +163,7 @@ def level_figure(summary: Summary) -> go.Figure:
             x=-0.48, y=(start + end) / 2, text=text, showarrow=False, xanchor="left"
         )
     for mark in level_marks(summary):
-        left, right = mark.column - 0.28, mark.column + 0.12
+        left, right = mark.column - 0.4, mark.column - 0.02
         figure.add_scatter(
             x=[left, right],
             y=[mark.level_eV] * 2,
@@ -186,7 +187,7 @@ def level_figure(summary: Summary) -> go.Figure:
             hoverinfo="skip",
         )
         figure.add_scatter(
-            x=[right, mark.column + 0.17],
+            x=[right, mark.column + 0.05],
             y=[mark.level_eV, mark.label_eV],
             mode="lines",
             line={"color": "#999999", "width": 1},
@@ -194,7 +195,7 @@ def level_figure(summary: Summary) -> go.Figure:
             hoverinfo="skip",
         )
         figure.add_annotation(
-            x=mark.column + 0.18,
+            x=mark.column + 0.06,
             y=mark.label_eV,
             text=mark.text if mark.stable else f"({mark.text})",
             showarrow=False,
@@ -220,11 +221,11 @@ def wrapped(text: str) -> str:
 
 def search_figure(summary: Summary, strip: Strip) -> go.Figure:
     """Energy of each relaxation of one defect against its start; failures as open crosses."""
-    figure = base_figure("Model energy above lowest of its charge (eV)", "", 300)
+    figure = base_figure("Energy above lowest (eV)", "", 300)
     charges = {row.key: row.charge for row in summary.defects}
     keys = sorted({p.key for p in strip.points}, key=lambda key: (-charges.get(key, 0), key))
     for index, key in enumerate(keys):
-        name = f"charge {charge_text(charges[key])}" if key in charges else key
+        name = f"q = {charge_text(charges[key])}" if key in charges else key
         for converged in (True, False):
             chosen = [
                 (point, drawn)

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from defectscape.report.summary import (
     CcdSummary,
     LevelSummary,
-    ParityData,
     SearchPoint,
     Summary,
-    TrainingCurve,
 )
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -264,42 +262,3 @@ def search_by_defect(summary: Summary) -> dict[str, Strip]:
     for point in summary.search:
         found.setdefault(owner.get(point.key, point.key), []).append(point)
     return {name: search_strip(points) for name, points in found.items()}
-
-
-@dataclass(frozen=True)
-class VerificationError:
-    """Model minus engine at one minimum that the model had not seen."""
-
-    key: str
-    rank: int
-    error_meV: float
-
-
-def verification_errors(summary: Summary) -> tuple[VerificationError, ...]:
-    """One entry per minimum that the engine computed, in the order of the summary."""
-    return tuple(
-        VerificationError(key_text(row.defect, row.charge), entry.rank, 1e3 * entry.model_error_eV)
-        for row in summary.defects
-        for entry in row.minima
-        if entry.model_error_eV is not None
-    )
-
-
-def parity_by_fidelity(summary: Summary) -> dict[str, tuple[ParityData, ...]]:
-    """Held-out pairs per head; the high fidelity first."""
-    order = (summary.high.name, summary.low.name)
-    names = sorted(
-        dict.fromkeys(entry.fidelity for entry in summary.parity),
-        key=lambda name: order.index(name) if name in order else len(order),
-    )
-    return {
-        name: tuple(entry for entry in summary.parity if entry.fidelity == name) for name in names
-    }
-
-
-def training_by_group(summary: Summary) -> dict[str, tuple[TrainingCurve, ...]]:
-    """Training curves per committee: ``final/0`` and ``final/1`` belong to ``final``."""
-    groups: dict[str, list[TrainingCurve]] = {}
-    for curve in summary.training:
-        groups.setdefault(curve.model.rpartition("/")[0] or curve.model, []).append(curve)
-    return {name: tuple(curves) for name, curves in groups.items()}

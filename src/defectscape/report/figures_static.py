@@ -5,6 +5,7 @@ The object interface is used throughout: no global state, no display, the same b
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -20,13 +21,13 @@ from defectscape.report.figures_data import (
     level_marks,
     limits,
     lower_envelope,
-    parity_by_fidelity,
     search_by_defect,
 )
+from defectscape.report.figures_trust_data import parity_by_fidelity
 from defectscape.report.summary import Summary
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "*")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.linewidth": 0.8,
@@ -133,7 +134,7 @@ def level_diagram(summary: Summary) -> Figure:
         axes.text(-0.47, (start + end) / 2, text, va="center", fontsize=8)
     for mark in level_marks(summary):
         colour = PALETTE[mark.column % len(PALETTE)]
-        left, right = mark.column - 0.28, mark.column + 0.12
+        left, right = mark.column - 0.4, mark.column - 0.02
         axes.plot(
             [left, right],
             [mark.level_eV] * 2,
@@ -145,10 +146,10 @@ def level_diagram(summary: Summary) -> Figure:
             (left + right) / 2, mark.level_eV, mark.uncertainty_eV, color=colour, capsize=3, lw=1
         )
         axes.plot(
-            [right, mark.column + 0.17], [mark.level_eV, mark.label_eV], color="#999999", lw=0.7
+            [right, mark.column + 0.05], [mark.level_eV, mark.label_eV], color="#999999", lw=0.7
         )
         text = mark.text if mark.stable else f"({mark.text})"
-        axes.text(mark.column + 0.19, mark.label_eV, text, va="center", fontsize=8)
+        axes.text(mark.column + 0.07, mark.label_eV, text, va="center", fontsize=8)
     axes.set_xticks(range(len(names)), [plain(name) for name in names])
     axes.set(xlim=(-0.5, max(len(names), 1) - 0.5), ylim=(low, high))
     axes.set_ylabel("Energy above VBM (eV)")
@@ -164,7 +165,12 @@ def parity(summary: Summary) -> Figure:
     for row, (head, entries) in enumerate(heads.items()):
         energy, force = panels[2 * row], panels[2 * row + 1]
         for index, entry in enumerate(entries):
-            style = {"color": PALETTE[index % len(PALETTE)], "alpha": 0.6, "ms": 3, "ls": "none"}
+            style: dict[str, Any] = {
+                "color": PALETTE[index % len(PALETTE)],
+                "alpha": 0.6,
+                "ms": 3,
+                "ls": "none",
+            }
             marker = MARKERS[index % len(MARKERS)]
             label = plain(entry.key)
             energy.plot(
@@ -217,7 +223,7 @@ def search(summary: Summary) -> Figure:
         starts = [plain(text) for text in strip.starts]
         axes.set_yticks(range(len(starts)), starts, fontsize=7)
         axes.set(xlim=strip.window_eV, ylim=(len(strip.starts) - 0.5, -0.5), title=plain(name))
-        axes.set_xlabel("Model energy above lowest of its charge (eV)")
+        axes.set_xlabel("Energy above lowest (eV)")
         axes.grid(axis="y", color="#eeeeee", lw=0.6)
-        axes.legend(fontsize=7, loc="best")
+        axes.legend(fontsize=7, loc="best", frameon=True, edgecolor="none")
     return figure

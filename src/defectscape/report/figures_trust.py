@@ -1,12 +1,12 @@
 """Interactive figures of trust and cost, as plotly objects: parity, training, errors, time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
 
 from defectscape.report.figures import base_figure, colour, symbol
-from defectscape.report.figures_data import training_by_group, verification_errors
+from defectscape.report.figures_trust_data import training_by_group, verification_errors
 from defectscape.report.summary import CurvePoint, ParityData, Summary, TrainingCurve
 
 
@@ -113,7 +113,7 @@ def verification_figure(summary: Summary) -> go.Figure:
     return figure
 
 
-def bar_figure(names: Sequence[str], parts: dict[str, Sequence[float]], unit: str) -> go.Figure:
+def bar_figure(names: Sequence[str], parts: Mapping[str, Sequence[float]], unit: str) -> go.Figure:
     """Horizontal stacked bars, one per name, first name on top."""
     figure = base_figure(unit, "", 110 + 26 * len(names))
     for index, (part, values) in enumerate(parts.items()):

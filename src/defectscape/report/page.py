@@ -21,14 +21,13 @@ from defectscape.report.figures_data import (
     defect_names,
     level_text,
     limits,
-    parity_by_fidelity,
     search_by_defect,
-    verification_errors,
 )
+from defectscape.report.figures_trust_data import parity_by_fidelity, verification_errors
 from defectscape.report.summary import Summary
 from defectscape.report.table import number
 from defectscape.report.tables import all_tables
-from defectscape.report.tables_results import minima_of
+from defectscape.report.tables_results import GAIN_LIMIT_MEV, minima_of
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +62,14 @@ def render_report(summary: Summary, geometries: Mapping[str, str]) -> str:
         summary=summary,
         tables=all_tables(summary),
         minima={name: minima_of(summary, name) for name in defect_names(summary)},
-        level_width_px=260 + 200 * len({row.defect for row in summary.levels}),
+        level_columns=len({row.defect for row in summary.levels}),
         plots=_plots(summary),
         facts=facts.key_facts(summary),
         theory_note=facts.theory_note(summary),
         level_names=(facts.level_name(summary.low), facts.level_name(summary.high)),
         not_verified=facts.not_verified(summary),
         uncertainties=facts.uncertainties(summary),
-        gain_limit_meV=facts.GAIN_LIMIT_MEV,
+        gain_limit_meV=GAIN_LIMIT_MEV,
         off_gap=[(row, level_text(row)) for row in summary.levels if not row.in_gap],
         downloads={name: data_uri(text) for name, text in geometries.items()},
         plotly_js=Markup(get_plotlyjs()),

@@ -117,7 +117,9 @@ def minima_of(summary: Summary, defect: str) -> Table:
         for row in table.rows
         if row[0] == defect
     ]
-    return Table(f"minima_{defect}", f"Distinct minima of {defect}.", tuple(columns[1:]), tuple(rows))
+    return Table(
+        f"minima_{defect}", f"Distinct minima of {defect}.", tuple(columns[1:]), tuple(rows)
+    )
 
 
 def minima(summary: Summary) -> Table:

@@ -1,7 +1,8 @@
 """The host crystal: read and checked, expanded to the supercell all defects share, and relaxed.
 
-The relaxation is done on the supercell rather than the unit cell, so that the defects' surroundings
-are relaxed with exactly the sampling of the Brillouin zone that the defects are computed with.
+Energies, forces and stresses of the relaxation come from the supercell, so that the defects'
+surroundings are relaxed with exactly the sampling of the Brillouin zone that the defects are
+computed with; what moves is the unit cell, so the crystal's translations and symmetry hold exactly.
 """
 
 import logging
@@ -26,12 +27,10 @@ from defectscape.domain.site import HostCrystal
 from defectscape.sampling.host_checks import TIGHT_A, check_host
 from defectscape.sampling.quiet import quiet
 from defectscape.sampling.structures import atomic_numbers, to_structure
+from defectscape.sampling.supercell_surface import SupercellSurface
 from defectscape.settings.structure import Host, Supercell
 
 log = logging.getLogger(__name__)
-
-FOLD_A = 1e-3
-"""Images of one unit-cell atom may differ by this much after the relaxation, A."""
 
 _PARSE_FAILURES = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
@@ -196,14 +195,15 @@ def relax_host(
         settings: kind of relaxation, ``relax_fmax_eV_A``, ``relax_max_steps`` and the supercell.
 
     Raises:
-        HostError: if the engine has no stress, the relaxation does not converge, it breaks the
-            crystal's translations, or the relaxed supercell is too small.
+        HostError: if the engine has no stress, the relaxation does not converge, or the relaxed
+            supercell is too small.
     """
     if settings.relax == "none":
         return host
-    frame = host_frame(host)
-    atoms = Atoms(numbers=host.numbers, positions=host.positions_A, cell=host.cell_A, pbc=True)
-    atoms.calc = calculator_for(frame)
+    atoms = Atoms(
+        host.unit_numbers, host.unit_positions_A, cell=host.unit_cell_A, pbc=True,
+        calculator=SupercellSurface(host, unit_cell_indices(host), calculator_for(host_frame(host))),
+    )  # fmt: skip
     with quiet("symmetry of the host"):
         atoms.set_constraint(FixSymmetry(atoms, symprec=TIGHT_A))
     moving = FrechetCellFilter(atoms, hydrostatic_strain=settings.relax == "volume")
@@ -222,38 +222,11 @@ def relax_host(
             f"not below {settings.relax_fmax_eV_A:g} eV/A after {settings.relax_max_steps} steps",
             "Raise host.relax_max_steps, or start from a host file closer to this level's geometry",
         )
-    cell = np.asarray(atoms.cell)
-    log.info(
-        "host relaxed in %d steps: volume ratio %.4f",
-        optimiser.nsteps, np.linalg.det(cell) / np.linalg.det(host.cell_A),
-    )  # fmt: skip
-    return _folded(host, atoms.get_positions(), cell, settings.supercell)
-
-
-def _folded(
-    host: HostCrystal, positions_A: Floats, cell_A: Floats, supercell: Supercell
-) -> HostCrystal:
-    """The host rebuilt from a relaxed supercell: each unit-cell atom is the mean of its images."""
-    unit_cell = np.linalg.inv(host.matrix) @ cell_A
-    before = host.unit_positions_A @ np.linalg.inv(host.unit_cell_A)
-    fracs = positions_A @ np.linalg.inv(unit_cell)
-    owners = unit_cell_indices(host)
-    shifts = fracs - before[owners]
-    shifts -= np.rint(shifts)
-    folded = np.array(
-        [before[unit] + shifts[owners == unit].mean(axis=0) for unit in range(len(before))]
-    )
-    gaps = before[owners] + shifts - folded[owners]
-    error = float(np.max(np.linalg.norm(gaps @ unit_cell, axis=1)))
-    if error > FOLD_A:
-        raise HostError(
-            "host relaxation",
-            f"images of one atom came to differ by {error:.2g} A",
-            "The perfect crystal is unstable at this level of theory; set host.relax to none or "
-            "start from its stable phase",
-        )
-    structure = to_structure(host.unit_numbers, folded % 1.0 @ unit_cell, unit_cell)
+    ratio = atoms.get_volume() / float(np.linalg.det(host.unit_cell_A))
+    log.info("host relaxed in %d steps: volume ratio %.4f", optimiser.nsteps, ratio)
+    structure = to_structure(host.unit_numbers, atoms.get_positions(), np.asarray(atoms.cell))
     same_matrix = Supercell(
-        matrix=host.matrix.tolist(), min_image_distance_A=supercell.min_image_distance_A
+        matrix=host.matrix.tolist(),
+        min_image_distance_A=settings.supercell.min_image_distance_A,
     )
     return build_host(structure, same_matrix)

@@ -108,8 +108,8 @@ def _check_defect(structure: Structure, name: str) -> None:
         raise HostError(
             f"host file {name}",
             f"looks like a supercell with a point defect near fractional {found.frac_coords}: "
-            f"{found.translations} translation(s) map {found.mapped} of {found.atoms} atoms onto the "
-            "same element and fail only there",
+            f"{found.translations} translation(s) map {found.mapped} of {found.atoms} atoms onto "
+            "the same element and fail only there",
             "Give the perfect unit cell; the supercell and the defects are made from it",
         )
 

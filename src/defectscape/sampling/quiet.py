@@ -16,18 +16,21 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def quiet(what: str) -> Iterator[None]:
-    """Run a block with warnings ignored and output captured; what it printed goes to the debug log.
+    """Run a block with warnings and logging off; what it printed goes to the debug log.
 
     Args:
         what: name of the block, for the log.
     """
     formatter = warnings.formatwarning
+    threshold = logging.root.manager.disable
     spoken = io.StringIO()
     try:
+        logging.disable(logging.WARNING)
         with warnings.catch_warnings(), redirect_stdout(spoken), redirect_stderr(spoken):
             warnings.simplefilter("ignore")
             yield
     finally:
         warnings.formatwarning = formatter
+        logging.disable(threshold)
         if text := spoken.getvalue().strip():
             log.debug("%s: %s", what, text)

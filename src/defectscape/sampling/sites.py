@@ -118,7 +118,7 @@ def _draft(
         removed, rank = Element.from_Z(int(host.numbers[orbit[0]])).symbol, int(owners[orbit[0]])
         frac = host.positions_A[orbit[0]] @ np.linalg.inv(host.cell_A) % 1.0
     name = f"{added or 'v'}_{removed}" if kind != "interstitial" else f"i_{added}"
-    x, y, z = (float(value) for value in frac)
+    x, y, z = (round(float(value), 10) for value in frac)
     return rank, DefectSite(
         name=name, doped_name=entry.name.rpartition("_")[0], kind=kind, added=added,
         removed=removed, frac_coords=(x, y, z),

@@ -72,7 +72,7 @@ class _LabelCalculator(Calculator):
     def __init__(self, first: Frame, label: Labeller) -> None:
         super().__init__()
         self.first = first
-        self.label = label
+        self.labeller = label
         self.done: list[tuple[Frame, Label]] = []
 
     def calculate(
@@ -86,7 +86,7 @@ class _LabelCalculator(Calculator):
         frame = self.first
         if self.done:
             frame = self.first.moved(atoms.positions, origin=Origin.RELAXATION, note=NOTE)
-        label = self.label(frame)
+        label = self.labeller(frame)
         if label is None:
             raise _LabelFailedError
         self.done.append((frame, label))

@@ -18,8 +18,9 @@ from defectscape.settings.sampling import Selection
 
 log = logging.getLogger(__name__)
 
-SAME = 1e-4
-"""Two fingerprints are one below this distance, relative to their length."""
+SAME = 1e-3
+"""Two fingerprints are one below this distance, relative to their length: all atoms
+then agree within some 0.005 A."""
 TRAIN, VALID, TEST = "train", "valid", "test"
 
 

@@ -1,11 +1,9 @@
 """Evaluation stage: gates and held-out errors of the final committee."""
 
-from dataclasses import asdict
-
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import write_json
-from defectscape.model.errors import evaluate_errors
+from defectscape.model.errors import error_table
 from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
@@ -28,5 +26,4 @@ def evaluate_final(context: StudyContext) -> None:
     splits = read_final_splits(context)
     low, high = context.fidelity_names
     data = [*read_labelled(files.data_low, low), *read_labelled(files.data_high, high)]
-    report = evaluate_errors(committee, of_split(data, splits, Split.TEST))
-    write_json(context.layout.errors, asdict(report))
+    write_json(context.layout.errors, error_table(committee, of_split(data, splits, Split.TEST)))

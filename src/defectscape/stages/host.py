@@ -45,7 +45,7 @@ def list_sites(context: StudyContext) -> None:
 
 def _reference_frame(context: StudyContext, element: str) -> Frame:
     """The reference phase of an element, as given in the config."""
-    structure = read_unit_cell(context.study.thermo.elemental_references[element], check_host=False)
+    structure = read_unit_cell(context.study.thermo.elemental_references[element])
     numbers = np.array([site.specie.Z for site in structure])
     if {site.specie.symbol for site in structure} != {element}:
         file = context.study.thermo.elemental_references[element]

@@ -56,5 +56,6 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)
         features = frame_descriptors(frames, site.frac_coords)
-        chosen += select_initial(frames, features, splits, context.study.selection)
+        indices = select_initial(frames, features, splits, context.study.selection, key)
+        chosen += [frames[index] for index in indices]
     write_frames(files.round(0).selected, chosen)

@@ -20,7 +20,7 @@ from defectscape.files.tables import (
 )
 from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
-from defectscape.search.matching import Operations, symmetry_operations
+from defectscape.search.matching import Operations, host_operations
 from defectscape.search.merging import merge
 from defectscape.search.relaxation import relax_all
 from defectscape.selection.descriptors import frame_descriptors
@@ -41,7 +41,7 @@ def group_operations(context: StudyContext, group: Group) -> Operations:
     """Symmetry operations of the host that keep the group's defect site."""
     host = load_host_file(context.layout.host)
     site = pick_site(load_sites(context.layout.sites), group.defect)
-    return symmetry_operations(host, site.frac_coords)
+    return host_operations(host, site.frac_coords)
 
 
 def merged(
@@ -52,8 +52,7 @@ def merged(
     splits = read_splits(context, group.name)
     held_out = frozenset(f for f, split in splits.items() if split == Split.TEST)
     operations = group_operations(context, group)
-    host = load_host_file(context.layout.host)
-    return merge(mine, operations, context.study.minima, UNPERTURBED, held_out, host)
+    return merge(mine, operations, context.study.minima, UNPERTURBED, held_out)
 
 
 def _cross_seeds(
@@ -156,7 +155,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
         known = frame_descriptors(mine, site.frac_coords)
         minimum_ids = {frame.frame_id for frame in minima}
         must = [i for i, f in enumerate(candidates) if f.frame_id in minimum_ids]
-        chosen = select_round(candidates, features, disagreement, known, must, settings)
+        chosen = select_round(candidates, features, disagreement, known, must, splits, settings)
         selected += [candidates[i] for i in chosen]
         spread = farthest_points(features, list(chosen), settings.low_per_charge_per_round)
         pool += [candidates[i] for i in (*chosen, *spread)]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,4 +62,4 @@ def gate(
     """
     report = run_gates(committee, frame, charges, context.fidelity_names)
     logger.info("gates passed for %s", files.folder)
-    write_json(target, asdict(report))
+    write_json(target, report)

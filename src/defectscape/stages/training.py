@@ -41,7 +41,7 @@ def _train(
         output=files.model(member), warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
     )  # fmt: skip
-    write_json(files.history(member), history.to_dict())
+    write_json(files.history(member), history.to_json())
 
 
 def train_round(context: StudyContext, group: str, number: int, member: int) -> None:

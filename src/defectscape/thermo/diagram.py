@@ -11,10 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ase.data import chemical_symbols
-
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import (
     ChemicalPotentialLimit,
@@ -27,6 +24,7 @@ from defectscape.settings.thermo import Correction
 from defectscape.thermo.chempots import doped_chempots
 from defectscape.thermo.formation import exchanged_atoms, state_corrections
 from defectscape.thermo.isolation import undisturbed
+from defectscape.thermo.structure import pymatgen_structure
 
 DOPED_CLASSES = {
     "vacancy": "Vacancy",
@@ -138,13 +136,6 @@ def load_diagram(path: Path) -> Any:
         return DefectThermodynamics.from_json(str(path))
 
 
-def _structure(numbers: Ints, positions_A: Floats, cell_A: Floats) -> Any:
-    from pymatgen.core.structure import Structure
-
-    symbols = [chemical_symbols[int(number)] for number in numbers]
-    return Structure(cell_A, symbols, positions_A, coords_are_cartesian=True)
-
-
 def _entry(
     state: StateEnergy,
     host: HostCrystal,
@@ -157,8 +148,8 @@ def _entry(
 
     _check_atoms(state, host, site)
     frame = state.frame
-    bulk = _structure(host.numbers, host.positions_A, host.cell_A)
-    structure = _structure(frame.numbers, frame.positions_A, frame.cell_A)
+    bulk = pymatgen_structure(host.numbers, host.positions_A, host.cell_A)
+    structure = pymatgen_structure(frame.numbers, frame.positions_A, frame.cell_A)
     defect, place = _defect(bulk, host, site)
     degeneracies = {"spin degeneracy": float(frame.multiplicity)}
     if state.degeneracy is not None:
@@ -204,7 +195,7 @@ def _defect(bulk: Any, host: HostCrystal, site: DefectSite) -> tuple[Any, Any]:
 def _primitive_atoms(host: HostCrystal) -> int:
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-    unit = _structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
+    unit = pymatgen_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
     return len(SpacegroupAnalyzer(unit).find_primitive())
 
 

@@ -1,0 +1,54 @@
+# Two commands: `make run` (the default study, to its report) and `make test`.
+# Both set up everything they need in .venv first.
+#
+#   make run STUDY=config/my_study.yaml CORES=8
+#   make run TORCH="torch==2.13.0"           another torch, for example with CUDA
+STUDY ?= config/config.yaml
+CORES ?= $(shell nproc)
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+PIP_OPTIONS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS := 1
+export MPLBACKEND := Agg
+# The programs of the environment come first, so that rules find `defectscape`.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test setup lint check clean
+
+run: setup
+	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+
+test: setup-test lint
+	$(BIN)/pytest -n 2 --dist worksteal
+
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
+
+# torch comes first and by itself: other packages would bring a build with CUDA.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "defectscape needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) "$(TORCH)"
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --requirement requirements-test.lock
+	touch $@
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+check: setup
+	$(BIN)/defectscape check $(STUDY)
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,119 @@
+"""Subcommands that people type: check a study, look into the label store, write the documents."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
+
+
+def _hours(core_s: float) -> str:
+    return f"{core_s / 3600:.2f} h" if core_s >= 3600 else f"{core_s:.0f} s"
+
+
+def check(
+    context: typer.Context,
+    config: Config,
+    measure: Annotated[
+        bool, typer.Option(help="Compute one label at each level to estimate the time.")
+    ] = False,
+) -> None:
+    """Validate a study and say what would run; computes no label unless asked to measure."""
+    from defectscape.stages.context import StudyContext
+    from defectscape.stages.plan import make_plan
+
+    study_context = StudyContext.load(config, context.obj)
+    plan = make_plan(study_context, measure=measure)
+    host, study = plan.host, study_context.study
+    echo = typer.echo
+    echo(f"study       {study.study}: valid")
+    echo(
+        f"host        {host.formula} ({host.spacegroup}), supercell of {len(host.numbers)} atoms, "
+        f"images {host.min_image_distance_A:.2f} A apart"
+    )
+    echo(f"available   {', '.join(site.name for site in plan.sites)}")
+    echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
+    echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
+    echo(f"trainings   {plan.trainings}")
+    total_s: float | None = 0.0
+    for level in plan.levels:
+        cost = level.core_s_per_label
+        if cost is None:
+            total_s = None
+            text = "no label like these in the store yet: time unknown (try --measure)"
+        else:
+            total_s = None if total_s is None else total_s + level.labels * cost
+            text = f"{cost:.2f} core-s each (mean of {level.known}), {_hours(level.labels * cost)}"
+        echo(f"labels      {level.fidelity} ({level.method}): at most {level.labels}; {text}")
+    if total_s is not None:
+        echo(f"label time  {_hours(total_s)} of one core, less what the store holds already")
+
+
+def labels(
+    store: Annotated[Path, typer.Argument(help="Folder of the label store.")] = Path("labels"),
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    remove_damaged: Annotated[
+        bool, typer.Option(help="Remove damaged records, so that they are computed again.")
+    ] = False,
+) -> None:
+    """List and count the label store: by settings, defect and charge, with failures and hours."""
+    from defectscape.store.labels import LabelStore
+
+    folder = LabelStore(store)
+    damaged = folder.damaged()
+    if remove_damaged:
+        for path in damaged:
+            path.unlink()
+            typer.echo(f"removed {path}")
+        damaged = []
+    rows: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
+    bad = {path.name for path in damaged}
+    for record in folder.records(skip=bad):
+        row = rows[record.engine, record.settings, str(record.frame.key)]
+        row[0 if record.label is not None else 1] += 1
+        row[2] += record.core_s
+    calls = folder.calls()
+    if as_json:
+        content = {
+            "labels": [
+                {
+                    "engine": engine, "settings": json.loads(settings), "key": key,
+                    "labels": int(row[0]), "failed": int(row[1]), "core_s": row[2],
+                }
+                for (engine, settings, key), row in sorted(rows.items())
+            ],
+            "engine_calls": len(calls),
+            "damaged": [str(path) for path in damaged],
+        }  # fmt: skip
+        typer.echo(json.dumps(content, indent=1))
+        return
+    for (engine, settings, key), (done, failed, core_s) in sorted(rows.items()):
+        method = json.loads(settings).get("method", "")
+        typer.echo(
+            f"{engine:8} {method:10} {key:12} {int(done):6d} labels {int(failed):4d} failed "
+            f"{_hours(core_s):>9}"
+        )
+    typer.echo(f"{len(calls)} engine calls made, {len(damaged)} damaged records")
+    for path in damaged:
+        typer.echo(f"damaged: {path} (remove with --remove-damaged)")
+
+
+def documents(
+    folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
+) -> None:
+    """Write the generated documents: config page, JSON schemas, default study."""
+    from defectscape.settings.documents import DOCUMENTS
+    from defectscape.stages.documents import SUMMARY_DOCUMENTS
+
+    for name, make in {**DOCUMENTS, **SUMMARY_DOCUMENTS}.items():
+        (folder / name).write_text(make(), encoding="utf-8")
+        typer.echo(name)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (check, labels, documents):
+        app.command(rich_help_panel="Study")(command)

@@ -1,0 +1,57 @@
+"""The energy surface of a unit cell, computed in its supercell."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from defectscape.domain.frame import Ints
+from defectscape.domain.site import HostCrystal
+
+
+class SupercellSurface(Calculator):
+    """ASE calculator for the host's unit cell that asks another one for the whole supercell.
+
+    The energy is that of one unit cell, a force the mean over the images of an atom, and the stress
+    the supercell's own. A supercell sampled at Gamma has a lower symmetry than the crystal; working
+    on the unit cell lets the crystal's full space group be imposed on it.
+
+    Args:
+        host: the crystal at the start, which fixes which supercell atom is whose image.
+        owners: unit-cell atom of each supercell atom, shape (n,).
+        calculator: the supercell's calculator.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
+
+    def __init__(self, host: HostCrystal, owners: Ints, calculator: Calculator) -> None:
+        super().__init__()
+        inverse = np.linalg.inv(host.unit_cell_A)
+        self._shifts = np.rint((host.positions_A - host.unit_positions_A[owners]) @ inverse)
+        self._owners = owners
+        self._matrix = host.matrix
+        self._supercell = Atoms(
+            host.numbers, host.positions_A, cell=host.cell_A, pbc=True, calculator=calculator
+        )
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Any = ("energy",),
+        system_changes: Any = all_changes,
+    ) -> None:
+        """Fill in energy (eV), forces (n, 3) (eV/A) and stress (6,) (eV/A^3)."""
+        super().calculate(atoms, properties, system_changes)
+        cell = np.asarray(self.atoms.cell)
+        positions = self.atoms.get_positions()[self._owners] + self._shifts @ cell
+        self._supercell.set_cell(self._matrix @ cell)
+        self._supercell.set_positions(positions)
+        count = len(self._supercell) // len(self.atoms)
+        forces = np.zeros((len(self.atoms), 3))
+        np.add.at(forces, self._owners, self._supercell.get_forces())
+        self.results = {
+            "energy": float(self._supercell.get_potential_energy()) / count,
+            "forces": forces / count,
+            "stress": self._supercell.get_stress(),
+        }

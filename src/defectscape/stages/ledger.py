@@ -1,0 +1,84 @@
+"""The cost ledger: labels by stage and fidelity from the store, wall time by rule from benchmarks."""
+
+import csv
+from collections.abc import Iterable
+
+from defectscape.engines.labelling import record_of
+from defectscape.files.extxyz import read_labelled
+from defectscape.files.tables import read_json
+from defectscape.report.summary import CostRow, JobRow
+from defectscape.settings.groups import exploration_groups
+from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import Outcome, round_outcomes
+
+
+def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
+    items = {outcome.key: outcome for outcome in outcomes}.values()
+    return CostRow(
+        stage=stage,
+        fidelity=fidelity,
+        labels=sum(item.failure is None for item in items),
+        failed=sum(item.failure is not None for item in items),
+        core_s=sum(item.core_s for item in items),
+    )
+
+
+def _references(context: StudyContext) -> list[CostRow]:
+    table = read_json(context.layout.references)
+    low, high = context.fidelity_names
+    rows = {low: [table["bulk_low"]], high: [table["bulk_high"], *table["elements"].values()]}
+    return [
+        CostRow(
+            stage="host and elements", fidelity=name, labels=len(items), failed=0,
+            core_s=sum(item["core_s"] for item in items),
+        )
+        for name, items in rows.items()
+    ]  # fmt: skip
+
+
+def _verification(context: StudyContext) -> CostRow:
+    """Labels of the verification, failures included as far as they left a record."""
+    name = context.fidelity("high").name
+    engine = context.engine("high")
+    core_s, labels = 0.0, 0
+    for group in exploration_groups(context.study):
+        for key in group.keys:
+            path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
+            for item in read_labelled(path, name):
+                record = record_of(item.frame, engine, context.store)
+                labels += 1
+                core_s += record.core_s if record is not None else 0.0
+    return CostRow(stage="verification", fidelity=name, labels=labels, failed=0, core_s=core_s)
+
+
+def label_costs(context: StudyContext) -> list[CostRow]:
+    """Labels used by the study, with the core-seconds they took whenever they were computed."""
+    rows = _references(context)
+    for level in ("low", "high"):
+        for number in range(context.study.exploration.rounds + 1):
+            outcomes = [
+                outcome
+                for group in exploration_groups(context.study)
+                for outcome in round_outcomes(context, group.name, number, level)
+            ]
+            rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
+    return [*rows, _verification(context)]
+
+
+def rule_times(context: StudyContext) -> list[JobRow]:
+    """Wall and CPU seconds of every rule, from Snakemake's benchmark files of the last run."""
+    rows = []
+    if not context.layout.benchmarks.is_dir():
+        return []
+    for folder in sorted(context.layout.benchmarks.iterdir()):
+        jobs, wall_s, cpu_s = 0, 0.0, 0.0
+        for path in sorted(folder.glob("*.tsv")):
+            with path.open(encoding="utf-8") as lines:
+                for line in csv.DictReader(lines, delimiter="\t"):
+                    jobs += 1
+                    wall_s += float(line["s"])
+                    # Jobs that end within a second have no sample of their CPU time.
+                    cpu_s += float(line["cpu_time"]) if line["cpu_time"] not in ("-", "NA") else 0.0
+        if jobs:
+            rows.append(JobRow(rule=folder.name, jobs=jobs, wall_s=wall_s, cpu_s=cpu_s))
+    return rows

@@ -1,0 +1,124 @@
+"""What a study would do, before it does anything: checks, counts of labels, estimated time."""
+
+from dataclasses import dataclass
+
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.engines.labelling import label_frame, settings_match
+from defectscape.sampling.host import build_host, host_frame, read_unit_cell
+from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.study import Study
+from defectscape.stages.context import StudyContext
+
+STARTS_BESIDES_DISTORTIONS = 2
+"""The unperturbed structure and a rattled one."""
+
+
+@dataclass(frozen=True)
+class LevelPlan:
+    """Labels of one fidelity.
+
+    Attributes:
+        fidelity, method: name of the fidelity and the engine's method.
+        labels: how many at most.
+        core_s_per_label: mean of the store's labels with these settings and this number of atoms,
+            core-seconds; None where there is none yet.
+        known: how many labels that mean is of.
+    """
+
+    fidelity: str
+    method: str
+    labels: int
+    core_s_per_label: float | None
+    known: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would run.
+
+    Attributes:
+        host: the validated crystal, before any relaxation.
+        sites: all defects the host can have.
+        keys: what is asked for.
+        starts_per_key: relaxation starts per defect and charge, at most.
+        levels: the low and the high fidelity.
+        trainings: number of trainings.
+    """
+
+    host: HostCrystal
+    sites: tuple[DefectSite, ...]
+    keys: tuple[DefectKey, ...]
+    starts_per_key: int
+    levels: tuple[LevelPlan, LevelPlan]
+    trainings: int
+
+
+def label_counts(study: Study) -> tuple[int, int, int]:
+    """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
+    sampling, selection = study.sampling, study.selection
+    keys = sum(len(group.keys) for group in exploration_groups(study))
+    rounds = study.exploration.rounds
+    starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
+    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
+    per_round = selection.per_charge_per_round
+    low = starts * (1 + rattles) + rounds * (per_round + selection.low_per_charge_per_round)
+    checks = (study.verification.minima_per_charge + 1) * (1 + study.verification.relax_steps)
+    high = selection.initial_per_charge + selection.test_per_charge + rounds * per_round + checks
+    return starts, 1 + keys * low, 1 + len(study.thermo.elemental_references) + keys * high
+
+
+def _level(context: StudyContext, level: str, labels: int, atoms: int) -> LevelPlan:
+    """Cost of a label from the store: same settings, as many atoms within two."""
+    fidelity, engine = context.fidelity(level), context.engine(level)
+    seconds = [
+        record.core_s
+        for record in context.store.records()
+        if record.label is not None
+        and settings_match(record, engine)
+        and abs(len(record.frame) - atoms) <= 2
+    ]
+    mean = sum(seconds) / len(seconds) if seconds else None
+    return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
+
+
+def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
+    """Check the study's config, host, defects and engines, and count what would run.
+
+    Args:
+        measure: compute one label of the perfect supercell at each level (it stays in the store), so
+            that there is a time to estimate with.
+
+    Raises:
+        DefectscapeError: for the first thing that is wrong, before any label is computed.
+    """
+    study = context.study
+    engines = {level: context.engine(level) for level in ("low", "high")}
+    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    wants_interstitials = any(defect.name.startswith("i_") for defect in study.defects)
+    sites = enumerate_sites(host, interstitials=wants_interstitials)
+    for defect in study.defects:
+        pick_site(sites, defect.name)
+    for path in study.thermo.elemental_references.values():
+        read_unit_cell(path)
+    damaged = context.store.damaged()
+    if damaged:
+        context.store.get(damaged[0].stem)
+    if measure:
+        for level, engine in engines.items():
+            limit = context.fidelity(level).max_force_eV_A
+            label_frame(host_frame(host), engine, context.store, limit)
+    starts, low, high = label_counts(study)
+    atoms = len(host.numbers)
+    rounds = study.exploration.rounds + 1
+    groups = exploration_groups(study)
+    trainings = len(groups) * rounds * study.exploration.training.committee
+    return Plan(
+        host,
+        sites,
+        tuple(key for group in groups for key in group.keys),
+        starts,
+        (_level(context, "low", low, atoms), _level(context, "high", high, atoms)),
+        trainings + study.training.committee,
+    )

@@ -1,0 +1,92 @@
+"""Where the numbers come from, and what the reader must know before using them."""
+
+import hashlib
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import yaml
+
+from defectscape import __version__
+from defectscape.files.tables import load_host_file, read_json
+from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
+from defectscape.stages.context import StudyContext
+from defectscape.stages.thermo import Levels
+
+PACKAGES = (
+    "ase", "doped", "dscribe", "e3nn", "hiphive", "mace-torch", "numpy", "pymatgen", "scipy",
+    "shakenbreak", "snakemake", "spglib", "tblite", "torch",
+)  # fmt: skip
+
+LARGE_MODEL_ERROR_EV = 0.1
+
+
+def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
+    """One fidelity as it was really used."""
+    fidelity = context.fidelity(level)
+    engine = context.engine(level)
+    table = read_json(context.layout.references)
+    return LevelOfTheory(
+        name=fidelity.name,
+        engine=fidelity.engine.kind,
+        method=fidelity.engine.method,
+        settings=engine.settings_json,
+        engine_versions=sorted({engine.version, table[f"bulk_{level}"]["engine_version"]}),
+    )
+
+
+def provenance(context: StudyContext) -> Provenance:
+    """Versions, configuration and digest."""
+    config = yaml.safe_dump(context.study.model_dump(mode="json"), sort_keys=False)
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    return Provenance(
+        defectscape=__version__,
+        packages=packages,
+        config=config,
+        config_sha256=hashlib.sha256(config.encode()).hexdigest(),
+        seed=context.study.seed,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels) -> list[str]:
+    """What limits the numbers, the gravest first."""
+    lines = []
+    if context.fidelity("high").engine.kind == "tblite":
+        low, high = (context.fidelity(level).engine.method for level in ("low", "high"))
+        lines.append(
+            f"{low} and {high} are tight-binding levels: they take the places that PBE and HSE06 "
+            "have in a DFT study. Use these numbers to judge the method, not the material."
+        )
+    if context.study.thermo.correction.kind == "none":
+        lines.append("No finite-size correction was applied to charged states, as configured.")
+    else:
+        lines.append(
+            "Charged states carry a point-charge correction without potential alignment; "
+            f"images are {found_distance(context):.1f} A apart."
+        )
+    lines += [
+        f"{row.key}: the ground state is not verified by the high-fidelity engine."
+        for row in defects
+        if not row.verified
+    ]
+    lines += [
+        f"{row.key}: the model was {1e3 * abs(row.model_error_eV):.0f} meV off on the ground state "
+        "before it saw it; the energy given is the engine's."
+        for row in defects
+        if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
+    ]
+    outside = [level for level in found.levels if not level.in_gap]
+    if outside:
+        names = ", ".join(f"{level.defect} {level.label}" for level in outside)
+        lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
+    return lines
+
+
+def found_distance(context: StudyContext) -> float:
+    """Distance of a defect to its periodic image, A."""
+    return load_host_file(context.layout.host).min_image_distance_A

@@ -1,0 +1,175 @@
+"""Thermo stage: ground states, formation energies, transition levels, doped's diagram."""
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.level import (
+    ChemicalPotentialLimit,
+    FormationEnergy,
+    HostEnergies,
+    StateEnergy,
+    TransitionLevel,
+)
+from defectscape.domain.minimum import VerifiedMinimum
+from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
+from defectscape.search.relaxation import relax
+from defectscape.settings.groups import exploration_groups
+from defectscape.stages.context import StudyContext
+from defectscape.stages.surface import CommitteeSurface, load_committee
+from defectscape.stages.verification import read_verified
+from defectscape.thermo.chempots import chemical_potential_limits
+from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
+from defectscape.thermo.formation import formation_energies
+from defectscape.thermo.levels import transition_levels
+
+logger = logging.getLogger(__name__)
+
+SAME_BASIN_A = 0.3
+"""A final relaxation that moves an atom further has left the basin and says nothing about it."""
+
+AGREEMENT_EV = 1e-3
+"""Our levels and doped's must agree within this."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroundState:
+    """The ground state of one key, with what its energy rests on.
+
+    Attributes:
+        key, group: defect key and exploration group.
+        rank: the model's rank of the minimum.
+        frame: its structure.
+        energy_eV: the engine's energy if verified, else the committee mean, eV.
+        uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
+        verified: whether the engine computed it.
+        relaxation_left_eV: what the final committee would still gain by relaxing it, eV; None if
+            that relaxation failed or left the basin.
+    """
+
+    key: DefectKey
+    group: str
+    rank: int
+    frame: Frame
+    energy_eV: float
+    uncertainty_eV: float
+    uncertainty_origin: str
+    verified: bool
+    relaxation_left_eV: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Everything the thermo stage found."""
+
+    ground_states: tuple[GroundState, ...]
+    host: HostEnergies
+    limits: tuple[ChemicalPotentialLimit, ...]
+    formation: tuple[FormationEnergy, ...]
+    levels: tuple[TransitionLevel, ...]
+
+
+def read_levels(path: Path) -> Levels:
+    """What ``compute_levels`` wrote."""
+    found: Levels = decode(Levels, read_json(path))
+    return found
+
+
+def verified_energy_eV(item: VerifiedMinimum) -> float:
+    """The engine's energy, infinite where it has none."""
+    return math.inf if item.final_label is None else item.final_label.energy_eV
+
+
+def _left_eV(frame: Frame, surface: CommitteeSurface, context: StudyContext) -> tuple[float, float] | None:
+    """What relaxing further on the final model would gain: mean and spread over members, eV."""
+    result = relax(frame, surface, context.study.search)
+    moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
+    if not result.converged or moved > SAME_BASIN_A:
+        logger.warning("%s: final relaxation %s, moved %.2f A", frame.key, result.reason, moved)
+        return None
+    before = np.array(surface.evaluate(frame).member_energies_eV)
+    gains = before - np.array(result.member_energies_eV)
+    return max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
+
+
+def _ground_state(
+    context: StudyContext, group: str, key: DefectKey, surface: CommitteeSurface, rms_eV: float
+) -> GroundState:
+    items = read_verified(context, group, key)
+    best = min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
+    left = _left_eV(best.frame, surface, context)
+    if best.final_label is not None:
+        remaining, spread = left if left is not None else (rms_eV, 0.0)
+        return GroundState(
+            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
+            math.hypot(remaining, spread),
+            "remaining relaxation, by the final committee" if left is not None
+            else "RMS model error on verified minima, as the final relaxation left the basin",
+            True, left[0] if left else None,
+        )  # fmt: skip
+    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    return GroundState(
+        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
+        math.hypot(spread, rms_eV), "committee spread and RMS model error on verified minima",
+        False, left[0] if left else None,
+    )  # fmt: skip
+
+
+def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float]]:
+    table = read_json(context.layout.references)
+    bulk = table["bulk_high"]
+    if bulk["vbm_eV"] is None or bulk["cbm_eV"] is None:
+        raise ThermoError(
+            "band edges of the host", "not given by the high-fidelity engine",
+            "Use an engine that gives eigenvalues",
+        )  # fmt: skip
+    references = {el: row["energy_eV"] / row["atoms"] for el, row in table["elements"].items()}
+    gap_eV = bulk["cbm_eV"] - bulk["vbm_eV"]
+    return HostEnergies(bulk["energy_eV"], bulk["vbm_eV"], gap_eV), references
+
+
+def _check_against_doped(levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]) -> None:
+    for level in levels:
+        theirs = doped.get((level.defect, level.upper, level.lower))
+        if level.stable and theirs is not None and abs(theirs - level.level_eV) > AGREEMENT_EV:
+            raise ThermoError(
+                f"level {level.label} of {level.defect}",
+                f"{level.level_eV:.4f} eV here, {theirs:.4f} eV in doped",
+                "They must agree; please report this with the study's thermo folder",
+            )
+
+
+def compute_levels(context: StudyContext) -> None:
+    """Ground states of all keys, their formation energies in every limit, and all levels."""
+    host = load_host_file(context.layout.host)
+    energies, references = _host_energies(context)
+    limits = chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references)
+    committee = load_committee(context.layout.final, context.study.training)
+    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    keys = [(group.name, key) for group in exploration_groups(context.study) for key in group.keys]
+    errors = [
+        item.model_error_eV
+        for group, key in keys
+        for item in read_verified(context, group, key)
+        if item.model_error_eV is not None
+    ]
+    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else math.nan
+    states = tuple(_ground_state(context, *pair, surface, rms_eV) for pair in keys)
+    inputs = tuple(
+        StateEnergy(s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified) for s in states
+    )
+    correction = context.study.thermo.correction
+    formation = formation_energies(inputs, host, energies, limits, correction)
+    first = tuple(energy for energy in formation if energy.limit == limits[0].name)
+    levels = transition_levels(first, energies.gap_eV)
+    sites = load_sites(context.layout.sites)
+    diagram = build_diagram(inputs, host, sites, energies, limits, correction)
+    _check_against_doped(levels, doped_levels_eV(diagram))
+    save_diagram(diagram, context.layout.thermodynamics)
+    write_json(context.layout.energies, Levels(states, energies, limits, formation, levels))

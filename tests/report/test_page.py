@@ -1,0 +1,210 @@
+"""The page: answers first, holds every number, loads nothing, executes nothing it was given."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from defectscape.report.page import read_geometries, render_report, write_report
+from defectscape.report.tables import all_tables
+
+LOADING = {"script", "img", "iframe", "source", "video", "audio", "embed", "object", "input"}
+
+INLINE = {"a", "code", "sub", "strong", "small"}
+
+
+def squeezed(text):
+    """Runs of blanks as one; the narrow blank inside numbers stays."""
+    return re.sub(r"[ \t\n]+", " ", text)
+
+
+class Scan(HTMLParser):
+    """Tags, attributes, and the text outside scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.depth = [], [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.depth += tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self.depth -= tag in ("script", "style")
+        if tag not in INLINE:
+            self.text.append(" ")
+
+    def handle_data(self, data):
+        if not self.depth:
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return squeezed("".join(self.text))
+
+
+def test_sections_come_in_order_with_the_answer_first(page):
+    ids = [attrs["id"] for tag, attrs in Scan(page).tags if tag == "section"]
+    assert ids == ["ground-states", "energies", "search", "ccd", "trust", "cost", "provenance"]
+
+
+def test_page_holds_the_numbers_a_reader_looks_for(page):
+    words = Scan(page).words
+    for text in (
+        "5 of 6 ground states verified",
+        "412.7",  # gain of v_Cd in charge 0, meV
+        "86.4",  # gain of Te_Cd in charge +1, meV
+        "2.252",  # formation energy of v_Cd in charge 0, Cd-rich, eV
+        "1.312",  # the same, Te-rich
+        "0.359",  # level 0/-1 of v_Cd, eV
+        "0.524",  # level +2/0 of Te_Cd, eV
+        "1.678 ± 0.021 eV",  # level outside the gap
+        "12.3",  # model error, meV
+        "0.031",  # engine fmax, eV/A
+        "9.40",  # dQ
+        "37.3",  # Huang-Rhys factor
+        "11.3",  # phonon energy, meV
+        "0.47",  # held-out error, meV/atom
+        "21.7",  # held-out force error, meV/A
+        "5\u202f201",  # total core time, s
+        "39.1",  # share of training, %
+        "−3\u202f214.568 eV",
+        "9f" * 32,
+        "3.1e-09",
+        "stopped: atoms 4 and 17 came closer than 1.2 A",
+        "Te-Te dimer, 2.83 A",
+    ):
+        assert text in words, text
+
+
+def test_every_cell_of_every_result_table_is_on_the_page(page, summary):
+    words = Scan(page).words
+    for name in ("ground_states", "levels", "errors", "ccd", "cost", "jobs", "gates", "failures"):
+        table = all_tables(summary)[name]
+        for row in table.rows:
+            for column, cell in zip(table.columns, row, strict=True):
+                assert squeezed(column.text(cell)) in words, (name, column.heading)
+
+
+def test_large_gains_and_missing_verification_are_marked(page):
+    marked = re.findall(r'<td class="\w mark">([^<]*)</td>', page)
+    assert {"412.7", "86.4", "no"} <= set(marked)
+    assert "3.1" not in marked
+
+
+def test_tight_binding_is_called_what_it_is(page, summary):
+    words = Scan(page).words
+    assert "are not density-functional calculations" in words
+    assert "where PBE and HSE06 would stand" in words
+    real = {"engine": "vasp", "method": "PBE"}
+    other = summary.model_copy(
+        update={
+            "low": summary.low.model_copy(update=real),
+            "high": summary.high.model_copy(update={**real, "method": "HSE06"}),
+        }
+    )
+    text = Scan(render_report(other, {})).words
+    assert "density-functional" not in text
+    assert "HSE06 (vasp)" in text
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    for tag, attrs in Scan(page).tags:
+        if tag in LOADING:
+            assert not attrs.get("src"), (tag, attrs)
+        if tag == "link":
+            assert attrs["href"].startswith("data:")
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_a_name_that_is_a_script_stays_text(summary):
+    evil = "<script>alert('x')</script>"
+    row = summary.defects[0]
+    minimum = row.minima[0].model_copy(update={"distortion": evil, "geometry_file": evil})
+    wicked = summary.model_copy(
+        update={
+            "study": evil,
+            "warnings": [evil],
+            "defects": [
+                row.model_copy(update={"defect": evil, "key": evil, "minima": [minimum]}),
+                *summary.defects[1:],
+            ],
+            "levels": [level.model_copy(update={"defect": evil}) for level in summary.levels],
+            "search": [point.model_copy(update={"start": evil}) for point in summary.search],
+            "ccd": [ccd.model_copy(update={"defect": evil}) for ccd in summary.ccd],
+            "parity": [entry.model_copy(update={"key": evil}) for entry in summary.parity],
+            "model_files": ['"]); alert(1) #</pre><script>alert(2)</script>'],
+            "provenance": summary.provenance.model_copy(update={"config": evil}),
+        }
+    )
+    html = render_report(wicked, {evil: evil})
+    clean = render_report(summary, {})
+    count = [len(re.findall(r"<script[\s>]", text)) for text in (html, clean)]
+    # One search figure more: the renamed charge state is a defect of its own.
+    assert abs(count[0] - count[1]) <= 1
+    assert evil not in html
+    assert "alert(2)</script>" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+def test_empty_study_renders_and_says_none(bare_summary):
+    words = Scan(render_report(bare_summary, {})).words
+    assert words.count("none") >= 10
+    assert "Warnings: none" in words
+    assert "no model files" in words
+
+
+def test_geometries_travel_inside_the_page(page, geometries):
+    links = {
+        attrs["download"]: attrs["href"]
+        for tag, attrs in Scan(page).tags
+        if tag == "a" and "download" in attrs
+    }
+    name, text = next(iter(geometries.items()))
+    href = links[name.rpartition("/")[2]]
+    texts = {
+        base64.b64decode(attrs["href"].partition("base64,")[2]).decode()
+        for tag, attrs in Scan(page).tags
+        if tag == "a" and "download" in attrs
+    }
+    assert href.startswith("data:text/plain")
+    assert text in texts
+    assert "minima/Te_Cd_+1/0.vasp" not in links
+
+
+def test_snippet_names_head_and_charge_key(page):
+    words = Scan(page).words
+    assert 'head="ipea1"' in words
+    assert '"total_charge": "total_charge"' in words
+    snippet = words[words.index("from ase.io import read") : words.index("The charge shift")]
+    assert '"models/final_0.model"' in snippet
+
+
+def test_what_is_not_verified_is_listed(page):
+    words = Scan(page).words
+    assert "Ground state from the model alone: Te_Cd (+2)." in words
+    assert "No gain: the unperturbed relaxation failed: Te_Cd (0)." in words
+
+
+def test_written_page_is_the_same_every_time(tmp_path, summary, geometries):
+    first = write_report(summary, tmp_path / "a" / "report.html", geometries)
+    second = write_report(summary, tmp_path / "b.html", geometries)
+    assert first.read_bytes() == second.read_bytes()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["report.html"]
+
+
+def test_geometry_files_are_read_where_they_exist(tmp_path, summary, caplog):
+    name = summary.defects[0].geometry_file
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("CdTe\n1.0\n")
+    assert read_geometries(summary, tmp_path) == {name: "CdTe\n1.0\n"}
+    assert "is missing" in caplog.text
+
+
+@pytest.mark.parametrize("section", ["formation", "levels", "search", "ccd", "parity", "training"])
+def test_every_section_has_its_figures(page, section):
+    assert f'id="plot-{section}-0"' in page

@@ -1,0 +1,110 @@
+"""Merging: copies become one minimum, different minima stay apart, nothing depends on order."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from defectscape.domain.errors import SearchError
+from defectscape.domain.frame import Origin
+from defectscape.domain.minimum import Relaxation
+from defectscape.search.matching import host_operations
+from defectscape.search.merging import merge
+from defectscape.search.relaxation import relax
+from defectscape.settings.search import Minima
+
+SETTINGS = Minima()
+
+
+@pytest.fixture(scope="module")
+def operations(copper):
+    return host_operations(copper, (0.0, 0.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def relaxations(dumbbell, emt, search):
+    """Bent dumbbells fall to three of the six octahedral sites around the origin; a straight one
+    stays on its saddle point, 0.12 eV above."""
+    starts = [
+        dumbbell((1, 0, 0), 0.05, 2, "unperturbed"),
+        dumbbell((0, 1, 0), 0.05, 2),
+        dumbbell((0, 0, 1), 0.05, 2),
+        dumbbell((1, 0, 0), 0.0, note="straight"),
+    ]
+    return tuple(relax(start, emt, search) for start in starts)
+
+
+def _made(frame, energy_eV, note="", family="a", converged=True):
+    start = dataclasses.replace(frame, note=note, family=family)
+    final = start.moved(frame.positions_A, origin=Origin.MINIMUM, note=note)
+    return Relaxation(start, final, (), energy_eV, (energy_eV,), 0.01, 0.0, 5, converged, "")
+
+
+def _shifted(frame, atom, amount_A):
+    positions = frame.positions_A.copy()
+    positions[atom] += [amount_A, 0.0, 0.0]
+    return frame.moved(positions, origin=Origin.MINIMUM)
+
+
+def test_symmetry_copies_merge_and_another_minimum_does_not(relaxations, operations):
+    assert all(relaxation.converged for relaxation in relaxations)
+    minima = merge(relaxations, operations, SETTINGS, "unperturbed")
+    assert [minimum.rank for minimum in minima] == list(range(len(minima)))
+    assert len(minima) == 2
+    lowest, above = minima
+    assert lowest.found_from == ("along (0, 0, 1)", "along (0, 1, 0)", "unperturbed")
+    assert lowest.from_unperturbed
+    assert lowest.rmsd_to_unperturbed_A == pytest.approx(0.0, abs=0.02)
+    assert lowest.point_group == "Oh"
+    assert above.found_from == ("straight",)
+    assert not above.from_unperturbed
+    assert above.point_group == "D4h"
+    assert above.energy_eV > lowest.energy_eV + SETTINGS.merge_energy_eV
+    assert above.rmsd_to_unperturbed_A > SETTINGS.merge_rmsd_A
+
+
+def test_the_order_of_relaxations_does_not_matter(relaxations, operations):
+    there = merge(relaxations, operations, SETTINGS, "unperturbed")
+    back = merge(relaxations[::-1], operations, SETTINGS, "unperturbed")
+    assert [m.frame.frame_id for m in there] == [m.frame.frame_id for m in back]
+    assert [m.found_from for m in there] == [m.found_from for m in back]
+
+
+def test_energy_alone_and_structure_alone_do_not_merge(vacancy, operations):
+    same_structure = [_made(vacancy, 0.0), _made(vacancy, 0.1)]
+    far = _shifted(vacancy, 3, 0.8)
+    same_energy = [_made(vacancy, 0.0), _made(far, 0.0)]
+    assert len(merge(same_structure, operations, SETTINGS, "")) == 2
+    assert len(merge(same_energy, operations, SETTINGS, "")) == 2
+    assert len(merge([_made(vacancy, 0.0), _made(vacancy, 0.01)], operations, SETTINGS, "")) == 1
+
+
+def test_only_converged_relaxations_inside_the_window_are_listed(vacancy, operations):
+    far, failed = _shifted(vacancy, 3, 0.8), _made(vacancy, -9.0, "failed", converged=False)
+    broken = _made(vacancy, np.nan, "broken", converged=False)
+    found = [failed, broken, _made(vacancy, 0.0), _made(far, SETTINGS.window_eV + 0.01)]
+    minima = merge(found, operations, SETTINGS, "failed")
+    assert [minimum.energy_eV for minimum in minima] == [0.0]
+    assert minima[0].rmsd_to_unperturbed_A is None
+    assert not minima[0].from_unperturbed
+    assert merge([failed], operations, SETTINGS, "failed") == ()
+    assert merge([], operations, SETTINGS, "") == ()
+
+
+def test_a_trainable_member_represents_when_it_is_as_low(vacancy, operations):
+    held_out = frozenset({"test"})
+    near = _shifted(vacancy, 3, 0.01)
+
+    def families(second_eV):
+        found = [_made(vacancy, 0.0, family="test"), _made(near, second_eV, family="train")]
+        (minimum,) = merge(found, operations, SETTINGS, "", held_out)
+        return minimum.frame.family, minimum.energy_eV
+
+    assert families(0.001) == ("train", 0.001)
+    assert families(0.003) == ("test", 0.0)
+
+
+def test_charge_states_are_never_merged(vacancy, operations):
+    other = vacancy.recharged(-1, origin=Origin.START)
+    with pytest.raises(SearchError, match="v_Cu_-1, v_Cu_0"):
+        merge([_made(vacancy, 0.0), _made(other, 0.0)], operations, SETTINGS, "")
