@@ -40,7 +40,9 @@ def settings(stage, *blocks, **extra):
         for part in block.split("."):
             value = value[part]
         content[block] = value
-    return json.dumps({"version": STAGE_VERSIONS[stage], **content, **extra}, sort_keys=True)
+    return json.dumps(
+        {"version": STAGE_VERSIONS[stage], **content, **extra}, sort_keys=True
+    )
 
 
 def charges_of(group):
@@ -79,7 +81,9 @@ def grow(base, attempt):
 
 FINAL_COMMITTEE = [str(LAYOUT.final.model(member)) for member in FINALISTS]
 VERIFIED = [
-    files_of(name).verified(str(key)) for name, group in GROUPS.items() for key in group.keys
+    files_of(name).verified(str(key))
+    for name, group in GROUPS.items()
+    for key in group.keys
 ]
 
 
@@ -91,9 +95,15 @@ def last_committee(wildcards):
 
 def log_of(rule, *wildcards):
     """Log file pattern of a rule."""
-    return str(LAYOUT.logs / rule / ("_".join(wildcards) + ".log" if wildcards else "all.log"))
+    return str(
+        LAYOUT.logs / rule / ("_".join(wildcards) + ".log" if wildcards else "all.log")
+    )
 
 
 def benchmark_of(rule, *wildcards):
     """Benchmark file pattern of a rule."""
-    return str(LAYOUT.benchmarks / rule / ("_".join(wildcards) + ".tsv" if wildcards else "all.tsv"))
+    return str(
+        LAYOUT.benchmarks
+        / rule
+        / ("_".join(wildcards) + ".tsv" if wildcards else "all.tsv")
+    )

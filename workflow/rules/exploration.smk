@@ -32,18 +32,18 @@ rule train:
     output:
         str(files_of("{group}").round("{round}").model("{member}")),
         str(files_of("{group}").round("{round}").history("{member}")),
-    params:
-        settings=settings("train", "seed", "exploration.training"),
     log:
         log_of("train", "{group}", "{round}", "{member}"),
     benchmark:
         benchmark_of("train", "{group}", "{round}", "{member}")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(720, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("train", "seed", "exploration.training"),
     shell:
         "{COMMAND} --log {log} train {CONFIG} {wildcards.group} {wildcards.round} {wildcards.member}"
 
@@ -63,18 +63,18 @@ rule search:
     output:
         str(files_of("{group}").round("{round}").relaxations),
         str(files_of("{group}").round("{round}").gates),
-    params:
-        settings=settings("search", "exploration.search", "minima"),
     log:
         log_of("search", "{group}", "{round}"),
     benchmark:
         benchmark_of("search", "{group}", "{round}")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("search", "exploration.search", "minima"),
     shell:
         "{COMMAND} --log {log} search {CONFIG} {wildcards.group} {wildcards.round}"
 
@@ -95,19 +95,19 @@ rule harvest:
     output:
         str(files_of("{group}").round("{round}").pool),
         str(files_of("{group}").round("{round}").selected),
-    params:
-        settings=settings("harvest", "selection", "minima"),
     log:
         log_of("harvest", "{group}", "{round}"),
-    wildcard_constraints:
-        round=r"[1-9]\d*",
     benchmark:
         benchmark_of("harvest", "{group}", "{round}")
+    wildcard_constraints:
+        round=r"[1-9]\d*",
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(120, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("harvest", "selection", "minima"),
     shell:
         "{COMMAND} --log {log} harvest {CONFIG} {wildcards.group} {wildcards.round}"

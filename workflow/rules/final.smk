@@ -16,18 +16,18 @@ rule search_final:
     output:
         str(files_of("{group}").relaxations),
         str(files_of("{group}").gates),
-    params:
-        settings=settings("search", "search", "minima"),
     log:
         log_of("search_final", "{group}"),
     benchmark:
         benchmark_of("search_final", "{group}")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("search", "search", "minima"),
     shell:
         "{COMMAND} --log {log} search-final {CONFIG} {wildcards.group}"
 
@@ -44,17 +44,17 @@ rule minima:
         str(files_of("{group}").splits),
     output:
         str(files_of("{group}").minima),
-    params:
-        settings=settings("minima", "minima"),
     log:
         log_of("minima", "{group}"),
     benchmark:
         benchmark_of("minima", "{group}")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=settings("minima", "minima"),
     shell:
         "{COMMAND} --log {log} minima {CONFIG} {wildcards.group}"
 
@@ -69,17 +69,17 @@ rule verify:
     output:
         str(files_of("{group}").verified("{key}")),
         str(files_of("{group}").verified("{key}").with_suffix(".extxyz")),
-    params:
-        settings=settings("verify", "verification", "fidelities.high"),
     log:
         log_of("verify", "{group}", "{key}"),
     benchmark:
         benchmark_of("verify", "{group}", "{key}")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=settings("verify", "verification", "fidelities.high"),
     shell:
         "{COMMAND} --log {log} verify {CONFIG} {wildcards.group} {wildcards.key}"
 
@@ -98,17 +98,17 @@ rule dataset_final:
         str(LAYOUT.final.data_low),
         str(LAYOUT.final.data_high),
         str(LAYOUT.final_splits),
-    params:
-        settings=settings("dataset", "fidelities"),
     log:
         log_of("dataset_final"),
     benchmark:
         benchmark_of("dataset_final")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=settings("dataset", "fidelities"),
     shell:
         "{COMMAND} --log {log} dataset-final {CONFIG}"
 
@@ -125,18 +125,18 @@ rule train_final:
     output:
         str(LAYOUT.final.model("{member}")),
         str(LAYOUT.final.history("{member}")),
-    params:
-        settings=settings("train", "seed", "training"),
     log:
         log_of("train_final", "{member}"),
     benchmark:
         benchmark_of("train_final", "{member}")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(720, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("train", "seed", "training"),
     shell:
         "{COMMAND} --log {log} train-final {CONFIG} {wildcards.member}"
 
@@ -155,17 +155,17 @@ rule evaluate:
     output:
         str(LAYOUT.errors),
         str(LAYOUT.final.gates),
-    params:
-        settings=settings("evaluate"),
     log:
         log_of("evaluate"),
     benchmark:
         benchmark_of("evaluate")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("evaluate"),
     shell:
         "{COMMAND} --log {log} evaluate {CONFIG}"

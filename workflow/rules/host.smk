@@ -10,17 +10,17 @@ rule host:
         structure=str(STUDY.host.file),
     output:
         str(LAYOUT.host),
-    params:
-        settings=settings("host", "host", "fidelities.high"),
     log:
         log_of("host"),
     benchmark:
         benchmark_of("host")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=settings("host", "host", "fidelities.high"),
     shell:
         "{COMMAND} --log {log} host {CONFIG}"
 
@@ -35,17 +35,17 @@ rule references:
         [str(path) for path in STUDY.thermo.elemental_references.values()],
     output:
         str(LAYOUT.references),
-    params:
-        settings=settings("references", "fidelities", "thermo.elemental_references"),
     log:
         log_of("references"),
     benchmark:
         benchmark_of("references")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=settings("references", "fidelities", "thermo.elemental_references"),
     shell:
         "{COMMAND} --log {log} references {CONFIG}"
 
@@ -59,16 +59,18 @@ rule sites:
         str(LAYOUT.host),
     output:
         str(LAYOUT.sites),
-    params:
-        settings=settings("sites", interstitials=any(d.name.startswith("i_") for d in STUDY.defects)),
     log:
         log_of("sites"),
     benchmark:
         benchmark_of("sites")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=settings(
+            "sites", interstitials=any(d.name.startswith("i_") for d in STUDY.defects)
+        ),
     shell:
         "{COMMAND} --log {log} sites {CONFIG}"

@@ -16,17 +16,17 @@ rule label:
         str(files_of("{group}").round("{round}").folder)
         + "/labels_{level}/{chunk}-of-"
         + f"{len(CHUNKS)}.json",
-    params:
-        settings=lambda wildcards: settings("label", f"fidelities.{wildcards.level}"),
     log:
         log_of("label", "{group}", "{round}", "{level}", "{chunk}"),
     benchmark:
         benchmark_of("label_{level}", "{group}", "{round}", "{chunk}")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=lambda wildcards: settings("label", f"fidelities.{wildcards.level}"),
     shell:
         "{COMMAND} --log {log} label {CONFIG} {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
@@ -51,16 +51,16 @@ rule dataset:
     output:
         str(files_of("{group}").round("{round}").data_low),
         str(files_of("{group}").round("{round}").data_high),
-    params:
-        settings=settings("dataset", "fidelities"),
     log:
         log_of("dataset", "{group}", "{round}"),
     benchmark:
         benchmark_of("dataset", "{group}", "{round}")
+    conda:
+        "../../envs/engines.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
-    conda:
-        "../../envs/engines.yaml"
+    params:
+        settings=settings("dataset", "fidelities"),
     shell:
         "{COMMAND} --log {log} dataset {CONFIG} {wildcards.group} {wildcards.round}"

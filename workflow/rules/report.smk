@@ -15,18 +15,18 @@ rule thermo:
     output:
         str(LAYOUT.energies),
         str(LAYOUT.thermodynamics),
-    params:
-        settings=settings("thermo", "thermo", "search"),
     log:
         log_of("thermo"),
     benchmark:
         benchmark_of("thermo")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("thermo", "thermo", "search"),
     shell:
         "{COMMAND} --log {log} thermo {CONFIG}"
 
@@ -41,18 +41,18 @@ rule ccd:
         FINAL_COMMITTEE,
     output:
         str(LAYOUT.ccd),
-    params:
-        settings=settings("ccd", "ccd"),
     log:
         log_of("ccd"),
     benchmark:
         benchmark_of("ccd")
+    conda:
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
-    conda:
-        "../../envs/model.yaml"
+    params:
+        settings=settings("ccd", "ccd"),
     shell:
         "{COMMAND} --log {log} ccd {CONFIG}"
 
@@ -72,18 +72,18 @@ rule summary:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),
         directory(str(LAYOUT.minima_folder)),
-    params:
-        settings=settings("summary"),
-        config=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
     log:
         log_of("summary"),
     benchmark:
         benchmark_of("summary")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=settings("summary"),
+        config=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
     shell:
         "{COMMAND} --log {log} summary {CONFIG}"
 
@@ -103,16 +103,16 @@ rule report:
         ),
         directory(str(LAYOUT.figures)),
         directory(str(LAYOUT.tables)),
-    params:
-        settings=settings("report"),
     log:
         log_of("report"),
     benchmark:
         benchmark_of("report")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=settings("report"),
     shell:
         "{COMMAND} --log {log} report {CONFIG}"

@@ -14,19 +14,19 @@ rule starts:
         str(files_of("{group}").starts),
         str(files_of("{group}").round(0).pool),
         str(files_of("{group}").splits),
-    params:
-        settings=lambda wildcards: settings(
-            "starts", "seed", "sampling", charges=charges_of(wildcards.group)
-        ),
     log:
         log_of("starts", "{group}"),
     benchmark:
         benchmark_of("starts", "{group}")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=lambda wildcards: settings(
+            "starts", "seed", "sampling", charges=charges_of(wildcards.group)
+        ),
     shell:
         "{COMMAND} --log {log} starts {CONFIG} {wildcards.group}"
 
@@ -42,16 +42,16 @@ rule select:
         str(files_of("{group}").splits),
     output:
         str(files_of("{group}").round(0).selected),
-    params:
-        settings=settings("select", "selection"),
     log:
         log_of("select", "{group}"),
     benchmark:
         benchmark_of("select", "{group}")
+    conda:
+        "../../envs/defects.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
-    conda:
-        "../../envs/defects.yaml"
+    params:
+        settings=settings("select", "selection"),
     shell:
         "{COMMAND} --log {log} select {CONFIG} {wildcards.group}"

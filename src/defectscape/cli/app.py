@@ -29,7 +29,9 @@ Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="
 @app.callback()
 def _root(
     context: typer.Context,
-    results: Annotated[Path, typer.Option(help="Folder of all studies' results.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of all studies' results.")] = Path(
+        "results"
+    ),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
 ) -> None:
     start_logging(log)

@@ -23,8 +23,6 @@ def start_logging(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         full = logging.FileHandler(path, mode="w", encoding="utf-8")
-        full.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        )
+        full.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(full)
     root.handlers[:] = handlers

@@ -39,9 +39,7 @@ def _group_command(module: str, function: str) -> Callable[[typer.Context, Path,
 
 
 def _round_command(module: str, function: str) -> Callable[[typer.Context, Path, str, int], None]:
-    def command(
-        context: typer.Context, config: Config, group: GroupName, number: Round
-    ) -> None:
+    def command(context: typer.Context, config: Config, group: GroupName, number: Round) -> None:
         _run(context, config, module, function, group, number)
 
     return command

@@ -82,7 +82,9 @@ class Frame:
         count = len(self.numbers)
         set_ = object.__setattr__
         set_(self, "numbers", frozen_array(self.numbers, np.int64, (count,), "atomic numbers"))
-        set_(self, "positions_A", frozen_array(self.positions_A, np.float64, (count, 3), "positions"))
+        set_(
+            self, "positions_A", frozen_array(self.positions_A, np.float64, (count, 3), "positions")
+        )
         set_(self, "cell_A", frozen_array(self.cell_A, np.float64, (3, 3), "cell"))
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from defectscape.report.figures_data import (
     PALETTE,
+    LevelMark,
     Strip,
     ccd_curves,
     charge_text,
@@ -163,45 +164,7 @@ def level_figure(summary: Summary) -> go.Figure:
             x=-0.48, y=(start + end) / 2, text=text, showarrow=False, xanchor="left"
         )
     for mark in level_marks(summary):
-        left, right = mark.column - 0.4, mark.column - 0.02
-        figure.add_scatter(
-            x=[left, right],
-            y=[mark.level_eV] * 2,
-            mode="lines",
-            line={
-                "color": colour(mark.column),
-                "width": 3 if mark.stable else 1.5,
-                "dash": "solid" if mark.stable else "dot",
-            },
-            showlegend=False,
-            hovertemplate=f"{escape(names[mark.column])} {mark.text}<br>%{{y:.3f}} ± "
-            f"{mark.uncertainty_eV:.3f} eV<extra></extra>",
-        )
-        figure.add_scatter(
-            x=[(left + right) / 2],
-            y=[mark.level_eV],
-            mode="markers",
-            marker={"size": 1, "color": colour(mark.column)},
-            error_y={"array": [mark.uncertainty_eV], "width": 6, "thickness": 1.5},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        figure.add_scatter(
-            x=[right, mark.column + 0.05],
-            y=[mark.level_eV, mark.label_eV],
-            mode="lines",
-            line={"color": "#999999", "width": 1},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-        figure.add_annotation(
-            x=mark.column + 0.06,
-            y=mark.label_eV,
-            text=mark.text if mark.stable else f"({mark.text})",
-            showarrow=False,
-            xanchor="left",
-            font={"size": 12},
-        )
+        _level(figure, mark, escape(names[mark.column]))
     ticks = list(range(len(names)))
     figure.update_xaxes(
         tickvals=ticks,
@@ -211,6 +174,49 @@ def level_figure(summary: Summary) -> go.Figure:
     )
     figure.update_yaxes(range=[low, high], showgrid=False)
     return figure
+
+
+def _level(figure: go.Figure, mark: LevelMark, name: str) -> None:
+    """One level: its line, its error bar, and its label with a leader."""
+    left, right = mark.column - 0.4, mark.column - 0.02
+    figure.add_scatter(
+        x=[left, right],
+        y=[mark.level_eV] * 2,
+        mode="lines",
+        line={
+            "color": colour(mark.column),
+            "width": 3 if mark.stable else 1.5,
+            "dash": "solid" if mark.stable else "dot",
+        },
+        showlegend=False,
+        hovertemplate=f"{name} {mark.text}<br>%{{y:.3f}} ± "
+        f"{mark.uncertainty_eV:.3f} eV<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[(left + right) / 2],
+        y=[mark.level_eV],
+        mode="markers",
+        marker={"size": 1, "color": colour(mark.column)},
+        error_y={"array": [mark.uncertainty_eV], "width": 6, "thickness": 1.5},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[right, mark.column + 0.05],
+        y=[mark.level_eV, mark.label_eV],
+        mode="lines",
+        line={"color": "#999999", "width": 1},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+    figure.add_annotation(
+        x=mark.column + 0.06,
+        y=mark.label_eV,
+        text=mark.text if mark.stable else f"({mark.text})",
+        showarrow=False,
+        xanchor="left",
+        font={"size": 12},
+    )
 
 
 def wrapped(text: str) -> str:

@@ -165,12 +165,8 @@ def parity(summary: Summary) -> Figure:
     for row, (head, entries) in enumerate(heads.items()):
         energy, force = panels[2 * row], panels[2 * row + 1]
         for index, entry in enumerate(entries):
-            style: dict[str, Any] = {
-                "color": PALETTE[index % len(PALETTE)],
-                "alpha": 0.6,
-                "ms": 3,
-                "ls": "none",
-            }
+            colour = PALETTE[index % len(PALETTE)]
+            style: dict[str, Any] = {"color": colour, "alpha": 0.6, "ms": 3, "ls": "none"}
             marker = MARKERS[index % len(MARKERS)]
             label = plain(entry.key)
             energy.plot(

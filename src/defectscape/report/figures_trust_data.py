@@ -1,4 +1,4 @@
-"""What the figures of trust show, as plain numbers: verification errors, parity, training curves."""
+"""What the figures of trust show, as plain numbers: verification errors, parity, training."""
 
 from dataclasses import dataclass
 

@@ -64,7 +64,9 @@ class MinimumSummary(Row):
     distortion: str = Field(description="Dominant distortion in words.")
     found_from: list[str] = Field(description="Starts that led here.")
     from_unperturbed: bool = Field(description="Whether the unperturbed start led here.")
-    geometry_file: str = Field(description="POSCAR of the structure, relative to the study's folder.")
+    geometry_file: str = Field(
+        description="POSCAR of the structure, relative to the study's folder."
+    )
 
 
 class DefectSummary(Row):
@@ -73,8 +75,12 @@ class DefectSummary(Row):
     key: str = Field(description="Defect key, for example v_Cd_-2.")
     defect: str = Field(description="Defect name.")
     charge: int = Field(description="Charge, units of e.")
-    ground_state_rank: int = Field(description="Model rank of the minimum that is the ground state.")
-    verified: bool = Field(description="Whether the high-fidelity engine computed the ground state.")
+    ground_state_rank: int = Field(
+        description="Model rank of the minimum that is the ground state."
+    )
+    verified: bool = Field(
+        description="Whether the high-fidelity engine computed the ground state."
+    )
     energy_eV: float = Field(
         description="Supercell energy of the ground state, eV: the engine's if verified, else the model's."
     )
@@ -86,7 +92,9 @@ class DefectSummary(Row):
     correction_eV: float = Field(description="Finite-size correction contained in it, eV.")
     correction_label: str = Field(description="Which correction that is.")
     verified_energy_eV: float | None = Field(description="High-fidelity energy, eV.")
-    model_error_eV: float | None = Field(description="Model error on it before it was trained on, eV.")
+    model_error_eV: float | None = Field(
+        description="Model error on it before it was trained on, eV."
+    )
     gain_over_unperturbed_eV: float | None = Field(
         description="Energy of the unperturbed relaxation above the ground state, eV, "
         "from the engine where both are verified, else from the model; null if it failed."
@@ -97,7 +105,9 @@ class DefectSummary(Row):
     geometry_file: str = Field(description="POSCAR of the ground state.")
     distinct_minima: int = Field(description="Number of distinct minima found.")
     relaxations: int = Field(description="Relaxations tried.")
-    relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")
+    relaxations_failed: int = Field(
+        description="Relaxations that did not converge or were stopped."
+    )
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
 
@@ -178,7 +188,9 @@ class ParityData(Row):
         description="Engine energies relative to the mean of the key and fidelity, meV/atom."
     )
     energy_model_meV_atom: list[float] = Field(description="Model energies on the same scale.")
-    force_reference_eV_A: list[float] = Field(description="Engine force components (thinned), eV/A.")
+    force_reference_eV_A: list[float] = Field(
+        description="Engine force components (thinned), eV/A."
+    )
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 
@@ -198,16 +210,26 @@ class CcdSummary(Row):
     defect: str
     initial_charge: int
     final_charge: int
-    dQ_amu05_A: float = Field(description="Mass-weighted distance of the two ground states, amu^(1/2) A.")
+    dQ_amu05_A: float = Field(
+        description="Mass-weighted distance of the two ground states, amu^(1/2) A."
+    )
     Q_amu05_A: list[float] = Field(description="Generalised coordinate, amu^(1/2) A.")
-    initial_eV: list[float] = Field(description="Energy of the initial charge along Q, its minimum at 0, eV.")
-    final_eV: list[float] = Field(description="Energy of the final charge along Q, its minimum at 0, eV.")
+    initial_eV: list[float] = Field(
+        description="Energy of the initial charge along Q, its minimum at 0, eV."
+    )
+    final_eV: list[float] = Field(
+        description="Energy of the final charge along Q, its minimum at 0, eV."
+    )
     initial_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
     final_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
-    level_eV: float = Field(description="Zero-phonon separation at E_F = VBM: the transition level, eV.")
+    level_eV: float = Field(
+        description="Zero-phonon separation at E_F = VBM: the transition level, eV."
+    )
     relaxation_initial_eV: float = Field(description="Relaxation energy in the initial charge, eV.")
     relaxation_final_eV: float = Field(description="Relaxation energy in the final charge, eV.")
-    phonon_initial_eV: float | None = Field(description="Effective phonon energy, initial charge, eV.")
+    phonon_initial_eV: float | None = Field(
+        description="Effective phonon energy, initial charge, eV."
+    )
     phonon_final_eV: float | None = Field(description="Effective phonon energy, final charge, eV.")
     huang_rhys_initial: float | None
     huang_rhys_final: float | None

@@ -200,10 +200,9 @@ def relax_host(
     """
     if settings.relax == "none":
         return host
-    atoms = Atoms(
-        host.unit_numbers, host.unit_positions_A, cell=host.unit_cell_A, pbc=True,
-        calculator=SupercellSurface(host, unit_cell_indices(host), calculator_for(host_frame(host))),
-    )  # fmt: skip
+    atoms = Atoms(host.unit_numbers, host.unit_positions_A, cell=host.unit_cell_A, pbc=True)
+    calculator = calculator_for(host_frame(host))
+    atoms.calc = SupercellSurface(host, unit_cell_indices(host), calculator)
     with quiet("symmetry of the host"):
         atoms.set_constraint(FixSymmetry(atoms, symprec=TIGHT_A))
     moving = FrechetCellFilter(atoms, hydrostatic_strain=settings.relax == "volume")

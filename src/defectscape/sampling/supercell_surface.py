@@ -1,6 +1,6 @@
 """The energy surface of a unit cell, computed in its supercell."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -23,7 +23,7 @@ class SupercellSurface(Calculator):
         calculator: the supercell's calculator.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, host: HostCrystal, owners: Ints, calculator: Calculator) -> None:
         super().__init__()
@@ -43,12 +43,14 @@ class SupercellSurface(Calculator):
     ) -> None:
         """Fill in energy (eV), forces (n, 3) (eV/A) and stress (6,) (eV/A^3)."""
         super().calculate(atoms, properties, system_changes)
-        cell = np.asarray(self.atoms.cell)
-        positions = self.atoms.get_positions()[self._owners] + self._shifts @ cell
+        unit = self.atoms
+        assert unit is not None
+        cell = np.asarray(unit.cell)
+        positions = unit.get_positions()[self._owners] + self._shifts @ cell
         self._supercell.set_cell(self._matrix @ cell)
         self._supercell.set_positions(positions)
-        count = len(self._supercell) // len(self.atoms)
-        forces = np.zeros((len(self.atoms), 3))
+        count = len(self._supercell) // len(unit)
+        forces = np.zeros((len(unit), 3))
         np.add.at(forces, self._owners, self._supercell.get_forces())
         self.results = {
             "energy": float(self._supercell.get_potential_energy()) / count,

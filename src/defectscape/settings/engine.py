@@ -18,9 +18,14 @@ class TbliteEngine(Settings):
         300.0, gt=0, description="Electronic temperature of the Fermi smearing, K."
     )
     accuracy: float = Field(
-        1.0, gt=0, le=10, description="tblite's accuracy factor for integrals and SCF; lower is tighter."
+        1.0,
+        gt=0,
+        le=10,
+        description="tblite's accuracy factor for integrals and SCF; lower is tighter.",
     )
-    max_iterations: int = Field(250, gt=0, description="SCF cycles before the calculation counts as failed.")
+    max_iterations: int = Field(
+        250, gt=0, description="SCF cycles before the calculation counts as failed."
+    )
 
 
 EngineSettings = Annotated[TbliteEngine, Field(description="The engine and its settings.")]
@@ -35,7 +40,9 @@ class Fidelity(Settings):
     )
     engine: EngineSettings
     max_force_eV_A: float = Field(
-        30.0, gt=0, description="Labels with a larger force on an atom are kept but not trained on, eV/A."
+        30.0,
+        gt=0,
+        description="Labels with a larger force on an atom are kept but not trained on, eV/A.",
     )
 
 

@@ -21,7 +21,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError("config file", str(path), "There is no such file; check the path") from None
+        raise ConfigError(
+            "config file", str(path), "There is no such file; check the path"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config file", str(path), f"It cannot be read: {error}") from error
     try:

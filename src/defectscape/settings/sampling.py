@@ -28,10 +28,14 @@ class Sampling(Settings):
         "further frames are made, before the rattle: 0.5 is half way.",
     )
     test_fraction: float = Field(
-        gt=0, lt=0.5, description="Fraction of geometry families held out for testing, at least one."
+        gt=0,
+        lt=0.5,
+        description="Fraction of geometry families held out for testing, at least one.",
     )
     valid_fraction: float = Field(
-        gt=0, lt=0.5, description="Fraction of geometry families used for early stopping, at least one."
+        gt=0,
+        lt=0.5,
+        description="Fraction of geometry families used for early stopping, at least one.",
     )
 
 
@@ -42,10 +46,12 @@ class Selection(Settings):
         gt=0, description="High-fidelity labels per defect and charge before the first model."
     )
     test_per_charge: int = Field(
-        gt=0, description="High-fidelity labels per defect and charge for testing, from held-out families."
+        gt=0,
+        description="High-fidelity labels per defect and charge for testing, from held-out families.",
     )
     per_charge_per_round: int = Field(
-        gt=0, description="New high-fidelity labels per defect and charge in each active-learning round."
+        gt=0,
+        description="New high-fidelity labels per defect and charge in each active-learning round.",
     )
     low_per_charge_per_round: int = Field(
         gt=0,

@@ -31,7 +31,9 @@ class Minima(Settings):
     merge_energy_eV: float = Field(
         0.03, gt=0, description="... and below this energy difference, eV."
     )
-    window_eV: float = Field(1.5, gt=0, description="Minima further above the lowest are not listed, eV.")
+    window_eV: float = Field(
+        1.5, gt=0, description="Minima further above the lowest are not listed, eV."
+    )
     symmetry_tolerance_A: float = Field(
         0.1, gt=0, description="Tolerance of the point-group search, A."
     )
@@ -40,11 +42,17 @@ class Minima(Settings):
 class Verification(Settings):
     """What the high-fidelity engine checks."""
 
-    minima_per_charge: int = Field(gt=0, description="Lowest minima per defect and charge that are checked.")
-    relax_steps: int = Field(
-        0, ge=0, description="Steps of a short relaxation with the engine from each of them; 0 for none."
+    minima_per_charge: int = Field(
+        gt=0, description="Lowest minima per defect and charge that are checked."
     )
-    fmax_eV_A: float = Field(0.05, gt=0, description="That relaxation stops below this force, eV/A.")
+    relax_steps: int = Field(
+        0,
+        ge=0,
+        description="Steps of a short relaxation with the engine from each of them; 0 for none.",
+    )
+    fmax_eV_A: float = Field(
+        0.05, gt=0, description="That relaxation stops below this force, eV/A."
+    )
 
 
 class Exploration(Settings):

@@ -31,7 +31,9 @@ class Supercell(Settings):
 class Host(Settings):
     """The perfect crystal."""
 
-    file: FilePath = Field(description="Structure file of the host: POSCAR, CIF or anything pymatgen reads.")
+    file: FilePath = Field(
+        description="Structure file of the host: POSCAR, CIF or anything pymatgen reads."
+    )
     supercell: Supercell = Field(description="The supercell.")
     relax: Literal["none", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "

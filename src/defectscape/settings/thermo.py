@@ -41,5 +41,7 @@ class Ccd(Settings):
 
     points: int = Field(9, ge=3, description="Points along each path.")
     extend: float = Field(
-        0.4, ge=0, description="How far beyond either end the path runs, as a fraction of its length."
+        0.4,
+        ge=0,
+        description="How far beyond either end the path runs, as a fraction of its length.",
     )

@@ -11,21 +11,30 @@ class Training(Settings):
     """Architecture and optimisation of a committee of charge-embedded, two-head MACE models."""
 
     committee: int = Field(ge=2, description="Members, trained alike from different seeds.")
-    channels: int = Field(gt=0, description="Channels of each irrep (16 for a laptop, 128 for a GPU).")
+    channels: int = Field(
+        gt=0, description="Channels of each irrep (16 for a laptop, 128 for a GPU)."
+    )
     max_L: int = Field(1, ge=0, le=3, description="Highest order of the equivariant messages.")
     max_ell: int = Field(2, ge=1, le=4, description="Highest order of the spherical harmonics.")
     correlation: int = Field(2, ge=1, le=4, description="Body order of the products, minus one.")
     r_max_A: float = Field(5.0, gt=0, description="Radial cutoff, A.")
     layers: int = Field(2, ge=1, le=4, description="Interaction layers.")
-    charge_embedding_dim: int = Field(16, gt=0, description="Length of the learnable charge vector.")
+    charge_embedding_dim: int = Field(
+        16, gt=0, description="Length of the learnable charge vector."
+    )
     charge_embedding: bool = Field(
-        True, description="Switch the charge embedding off for an ablation; the charge gate then fails."
+        True,
+        description="Switch the charge embedding off for an ablation; the charge gate then fails.",
     )
     steps: int = Field(gt=0, description="Optimiser steps at most.")
     batch_size: int = Field(gt=0, description="Frames in a batch.")
     learning_rate: float = Field(gt=0, description="Peak learning rate of Adam (amsgrad).")
-    ema_decay: float = Field(0.99, gt=0, lt=1, description="Decay of the averaged weights that are kept.")
-    energy_weight: float = Field(1.0, ge=0, description="Weight of energies, per atom, in the loss.")
+    ema_decay: float = Field(
+        0.99, gt=0, lt=1, description="Decay of the averaged weights that are kept."
+    )
+    energy_weight: float = Field(
+        1.0, ge=0, description="Weight of energies, per atom, in the loss."
+    )
     forces_weight: float = Field(100.0, gt=0, description="Weight of forces in the loss.")
     high_weight: float = Field(
         3.0, gt=0, description="Weight of a high-fidelity frame against a low-fidelity one."

@@ -8,7 +8,7 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
-from defectscape.files.tables import load_host_file, write_json
+from defectscape.files.tables import write_json
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface, load_committee
 from defectscape.stages.thermo import GroundState, read_levels
@@ -49,11 +49,10 @@ def _diagram(
     surface: CommitteeSurface,
 ) -> Diagram:  # fmt: skip
     settings = context.study.ccd
-    host = load_host_file(context.layout.host)
     names = str(upper.key), str(lower.key)
     try:
         path = configuration_path(
-            upper.frame, lower.frame, host, points=settings.points, extend=settings.extend
+            upper.frame, lower.frame, points=settings.points, extend=settings.extend
         )
     except ThermoError as error:
         logger.warning("no diagram: %s", error)

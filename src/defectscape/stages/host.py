@@ -86,7 +86,9 @@ def label_references(context: StudyContext) -> None:
         record = label_frame(
             host_frame(host), context.engine(level), context.store, fidelity.max_force_eV_A
         )
-        table[f"bulk_{level}"] = _required(record, f"{fidelity.name} label of the perfect supercell")
+        table[f"bulk_{level}"] = _required(
+            record, f"{fidelity.name} label of the perfect supercell"
+        )
     fidelity = context.fidelity("high")
     elements: dict[str, object] = {}
     for element in sorted(context.study.thermo.elemental_references):

@@ -41,7 +41,9 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
     return int(frame.frame_id, 16) % chunks == chunk
 
 
-def label_chunk(context: StudyContext, group: str, round_number: int, level: str, chunk: int) -> None:
+def label_chunk(
+    context: StudyContext, group: str, round_number: int, level: str, chunk: int
+) -> None:
     """Label one chunk of a round's pool (``low``) or selection (``high``)."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
@@ -60,7 +62,9 @@ def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
     return tuple(Outcome(**row) for path in paths for row in read_json(path))
 
 
-def round_outcomes(context: StudyContext, group: str, number: int, level: str) -> tuple[Outcome, ...]:
+def round_outcomes(
+    context: StudyContext, group: str, number: int, level: str
+) -> tuple[Outcome, ...]:
     """Outcomes of all labelling jobs of one round and level."""
     files = context.layout.group(group).round(number)
     chunks = context.study.label_jobs

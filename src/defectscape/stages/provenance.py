@@ -83,7 +83,9 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
     outside = [level for level in found.levels if not level.in_gap]
     if outside:
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
-        lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
+        lines.append(
+            f"Levels outside the band gap, where a supercell gives no bound state: {names}."
+        )
     return lines
 
 

@@ -71,13 +71,13 @@ def _cross_seeds(
         for minimum in sources:
             if minimum.frame.charge != key.charge:
                 note = f"minimum {minimum.rank} of {minimum.frame.key}"
-                seeds.append(
-                    minimum.frame.recharged(key.charge, origin=Origin.START, note=note)
-                )
+                seeds.append(minimum.frame.recharged(key.charge, origin=Origin.START, note=note))
     return seeds
 
 
-def _search(context: StudyContext, name: str, number: int, settings: Search, gates: Path) -> tuple[Relaxation, ...]:
+def _search(
+    context: StudyContext, name: str, number: int, settings: Search, gates: Path
+) -> tuple[Relaxation, ...]:
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(round_files, context.study.exploration.training)
@@ -86,10 +86,10 @@ def _search(context: StudyContext, name: str, number: int, settings: Search, gat
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
     gate(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    found = relax_all(starts, surface, settings, f"{name} round {number} starts")
+    found = relax_all(starts, surface, settings)
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings)
-        found += relax_all(seeds, surface, settings, f"{name} round {number} cross-seeds")
+        found += relax_all(seeds, surface, settings)
     return found
 
 

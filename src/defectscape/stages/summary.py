@@ -102,9 +102,7 @@ def _defect(
     minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
     relaxations = tuple(r for r in load_relaxations(files.relaxations) if r.start.key == key)
     verified = {item.minimum.rank: item for item in read_verified(context, group.name, key)}
-    rows = _minimum_rows(
-        minima, verified, host, site, context.study.minima.symmetry_tolerance_A
-    )
+    rows = _minimum_rows(minima, verified, host, site, context.study.minima.symmetry_tolerance_A)
     best = next(row for row in rows if row.rank == ground.rank)
     formation = [energy for energy in found.formation if energy.key == key]
     gain_eV, gain_verified = _gain(rows, relaxations, minima[0].energy_eV, ground.rank)

@@ -86,7 +86,9 @@ def verified_energy_eV(item: VerifiedMinimum) -> float:
     return math.inf if item.final_label is None else item.final_label.energy_eV
 
 
-def _left_eV(frame: Frame, surface: CommitteeSurface, context: StudyContext) -> tuple[float, float] | None:
+def _left_eV(
+    frame: Frame, surface: CommitteeSurface, context: StudyContext
+) -> tuple[float, float] | None:
     """What relaxing further on the final model would gain: mean and spread over members, eV."""
     result = relax(frame, surface, context.study.search)
     moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
@@ -134,7 +136,9 @@ def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float
     return HostEnergies(bulk["energy_eV"], bulk["vbm_eV"], gap_eV), references
 
 
-def _check_against_doped(levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]) -> None:
+def _check_against_doped(
+    levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]
+) -> None:
     for level in levels:
         theirs = doped.get((level.defect, level.upper, level.lower))
         if level.stable and theirs is not None and abs(theirs - level.level_eV) > AGREEMENT_EV:
