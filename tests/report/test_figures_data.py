@@ -9,6 +9,7 @@ from defectscape.report.figures_data import (
     ChargeLine,
     ccd_curves,
     charge_text,
+    energy_range,
     fermi_range,
     formation_lines,
     level_marks,
@@ -73,6 +74,16 @@ def test_envelope_is_the_minimum_everywhere_and_concave(energies, gap):
     slopes = [line.charge for line in hull.lines]
     assert slopes == sorted(slopes, reverse=True)
     assert len(hull.fermi_eV) == len(hull.lines) + 1
+
+
+def test_drawn_energies_hold_every_hull(summary):
+    hulls = [
+        lower_envelope(lines, *fermi_range(summary))
+        for lines in formation_lines(summary, "Cd-rich").values()
+    ]
+    low, high = energy_range(hulls)
+    for hull in hulls:
+        assert low < min(hull.energy_eV) <= max(hull.energy_eV) < high
 
 
 def test_envelope_needs_a_line_and_a_range():

@@ -1,22 +1,25 @@
 """Hosts and site tables shared by the sampling tests, made once (doped takes seconds)."""
 
-from pathlib import Path
-
 import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
-from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.host import build_host
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.sampling import Sampling
 from defectscape.settings.structure import Supercell
 
-HOSTS = Path(__file__).parents[2] / "config" / "hosts"
+LATTICE_A = 6.62
 
 
 @pytest.fixture(scope="session")
 def cdte():
     matrix = [[2, 0, 0], [0, 2, 0], [0, 0, 1]]
     supercell = Supercell(matrix=matrix, min_image_distance_A=6.0)
-    return build_host(read_unit_cell(HOSTS / "CdTe.vasp"), supercell)
+    zincblende = Structure.from_spacegroup(
+        "F-43m", Lattice.cubic(LATTICE_A), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
+    )
+    return build_host(zincblende, supercell)
 
 
 @pytest.fixture(scope="session")

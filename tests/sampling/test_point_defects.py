@@ -12,11 +12,11 @@ from defectscape.sampling.point_defects import find_point_defect
 SG = Structure.from_spacegroup
 SB2SE3 = SG(
     "Pnma",
-    Lattice.orthorhombic(11.7808, 3.9767, 11.6311),
+    Lattice.orthorhombic(11.7938, 3.9858, 11.6478),
     ["Sb", "Sb", "Se", "Se", "Se"],
     [
-        [0.0305, 0.25, 0.3280], [0.0393, 0.75, 0.1463], [0.2133, 0.75, 0.2141],
-        [0.8714, 0.25, 0.4453], [0.0553, 0.25, 0.1296],
+        [0.145, 0.75, 0.037], [0.032, 0.25, 0.328], [0.372, 0.25, 0.945],
+        [0.710, 0.25, 0.308], [0.053, 0.25, 0.872],
     ],
 )  # fmt: skip
 PERFECT = {
@@ -25,7 +25,8 @@ PERFECT = {
     "MgO": SG("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5] * 3]),
     "Sb2Se3": SB2SE3,
     "wurtzite": SG(
-        "P6_3mc", Lattice.hexagonal(3.25, 5.2), ["Zn", "O"], [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.382]]
+        "P6_3mc", Lattice.hexagonal(3.25, 5.2), ["Zn", "O"],
+        [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.382]]
     ),
     "quartz": SG(
         "P3_221", Lattice.hexagonal(4.913, 5.405), ["Si", "O"],

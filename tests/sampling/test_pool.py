@@ -78,7 +78,9 @@ def test_rattles_are_independent_of_each_other(pool, starts):
 
 
 def test_overlapping_rattles_are_dropped_with_a_warning(starts, sampling, caplog):
-    wild = sampling.model_copy(update={"rattle_amplitudes_A": [1.5], "relaxed_toward": []})
+    wild = sampling.model_copy(
+        update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5}
+    )
     with caplog.at_level(logging.WARNING):
         assert make_pool(starts[:1], starts[0], wild, 3) == starts[:1]
     assert "atoms too close" in caplog.text

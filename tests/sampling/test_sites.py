@@ -16,14 +16,14 @@ from defectscape.settings.structure import Supercell
 
 
 def antimony_selenide(scale=1.0):
-    # Pnma, lattice and coordinates of Voutsas et al., Z. Kristallogr. 171, 261 (1985).
+    # The stibnite structure; lattice of Voutsas et al., Z. Kristallogr. 171, 261 (1985).
     cell = Structure.from_spacegroup(
         "Pnma",
-        Lattice.orthorhombic(11.7808 * scale, 3.9767 * scale, 11.6311 * scale),
+        Lattice.orthorhombic(11.7938 * scale, 3.9858 * scale, 11.6478 * scale),
         ["Sb", "Sb", "Se", "Se", "Se"],
         [
-            [0.0305, 0.25, 0.3280], [0.0393, 0.75, 0.1463], [0.2133, 0.75, 0.2141],
-            [0.8714, 0.25, 0.4453], [0.0553, 0.25, 0.1296],
+            [0.145, 0.75, 0.037], [0.032, 0.25, 0.328], [0.372, 0.25, 0.945],
+            [0.710, 0.25, 0.308], [0.053, 0.25, 0.872],
         ],
     )  # fmt: skip
     matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]

@@ -1,6 +1,12 @@
 # The perfect crystal: structure, labels, and the defects it can have.
 
 
+def host_settings():
+    """The host's settings, with the engine's where that relaxes it."""
+    engine = ["fidelities.high"] if STUDY.host.relax != "none" else []
+    return settings("host", "host", *engine)
+
+
 rule host:
     """Validate the host, build its supercell, relax it with the high-fidelity engine if asked.
 
@@ -10,6 +16,8 @@ rule host:
         structure=str(STUDY.host.file),
     output:
         str(LAYOUT.host),
+        str(LAYOUT.unitcell),
+        str(LAYOUT.supercell),
     log:
         log_of("host"),
     benchmark:
@@ -20,7 +28,7 @@ rule host:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=settings("host", "host", "fidelities.high"),
+        settings=host_settings(),
     shell:
         "{COMMAND} --log {log} host {CONFIG}"
 

@@ -76,8 +76,17 @@ def decode(kind: Any, data: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         (inner,) = [item for item in arguments if item is not type(None)]
         return None if data is None else decode(inner, data)
+    if origin is typing.Literal:
+        if data not in arguments:
+            raise ValueError(f"{data!r} is not one of {arguments}")
+        return data
+    if kind is np.ndarray:
+        return np.array([np.nan if item is None else item for item in data])
     if origin is np.ndarray:
-        return np.array(data, dtype=typing.get_args(arguments[1])[0])
+        dtype = typing.get_args(arguments[1])[0]
+        if issubclass(dtype, np.floating) and any(item is None for item in data):
+            data = [np.nan if item is None else item for item in data]
+        return np.array(data, dtype=dtype)
     if origin is tuple:
         if arguments[-1] is not ...:
             return tuple(decode(item, part) for item, part in zip(arguments, data, strict=True))

@@ -17,7 +17,8 @@ class Validation:
         loss: mean training loss since the validation before.
         learning_rate: at that step.
         score: what is minimised over the training, eV/A (see ``training.py``).
-        energy_rmse_meV_atom: per fidelity with validation frames, meV/atom.
+        energy_rmse_meV_atom: per fidelity with validation frames, the mean error of each charge
+            removed (its constant is refitted at the end), meV/atom.
         forces_rmse_meV_A: per fidelity with validation frames, per component, meV/A.
     """
 
@@ -43,6 +44,8 @@ class TrainingHistory:
         validations: in order.
         best_step: step whose averaged weights were kept.
         best_score: its score, eV/A.
+        energy_rmse_meV_atom, forces_rmse_meV_A: of the model as written, on the validation frames,
+            per fidelity, nothing removed.
         stop_reason: ``step limit`` or ``no improvement``.
         seconds: wall time, over all restarts.
     """
@@ -56,6 +59,8 @@ class TrainingHistory:
     validations: tuple[Validation, ...]
     best_step: int
     best_score: float
+    energy_rmse_meV_atom: dict[str, float]
+    forces_rmse_meV_A: dict[str, float]
     stop_reason: str
     seconds: float
 

@@ -106,6 +106,10 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
         out["node_energy"] = out["node_energy"] + (constant / sizes)[data["batch"]]
         return out
 
+    def columns(self, charge: torch.Tensor) -> torch.Tensor:
+        """Column of ``charge_reference_eV`` for charges in e; may lie outside the table."""
+        return charge.round().long() - self.charge_min
+
     def _constants(self, data: dict[str, torch.Tensor]) -> torch.Tensor:
         """c(f, q) of every graph, float64, after the checks that mace leaves out."""
         if data.get("total_charge") is None:
@@ -118,7 +122,7 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
             raise ModelError("head index", head.tolist(), remedy)
         if not bool((charge == charge.round()).all()):
             raise ModelError("total_charge", charge.tolist(), "It must be a whole number of e")
-        column = charge.round().long() - self.charge_min
+        column = self.columns(charge)
         inside = (column >= 0) & (column < self.charge_reference_eV.shape[1])
         constant = self.charge_reference_eV[head, torch.where(inside, column, 0)]
         refused = ~inside | constant.isnan()

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 import defectscape
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import mace_data
 from defectscape.model.card import ModelCard
+from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.dataset import Graphs, average_neighbours, rms_force_eV_A
 from defectscape.model.network import ChargedMACE, build_network, copy_weights, load_network
@@ -32,6 +35,8 @@ class Preparation:
         validator: validation batches.
         network: with its first weights.
         digest: hash of everything the outcome depends on.
+        valid: validation frames used.
+        maker: makes graphs for this model.
         train_frames, valid_frames: number of frames used, per fidelity.
     """
 
@@ -41,6 +46,8 @@ class Preparation:
     validator: Validator
     network: ChargedMACE
     digest: str
+    valid: tuple[LabelledFrame, ...]
+    maker: Graphs
     train_frames: dict[str, int]
     valid_frames: dict[str, int]
 
@@ -60,20 +67,14 @@ def prepare(
         ModelError: as ``train_member``.
     """
     check_training(train, fidelities)
-    train, valid = sorted(train, key=_order), sorted(valid, key=_order)
+    train = sorted(train, key=_order)
     old = None if warm_start is None else load_network(warm_start)
-    references = fit_references(
-        train,
-        fidelities,
-        per_charge=settings.charge_embedding,
-        base=None if old is None else old.references,
-    )
+    references = fit_references(train, fidelities, per_charge=settings.charge_embedding)
     card = _card(train, references, settings, member_seed, member)
-    valid = usable_validation(valid, card)
+    usable = usable_validation(sorted(valid, key=_order), card)
     maker = Graphs.of(card)
     weights = {fidelities[0]: 1.0, fidelities[1]: settings.high_weight}
     graphs = tuple(maker.labelled(item, references, weights[item.fidelity]) for item in train)
-    validator = Validator.of(valid, maker, references, settings.batch_size)
     neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
     if old is not None:
         neighbours, scale = old.normalisation
@@ -82,10 +83,14 @@ def prepare(
     )
     if old is not None:
         copy_weights(old, network)
-    digest = training_digest(train, valid, settings, member_seed, warm_start)
-    counts = [Counter(item.fidelity for item in part) for part in (train, valid)]
+    recentre(network, graphs, settings.batch_size, torch.device("cpu"))
+    validator = Validator.of(usable, maker, network.references, settings.batch_size)
+    digest = training_digest(train, usable, settings, member_seed, warm_start)
+    counts = [Counter(item.fidelity for item in part) for part in (train, usable)]
     per_fidelity = [{name: count[name] for name in fidelities} for count in counts]
-    return Preparation(settings, card, graphs, validator, network, digest, *per_fidelity)
+    return Preparation(
+        settings, card, graphs, validator, network, digest, usable, maker, *per_fidelity
+    )
 
 
 def check_training(train: Sequence[LabelledFrame], fidelities: tuple[str, str]) -> None:

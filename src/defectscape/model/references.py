@@ -88,7 +88,6 @@ def fit_references(
     fidelities: tuple[str, ...],
     *,
     per_charge: bool = True,
-    base: EnergyReferences | None = None,
 ) -> EnergyReferences:
     """Regress the references of the module's equation over training frames.
 
@@ -96,15 +95,12 @@ def fit_references(
         data: training frames of all fidelities.
         fidelities: names, low first.
         per_charge: whether c depends on the charge; False gives one constant per fidelity.
-        base: references of a model that training continues from; its numbers are kept and only
-            charges new to it are fitted. Ignored if its elements or fidelities differ.
 
     Raises:
         ModelError: if a fidelity has no frame.
     """
     elements = tuple(sorted({int(z) for item in data for z in item.frame.numbers}))
     charges = tuple(sorted({item.frame.charge for item in data}))
-    keep = base is not None and (base.elements, base.fidelities) == (elements, fidelities)
     element_eV = np.zeros((len(fidelities), len(elements)))
     charge_eV = np.full((len(fidelities), len(charges)), np.nan)
     excess: dict[str, float] = {}
@@ -113,10 +109,7 @@ def fit_references(
         if not items:
             raise ModelError("fidelity", repr(fidelity), "It has no training frame; label some")
         targets = _without_strain(items, excess)
-        if base is not None and keep:
-            fitted = _extend(base, head, targets, elements, charges, per_charge)
-        else:
-            fitted = _regress(targets, elements, charges, per_charge)
+        fitted = _regress(targets, elements, charges, per_charge)
         element_eV[head], charge_eV[head] = fitted
         for item in items:
             frame = item.frame
@@ -162,25 +155,3 @@ def _regress(
     solution, *_ = np.linalg.lstsq(design, energies, rcond=1e-10)
     constant = np.broadcast_to(solution[len(elements) :], (len(charges),))
     return solution[: len(elements)], np.where(seen.any(axis=0), constant, np.nan)
-
-
-def _extend(
-    base: EnergyReferences,
-    head: int,
-    targets: Sequence[tuple[Frame, float]],
-    elements: tuple[int, ...],
-    charges: tuple[int, ...],
-    per_charge: bool,
-) -> tuple[Floats, Floats]:
-    """The numbers of ``base``, with constants for the charges it has not seen."""
-    known = dict(zip(base.charges, base.charge_eV[head], strict=True))
-    rest: dict[int, list[float]] = {charge: [] for charge in charges}
-    for frame, energy in targets:
-        atoms = count_elements(frame.numbers, elements) @ base.element_eV[head]
-        rest[frame.charge].append(energy - atoms)
-    constants = np.full(len(charges), np.nan)
-    for index, charge in enumerate(charges):
-        if rest[charge]:
-            old = known.get(charge, np.nan) if per_charge else np.nanmax(base.charge_eV[head])
-            constants[index] = old if np.isfinite(old) else np.mean(rest[charge])
-    return base.element_eV[head].copy(), constants

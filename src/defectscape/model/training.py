@@ -6,7 +6,9 @@ cosine down to 1% of the peak rate at the last step, gradient norms clipped at 1
 exponential moving average of the weights, which is what is validated and kept.
 
 Score, minimised over validations: force RMSE (eV/A) + 10 / A times energy RMSE per atom (eV/atom),
-on the high fidelity; on all frames if none of high fidelity is held out for validation.
+on the high fidelity; on all frames if none of high fidelity is held out for validation. The energy
+errors in it are those left once each fidelity and charge has its best constant, because the
+constants are refitted to the training frames at the end (``centring.py``).
 
 The learning rate and the frames of a step are functions of the step, so a checkpoint holds weights,
 average, optimiser, step and best weights, and a restarted training ends bitwise where an
@@ -26,11 +28,13 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import find_device, mace_modules, numerics
+from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import discard_checkpoint, read_checkpoint, write_checkpoint
 from defectscape.model.dataset import batch_members, collate
 from defectscape.model.history import TrainingHistory, Validation
 from defectscape.model.network import save_network
 from defectscape.model.preparation import Preparation, prepare
+from defectscape.model.validation import Validator
 from defectscape.settings.training import Training
 
 logger = logging.getLogger(__name__)
@@ -124,6 +128,7 @@ class _Run:
         with torch.no_grad():
             for parameter, best in zip(self.parameters, self.best_weights, strict=True):
                 parameter.copy_(best)
+        recentre(self.network, self.prepared.graphs, self.settings.batch_size, self.device)
         text = "member %d: %s at step %d, best at %d"
         logger.info(text, self.member, reason, self.step, self.best_step)
         return self._history(reason)
@@ -178,7 +183,9 @@ class _Run:
     def _validate(self, loss: float) -> None:
         """Errors of the averaged weights; they are kept if the score is the lowest so far."""
         with self.average.average_parameters():
-            energy, forces, score = self.prepared.validator.errors(self.network, self.device)
+            energy, forces, score = self.prepared.validator.errors(
+                self.network, self.device, centred=True
+            )
         rate = learning_rate(self.step - 1, self.settings)
         self.points.append(Validation(self.step, loss, rate, score, energy, forces))
         if score < self.best_score:
@@ -233,6 +240,11 @@ class _Run:
         logger.info("member %d: continuing from step %d", self.member, self.step)
 
     def _history(self, reason: str) -> TrainingHistory:
+        constants = self.network.references
+        validator = Validator.of(
+            self.prepared.valid, self.prepared.maker, constants, self.settings.batch_size
+        )
+        energy, forces, _ = validator.errors(self.network, self.device, centred=False)
         return TrainingHistory(
             member=self.member,
             seed=self.seed,
@@ -243,6 +255,8 @@ class _Run:
             validations=tuple(self.points),
             best_step=self.best_step,
             best_score=self.best_score,
+            energy_rmse_meV_atom=energy,
+            forces_rmse_meV_A=forces,
             stop_reason=reason,
             seconds=self.seconds,
         )

@@ -87,13 +87,21 @@ class Validator:
         return cls(batches, graphs.fidelities)
 
     def errors(
-        self, network: ChargedMACE, device: torch.device
+        self, network: ChargedMACE, device: torch.device, *, centred: bool
     ) -> tuple[dict[str, float], dict[str, float], float]:
-        """Energy RMSE (meV/atom) and force RMSE (meV/A) per fidelity present, and the score."""
+        """Energy RMSE (meV/atom) and force RMSE (meV/A) per fidelity present, and the score.
+
+        Args:
+            network: in the weights to judge, on ``device``.
+            device: where it is.
+            centred: take the mean error of each fidelity, charge and size off the energies, as the
+                refit of the constants at the end of training will (``centring.py``).
+        """
         energy: list[np.ndarray] = []
         forces: list[np.ndarray] = []
         heads: list[np.ndarray] = []
         force_heads: list[np.ndarray] = []
+        states: list[np.ndarray] = []
         for batch in self.batches:
             moved = batch.clone().to(device)
             out = network(moved.to_dict(), training=False)
@@ -102,8 +110,11 @@ class Validator:
             energy.append(to_numpy(out["interaction_energy"] - moved.energy) / sizes)
             forces.append(to_numpy(out["forces"] - moved.forces))
             heads.append(head)
+            states.append(np.stack([head, to_numpy(moved.total_charge), sizes]))
             force_heads.append(np.repeat(head, sizes.astype(int)))
         energies, head_of = np.concatenate(energy), np.concatenate(heads)
+        if centred:
+            energies = _centred(energies, np.concatenate(states, axis=1))
         all_forces, force_head_of = np.concatenate(forces), np.concatenate(force_heads)
         present = [i for i in range(len(self.fidelities)) if np.any(head_of == i)]
         energy_rmse = {self.fidelities[i]: 1e3 * rms(energies[head_of == i]) for i in present}
@@ -115,6 +126,13 @@ class Validator:
             energies, all_forces = energies[head_of == high], all_forces[force_head_of == high]
         score = rms(all_forces) + ENERGY_IN_SCORE_PER_A * rms(energies)
         return energy_rmse, forces_rmse, score
+
+
+def _centred(errors: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Errors (m,) less the mean of each state, a column of ``states`` (k, m)."""
+    _, group = np.unique(states, axis=1, return_inverse=True)
+    group = group.ravel()
+    return errors - (np.bincount(group, weights=errors) / np.bincount(group))[group]
 
 
 def rms(values: np.ndarray) -> float:

@@ -1,79 +1,34 @@
-"""Interactive figures of results, as plotly objects: energies, levels, search, coordinates.
-
-Text that comes from the study is escaped here, because plotly reads markup in labels.
-"""
+"""Interactive figures of results, as plotly objects: energies, levels, search, coordinates."""
 
 from collections.abc import Sequence
-from html import escape
-from textwrap import wrap
-from typing import Any
 
 import plotly.graph_objects as go
 
 from defectscape.report.figures_data import (
-    PALETTE,
+    CHARGE_LABEL_SHARE,
+    Envelope,
     LevelMark,
     Strip,
     ccd_curves,
     charge_text,
     defect_names,
+    energy_range,
     fermi_range,
     formation_lines,
     level_marks,
     lower_envelope,
 )
+from defectscape.report.figures_style import (
+    BAND,
+    EDGE,
+    base_figure,
+    colour,
+    faded,
+    literal,
+    symbol,
+    wrapped,
+)
 from defectscape.report.summary import CcdSummary, Summary
-
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-GRID, EDGE, BAND = "#e6e6e6", "#444444", "#f0f0f0"
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "star")
-
-
-def colour(index: int) -> str:
-    """Colour of the n-th defect or charge."""
-    return PALETTE[index % len(PALETTE)]
-
-
-def symbol(index: int) -> str:
-    """Marker of the n-th defect or charge; a second cue beside the colour."""
-    return SYMBOLS[index % len(SYMBOLS)]
-
-
-def faded(index: int, alpha: float) -> str:
-    """The n-th colour as rgba."""
-    text = colour(index)
-    red, green, blue = (int(text[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"
-
-
-def base_figure(x: str, y: str, height: int) -> go.Figure:
-    """An empty figure in the house style: white, thin frame, legend above, no drag on touch."""
-    axis: dict[str, Any] = {
-        "showline": True,
-        "linecolor": EDGE,
-        "mirror": True,
-        "gridcolor": GRID,
-        "zeroline": False,
-        "ticks": "outside",
-        "ticklen": 4,
-        "automargin": True,
-        "title": {"standoff": 8, "font": {"size": 13}},
-    }
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 56, "r": 14, "t": 40, "b": 48 if x else 28},
-        font={"family": FONT, "size": 13, "color": "#1a1a1a"},
-        hovermode="closest",
-        dragmode=False,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-    )
-    figure.update_xaxes(**axis, title_text=x)
-    figure.update_yaxes(**axis, title_text=y)
-    return figure
 
 
 def _bands(figure: go.Figure, summary: Summary) -> None:
@@ -91,6 +46,7 @@ def formation_figure(summary: Summary, limit: str) -> go.Figure:
     figure = base_figure("Fermi level above VBM (eV)", "Formation energy (eV)", 420)
     low, high = fermi_range(summary)
     names = defect_names(summary)
+    hulls: list[Envelope] = []
     for name, lines in formation_lines(summary, limit).items():
         index = names.index(name)
         for line in lines:
@@ -102,14 +58,16 @@ def formation_figure(summary: Summary, limit: str) -> go.Figure:
                 showlegend=False,
                 hoverinfo="skip",
             )
-        _hull(figure, index, name, lower_envelope(lines, low, high))
+        hulls.append(lower_envelope(lines, low, high))
+        _hull(figure, index, name, hulls[-1])
     _bands(figure, summary)
+    figure.update_yaxes(range=list(energy_range(hulls)))
     return figure
 
 
-def _hull(figure: go.Figure, index: int, name: str, hull: Any) -> None:
+def _hull(figure: go.Figure, index: int, name: str, hull: Envelope) -> None:
     """Thick hull with its uncertainty, a marker at each kink and the charge on each piece."""
-    label = escape(name)
+    label = literal(name)
     for i, line in enumerate(hull.lines):
         x = list(hull.fermi_eV[i : i + 2])
         y = hull.energy_eV[i : i + 2]
@@ -125,7 +83,7 @@ def _hull(figure: go.Figure, index: int, name: str, hull: Any) -> None:
             showlegend=False,
             hoverinfo="skip",
         )
-        if x[1] - x[0] > 0.05 * (hull.fermi_eV[-1] - hull.fermi_eV[0]):
+        if x[1] - x[0] > CHARGE_LABEL_SHARE * (hull.fermi_eV[-1] - hull.fermi_eV[0]):
             figure.add_annotation(
                 x=sum(x) / 2,
                 y=sum(y) / 2,
@@ -164,11 +122,11 @@ def level_figure(summary: Summary) -> go.Figure:
             x=-0.48, y=(start + end) / 2, text=text, showarrow=False, xanchor="left"
         )
     for mark in level_marks(summary):
-        _level(figure, mark, escape(names[mark.column]))
+        _level(figure, mark, literal(names[mark.column]))
     ticks = list(range(len(names)))
     figure.update_xaxes(
         tickvals=ticks,
-        ticktext=[escape(name) for name in names],
+        ticktext=[literal(name) for name in names],
         range=[-0.5, max(len(names), 1) - 0.5],
         showgrid=False,
     )
@@ -219,12 +177,6 @@ def _level(figure: go.Figure, mark: LevelMark, name: str) -> None:
     )
 
 
-def wrapped(text: str) -> str:
-    """A long name on at most two lines, escaped; the hover text keeps it whole."""
-    lines = wrap(text, 24, max_lines=2, placeholder=" …") or [""]
-    return "<br>".join(escape(line) for line in lines)
-
-
 def search_figure(summary: Summary, strip: Strip) -> go.Figure:
     """Energy of each relaxation of one defect against its start; failures as open crosses."""
     figure = base_figure("Energy above lowest (eV)", "", 300)
@@ -245,7 +197,7 @@ def search_figure(summary: Summary, strip: Strip) -> go.Figure:
                 x=[drawn for _, drawn in chosen],
                 y=[strip.starts.index(point.start) + shift for point, _ in chosen],
                 mode="markers",
-                name=escape(name),
+                name=literal(name),
                 legendgroup=key,
                 showlegend=converged,
                 marker={
@@ -255,11 +207,11 @@ def search_figure(summary: Summary, strip: Strip) -> go.Figure:
                     "line": {"width": 0 if converged else 2, "color": colour(index)},
                 },
                 customdata=[
-                    [escape(point.start), escape(point.reason), point.energy_above_lowest_eV]
+                    [literal(point.start), literal(point.reason), point.energy_above_lowest_eV]
                     for point, _ in chosen
                 ],
                 hovertemplate="%{customdata[0]}<br>%{customdata[2]:.3f} eV<br>%{customdata[1]}"
-                f"<extra>{escape(key)}</extra>",
+                f"<extra>{literal(key)}</extra>",
             )
     rows = len(strip.starts)
     figure.update_layout(height=120 + max(32, 11 * len(keys)) * rows)

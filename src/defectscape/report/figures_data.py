@@ -17,6 +17,9 @@ from defectscape.report.summary import (
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colour-blind-safe colours (Okabe and Ito 2008), without the yellow that white paper swallows."""
 
+CHARGE_LABEL_SHARE = 0.1
+"""Shortest piece of a hull that shows its charge, as a fraction of the drawn Fermi range."""
+
 LEVEL_LABEL_SHARE = 0.055
 """Smallest distance of two level labels, as a fraction of the drawn energy range."""
 
@@ -96,6 +99,13 @@ def lower_envelope(lines: Sequence[ChargeLine], low_eV: float, high_eV: float) -
     before = [chosen[0], *chosen]
     energies = tuple(line.at(x) for line, x in zip(before, corners, strict=True))
     return Envelope(tuple(corners), energies, tuple(chosen))
+
+
+def energy_range(hulls: Iterable[Envelope]) -> tuple[float, float]:
+    """Drawn range of formation energies, eV: the hulls with room above them for the next charges."""
+    energies = [energy for hull in hulls for energy in hull.energy_eV] or [0.0]
+    span = max(max(energies) - min(energies), 0.5)
+    return min(energies) - 0.08 * span, max(energies) + 0.3 * span
 
 
 def limits(summary: Summary) -> tuple[str, ...]:

@@ -13,9 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from defectscape.report.figures_data import (
+    CHARGE_LABEL_SHARE,
     PALETTE,
+    Envelope,
     charge_text,
     defect_names,
+    energy_range,
     fermi_range,
     formation_lines,
     level_marks,
@@ -87,6 +90,7 @@ def formation_energies(summary: Summary) -> Figure:
     for axes, limit in zip(panels, names, strict=False):
         for start, end in ((low, 0.0), (summary.host.gap_eV, high)):
             axes.axvspan(start, end, color="#eeeeee", lw=0)
+        hulls: list[Envelope] = []
         for name, lines in formation_lines(summary, limit).items():
             index = order.index(name)
             colour = PALETTE[index % len(PALETTE)]
@@ -94,6 +98,7 @@ def formation_energies(summary: Summary) -> Figure:
                 ends = [line.at(low), line.at(high)]
                 axes.plot([low, high], ends, color=colour, lw=0.6, alpha=0.4)
             hull = lower_envelope(lines, low, high)
+            hulls.append(hull)
             axes.plot(hull.fermi_eV, hull.energy_eV, color=colour, lw=2, label=plain(name))
             axes.plot(
                 hull.kinks_eV,
@@ -108,7 +113,7 @@ def formation_energies(summary: Summary) -> Figure:
                 sigma = line.uncertainty_eV
                 bounds = ([v - sigma for v in y], [v + sigma for v in y])
                 axes.fill_between(x, *bounds, color=colour, alpha=0.18, lw=0)
-                if x[1] - x[0] > 0.05 * (high - low):
+                if x[1] - x[0] > CHARGE_LABEL_SHARE * (high - low):
                     axes.annotate(
                         charge_text(line.charge),
                         (sum(x) / 2, sum(y) / 2),
@@ -118,6 +123,7 @@ def formation_energies(summary: Summary) -> Figure:
                         color=colour,
                         fontsize=8,
                     )
+        axes.set(ylim=energy_range(hulls))
         axes.set(xlim=(low, high), xlabel="Fermi level above VBM (eV)", title=plain(limit))
         axes.legend(fontsize=8)
     panels[0].set_ylabel("Formation energy (eV)")

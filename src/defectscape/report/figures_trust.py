@@ -1,11 +1,10 @@
 """Interactive figures of trust and cost, as plotly objects: parity, training, errors, time."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
-from defectscape.report.figures import base_figure, colour, symbol
+from defectscape.report.figures_style import base_figure, colour, literal, symbol
 from defectscape.report.figures_trust_data import training_by_group, verification_errors
 from defectscape.report.summary import CurvePoint, ParityData, Summary, TrainingCurve
 
@@ -22,10 +21,10 @@ def parity_figure(entries: Sequence[ParityData], quantity: str) -> go.Figure:
             x=x,
             y=y,
             mode="markers",
-            name=escape(entry.key),
+            name=literal(entry.key),
             marker={"color": colour(index), "symbol": symbol(index), "size": 6, "opacity": 0.6},
             hovertemplate=f"engine %{{x:.3f}}<br>model %{{y:.3f}} {unit}"
-            f"<extra>{escape(entry.key)}</extra>",
+            f"<extra>{literal(entry.key)}</extra>",
         )
     if seen:
         margin = 0.04 * (max(seen) - min(seen) or 1.0)
@@ -70,7 +69,7 @@ def training_figure(curves: Sequence[TrainingCurve], quantity: str) -> go.Figure
                 x=[step for step, _ in pairs],
                 y=[value for _, value in pairs],
                 mode="lines",
-                name=f"{escape(head)}, {escape(curve.model)}",
+                name=f"{literal(head)}, {literal(curve.model)}",
                 line={"color": colour(index), "width": 1.8, "dash": dashes[member % len(dashes)]},
                 hovertemplate=f"step %{{x}}<br>%{{y:.2f}} {unit}<extra>%{{fullData.name}}</extra>",
             )
@@ -92,7 +91,7 @@ def verification_figure(summary: Summary) -> go.Figure:
         if not chosen:
             continue
         figure.add_scatter(
-            x=[escape(entry.key) for entry in chosen],
+            x=[literal(entry.key) for entry in chosen],
             y=[entry.error_meV for entry in chosen],
             mode="markers",
             name=text,
@@ -108,7 +107,7 @@ def verification_figure(summary: Summary) -> go.Figure:
     figure.add_hline(y=0, line={"color": "#444444", "width": 1})
     figure.update_xaxes(
         categoryorder="array",
-        categoryarray=list(dict.fromkeys(escape(entry.key) for entry in found)),
+        categoryarray=list(dict.fromkeys(literal(entry.key) for entry in found)),
     )
     return figure
 
@@ -119,9 +118,9 @@ def bar_figure(names: Sequence[str], parts: Mapping[str, Sequence[float]], unit:
     for index, (part, values) in enumerate(parts.items()):
         figure.add_bar(
             x=list(values),
-            y=[escape(name) for name in names],
+            y=[literal(name) for name in names],
             orientation="h",
-            name=escape(part),
+            name=literal(part),
             marker={"color": colour(index), "line": {"width": 0}},
             hovertemplate="%{y}: %{x:.1f}<extra>%{fullData.name}</extra>",
         )

@@ -112,9 +112,10 @@ def minima_of(summary: Summary, defect: str) -> Table:
     starts = [column.label for column in table.columns].index("Found from")
     columns = list(table.columns)
     columns[starts] = Column("Starts that led here", digits=0)
+    counts = [len(entry.found_from) for row in summary.defects for entry in row.minima]
     rows = [
-        (*row[1:starts], str(row[starts]).count("; ") + 1, *row[starts + 1 :])
-        for row in table.rows
+        (*row[1:starts], count, *row[starts + 1 :])
+        for row, count in zip(table.rows, counts, strict=True)
         if row[0] == defect
     ]
     return Table(

@@ -46,6 +46,7 @@ def frame_descriptors(frames: Sequence[Frame], centre: Floats | None) -> Floats:
 
 def _fingerprint(soap: object, frame: Frame, centre: Floats | None) -> Floats:
     atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
+    atoms.wrap()  # dscribe misses neighbours of atoms outside the cell
     vectors = np.asarray(soap.create(atoms, n_jobs=1))  # type: ignore[attr-defined]
     if centre is None:
         return np.asarray(vectors.mean(axis=0))

@@ -128,39 +128,50 @@ def select_round(
         splits: split of every family.
         settings: the budget.
 
-    Raises:
-        DefectError: if a family has no split, or candidates of two keys are mixed.
+    Raises DefectError if a family has no split, or candidates of two keys are mixed.
     """
-    keys = sorted({str(frame.key) for frame in candidates})
-    if len(keys) > 1:
-        raise DefectError("candidates of a round", ", ".join(keys), "Select for one key at a time")
+    if not candidates:
+        return []
+    key = _only_key(candidates)
     budget = settings.per_charge_per_round
-    values = np.asarray(features, dtype=np.float64)
+    values, scores = np.asarray(features, dtype=np.float64), np.asarray(disagreement)
     before = np.asarray(taken_features, dtype=np.float64).reshape(-1, values.shape[-1])
     open_ = [i for i, frame in enumerate(candidates) if _split_of(frame, splits) != TEST]
+    allowed = set(open_)
     chosen: list[int] = []
 
     def take(order: Sequence[int], limit: int) -> None:
         for index in order:
             if len(chosen) >= limit:
                 return
-            if index in open_ and not _known(values[index], before, values[chosen]):
+            if index in allowed and not _known(values[index], before, values[chosen]):
                 chosen.append(index)
 
     take(list(dict.fromkeys(must)), budget)
     share = len(chosen) + ceil(settings.disagreement_share * (budget - len(chosen)))
-    scores = np.asarray(disagreement, dtype=np.float64)
     take(sorted(open_, key=lambda index: (-scores[index], index)), share)
-    everything = np.concatenate([values, before])
-    passed = list(range(len(values), len(everything)))
-    away = [index for index in open_ if index not in chosen]
-    rows = [*chosen, *passed, *away]
-    covered = range(len(chosen) + len(passed))
-    order = farthest_points(everything[rows], covered, len(away))
-    take([rows[index] for index in order], budget)
-    if len(chosen) < budget and candidates:
-        log.warning("%s: %d new frames instead of %d", keys[0], len(chosen), budget)
+    take(_outward(values, before, chosen, open_), budget)
+    if len(chosen) < budget:
+        log.warning("%s: %d new frames instead of %d", key, len(chosen), budget)
     return chosen
+
+
+def _only_key(candidates: Sequence[Frame]) -> DefectKey:
+    keys = sorted({frame.key for frame in candidates})
+    if len(keys) > 1:
+        names = ", ".join(str(key) for key in keys)
+        raise DefectError("candidates of a round", names, "Select for one key at a time")
+    return keys[0]
+
+
+def _outward(
+    values: Floats, before: Floats, chosen: Sequence[int], allowed: Sequence[int]
+) -> list[int]:
+    """Allowed indices that are not chosen, farthest from all taken first."""
+    rest = [index for index in allowed if index not in chosen]
+    rows = np.concatenate([before, values[[*chosen, *rest]]])
+    taken = len(before) + len(chosen)
+    return [rest[row - taken] for row in farthest_points(rows, range(taken), len(rest))]
 
 
 def _known(one: Floats, *others: Floats) -> bool:

@@ -35,7 +35,7 @@ DEFAULT_STUDY: dict[str, Any] = {
             "matrix": [[-1, 1, 1], [1, -1, 1], [1, 1, -1]],
             "min_image_distance_A": 11.0,
         },
-        "relax": "volume",
+        "relax": "none",
     },
     "defects": [
         {"name": "v_Cd", "charges": ["0", "-1", "-2"]},

@@ -3,10 +3,13 @@
 import logging
 
 import numpy as np
+from ase import Atoms
+from ase.io import write
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST_KEY
+from defectscape.domain.site import HostCrystal
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.tables import load_host_file, save_host, save_sites, write_json
@@ -33,6 +36,17 @@ def prepare_host(context: StudyContext) -> None:
 
         host = relax_host(host, calculator_for, settings)
     save_host(context.layout.host, host)
+    _write_poscars(context, host)
+
+
+def _write_poscars(context: StudyContext, host: HostCrystal) -> None:
+    """The unit cell and the supercell, to look at and to give to other studies."""
+    for path, numbers, positions_A, cell_A in (
+        (context.layout.unitcell, host.unit_numbers, host.unit_positions_A, host.unit_cell_A),
+        (context.layout.supercell, host.numbers, host.positions_A, host.cell_A),
+    ):
+        atoms = Atoms(numbers, positions_A, cell=cell_A, pbc=True)
+        write(path, atoms, format="vasp", direct=True, sort=True)
 
 
 def list_sites(context: StudyContext) -> None:

@@ -105,6 +105,16 @@ class Layout:
         return self.folder / "host" / "host.json"
 
     @property
+    def unitcell(self) -> Path:
+        """POSCAR of the (relaxed) unit cell."""
+        return self.folder / "host" / "unitcell.vasp"
+
+    @property
+    def supercell(self) -> Path:
+        """POSCAR of the perfect supercell."""
+        return self.folder / "host" / "supercell.vasp"
+
+    @property
     def references(self) -> Path:
         """Labels of the perfect supercell and of the elements."""
         return self.folder / "host" / "references.json"

@@ -175,5 +175,6 @@ def compute_levels(context: StudyContext) -> None:
     sites = load_sites(context.layout.sites)
     diagram = build_diagram(inputs, host, sites, energies, limits, correction)
     _check_against_doped(levels, doped_levels_eV(diagram))
+    context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
     write_json(context.layout.energies, Levels(states, energies, limits, formation, levels))
