@@ -24,7 +24,7 @@ def test_trained_committee_passes(model_paths, frame_of, data_of) -> None:
     # Raw energies come out on the engines' own scales.
     for item in data_of([30]):
         energy = report.energies_eV["batch"][item.frame.charge, item.fidelity]
-        assert energy == pytest.approx(item.label.energy_eV, abs=1.0)
+        assert energy == pytest.approx(item.label.energy_eV, abs=0.2)
 
 
 def test_charge_blind_model_fails_the_charge_gate(

@@ -81,16 +81,6 @@ def test_charge_blind_references_are_one_constant_per_fidelity() -> None:
     assert np.ptp(references.charge_eV, axis=1) == pytest.approx(0.0, abs=0.0)
 
 
-def test_continued_references_keep_their_numbers_and_gain_a_charge() -> None:
-    data = linear_data(0.0)
-    old = fit_references([item for item in data if item.frame.charge != 2], ("low", "high"))
-    new = fit_references(data, ("low", "high"), base=old)
-    assert np.array_equal(new.charge_eV[:, :2], old.charge_eV)
-    item = linear_item((7, 8), 2, "high", 0)
-    energy = new.energy_eV(item.frame.numbers, 2, "high")
-    assert energy == pytest.approx(item.label.energy_eV, abs=1e-7)
-
-
 def test_charge_without_high_label_has_no_high_reference() -> None:
     data = [i for i in linear_data(0.0) if i.fidelity == "low" or i.frame.charge != 2]
     references = fit_references(data, ("low", "high"))

@@ -70,7 +70,7 @@ def labels(
             typer.echo(f"removed {path}")
         damaged = []
     rows: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    bad = {path.name for path in damaged}
+    bad = set(damaged)
     for record in folder.records(skip=bad):
         row = rows[record.engine, record.settings, str(record.frame.key)]
         row[0 if record.label is not None else 1] += 1

@@ -37,7 +37,7 @@ def frozen_array(values: object, dtype: type, shape: tuple[int, ...], thing: str
     Raises:
         LabelError: if the shape is wrong or a value is not finite.
     """
-    array = np.array(values, dtype=dtype)
+    array: NDArray = np.array(values, dtype=dtype)
     if array.shape != shape:
         raise LabelError(thing, f"shape {array.shape}", f"It must have shape {shape}")
     if not np.all(np.isfinite(array)):

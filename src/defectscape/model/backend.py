@@ -111,10 +111,10 @@ def _read(path: Path, *, weights_only: bool) -> Any:
     except FileNotFoundError as error:
         raise ModelError("model file", path, "There is no such file; train it first") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-            ImportError, pickle.UnpicklingError) as error:  # fmt: skip
+            ImportError, IndexError, pickle.UnpicklingError) as error:  # fmt: skip
         raise ModelError("model file", path, f"It cannot be read ({error}); train again") from error
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A detached float64 copy on the CPU."""
-    return tensor.detach().cpu().to(torch.float64).numpy()
+    return np.array(tensor.detach().cpu(), dtype=np.float64)

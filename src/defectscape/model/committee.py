@@ -21,7 +21,7 @@ from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.network import ChargedMACE, load_network
-from defectscape.model.references import EnergyReferences, count_elements
+from defectscape.model.references import count_elements
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +85,10 @@ class Committee:
         """What the members were trained on (seed and index are the first member's)."""
         return self.members[0].card
 
-    @property
-    def references(self) -> EnergyReferences:
-        """The energy references of the first member."""
-        return self.members[0].references
+    def reference_eV(self, numbers: Ints, charge: int, fidelity: str) -> float:
+        """Mean of the members' energy references: the structure-blind part of an energy, eV."""
+        members = [network.references for network in self.members]
+        return float(np.mean([each.energy_eV(numbers, charge, fidelity) for each in members]))
 
     def check(self, numbers: Ints, charge: int, fidelity: str, *, allow_size: bool = False) -> None:
         """Refuse what the members were not trained on.

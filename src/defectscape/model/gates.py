@@ -161,9 +161,8 @@ def _batch(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[s
 
 def _learned(committee: Committee, frame: Frame, results: Results) -> dict[State, float]:
     """Energies less the references, eV."""
-    references = committee.references
     return {
-        state: prediction.energy_eV - references.energy_eV(frame.numbers, *state)
+        state: prediction.energy_eV - committee.reference_eV(frame.numbers, *state)
         for state, prediction in results.items()
     }
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
+from defectscape.domain.frame import Floats
 from defectscape.domain.keys import format_charge
 from defectscape.model.backend import mace_modules, o3, read_model_file, to_numpy, write_file
 from defectscape.model.card import ModelCard
@@ -79,6 +80,14 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
             to_numpy(self.element_reference_eV),
             table[:, columns],
         )
+
+    def shift_references(self, head: int, element_eV: Floats, charge_eV: Floats) -> None:
+        """Add (elements,) eV per atom and (columns,) eV to the references of a head, in place."""
+        place = self.charge_reference_eV.device
+        self.element_reference_eV[head] += torch.tensor(element_eV, device=place)
+        self.charge_reference_eV[head] += torch.tensor(charge_eV, device=place)
+        block = cast(Any, self.atomic_energies_fn).atomic_energies
+        block.copy_(self.element_reference_eV.to(block.dtype))
 
     @property
     def normalisation(self) -> tuple[float, float]:

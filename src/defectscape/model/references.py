@@ -146,12 +146,31 @@ def _regress(
     charges: tuple[int, ...],
     per_charge: bool,
 ) -> tuple[Floats, Floats]:
-    """Minimum-norm least squares of one fidelity: (elements,), (charges,) with NaN where unseen."""
-    columns = [count_elements(frame.numbers, elements) for frame, _ in targets]
-    seen = np.array([[frame.charge == q for q in charges] for frame, _ in targets], dtype=float)
-    constants = seen if per_charge else np.ones((len(targets), 1))
-    design = np.hstack([np.array(columns), constants])
+    """One fidelity: energies (elements,), constants (charges,) with NaN where unseen."""
+    counts = np.array([count_elements(frame.numbers, elements) for frame, _ in targets])
+    columns = np.array([charges.index(frame.charge) for frame, _ in targets])
     energies = np.array([energy for _, energy in targets])
-    solution, *_ = np.linalg.lstsq(design, energies, rcond=1e-10)
-    constant = np.broadcast_to(solution[len(elements) :], (len(charges),))
-    return solution[: len(elements)], np.where(seen.any(axis=0), constant, np.nan)
+    element, charge = solve_constants(counts, columns, energies, len(charges), per_charge)
+    return element, np.where(np.bincount(columns, minlength=len(charges)) > 0, charge, np.nan)
+
+
+def solve_constants(
+    counts: Floats, columns: Ints, energies_eV: Floats, width: int, per_charge: bool
+) -> tuple[Floats, Floats]:
+    """Minimum-norm least squares of the module's equation for one fidelity.
+
+    Args:
+        counts: atoms of each element, shape (m, elements).
+        columns: which charge each energy belongs to, shape (m,), from 0 to ``width`` - 1.
+        energies_eV: shape (m,), eV.
+        width: number of charges.
+        per_charge: whether the constant depends on the charge.
+
+    Returns:
+        Energies per atom (elements,) and constants (width,), eV.
+    """
+    constants = np.eye(width)[columns] if per_charge else np.ones((len(columns), 1))
+    design = np.hstack([counts, constants])
+    solution: Floats = np.linalg.lstsq(design, energies_eV, rcond=1e-10)[0]
+    elements = counts.shape[1]
+    return solution[:elements], np.broadcast_to(solution[elements:], (width,)).copy()

@@ -1,5 +1,7 @@
 """Sampling stages: starts with the initial pool and splits, and the initial selection."""
 
+import numpy as np
+
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
@@ -55,7 +57,7 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     chosen: list[Frame] = []
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)
-        features = frame_descriptors(frames, site.frac_coords)
+        features = frame_descriptors(frames, np.array(site.frac_coords))
         indices = select_initial(frames, features, splits, context.study.selection, key)
         chosen += [frames[index] for index in indices]
     write_frames(files.round(0).selected, chosen)

@@ -130,6 +130,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     """
     group, files = context.group(name)
     site = pick_site(load_sites(context.layout.sites), group.defect)
+    centre = np.array(site.frac_coords)
     splits = read_splits(context, name)
     relaxations = load_relaxations(files.round(number - 1).relaxations)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
@@ -150,9 +151,9 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
             continue
         points = surface.evaluate_many(candidates)
         disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
-        features = frame_descriptors(candidates, site.frac_coords)
+        features = frame_descriptors(candidates, centre)
         mine = tuple(f for f in taken if f.key == key)
-        known = frame_descriptors(mine, site.frac_coords)
+        known = frame_descriptors(mine, centre)
         minimum_ids = {frame.frame_id for frame in minima}
         must = [i for i, f in enumerate(candidates) if f.frame_id in minimum_ids]
         chosen = select_round(candidates, features, disagreement, known, must, splits, settings)

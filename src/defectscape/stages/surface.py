@@ -36,9 +36,9 @@ class CommitteeSurface:
         """Committee mean and spread on one frame."""
         return _point(self.committee.evaluate(frame, self.fidelity))
 
-    def evaluate_many(self, frames: Sequence[Frame]) -> tuple[SurfacePoint, ...]:
+    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
         """Committee mean and spread on many frames."""
-        return tuple(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
+        return list(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
 
     def calculator(self, charge: int) -> Any:
         """An ASE calculator of the committee mean in one charge state."""

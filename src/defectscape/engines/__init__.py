@@ -1,0 +1,1 @@
+"""Engines: what computes labels, and the one way through the store that everything uses."""

@@ -1,0 +1,82 @@
+"""An ASE calculator that asks the store first: relaxations with an engine replay from it."""
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators import calculator as ase_calculator
+from ase.calculators.calculator import Calculator, all_changes
+
+from defectscape.domain.errors import LabelError
+from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
+from defectscape.domain.keys import DefectKey
+from defectscape.engines.base import Engine
+from defectscape.engines.labelling import label_frame
+from defectscape.store.labels import LabelStore
+
+
+class StoredCalculator(Calculator):
+    """Energy (eV), forces (eV/A) and stress (eV/A^3, ASE's sign and order) from labels.
+
+    Positions are used as they are, but the store tells geometries apart by 1e-5 A only: steps
+    shorter than that may meet the same label.
+
+    Args:
+        engine: computes what the store lacks.
+        store: the label store.
+        key: defect and charge of all structures; the spin follows the rule of the house.
+        family: geometry family of all structures.
+        max_force_eV_A: the fidelity's limit for training, eV/A; no limit here.
+    """
+
+    implemented_properties = ("energy", "free_energy", "forces", "stress")
+
+    def __init__(
+        self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float
+    ) -> None:
+        super().__init__()
+        self.engine = engine
+        self.store = store
+        self.key = key
+        self.family = family
+        self.max_force_eV_A = max_force_eV_A
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Any = ("energy",),
+        system_changes: Any = all_changes,
+    ) -> None:
+        """Label the structure.
+
+        Raises:
+            ase.calculators.calculator.CalculationFailed: with the reason, if there is no label.
+            LabelError: if the structure is not periodic in all three directions.
+        """
+        super().calculate(atoms, properties, system_changes)
+        record = label_frame(self._frame(), self.engine, self.store, self.max_force_eV_A)
+        if record.label is None:
+            raise ase_calculator.CalculationFailed(
+                f"{self.engine.name} label of {self.key} frame {record.frame.frame_id} failed: "
+                f"{record.failure}"
+            )
+        label = record.label
+        self.results = {
+            "energy": label.energy_eV,
+            "free_energy": label.energy_eV,
+            "forces": np.array(label.forces_eV_A),
+        }
+        if label.stress_eV_A3 is not None:
+            self.results["stress"] = label.stress_eV_A3.flat[[0, 4, 8, 5, 2, 1]]
+
+    def _frame(self) -> Frame:
+        if not self.atoms.pbc.all():
+            raise LabelError(
+                f"structure of {self.key}", f"pbc {self.atoms.pbc.tolist()}",
+                "Frames are periodic in all three directions",
+            )  # fmt: skip
+        multiplicity = lowest_multiplicity(self.atoms.numbers, self.key.charge)
+        return Frame(
+            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.key,
+            multiplicity, Origin.RELAXATION, self.family,
+        )  # fmt: skip

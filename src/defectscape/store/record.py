@@ -1,0 +1,227 @@
+"""The record of one calculation: its frame, its label or its failure, and what it cost.
+
+Written as JSON with a checksum, because a label is worth hours of computing and a damaged one, used
+unnoticed, spoils everything trained on it. Floats survive exactly: Python writes the shortest text
+that reads back to the same bits.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from defectscape.domain.errors import DefectscapeError, LabelError, StoreError
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+
+FORMAT = 1
+"""Version of the record's JSON."""
+
+LARGE_FORCE = "large_force"
+"""Flag of a label with a force beyond the fidelity's limit: kept, not trained on."""
+
+REMEDY = (
+    "Run `defectscape labels --remove-damaged`: damaged records are removed and computed again"
+)
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as nested lists; everything else as it is."""
+    return None if value is None else value.tolist()
+
+
+def _frame_json(frame: Frame) -> dict[str, Any]:
+    return {
+        "numbers": _plain(frame.numbers),
+        "positions_A": _plain(frame.positions_A),
+        "cell_A": _plain(frame.cell_A),
+        "defect": frame.key.defect,
+        "charge": frame.key.charge,
+        "multiplicity": frame.multiplicity,
+        "origin": str(frame.origin),
+        "family": frame.family,
+        "parent": frame.parent,
+        "note": frame.note,
+    }
+
+
+def _frame_from(data: dict[str, Any]) -> Frame:
+    return Frame(
+        data["numbers"], data["positions_A"], data["cell_A"],
+        DefectKey(data["defect"], data["charge"]), data["multiplicity"], Origin(data["origin"]),
+        data["family"], data["parent"], data["note"],
+    )  # fmt: skip
+
+
+def _label_json(label: Label) -> dict[str, Any]:
+    return {
+        "energy_eV": label.energy_eV,
+        "forces_eV_A": _plain(label.forces_eV_A),
+        "stress_eV_A3": _plain(label.stress_eV_A3),
+        "vbm_eV": label.vbm_eV,
+        "cbm_eV": label.cbm_eV,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class LabelRecord:
+    """What one calculation gave.
+
+    Attributes:
+        key: the label's key in the store.
+        frame: the structure.
+        engine: the engine's name.
+        settings: the engine's settings that change its result, canonical JSON.
+        engine_version: version of the engine's package.
+        label: energy and forces, or None if the calculation failed.
+        failure: the reason of the failure, or None.
+        flags: what is unusual about the label (``large_force``).
+        rung: the rung of the engine's ladder that ended the calculation, from 0.
+        wall_s: wall time of all rungs, s.
+        core_s: processor time of all rungs, s.
+        host_name: the machine that computed it.
+        timestamp: when, ISO 8601, UTC.
+
+    Raises:
+        LabelError: unless there is either a label of all the frame's atoms, finite in every
+            number, or a reason of failure.
+    """
+
+    key: str
+    frame: Frame
+    engine: str
+    settings: str
+    engine_version: str
+    label: Label | None
+    failure: str | None
+    flags: tuple[str, ...]
+    rung: int
+    wall_s: float
+    core_s: float
+    host_name: str
+    timestamp: str
+
+    def __post_init__(self) -> None:
+        thing = f"label of {self.frame.key} frame {self.frame.frame_id}"
+        if (self.label is None) == (self.failure is None):
+            raise LabelError(
+                thing, f"label {self.label is not None}, failure {self.failure}",
+                "A record holds either a label or the reason of its failure",
+            )  # fmt: skip
+        if self.label is not None:
+            check_label(self.label, self.frame)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a model may learn from the label."""
+        return self.label is not None and LARGE_FORCE not in self.flags
+
+    def to_json(self) -> str:
+        """The record as text.
+
+        Raises:
+            LabelError: if a number is not finite.
+        """
+        payload = {
+            "key": self.key,
+            "frame": _frame_json(self.frame),
+            "engine": self.engine,
+            "settings": self.settings,
+            "engine_version": self.engine_version,
+            "label": None if self.label is None else _label_json(self.label),
+            "failure": self.failure,
+            "flags": list(self.flags),
+            "rung": self.rung,
+            "wall_s": self.wall_s,
+            "core_s": self.core_s,
+            "host_name": self.host_name,
+            "timestamp": self.timestamp,
+        }
+        try:
+            checksum = _checksum(payload)
+        except ValueError as error:
+            raise LabelError(
+                f"record {self.key}", error, "Such a number is never stored; compute it again"
+            ) from error
+        content = {"format": FORMAT, "sha256": checksum, "payload": payload}
+        return json.dumps(content, allow_nan=False, indent=None) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> "LabelRecord":
+        """Read a record and check it.
+
+        Args:
+            text: what ``to_json`` wrote.
+            source: where it came from, for the error.
+
+        Raises:
+            StoreError: if it is of another format, or anything about it is not as it was written.
+        """
+        payload = _checked_payload(text, source)
+        try:
+            label = payload.pop("label")
+            frame = _frame_from(payload.pop("frame"))
+            flags = tuple(payload.pop("flags"))
+            return cls(
+                frame=frame, label=None if label is None else Label(**label), flags=flags, **payload
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, DefectscapeError) as error:
+            raise _damage(source, f"does not hold a record ({error})") from error
+
+
+def check_label(label: Label, frame: Frame) -> None:
+    """Refuse a label that is not of this frame or has a number that is not finite.
+
+    Raises:
+        LabelError: naming the frame and what is wrong.
+    """
+    thing = f"label of {frame.key} frame {frame.frame_id}"
+    if label.forces_eV_A.shape != (len(frame), 3):
+        raise LabelError(
+            thing, f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
+            "The engine answered for another structure",
+        )  # fmt: skip
+    for name in ("vbm_eV", "cbm_eV"):
+        value = getattr(label, name)
+        if value is not None and not math.isfinite(value):
+            raise LabelError(f"{name} of the {thing}", value, "Such a value is never used")
+
+
+def _checksum(payload: dict[str, Any]) -> str:
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _damage(source: str, what: str) -> StoreError:
+    return StoreError(f"label record {source}", what, REMEDY)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}")
+
+
+def _checked_payload(text: str, source: str) -> dict[str, Any]:
+    """The payload, after its format and checksum were found right."""
+    if not text.strip():
+        raise _damage(source, "is empty")
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _damage(source, f"is not whole ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("payload"), dict):
+        raise _damage(source, "does not hold a record")
+    if content.get("format") != FORMAT:
+        raise StoreError(
+            f"label record {source}", f"format {content.get('format')!r}, known is {FORMAT}",
+            "Read it with the version of defectscape that wrote it",
+        )  # fmt: skip
+    payload: dict[str, Any] = content["payload"]
+    try:
+        matches = _checksum(payload) == content.get("sha256")
+    except ValueError as error:
+        raise _damage(source, f"holds a number that is not finite ({error})") from error
+    if not matches:
+        raise _damage(source, "was changed after it was written (checksum differs)")
+    return payload
