@@ -1,5 +1,6 @@
 """A study small enough for tests: 8-atom CdTe, real tight-binding labels, tiny real models."""
 
+import json
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from defectscape.domain.keys import DefectKey
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.ccd import compute_diagrams
@@ -112,7 +114,13 @@ def run_study(config: Path, results: Path) -> StudyContext:
 
 def calls_since(context: StudyContext, before: int) -> Counter[tuple[str, str]]:
     """Engine calls made after the first ``before`` ones, by method and defect key."""
-    from defectscape.store.labels import LabelStore
+    methods = methods_by_key(context)
+    return Counter(
+        (methods[call.key], str(DefectKey(call.defect, call.charge)))
+        for call in context.store.calls()[before:]
+    )
 
-    calls = LabelStore(context.study.label_store).calls()
-    return Counter((call.method, f"{call.defect}_{call.charge}") for call in calls[before:])
+
+def methods_by_key(context: StudyContext) -> dict[str, str]:
+    """The method of each label in the store, by its key."""
+    return {record.key: json.loads(record.settings)["method"] for record in context.store.records()}

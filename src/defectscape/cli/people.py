@@ -69,9 +69,12 @@ def labels(
             path.unlink()
             typer.echo(f"removed {path}")
         damaged = []
+    if damaged:
+        for path in damaged:
+            typer.echo(f"damaged: {path} (remove with --remove-damaged)", err=True)
+        raise typer.Exit(1)
     rows: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    bad = set(damaged)
-    for record in folder.records(skip=bad):
+    for record in folder.records():
         row = rows[record.engine, record.settings, str(record.frame.key)]
         row[0 if record.label is not None else 1] += 1
         row[2] += record.core_s
@@ -86,7 +89,6 @@ def labels(
                 for (engine, settings, key), row in sorted(rows.items())
             ],
             "engine_calls": len(calls),
-            "damaged": [str(path) for path in damaged],
         }  # fmt: skip
         typer.echo(json.dumps(content, indent=1))
         return
@@ -96,9 +98,7 @@ def labels(
             f"{engine:8} {method:10} {key:12} {int(done):6d} labels {int(failed):4d} failed "
             f"{_hours(core_s):>9}"
         )
-    typer.echo(f"{len(calls)} engine calls made, {len(damaged)} damaged records")
-    for path in damaged:
-        typer.echo(f"damaged: {path} (remove with --remove-damaged)")
+    typer.echo(f"{len(calls)} engine calls made, no damaged record")
 
 
 def documents(

@@ -1,9 +1,14 @@
-"""From frames to labels: the store first, then the engine up its ladder, then a recorded failure."""
+"""The one way to a label: from the store if it is there, else from the engine, into the store.
+
+A failure is a result: it is recorded with its reason and not tried again unless asked for, so one
+structure that does not converge costs a study nothing but itself.
+"""
 
 import logging
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from defectscape.domain.errors import LabelError
@@ -11,121 +16,179 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.store.journal import Call
-from defectscape.store.labels import LabelStore
-from defectscape.store.record import LabelRecord, label_key
+from defectscape.store.labels import LabelStore, label_key
+from defectscape.store.record import LARGE_FORCE, LabelRecord, check_label
 
 logger = logging.getLogger(__name__)
 
-LARGE_FORCE = "large_force"
-PROGRESS_EVERY_S = 5.0
-
-
-def record_of(frame: Frame, engine: Engine, store: LabelStore) -> LabelRecord | None:
-    """What the store holds of a frame at an engine's level, or None."""
-    return store.get(label_key(frame, engine.name, engine.settings_json))
-
-
-def settings_match(record: LabelRecord, engine: Engine) -> bool:
-    """Whether a record was computed at an engine's level."""
-    return record.engine == engine.name and record.settings == engine.settings_json
+REPORT_EVERY_S = 5.0
+"""Seconds between two lines of progress."""
 
 
 def label_frame(
-    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float,
-    *, retry_failures: bool = False,
-) -> LabelRecord:  # fmt: skip
-    """The record of a frame at an engine's level: from the store, or computed and stored.
+    frame: Frame,
+    engine: Engine,
+    store: LabelStore,
+    max_force_eV_A: float,
+    *,
+    retry_failures: bool = False,
+) -> LabelRecord:
+    """The record of a frame's label, computed only if the store has none.
 
     Args:
-        max_force_eV_A: labels with a larger force on an atom are flagged, and not trained on.
+        frame: the structure.
+        engine: computes what the store lacks, climbing its ladder until a rung succeeds.
+        store: the label store.
+        max_force_eV_A: a label with a larger force on an atom is flagged, and not trained on, eV/A.
         retry_failures: compute again what failed before.
 
+    Returns:
+        The record, with this frame (its defect, family and origin) and with the flag by this limit,
+        whoever computed the label. A failure is a record too.
+
     Raises:
-        StoreError: if the record is damaged or cannot be written.
+        StoreError: if the record in the store is damaged or the store cannot be written.
         EngineError: if the engine cannot run at all.
     """
-    known = record_of(frame, engine, store)
-    if known is not None and (known.label is not None or not retry_failures):
-        return known
-    record = _computed(frame, engine, store, max_force_eV_A)
-    store.put(record)
-    return record
-
-
-def _computed(
-    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float
-) -> LabelRecord:
-    """Climb the ladder until a rung converges."""
     key = label_key(frame, engine.name, engine.settings_json)
-    label: Label | None = None
-    reasons: list[str] = []
-    begun_wall, begun_core = time.perf_counter(), time.process_time()
-    rung = 0
-    for rung, step in enumerate(engine.ladder):
-        before = time.process_time()
-        try:
-            label = engine.compute(frame, rung)
-        except (CalculationFailed, LabelError) as error:
-            reasons.append(f"{step.name}: {error}")
-            logger.warning("%s %s: %s", frame.key, frame.frame_id, reasons[-1])
-        store.log_call(
-            Call(
-                key, engine.name, engine.settings_json, frame.key.defect, frame.charge,
-                "failed" if label is None else "ok", rung, time.process_time() - before, _now(),
-            )
-        )  # fmt: skip
-        if label is not None:
-            break
-    large = label is not None and label.fmax_eV_A > max_force_eV_A
-    return LabelRecord(
-        key=key,
-        frame=frame,
-        engine=engine.name,
-        settings=engine.settings_json,
-        engine_version=engine.version,
-        label=label,
-        failure="; ".join(reasons) if label is None else None,
-        flags=(LARGE_FORCE,) if large else (),
-        rung=rung,
-        wall_s=time.perf_counter() - begun_wall,
-        core_s=time.process_time() - begun_core,
-        host_name=platform.node(),
-        timestamp=_now(),
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    known = store.get(key)
+    if known is None or (known.label is None and retry_failures):
+        computed = _compute(frame, engine, store, key)
+        store.put(_flagged(computed, frame, max_force_eV_A))
+        # Another process may have put its label first; all readers must see the same one.
+        known = store.get(key) or computed
+    return _flagged(known, frame, max_force_eV_A)
 
 
 def label_frames(
-    frames: Sequence[Frame], engine: Engine, store: LabelStore, max_force_eV_A: float,
-    title: str = "labels",
-) -> list[LabelRecord]:  # fmt: skip
-    """Records of all frames, in order; progress with the time left goes to the log."""
+    frames: Sequence[Frame],
+    engine: Engine,
+    store: LabelStore,
+    max_force_eV_A: float,
+    progress: str,
+    *,
+    retry_failures: bool = False,
+) -> list[LabelRecord]:
+    """Records of many frames, in their order, with a line of progress every few seconds.
+
+    Args:
+        frames, engine, store, max_force_eV_A, retry_failures: as for ``label_frame``.
+        progress: what the lines of progress call this work.
+    """
     records: list[LabelRecord] = []
-    stored = failed = 0
-    computing_s = 0.0
-    reported = time.monotonic()
-    waiting = [record_of(frame, engine, store) is None for frame in frames]
-    for number, frame in enumerate(frames):
-        begun = time.monotonic()
-        record = label_frame(frame, engine, store, max_force_eV_A)
+    meter = _Meter(progress, len(frames))
+    for frame in frames:
+        calls = _CountedEngine(engine)
+        began = time.perf_counter()
+        record = label_frame(frame, calls, store, max_force_eV_A, retry_failures=retry_failures)
         records.append(record)
-        failed += record.label is None
-        if waiting[number]:
-            computing_s += time.monotonic() - begun
-        else:
-            stored += 1
-        if time.monotonic() - reported > PROGRESS_EVERY_S:
-            reported = time.monotonic()
-            computed = number + 1 - stored
-            left_s = computing_s / max(computed, 1) * sum(waiting[number + 1 :])
-            _report(title, number + 1, len(frames), stored, failed, f", {left_s:.0f} s left")
-    _report(title, len(frames), len(frames), stored, failed, "")
+        meter.add(record, time.perf_counter() - began, computed=calls.count > 0)
+    meter.end()
     return records
 
 
-def _report(title: str, done: int, total: int, stored: int, failed: int, left: str) -> None:
-    text = "%s: %d of %d labels, %d from the store, %d failed%s"
-    logger.info(text, title, done, total, stored, failed, left)
+def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelRecord:
+    """The record as this caller must see it: a store is shared by studies with other limits."""
+    flags = [flag for flag in record.flags if flag != LARGE_FORCE]
+    if record.label is not None and record.label.fmax_eV_A > max_force_eV_A:
+        flags.append(LARGE_FORCE)
+    return replace(record, frame=frame, flags=tuple(flags))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> LabelRecord:
+    """Climb the ladder; every rung that is tried goes into the journal."""
+    began_wall, began_core = time.perf_counter(), time.process_time()
+    label: Label | None = None
+    reasons: list[str] = []
+    rung = 0
+    for rung in range(len(engine.ladder)):
+        began = time.process_time()
+        label, failure, hopeless = _attempt(frame, engine, rung)
+        core_s = time.process_time() - began
+        store.log_call(
+            Call(
+                key, engine.name, frame.key.defect, frame.charge,
+                "failed" if failure else "ok", rung, core_s, _now(),
+            )
+        )  # fmt: skip
+        if failure is None:
+            break
+        reasons.append(f"{engine.ladder[rung].name}: {failure}")
+        logger.info("%s frame %s: %s", frame.key, frame.frame_id, reasons[-1])
+        if hopeless:
+            break
+    return LabelRecord(
+        key, frame, engine.name, engine.settings_json, engine.version, label,
+        "; ".join(reasons) if label is None else None, (), rung,
+        time.perf_counter() - began_wall, time.process_time() - began_core, platform.node(), _now(),
+    )  # fmt: skip
+
+
+def _attempt(frame: Frame, engine: Engine, rung: int) -> tuple[Label | None, str | None, bool]:
+    """One engine call: its label, or the reason of its failure and whether that is final."""
+    try:
+        label = engine.compute(frame, rung)
+        check_label(label, frame)
+    except CalculationFailed as error:
+        return None, error.reason, error.hopeless
+    except LabelError as error:
+        return None, str(error), False
+    return label, None, False
+
+
+class _CountedEngine:
+    """The same engine, with a count of its calls: how progress knows what was computed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.name = engine.name
+        self.version = engine.version
+        self.settings_json = engine.settings_json
+        self.ladder = engine.ladder
+        self.count = 0
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        self.count += 1
+        return self.engine.compute(frame, rung)
+
+
+class _Meter:
+    """Progress of many labels; what came from the store does not enter the estimate of time."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self.title = title
+        self.total = total
+        self.done = self.computed = self.failed = 0
+        self.computing_s = 0.0
+        self.reported = time.perf_counter()
+
+    def add(self, record: LabelRecord, seconds: float, *, computed: bool) -> None:
+        self.done += 1
+        self.failed += record.label is None
+        if computed:
+            self.computed += 1
+            self.computing_s += seconds
+        now = time.perf_counter()
+        if now - self.reported >= REPORT_EVERY_S and self.done < self.total:
+            self.reported = now
+            logger.info("%s, %s left", self._text(), self._left())
+
+    def end(self) -> None:
+        logger.info("%s, %.0f s", self._text(), self.computing_s)
+
+    def _text(self) -> str:
+        return (
+            f"{self.title} {self.done}/{self.total} labels, "
+            f"{self.done - self.computed} from store, {self.failed} failed"
+        )
+
+    def _left(self) -> str:
+        """Time left if all that is to come must be computed."""
+        if not self.computed:
+            return "some time"
+        seconds = self.computing_s / self.computed * (self.total - self.done)
+        return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

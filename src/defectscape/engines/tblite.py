@@ -1,119 +1,188 @@
-"""The embedded engine: extended tight binding by the tblite package.
+"""The embedded engine: extended tight binding (GFN1-, GFN2- and IPEA1-xTB) from tblite.
 
-Gamma point of the given cell only. Electrons are counted from the total charge; the multiplicity
-fixes the numbers of spin-up and spin-down electrons, which share one set of orbitals (no spin
-polarisation) with Fermi occupations of their own. Sources: GFN1-xTB, S. Grimme et al., J. Chem. Theory
-Comput. 13, 1989 (2017); IPEA1-xTB, V. Asgeirsson et al., Chem. Sci. 8, 4879 (2017); GFN2-xTB,
-C. Bannwarth et al., J. Chem. Theory Comput. 15, 1652 (2019).
+A real electronic structure with real charge dependence, cheap enough for tests and for the default
+study. Periodic cells are treated at the Gamma point. Sources: GFN1 doi:10.1021/acs.jctc.7b00118,
+GFN2 doi:10.1021/acs.jctc.8b01176, IPEA1 doi:10.1039/c7sc00601b.
 """
 
 import json
-from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from importlib.metadata import version
 
 import numpy as np
 from ase.units import Bohr, Hartree, kB
+from tblite.exceptions import TBLiteRuntimeError
+from tblite.interface import Calculator, Result
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
-from defectscape.settings.engine import TbliteEngine as TbliteSettings
+from defectscape.settings import engine as settings_module
 
 LADDER = (
-    Rung("as configured", "Broyden mixing with damping 0.4"),
-    Rung("slow mixing", "damping 0.1, four times the SCF cycles"),
-    Rung("slower mixing", "damping 0.03, ten times the SCF cycles"),
+    Rung("configured", "As configured, Broyden mixing with damping 0.4 and a full history."),
+    Rung("damped", "Twice the cycles, damping 0.1 and a mixing history of 20."),
+    Rung(
+        "annealed",
+        "Solved at 8000 K, then cooled in steps to the configured electronic temperature, each "
+        "step starting from the one before; damping 0.2, a mixing history of 20.",
+    ),
 )
+ANNEALING_K = (8000.0, 5000.0, 3000.0, 2000.0, 1300.0, 900.0, 600.0, 400.0)
+MIXING_HISTORY = 20
+
+MAX_ATOMIC_CHARGE = 5.0
+"""Largest Mulliken charge of a physical solution, e. The third-order terms of these Hamiltonians are
+cubic in the charges, so the equations also have solutions with 15 to 20 electrons moved onto one
+atom, thousands of eV too low, which a mixer may well converge to."""
+
+HEAVIEST = 86
+"""Atomic number of the last element with parameters (radon)."""
 
 
 class TbliteEngine:
-    """tblite at one level.
+    """tblite with fixed settings.
+
+    Charge and spin: the total charge is the frame's. The multiplicity fixes the numbers of spin-up
+    and spin-down electrons (they differ by multiplicity - 1); both fill the same orbitals, each with
+    a Fermi level of its own at the electronic temperature (restricted open shell, no spin
+    polarisation). An odd-electron frame is therefore a doublet with a smooth potential energy
+    surface. A multiplicity of the wrong parity, or a charge beyond the valence electrons, which
+    tblite would alter in silence, is a failure here.
+
+    The energy is tblite's: the total energy less the electronic entropy term, which is what the
+    forces and the stress are derivatives of.
 
     Args:
-        settings: method, electronic temperature and so on.
-
-    Raises:
-        EngineError: if tblite is not installed.
+        settings: method, electronic temperature, accuracy, cycles.
     """
 
-    name = "tblite"
-    ladder = LADDER
-
-    def __init__(self, settings: TbliteSettings) -> None:
+    def __init__(self, settings: settings_module.TbliteEngine) -> None:
         self.settings = settings
-        try:
-            self.version = version("tblite")
-        except PackageNotFoundError:
-            raise EngineError(
-                "engine", "tblite is not installed", "Install it: pip install tblite"
-            ) from None
+        self.name = f"tblite/{settings.method}"
+        self.version = f"tblite {version('tblite')}"
+        # The number of cycles does not change a solution once it is converged.
+        content = settings.model_dump(exclude={"kind", "max_iterations"})
+        self.settings_json = json.dumps(content, sort_keys=True)
+        self.ladder = LADDER
 
-    @cached_property
-    def settings_json(self) -> str:
-        """The settings that change a converged result; the number of SCF cycles does not."""
-        content = {
-            "method": self.settings.method,
-            "electronic_temperature_K": self.settings.electronic_temperature_K,
-            "accuracy": self.settings.accuracy,
-        }
-        return json.dumps(content, sort_keys=True)
+    def compute(self, frame: Frame, rung: int) -> Label:
+        """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) and frontier levels (eV).
 
-    def _calculator(self, frame: Frame, rung: int) -> Any:
+        Every call starts from the same guess, so that the label is a function of the frame alone.
+
+        Raises:
+            CalculationFailed: if it does not converge, converges to an unphysical solution, or the
+                frame's charge, spin or distances are impossible.
+            EngineError: if the method has no parameters for an element.
+        """
+        self._refuse_impossible(frame)
         try:
-            from tblite.interface import Calculator
-        except ImportError as error:
+            result = self._solve(frame, rung)
+        except TBLiteRuntimeError as error:
+            hopeless = "Too close" in str(error)
+            raise CalculationFailed(str(error), hopeless=hopeless) from error
+        electrons = _check_solution(frame, result)
+        volume_A3 = abs(float(np.linalg.det(frame.cell_A)))
+        homo, lumo = _frontier_levels_eV(frame, result, electrons)
+        return Label(
+            float(result.get("energy")) * Hartree,
+            -np.asarray(result.get("gradient")) * Hartree / Bohr,
+            np.asarray(result.get("virial")) * Hartree / volume_A3,
+            homo,
+            lumo,
+        )
+
+    def _refuse_impossible(self, frame: Frame) -> None:
+        """Stop what tblite must not be given."""
+        heaviest = int(np.max(frame.numbers))
+        if heaviest > HEAVIEST:
             raise EngineError(
-                "engine",
-                f"tblite cannot be loaded ({error})",
-                "Install it again: pip install tblite",
-            ) from error
+                f"engine {self.name}", f"no parameters for atomic number {heaviest}",
+                "Choose another engine in fidelities, or a host of lighter elements",
+            )  # fmt: skip
+        # With a negative number of electrons tblite 0.8 writes beyond its arrays, and the process
+        # dies some calls later. Every atom has a valence electron at least, so this is safe.
+        if frame.charge > len(frame):
+            raise CalculationFailed(
+                f"charge {frame.charge:+d} takes more than one electron from each of "
+                f"{len(frame)} atoms", hopeless=True,
+            )  # fmt: skip
+
+    def _solve(self, frame: Frame, rung: int) -> Result:
+        cycles = self.settings.max_iterations
+        if rung == 0:
+            return self._calculator(frame, cycles).singlepoint()
+        if rung == 1:
+            calculator = self._calculator(frame, 2 * cycles)
+            calculator.set("mixer-damping", 0.1)
+            calculator.set("mixer-memory", MIXING_HISTORY)
+            return calculator.singlepoint()
+        calculator = self._calculator(frame, cycles)
+        calculator.set("mixer-damping", 0.2)
+        calculator.set("mixer-memory", MIXING_HISTORY)
+        target_K = self.settings.electronic_temperature_K
+        result = None
+        for temperature_K in [*(step for step in ANNEALING_K if step > target_K), target_K]:
+            calculator.set("temperature", temperature_K * kB / Hartree)
+            result = calculator.singlepoint(result)
+        assert result is not None
+        return result
+
+    def _calculator(self, frame: Frame, cycles: int) -> Calculator:
         calculator = Calculator(
             self.settings.method,
             frame.numbers,
             frame.positions_A / Bohr,
-            float(frame.charge),
-            frame.multiplicity - 1,
-            frame.cell_A / Bohr,
-            np.array([True, True, True]),
+            charge=float(frame.charge),
+            uhf=frame.multiplicity - 1,
+            lattice=frame.cell_A / Bohr,
+            periodic=np.array([True, True, True]),
         )
         calculator.set("verbosity", 0)
         calculator.set("accuracy", self.settings.accuracy)
         calculator.set("temperature", self.settings.electronic_temperature_K * kB / Hartree)
-        calculator.set("max-iter", self.settings.max_iterations * (1, 4, 10)[rung])
-        calculator.set("mixer-damping", (0.4, 0.1, 0.03)[rung])
+        calculator.set("max-iter", cycles)
         return calculator
 
-    def compute(self, frame: Frame, rung: int) -> Label:
-        """Energy, forces, stress and band edges of a frame.
 
-        Raises:
-            CalculationFailed: if the SCF does not converge.
-            EngineError: if tblite cannot be loaded.
-        """
-        try:
-            result = self._calculator(frame, rung).singlepoint()
-        except (RuntimeError, ValueError) as error:
-            # tblite raises subclasses of RuntimeError for everything it gives up on.
-            raise CalculationFailed(f"tblite: {error}") from error
-        energy_eV = float(result.get("energy")) * Hartree
-        forces_eV_A = -np.asarray(result.get("gradient")) * Hartree / Bohr
-        volume_A3 = abs(float(np.linalg.det(frame.cell_A)))
-        stress_eV_A3 = np.asarray(result.get("virial")) * Hartree / volume_A3
-        if not (np.isfinite(energy_eV) and np.all(np.isfinite(forces_eV_A))):
-            raise CalculationFailed("tblite: energy or forces are NaN or infinite")
-        vbm_eV, cbm_eV = _band_edges_eV(
-            np.asarray(result.get("orbital-energies")) * Hartree,
-            np.asarray(result.get("orbital-occupations")),
+def _check_solution(frame: Frame, result: Result) -> int:
+    """The number of valence electrons, once the solution is the one that was asked for.
+
+    Raises:
+        CalculationFailed: if it is not.
+    """
+    charges: Floats = np.asarray(result.get("charges"))
+    electrons = round(float(np.sum(result.get("orbital-occupations"))))
+    if abs(float(charges.sum()) - frame.charge) > 1e-3:
+        raise CalculationFailed(
+            f"charge {frame.charge:+d} is impossible: tblite gave {charges.sum():+.3f}",
+            hopeless=True,
         )
-        return Label(energy_eV, forces_eV_A, stress_eV_A3, vbm_eV, cbm_eV)
+    unpaired = frame.multiplicity - 1
+    if (electrons - unpaired) % 2 or unpaired > electrons:
+        raise CalculationFailed(
+            f"multiplicity {frame.multiplicity} is impossible with {electrons} valence electrons",
+            hopeless=True,
+        )
+    largest = float(np.max(np.abs(charges)))
+    if largest > MAX_ATOMIC_CHARGE:
+        raise CalculationFailed(
+            f"SCF converged to an unphysical solution: {largest:.1f} e moved at one atom"
+        )
+    return electrons
 
 
-def _band_edges_eV(energies_eV: Floats, occupations: Floats) -> tuple[float, float]:
-    """Highest occupied and lowest empty level by electron count, both spins in one set, eV."""
-    levels = np.sort(energies_eV.ravel())
-    electrons = round(float(occupations.sum()))
-    occupied = (electrons + 1) // 2
-    empty = electrons // 2
-    return float(levels[occupied - 1]), float(levels[empty])
+def _frontier_levels_eV(
+    frame: Frame, result: Result, electrons: int
+) -> tuple[float | None, float | None]:
+    """Highest (at least half) filled and lowest empty level, eV, by the count of electrons.
+
+    The count decides, not the smeared occupations. With unpaired electrons the highest of them sets
+    the first.
+    """
+    levels = np.sort(np.asarray(result.get("orbital-energies"))) * Hartree
+    filled = (electrons + frame.multiplicity - 1) // 2
+    homo = float(levels[filled - 1]) if filled > 0 else None
+    lumo = float(levels[filled]) if filled < len(levels) else None
+    return homo, lumo

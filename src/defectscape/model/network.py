@@ -164,14 +164,6 @@ def build_network(
         average_neighbours: mean number of neighbours within the cutoff in the training set.
         scale_eV: factor on the learned energies; the RMS force of the training set, in eV/A.
     """
-    low, high = references.charges[0], references.charges[-1]
-    embedding = {
-        "type": "categorical",
-        "per": "graph",
-        "num_classes": high - low + 1,
-        "offset": -low,
-        "emb_dim": settings.charge_embedding_dim,
-    }
     interaction = mace_modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
     hidden = (
         (o3.Irreps.spherical_harmonics(settings.max_L) * settings.channels).sort()[0].simplify()
@@ -194,10 +186,24 @@ def build_network(
             avg_num_neighbors=average_neighbours,
             correlation=settings.correlation,
             gate=mace_modules.gate_dict["silu"],
-            embedding_specs={"total_charge": embedding} if settings.charge_embedding else None,
+            embedding_specs=_embedding(settings, references.charges),
             atomic_inter_scale=np.full(heads, scale_eV),
             atomic_inter_shift=np.zeros(heads),
         )
+
+
+def _embedding(settings: Training, charges: tuple[int, ...]) -> dict[str, Any] | None:
+    """mace's specification of a learnable vector per charge of the range; None for an ablation."""
+    if not settings.charge_embedding:
+        return None
+    spec = {
+        "type": "categorical",
+        "per": "graph",
+        "num_classes": charges[-1] - charges[0] + 1,
+        "offset": -charges[0],
+        "emb_dim": settings.charge_embedding_dim,
+    }
+    return {"total_charge": spec}
 
 
 def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:

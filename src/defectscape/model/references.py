@@ -171,6 +171,6 @@ def solve_constants(
     """
     constants = np.eye(width)[columns] if per_charge else np.ones((len(columns), 1))
     design = np.hstack([counts, constants])
-    solution: Floats = np.linalg.lstsq(design, energies_eV, rcond=1e-10)[0]
+    solution = np.asarray(np.linalg.lstsq(design, energies_eV, rcond=1e-10)[0], dtype=np.float64)
     elements = counts.shape[1]
     return solution[:elements], np.broadcast_to(solution[elements:], (width,)).copy()

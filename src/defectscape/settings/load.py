@@ -87,5 +87,8 @@ def load_study(path: Path) -> Study:
     data = read_yaml(path)
     try:
         return Study.model_validate(data)
-    except ValidationError as errors:
-        raise _explain(errors.errors(include_url=False)[0], path) from None
+    except ValidationError as found:
+        errors = found.errors(include_url=False)
+        # A misspelt key is both unknown and missing; the unknown one says which was meant.
+        errors.sort(key=lambda error: error["type"] != "extra_forbidden")
+        raise _explain(errors[0], path) from None

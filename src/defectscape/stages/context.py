@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from defectscape.domain.frame import Frame
 from defectscape.engines.base import Engine
 from defectscape.engines.registry import make_engine
 from defectscape.settings.engine import Fidelity
@@ -11,7 +12,8 @@ from defectscape.settings.groups import Group, find_group
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
 from defectscape.stages.layout import GroupFiles, Layout
-from defectscape.store.labels import LabelStore
+from defectscape.store.labels import LabelStore, label_key
+from defectscape.store.record import LabelRecord
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class StudyContext:
     def engine(self, level: str) -> Engine:
         """The engine of a level."""
         return make_engine(self.fidelity(level).engine)
+
+    def record(self, frame: Frame, level: str) -> LabelRecord | None:
+        """What the store holds of a frame at a level, or None."""
+        engine = self.engine(level)
+        return self.store.get(label_key(frame, engine.name, engine.settings_json))
 
     def group(self, name: str) -> tuple[Group, GroupFiles]:
         """An exploration group and its files."""

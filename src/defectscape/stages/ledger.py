@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterable
 
-from defectscape.engines.labelling import record_of
 from defectscape.files.extxyz import read_labelled
 from defectscape.files.tables import read_json
 from defectscape.report.summary import CostRow, JobRow
@@ -39,13 +38,12 @@ def _references(context: StudyContext) -> list[CostRow]:
 def _verification(context: StudyContext) -> CostRow:
     """Labels of the verification, failures included as far as they left a record."""
     name = context.fidelity("high").name
-    engine = context.engine("high")
     core_s, labels = 0.0, 0
     for group in exploration_groups(context.study):
         for key in group.keys:
             path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
             for item in read_labelled(path, name):
-                record = record_of(item.frame, engine, context.store)
+                record = context.record(item.frame, "high")
                 labels += 1
                 core_s += record.core_s if record is not None else 0.0
     return CostRow(stage="verification", fidelity=name, labels=labels, failed=0, core_s=core_s)

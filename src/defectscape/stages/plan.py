@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.engines.labelling import label_frame, settings_match
+from defectscape.engines.labelling import label_frame
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
@@ -76,7 +76,7 @@ def _level(context: StudyContext, level: str, labels: int, atoms: int) -> LevelP
         record.core_s
         for record in context.store.records()
         if record.label is not None
-        and settings_match(record, engine)
+        and (record.engine, record.settings) == (engine.name, engine.settings_json)
         and abs(len(record.frame) - atoms) <= 2
     ]
     mean = sum(seconds) / len(seconds) if seconds else None
@@ -102,9 +102,9 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         pick_site(sites, defect.name)
     for path in study.thermo.elemental_references.values():
         read_unit_cell(path)
-    damaged = context.store.damaged()
-    if damaged:
-        context.store.get(damaged[0].stem)
+    for path in context.store.damaged():
+        # Reading it raises the error that names the file and the remedy.
+        context.store.get(path.name.partition(".")[0])
     if measure:
         for level, engine in engines.items():
             limit = context.fidelity(level).max_force_eV_A

@@ -22,9 +22,7 @@ FORMAT = 1
 LARGE_FORCE = "large_force"
 """Flag of a label with a force beyond the fidelity's limit: kept, not trained on."""
 
-REMEDY = (
-    "Run `defectscape labels --remove-damaged`: damaged records are removed and computed again"
-)
+REMEDY = "Run `defectscape labels --remove-damaged`: damaged records are removed and computed again"
 
 
 def _plain(value: Any) -> Any:

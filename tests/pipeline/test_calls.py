@@ -1,0 +1,106 @@
+"""No label is computed twice: engine calls made by re-runs, counted in the store's journal.
+
+Every re-run goes through all stages again; what a change costs is what the engine was called for.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_study import (
+    StudyContext,
+    calls_since,
+    methods_by_key,
+    run_study,
+    small_study,
+    write_study,
+)
+
+LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
+
+Rerun = Callable[[dict[str, Any]], Counter[tuple[str, str]]]
+
+
+@pytest.fixture
+def rerun(finished: StudyContext) -> Rerun:
+    """Run a study on the finished one's store and count the engine calls it makes."""
+    folder = Path.cwd()
+
+    def run(study: dict[str, Any]) -> Counter[tuple[str, str]]:
+        before = len(finished.store.calls())
+        context = run_study(write_study(study, folder), folder / "results")
+        return calls_since(context, before)
+
+    return run
+
+
+def test_the_first_run_labels_both_levels_and_journals_every_call(finished: StudyContext) -> None:
+    calls = finished.store.calls()
+    assert set(methods_by_key(finished).values()) == {LOW, HIGH}
+    assert {call.key for call in calls} == {record.key for record in finished.store.records()}
+    succeeded = Counter(call.key for call in calls if call.status == "ok")
+    assert set(succeeded.values()) == {1}, "a label was computed twice"
+
+
+def test_nothing_changed_and_results_deleted(rerun: Rerun, finished: StudyContext) -> None:
+    text = finished.layout.summary.read_text()
+    shutil.rmtree(finished.layout.folder)
+    assert rerun(small_study()) == {}
+    again = finished.layout.summary.read_text()
+    # The time it was finished is all that may differ: the study is reproduced bit for bit.
+    assert _without_time(again) == _without_time(text)
+
+
+def _without_time(text: str) -> list[str]:
+    return [line for line in text.splitlines() if '"finished"' not in line]
+
+
+def test_number_of_label_jobs_changed(rerun: Rerun) -> None:
+    assert rerun({**small_study(), "label_jobs": 3}) == {}
+
+
+def test_final_training_changed(rerun: Rerun) -> None:
+    study = small_study()
+    study["training"]["steps"] = 80
+    assert rerun(study) == {}
+
+
+def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None:
+    study = small_study()
+    study["search"]["fmax_eV_A"] = 0.2
+    calls = rerun(study)
+    checks = (study["verification"]["minima_per_charge"] + 1) * (
+        1 + study["verification"]["relax_steps"]
+    )
+    assert {method for method, _ in calls} <= {HIGH}
+    assert all(count <= checks for count in calls.values())
+    assert sum(calls.values()) > 0, "the search converged further, so there is something to verify"
+
+
+def test_one_more_defect_costs_its_own_labels_only(rerun: Rerun) -> None:
+    study = small_study()
+    study["defects"].append({"name": "v_Te", "charges": ["0"]})
+    calls = rerun(study)
+    assert {key for _, key in calls} == {"v_Te_0"}
+    assert {method for method, _ in calls} == {LOW, HIGH}
+
+
+def test_one_more_charge_costs_its_own_labels_only(rerun: Rerun) -> None:
+    study = small_study()
+    study["defects"][0]["added_charges"] = ["-2"]
+    calls = rerun(study)
+    assert {key for _, key in calls} == {"v_Cd_-2"}
+    assert {method for method, _ in calls} == {LOW, HIGH}
+
+
+def test_high_fidelity_settings_changed_and_back(rerun: Rerun) -> None:
+    changed = deepcopy(small_study())
+    changed["fidelities"]["high"]["engine"]["electronic_temperature_K"] = 400.0
+    calls = rerun(changed)
+    assert {method for method, _ in calls} == {HIGH}
+    assert {key for _, key in calls} == {"host_0", "v_Cd_0", "v_Cd_-1"}
+    assert rerun(small_study()) == {}

@@ -1,0 +1,163 @@
+"""The real workflow, as users call it: a study to its report, nothing to do the second time, what
+each change of the config runs again, and a run that is killed while it labels."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_study import ROOT, small_study, write_study
+
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {
+    **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
+}  # fmt: skip
+
+
+def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the workflow on the study in a folder."""
+    return subprocess.run(
+        [BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", *options,
+         "--config", "study=study.yaml"],
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def rules_to_run(folder: Path, study: dict[str, Any]) -> Counter[str]:
+    """What a dry run would do after a change of the config."""
+    write_study(study, folder)
+    done = snakemake(folder, "--dry-run")
+    write_study(small_study(), folder)
+    assert done.returncode == 0, done.stderr + done.stdout
+    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
+    return Counter({rule: int(count) for rule, count in found if rule != "total"})
+
+
+@pytest.fixture(scope="module")
+def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study killed while it labels, started again, and finished by the workflow."""
+    folder = tmp_path_factory.mktemp("workflow")
+    write_study(small_study(), folder)
+    running = subprocess.Popen(
+        [BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2",
+         "--config", "study=study.yaml"],
+        cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    # The host and the elements are five labels; beyond them, labelling of frames has begun.
+    while len(list(folder.glob("labels/records/*/*.json"))) < 8:
+        assert time.monotonic() < deadline, "no label in four minutes"
+        assert running.poll() is None, "the workflow ended before it was killed"
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    (folder / "killed").write_text(str(len(list(folder.glob("labels/records/*/*.json")))))
+    unlocked = snakemake(folder, "--unlock")
+    assert unlocked.returncode == 0, unlocked.stderr
+    finished = snakemake(folder)
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    return folder
+
+
+def test_the_kill_lost_no_finished_label(study_folder: Path) -> None:
+    assert int((study_folder / "killed").read_text()) < len(
+        list(study_folder.glob("labels/records/*/*.json"))
+    )
+    calls = [
+        json.loads(line)
+        for path in study_folder.glob("labels/journal/*.jsonl")
+        for line in path.read_text().splitlines()
+    ]
+    computed = Counter(call["key"] for call in calls if call["status"] == "ok")
+    assert set(computed.values()) == {1}, "a finished label was computed again"
+
+
+def test_the_outputs_are_there(study_folder: Path) -> None:
+    results = study_folder / "results/small"
+    summary = json.loads((results / "summary.json").read_text())
+    assert [row["key"] for row in summary["defects"]] == ["v_Cd_0", "v_Cd_-1"]
+    for row in summary["defects"]:
+        assert row["verified"]
+        assert (results / row["geometry_file"]).is_file()
+        assert len(row["minima"]) == row["distinct_minima"]
+    page = (results / "report.html").read_text()
+    assert "v_Cd" in page
+    assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
+    for name in ("minima.extxyz", "thermo/thermodynamics.json", *summary["model_files"]):
+        assert (results / name).stat().st_size > 0
+    assert {row["fidelity"] for row in summary["errors"]} == {"gfn1", "ipea1"}
+    assert sum(row["labels"] for row in summary["cost"]) > 30
+
+
+def test_the_final_model_loads_in_a_plain_calculator(study_folder: Path) -> None:
+    from ase.io import read
+    from mace.calculators import MACECalculator
+
+    results = study_folder / "results/small"
+    atoms = read(results / "groups/v_Cd/starts.extxyz", index=-1)
+    energies = []
+    for charge in (0, -1):
+        atoms.calc = MACECalculator(
+            model_paths=str(results / "final/model_0.model"), device="cpu", head="ipea1",
+            info_keys={"total_charge": "total_charge"},
+        )  # fmt: skip
+        atoms.info["total_charge"] = charge
+        energies.append(atoms.get_potential_energy())
+    assert abs(energies[0] - energies[1]) > 0.1
+
+
+def test_nothing_to_do_the_second_time(study_folder: Path) -> None:
+    again = snakemake(study_folder)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+FINAL = {"train_final", "evaluate", "thermo", "ccd", "summary", "report"}
+
+
+def test_final_training_runs_only_what_follows_it(study_folder: Path) -> None:
+    study = small_study()
+    study["training"]["steps"] = 80
+    assert set(rules_to_run(study_folder, study)) - {"all"} == FINAL
+
+
+def test_final_search_runs_no_exploration(study_folder: Path) -> None:
+    study = small_study()
+    study["search"]["fmax_eV_A"] = 0.2
+    rules = set(rules_to_run(study_folder, study)) - {"all"}
+    assert rules == FINAL | {"search_final", "minima", "verify", "dataset_final"}
+
+
+def test_a_new_defect_runs_nothing_of_the_others(study_folder: Path) -> None:
+    study = small_study()
+    study["defects"].append({"name": "v_Te", "charges": ["0"]})
+    write_study(study, study_folder)
+    done = snakemake(study_folder, "--dry-run")
+    write_study(small_study(), study_folder)
+    text = done.stdout + done.stderr
+    assert "group=v_Te" in text
+    assert "group=v_Cd" not in text
+
+
+def test_an_added_charge_runs_nothing_of_the_others(study_folder: Path) -> None:
+    study = small_study()
+    study["defects"][0]["added_charges"] = ["-2"]
+    write_study(study, study_folder)
+    done = snakemake(study_folder, "--dry-run")
+    write_study(small_study(), study_folder)
+    groups = set(re.findall(r"group=([^,\s]+)", done.stdout + done.stderr))
+    assert groups == {"v_Cd.-2"}
+
+
+def test_the_report_alone_when_its_stage_changes(study_folder: Path) -> None:
+    report = study_folder / "results/small/report.html"
+    report.unlink()
+    assert set(rules_to_run(study_folder, small_study())) - {"all"} == {"report"}
