@@ -73,12 +73,13 @@ def write_study(study: dict[str, Any], folder: Path) -> Path:
 def _explore(context: StudyContext, group: Group) -> None:
     study = context.study
     make_group_starts(context, group.name)
-    select_group_initial(context, group.name)
     for number in range(study.exploration.rounds + 1):
         if number > 0:
             search_round(context, group.name, number - 1)
             harvest(context, group.name, number)
         for level in ("low", "high"):
+            if (number, level) == (0, "high"):
+                select_group_initial(context, group.name)
             for chunk in range(study.label_jobs):
                 label_chunk(context, group.name, number, level, chunk)
         build_round_data(context, group.name, number)

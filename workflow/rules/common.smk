@@ -1,6 +1,7 @@
 """What all rules share: the study, its file layout, and the parameters that make rules run again."""
 
 import json
+import shlex
 from pathlib import Path
 
 from defectscape.settings.groups import exploration_groups
@@ -17,7 +18,11 @@ ROUNDS = STUDY.exploration.rounds
 CHUNKS = list(range(STUDY.label_jobs))
 EXPLORERS = list(range(STUDY.exploration.training.committee))
 FINALISTS = list(range(STUDY.training.committee))
-COMMAND = f"defectscape --results {RESULTS}"
+# Not a parameter of the rules: another name of the config file or folder must not run them again.
+shell.prefix(
+    f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; "
+)
 # One thread per job: two threads on a busy node are slower than one.
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
 
@@ -91,6 +96,30 @@ def last_committee(wildcards):
     """The committee of a group's last round."""
     files = files_of(wildcards.group).round(ROUNDS)
     return [str(files.model(member)) for member in EXPLORERS]
+
+
+def host_settings():
+    """The host's settings, with the engine's where that relaxes it."""
+    engine = ["fidelities.high"] if STUDY.host.relax != "none" else []
+    return settings("host", "host", *engine)
+
+
+def round_committee(offset):
+    """Input function: the committee of the round that lies ``offset`` from the job's own."""
+
+    def inputs(wildcards):
+        files = files_of(wildcards.group).round(int(wildcards.round) + offset)
+        return [str(files.model(member)) for member in EXPLORERS]
+
+    return inputs
+
+
+def warm_start(wildcards):
+    """The same member of the round before, where training starts from it."""
+    if not STUDY.exploration.training.warm_start or int(wildcards.round) == 0:
+        return []
+    before = files_of(wildcards.group).round(int(wildcards.round) - 1)
+    return str(before.model(wildcards.member))
 
 
 def log_of(rule, *wildcards):

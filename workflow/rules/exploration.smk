@@ -1,24 +1,6 @@
 # Active learning: train a committee, search with it, harvest what it found, label, and again.
 
 
-def round_committee(offset):
-    """Input function: the committee of the round that lies ``offset`` from the job's own."""
-
-    def inputs(wildcards):
-        files = files_of(wildcards.group).round(int(wildcards.round) + offset)
-        return [str(files.model(member)) for member in EXPLORERS]
-
-    return inputs
-
-
-def warm_start(wildcards):
-    """The same member of the round before, where training starts from it."""
-    if not STUDY.exploration.training.warm_start or int(wildcards.round) == 0:
-        return []
-    before = files_of(wildcards.group).round(int(wildcards.round) - 1)
-    return str(before.model(wildcards.member))
-
-
 rule train:
     """Train one member of a round's charge-embedded, two-head MACE committee.
 
@@ -44,8 +26,10 @@ rule train:
         gpu=DEVICE_GPU,
     params:
         settings=settings("train", "seed", "exploration.training"),
+    message:
+        "{wildcards.group}: training member {wildcards.member} of round {wildcards.round}"
     shell:
-        "{COMMAND} --log {log} train {CONFIG} {wildcards.group} {wildcards.round} {wildcards.member}"
+        "defectscape --log {log} train {wildcards.group} {wildcards.round} {wildcards.member}"
 
 
 rule search:
@@ -75,8 +59,10 @@ rule search:
         gpu=DEVICE_GPU,
     params:
         settings=settings("search", "exploration.search", "minima"),
+    message:
+        "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
-        "{COMMAND} --log {log} search {CONFIG} {wildcards.group} {wildcards.round}"
+        "defectscape --log {log} search {wildcards.group} {wildcards.round}"
 
 
 rule harvest:
@@ -108,6 +94,10 @@ rule harvest:
         runtime=lambda wildcards, attempt: grow(120, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("harvest", "selection", "minima"),
+        settings=settings(
+            "harvest", "selection", "minima", "sampling.shortest_distance_A"
+        ),
+    message:
+        "{wildcards.group}: choosing the frames of round {wildcards.round}"
     shell:
-        "{COMMAND} --log {log} harvest {CONFIG} {wildcards.group} {wildcards.round}"
+        "defectscape --log {log} harvest {wildcards.group} {wildcards.round}"

@@ -28,8 +28,10 @@ rule search_final:
         gpu=DEVICE_GPU,
     params:
         settings=settings("search", "search", "minima"),
+    message:
+        "{wildcards.group}: final search"
     shell:
-        "{COMMAND} --log {log} search-final {CONFIG} {wildcards.group}"
+        "defectscape --log {log} search-final {wildcards.group}"
 
 
 rule minima:
@@ -55,8 +57,10 @@ rule minima:
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
         settings=settings("minima", "minima"),
+    message:
+        "{wildcards.group}: merging and ranking minima"
     shell:
-        "{COMMAND} --log {log} minima {CONFIG} {wildcards.group}"
+        "defectscape --log {log} minima {wildcards.group}"
 
 
 rule verify:
@@ -80,8 +84,10 @@ rule verify:
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
         settings=settings("verify", "verification", "fidelities.high"),
+    message:
+        "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:
-        "{COMMAND} --log {log} verify {CONFIG} {wildcards.group} {wildcards.key}"
+        "defectscape --log {log} verify {wildcards.group} {wildcards.key}"
 
 
 rule dataset_final:
@@ -109,8 +115,10 @@ rule dataset_final:
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
         settings=settings("dataset", "fidelities"),
+    message:
+        "Gathering all labels of the study"
     shell:
-        "{COMMAND} --log {log} dataset-final {CONFIG}"
+        "defectscape --log {log} dataset-final"
 
 
 rule train_final:
@@ -137,8 +145,10 @@ rule train_final:
         gpu=DEVICE_GPU,
     params:
         settings=settings("train", "seed", "training"),
+    message:
+        "Training final member {wildcards.member}"
     shell:
-        "{COMMAND} --log {log} train-final {CONFIG} {wildcards.member}"
+        "defectscape --log {log} train-final {wildcards.member}"
 
 
 rule evaluate:
@@ -167,5 +177,7 @@ rule evaluate:
         gpu=DEVICE_GPU,
     params:
         settings=settings("evaluate"),
+    message:
+        "Measuring the final committee on held-out frames"
     shell:
-        "{COMMAND} --log {log} evaluate {CONFIG}"
+        "defectscape --log {log} evaluate"

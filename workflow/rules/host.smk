@@ -1,12 +1,6 @@
 # The perfect crystal: structure, labels, and the defects it can have.
 
 
-def host_settings():
-    """The host's settings, with the engine's where that relaxes it."""
-    engine = ["fidelities.high"] if STUDY.host.relax != "none" else []
-    return settings("host", "host", *engine)
-
-
 rule host:
     """Validate the host, build its supercell, relax it with the high-fidelity engine if asked.
 
@@ -29,8 +23,10 @@ rule host:
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
         settings=host_settings(),
+    message:
+        "Validating the host and building its supercell"
     shell:
-        "{COMMAND} --log {log} host {CONFIG}"
+        "defectscape --log {log} host"
 
 
 rule references:
@@ -54,8 +50,10 @@ rule references:
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
         settings=settings("references", "fidelities", "thermo.elemental_references"),
+    message:
+        "Labelling the perfect supercell and the elements"
     shell:
-        "{COMMAND} --log {log} references {CONFIG}"
+        "defectscape --log {log} references"
 
 
 rule sites:
@@ -80,5 +78,7 @@ rule sites:
         settings=settings(
             "sites", interstitials=any(d.name.startswith("i_") for d in STUDY.defects)
         ),
+    message:
+        "Enumerating the host's defects"
     shell:
-        "{COMMAND} --log {log} sites {CONFIG}"
+        "defectscape --log {log} sites"

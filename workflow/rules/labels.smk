@@ -13,9 +13,11 @@ rule label:
             else files_of(wildcards.group).round(wildcards.round).selected
         ),
     output:
-        str(files_of("{group}").round("{round}").folder)
-        + "/labels_{level}/{chunk}-of-"
-        + f"{len(CHUNKS)}.json",
+        str(
+            files_of("{group}")
+            .round("{round}")
+            .labels("{level}", "{chunk}", len(CHUNKS))
+        ),
     log:
         log_of("label", "{group}", "{round}", "{level}", "{chunk}"),
     benchmark:
@@ -27,8 +29,10 @@ rule label:
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
         settings=lambda wildcards: settings("label", f"fidelities.{wildcards.level}"),
+    message:
+        "{wildcards.group}: {wildcards.level}-fidelity labels of round {wildcards.round}, job {wildcards.chunk}"
     shell:
-        "{COMMAND} --log {log} label {CONFIG} {wildcards.group} {wildcards.round}"
+        "defectscape --log {log} label {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
 
 
@@ -62,5 +66,7 @@ rule dataset:
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
         settings=settings("dataset", "fidelities"),
+    message:
+        "{wildcards.group}: gathering the labels of round {wildcards.round}"
     shell:
-        "{COMMAND} --log {log} dataset {CONFIG} {wildcards.group} {wildcards.round}"
+        "defectscape --log {log} dataset {wildcards.group} {wildcards.round}"

@@ -27,8 +27,10 @@ rule thermo:
         gpu=DEVICE_GPU,
     params:
         settings=settings("thermo", "thermo", "search"),
+    message:
+        "Formation energies and transition levels"
     shell:
-        "{COMMAND} --log {log} thermo {CONFIG}"
+        "defectscape --log {log} thermo"
 
 
 rule ccd:
@@ -53,8 +55,10 @@ rule ccd:
         gpu=DEVICE_GPU,
     params:
         settings=settings("ccd", "ccd"),
+    message:
+        "Configuration-coordinate diagrams"
     shell:
-        "{COMMAND} --log {log} ccd {CONFIG}"
+        "defectscape --log {log} ccd"
 
 
 rule summary:
@@ -84,8 +88,10 @@ rule summary:
     params:
         settings=settings("summary"),
         config=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
+    message:
+        "Writing summary.json and the structures of the minima"
     shell:
-        "{COMMAND} --log {log} summary {CONFIG}"
+        "defectscape --log {log} summary"
 
 
 rule report:
@@ -114,5 +120,7 @@ rule report:
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
         settings=settings("report"),
+    message:
+        "Writing the report"
     shell:
-        "{COMMAND} --log {log} report {CONFIG}"
+        "defectscape --log {log} report"

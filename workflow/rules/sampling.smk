@@ -27,19 +27,25 @@ rule starts:
         settings=lambda wildcards: settings(
             "starts", "seed", "sampling", charges=charges_of(wildcards.group)
         ),
+    message:
+        "{wildcards.group}: making starts and the initial pool"
     shell:
-        "{COMMAND} --log {log} starts {CONFIG} {wildcards.group}"
+        "defectscape --log {log} starts {wildcards.group}"
 
 
 rule select:
     """Choose the first frames that get a high-fidelity label: spread, charge by charge.
 
-    In: the initial pool. Out: the selection (extended XYZ).
+    In: the initial pool and what became of its cheap labels. Out: the selection (extended XYZ).
     """
     input:
         str(LAYOUT.sites),
         str(files_of("{group}").round(0).pool),
         str(files_of("{group}").splits),
+        [
+            str(files_of("{group}").round(0).labels("low", chunk, len(CHUNKS)))
+            for chunk in CHUNKS
+        ],
     output:
         str(files_of("{group}").round(0).selected),
     log:
@@ -53,5 +59,7 @@ rule select:
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
         settings=settings("select", "selection"),
+    message:
+        "{wildcards.group}: selecting the first high-fidelity frames"
     shell:
-        "{COMMAND} --log {log} select {CONFIG} {wildcards.group}"
+        "defectscape --log {log} select {wildcards.group}"

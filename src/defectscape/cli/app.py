@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from defectscape.cli.logs import start_logging
+from defectscape.cli.paths import Paths
 from defectscape.domain.errors import DefectscapeError
 
 # One thread per process: the workflow runs one job per core, and two threads on a busy core are
@@ -23,19 +24,21 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
-
 
 @app.callback()
 def _root(
     context: typer.Context,
-    results: Annotated[Path, typer.Option(help="Folder of all studies' results.")] = Path(
-        "results"
-    ),
+    study: Annotated[
+        Path,
+        typer.Option(help="The study's YAML file, for the stages.", envvar="DEFECTSCAPE_STUDY"),
+    ] = Path("config/config.yaml"),
+    results: Annotated[
+        Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")
+    ] = Path("results"),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
 ) -> None:
     start_logging(log)
-    context.obj = results
+    context.obj = Paths(study, results)
 
 
 def register() -> None:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
-
 
 def _hours(core_s: float) -> str:
     return f"{core_s / 3600:.2f} h" if core_s >= 3600 else f"{core_s:.0f} s"
@@ -16,7 +14,7 @@ def _hours(core_s: float) -> str:
 
 def check(
     context: typer.Context,
-    config: Config,
+    config: Annotated[Path, typer.Argument(help="The study's YAML file.")],
     measure: Annotated[
         bool, typer.Option(help="Compute one label at each level to estimate the time.")
     ] = False,
@@ -25,7 +23,7 @@ def check(
     from defectscape.stages.context import StudyContext
     from defectscape.stages.plan import make_plan
 
-    study_context = StudyContext.load(config, context.obj)
+    study_context = StudyContext.load(config, context.obj.results)
     plan = make_plan(study_context, measure=measure)
     host, study = plan.host, study_context.study
     echo = typer.echo
@@ -92,10 +90,9 @@ def labels(
         }  # fmt: skip
         typer.echo(json.dumps(content, indent=1))
         return
-    for (engine, settings, key), (done, failed, core_s) in sorted(rows.items()):
-        method = json.loads(settings).get("method", "")
+    for (engine, _settings, key), (done, failed, core_s) in sorted(rows.items()):
         typer.echo(
-            f"{engine:8} {method:10} {key:12} {int(done):6d} labels {int(failed):4d} failed "
+            f"{engine:20} {key:12} {int(done):6d} labels {int(failed):4d} failed "
             f"{_hours(core_s):>9}"
         )
     typer.echo(f"{len(calls)} engine calls made, no damaged record")

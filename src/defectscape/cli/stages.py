@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
 GroupName = Annotated[str, typer.Argument(help="Exploration group, usually a defect's name.")]
 Round = Annotated[int, typer.Argument(help="Round; 0 is the initial training.", min=0)]
 Member = Annotated[int, typer.Argument(help="Committee member, from 0.", min=0)]
@@ -16,31 +14,31 @@ Chunk = Annotated[int, typer.Argument(help="Labelling job, from 0.", min=0)]
 Key = Annotated[str, typer.Argument(help="Defect key, for example v_Cd_-2.")]
 
 
-def _run(context: typer.Context, config: Path, module: str, function: str, *items: object) -> None:
+def _run(context: typer.Context, module: str, function: str, *items: object) -> None:
     """Load the study and call one stage; stages import heavy packages, so only now."""
     from defectscape.stages.context import StudyContext
 
     stage = getattr(import_module(f"defectscape.stages.{module}"), function)
-    stage(StudyContext.load(config, context.obj), *items)
+    stage(StudyContext.load(context.obj.study, context.obj.results), *items)
 
 
-def _study_command(module: str, function: str) -> Callable[[typer.Context, Path], None]:
-    def command(context: typer.Context, config: Config) -> None:
-        _run(context, config, module, function)
-
-    return command
-
-
-def _group_command(module: str, function: str) -> Callable[[typer.Context, Path, str], None]:
-    def command(context: typer.Context, config: Config, group: GroupName) -> None:
-        _run(context, config, module, function, group)
+def _study_command(module: str, function: str) -> Callable[[typer.Context], None]:
+    def command(context: typer.Context) -> None:
+        _run(context, module, function)
 
     return command
 
 
-def _round_command(module: str, function: str) -> Callable[[typer.Context, Path, str, int], None]:
-    def command(context: typer.Context, config: Config, group: GroupName, number: Round) -> None:
-        _run(context, config, module, function, group, number)
+def _group_command(module: str, function: str) -> Callable[[typer.Context, str], None]:
+    def command(context: typer.Context, group: GroupName) -> None:
+        _run(context, module, function, group)
+
+    return command
+
+
+def _round_command(module: str, function: str) -> Callable[[typer.Context, str, int], None]:
+    def command(context: typer.Context, group: GroupName, number: Round) -> None:
+        _run(context, module, function, group, number)
 
     return command
 
@@ -81,21 +79,19 @@ def register(app: typer.Typer) -> None:
 
     @app.command("label", help="Label one chunk of a round's frames.", rich_help_panel="Stages")
     def label(
-        context: typer.Context, config: Config, group: GroupName, number: Round, level: Level,
+        context: typer.Context, group: GroupName, number: Round, level: Level,
         chunk: Chunk,
     ) -> None:  # fmt: skip
-        _run(context, config, "labels", "label_chunk", group, number, level, chunk)
+        _run(context, "labels", "label_chunk", group, number, level, chunk)
 
     @app.command("train", help="Train one committee member of a round.", rich_help_panel="Stages")
-    def train(
-        context: typer.Context, config: Config, group: GroupName, number: Round, member: Member
-    ) -> None:
-        _run(context, config, "training", "train_round", group, number, member)
+    def train(context: typer.Context, group: GroupName, number: Round, member: Member) -> None:
+        _run(context, "training", "train_round", group, number, member)
 
     @app.command("train-final", help="Train one final member.", rich_help_panel="Stages")
-    def train_final(context: typer.Context, config: Config, member: Member) -> None:
-        _run(context, config, "training", "train_final", member)
+    def train_final(context: typer.Context, member: Member) -> None:
+        _run(context, "training", "train_final", member)
 
     @app.command("verify", help="Verify the best minima of one key.", rich_help_panel="Stages")
-    def verify(context: typer.Context, config: Config, group: GroupName, key: Key) -> None:
-        _run(context, config, "verification", "verify_key", group, key)
+    def verify(context: typer.Context, group: GroupName, key: Key) -> None:
+        _run(context, "verification", "verify_key", group, key)

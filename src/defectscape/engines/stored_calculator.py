@@ -14,6 +14,8 @@ from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame
 from defectscape.store.labels import LabelStore
 
+PROPERTIES = ["energy", "free_energy", "forces", "stress"]
+
 
 class StoredCalculator(Calculator):
     """Energy (eV), forces (eV/A) and stress (eV/A^3, ASE's sign and order) from labels.
@@ -29,7 +31,7 @@ class StoredCalculator(Calculator):
         max_force_eV_A: the fidelity's limit for training, eV/A; no limit here.
     """
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = PROPERTIES
 
     def __init__(
         self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float
@@ -54,7 +56,8 @@ class StoredCalculator(Calculator):
             LabelError: if the structure is not periodic in all three directions.
         """
         super().calculate(atoms, properties, system_changes)
-        record = label_frame(self._frame(), self.engine, self.store, self.max_force_eV_A)
+        assert atoms is not None
+        record = label_frame(self._frame(atoms), self.engine, self.store, self.max_force_eV_A)
         if record.label is None:
             raise ase_calculator.CalculationFailed(
                 f"{self.engine.name} label of {self.key} frame {record.frame.frame_id} failed: "
@@ -69,14 +72,14 @@ class StoredCalculator(Calculator):
         if label.stress_eV_A3 is not None:
             self.results["stress"] = label.stress_eV_A3.flat[[0, 4, 8, 5, 2, 1]]
 
-    def _frame(self) -> Frame:
-        if not self.atoms.pbc.all():
+    def _frame(self, atoms: Atoms) -> Frame:
+        if not np.all(atoms.pbc):
             raise LabelError(
-                f"structure of {self.key}", f"pbc {self.atoms.pbc.tolist()}",
+                f"structure of {self.key}", f"pbc {atoms.pbc.tolist()}",
                 "Frames are periodic in all three directions",
             )  # fmt: skip
-        multiplicity = lowest_multiplicity(self.atoms.numbers, self.key.charge)
+        multiplicity = lowest_multiplicity(atoms.numbers, self.key.charge)
         return Frame(
-            self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.key,
+            atoms.numbers, atoms.positions, atoms.cell.array, self.key,
             multiplicity, Origin.RELAXATION, self.family,
         )  # fmt: skip

@@ -36,6 +36,9 @@ MAX_ATOMIC_CHARGE = 5.0
 cubic in the charges, so the equations also have solutions with 15 to 20 electrons moved onto one
 atom, thousands of eV too low, which a mixer may well converge to."""
 
+HOPELESS = ("Too close", "not compatible")
+"""In tblite's messages on overlapping atoms and impossible spins."""
+
 HEAVIEST = 86
 """Atomic number of the last element with parameters (radon)."""
 
@@ -80,7 +83,7 @@ class TbliteEngine:
         try:
             result = self._solve(frame, rung)
         except TBLiteRuntimeError as error:
-            hopeless = "Too close" in str(error)
+            hopeless = any(text in str(error) for text in HOPELESS)
             raise CalculationFailed(str(error), hopeless=hopeless) from error
         electrons = _check_solution(frame, result)
         volume_A3 = abs(float(np.linalg.det(frame.cell_A)))

@@ -11,10 +11,11 @@ from typing import Any
 EXPLORATION_TRAINING: dict[str, Any] = {
     "committee": 2,
     "channels": 16,
-    "steps": 500,
+    "steps": 400,
     "batch_size": 5,
     "learning_rate": 0.01,
     "patience": 6,
+    "dtype": "float32",
     "warm_start": True,
 }
 
@@ -22,6 +23,7 @@ EXPLORATION_SEARCH: dict[str, Any] = {
     "fmax_eV_A": 0.05,
     "max_steps": 80,
     "cross_seeds_per_charge": 1,
+    "shortest_distance_A": 2.0,
 }
 
 DEFAULT_STUDY: dict[str, Any] = {
@@ -47,11 +49,11 @@ DEFAULT_STUDY: dict[str, Any] = {
     },
     "sampling": {
         "bond_distortions": [-0.4, -0.2, 0.2, 0.4],
-        "start_rattle_A": 0.15,
-        "shortest_distance_A": 1.6,
-        "rattle_amplitudes_A": [0.05, 0.15],
+        "start_rattle_A": 0.05,
+        "shortest_distance_A": 2.2,
+        "rattle_amplitudes_A": [0.03, 0.08],
         "relaxed_toward": [0.5],
-        "test_fraction": 0.2,
+        "test_fraction": 0.1,
         "valid_fraction": 0.1,
     },
     "selection": {
@@ -65,15 +67,21 @@ DEFAULT_STUDY: dict[str, Any] = {
         "training": EXPLORATION_TRAINING,
         "search": EXPLORATION_SEARCH,
     },
-    "search": {"fmax_eV_A": 0.02, "max_steps": 200, "cross_seeds_per_charge": 2},
+    "search": {
+        "fmax_eV_A": 0.02,
+        "max_steps": 200,
+        "cross_seeds_per_charge": 2,
+        "shortest_distance_A": 2.0,
+    },
     "verification": {"minima_per_charge": 2, "relax_steps": 8, "fmax_eV_A": 0.05},
     "training": {
         "committee": 2,
         "channels": 16,
-        "steps": 1200,
+        "steps": 1000,
         "batch_size": 5,
         "learning_rate": 0.01,
         "patience": 8,
+        "dtype": "float32",
     },
     "thermo": {
         "elemental_references": {

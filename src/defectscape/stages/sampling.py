@@ -12,6 +12,7 @@ from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
 from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import round_outcomes
 
 
 def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
@@ -49,11 +50,17 @@ def make_group_starts(context: StudyContext, name: str) -> None:
 
 
 def select_group_initial(context: StudyContext, name: str) -> None:
-    """The first high-fidelity budget of a group: spread in descriptor space, charge by charge."""
+    """The first high-fidelity budget of a group: spread in descriptor space, charge by charge.
+
+    A frame whose cheap label failed, or has a force above the limit, is no candidate: the expensive
+    engine's time is not spent on structures that nothing can be learned from.
+    """
     group, files = context.group(name)
     site = pick_site(load_sites(context.layout.sites), group.defect)
     splits = read_splits(context, name)
-    pool = read_frames(files.round(0).pool)
+    outcomes = round_outcomes(context, name, 0, "low")
+    sane = {outcome.frame_id for outcome in outcomes if outcome.trainable}
+    pool = [frame for frame in read_frames(files.round(0).pool) if frame.frame_id in sane]
     chosen: list[Frame] = []
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)

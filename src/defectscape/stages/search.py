@@ -18,6 +18,7 @@ from defectscape.files.tables import (
     save_minima,
     save_relaxations,
 )
+from defectscape.sampling.contacts import shortest_distance_A
 from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
 from defectscape.search.matching import Operations, host_operations
@@ -126,7 +127,8 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     """Choose the frames of round ``number`` from the search of the round before.
 
     The lowest minima always come; committee disagreement and spread in descriptor space choose the
-    rest. Families held out for testing are left alone.
+    rest. Only families that train are asked: those held out, for testing or for early stopping, keep
+    the frames they have, and frames with close contacts teach nothing.
     """
     group, files = context.group(name)
     site = pick_site(load_sites(context.layout.sites), group.defect)
@@ -137,6 +139,11 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     settings = context.study.selection
     taken = [f for n in range(number) for f in read_frames(files.round(n).selected)]
+    limit_A = context.study.sampling.shortest_distance_A
+
+    def sane(frame: Frame) -> bool:
+        return shortest_distance_A(frame.positions_A, frame.cell_A) >= limit_A
+
     selected: list[Frame] = []
     pool: list[Frame] = []
     for key in group.keys:
@@ -144,7 +151,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
         paths = [f for r in relaxations if r.start.key == key for f in (*r.path, r.final)]
         ids = {frame.frame_id for frame in taken}
         candidates = _distinct(
-            [f for f in (*minima, *paths) if splits[f.family] != Split.TEST], ids
+            [f for f in (*minima, *paths) if splits[f.family] == Split.TRAIN and sane(f)], ids
         )
         if not candidates:
             logger.warning("%s: the search left no new frame to label", key)

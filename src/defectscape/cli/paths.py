@@ -1,0 +1,17 @@
+"""What the root command hands to its subcommands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the study is and where results go.
+
+    Attributes:
+        study: the study's YAML file.
+        results: folder of all studies' results.
+    """
+
+    study: Path
+    results: Path
