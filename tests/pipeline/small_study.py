@@ -14,11 +14,12 @@ from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.ccd import compute_diagrams
 from defectscape.stages.context import StudyContext
 from defectscape.stages.evaluation import evaluate_final
+from defectscape.stages.harvest import harvest
 from defectscape.stages.host import label_references, list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.report import write_page
 from defectscape.stages.sampling import make_group_starts, select_group_initial
-from defectscape.stages.search import harvest, merge_minima, search_final, search_round
+from defectscape.stages.search import merge_minima, search_final, search_round
 from defectscape.stages.summary import write_summary
 from defectscape.stages.thermo import compute_levels
 from defectscape.stages.training import build_final_data, train_final, train_round
@@ -50,7 +51,7 @@ def small_study() -> dict[str, Any]:
     }  # fmt: skip
     study["selection"] = {
         "initial_per_charge": 4, "test_per_charge": 1,
-        "per_charge_per_round": 2, "low_per_charge_per_round": 2,
+        "per_charge_per_round": 2,
     }  # fmt: skip
     study["exploration"] = {"rounds": 1, "training": dict(TRAINING), "search": dict(SEARCH)}
     study["search"] = {**SEARCH, "max_steps": 80}
@@ -77,7 +78,7 @@ def _explore(context: StudyContext, group: Group) -> None:
         if number > 0:
             search_round(context, group.name, number - 1)
             harvest(context, group.name, number)
-        for level in ("low", "high"):
+        for level in ("low", "high") if number == 0 else ("high",):
             if (number, level) == (0, "high"):
                 select_group_initial(context, group.name)
             for chunk in range(study.label_jobs):

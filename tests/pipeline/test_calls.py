@@ -99,7 +99,7 @@ def test_one_more_charge_costs_its_own_labels_only(rerun: Rerun) -> None:
 
 def test_high_fidelity_settings_changed_and_back(rerun: Rerun) -> None:
     changed = deepcopy(small_study())
-    changed["fidelities"]["high"]["engine"]["electronic_temperature_K"] = 400.0
+    changed["fidelities"]["high"]["engine"]["electronic_temperature_K"] = 3000.0
     calls = rerun(changed)
     assert {method for method, _ in calls} == {HIGH}
     assert {key for _, key in calls} == {"host_0", "v_Cd_0", "v_Cd_-1"}

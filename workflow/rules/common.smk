@@ -2,15 +2,21 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
+from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
 from defectscape.stages.layout import Layout
 from defectscape.stages.versions import STAGE_VERSIONS
 
 CONFIG = Path(config.get("study", "config/config.yaml"))
-STUDY = load_study(CONFIG)
+try:
+    STUDY = load_study(CONFIG)
+except DefectscapeError as error:
+    # One line, not the stack of the workflow's parser.
+    sys.exit(f"error: {error}")
 RESULTS = Path(config.get("results", "results"))
 LAYOUT = Layout(RESULTS / STUDY.study)
 GROUPS = {group.name: group for group in exploration_groups(STUDY)}
@@ -72,7 +78,7 @@ def label_files(level):
         group = files_of(wildcards.group)
         return [
             str(group.round(number).labels(level, chunk, len(CHUNKS)))
-            for number in range(int(wildcards.round) + 1)
+            for number in (range(int(wildcards.round) + 1) if level == "high" else (0,))
             for chunk in CHUNKS
         ]
 

@@ -58,7 +58,7 @@ rule search:
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("search", "exploration.search", "minima"),
+        settings=settings("search", "seed", "exploration.search", "exploration.minima"),
     message:
         "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
@@ -68,7 +68,7 @@ rule search:
 rule harvest:
     """Choose a round's new frames from the search before it: minima, disagreement, spread.
 
-    In: relaxations and committee of the round before. Out: frames for either fidelity.
+    In: relaxations and committee of the round before. Out: frames for the high fidelity.
     """
     input:
         str(LAYOUT.host),
@@ -79,7 +79,6 @@ rule harvest:
         ),
         round_committee(-1),
     output:
-        str(files_of("{group}").round("{round}").pool),
         str(files_of("{group}").round("{round}").selected),
     log:
         log_of("harvest", "{group}", "{round}"),

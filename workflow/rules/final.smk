@@ -27,7 +27,7 @@ rule search_final:
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("search", "search", "minima"),
+        settings=settings("search", "seed", "search", "minima"),
     message:
         "{wildcards.group}: final search"
     shell:

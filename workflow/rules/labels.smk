@@ -2,13 +2,13 @@
 
 
 rule label:
-    """Label one chunk of a round's pool (low) or selection (high) through the label store.
+    """Label one chunk of the pool (low, round 0) or of a round's selection (high), through the store.
 
     In: the frames. Out: one line per frame that says where its label is, or why it failed.
     """
     input:
         lambda wildcards: str(
-            files_of(wildcards.group).round(wildcards.round).pool
+            files_of(wildcards.group).pool
             if wildcards.level == "low"
             else files_of(wildcards.group).round(wildcards.round).selected
         ),

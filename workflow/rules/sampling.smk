@@ -12,7 +12,7 @@ rule starts:
         lambda wildcards: [str(files_of(name).splits) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").starts),
-        str(files_of("{group}").round(0).pool),
+        str(files_of("{group}").pool),
         str(files_of("{group}").splits),
     log:
         log_of("starts", "{group}"),
@@ -40,7 +40,7 @@ rule select:
     """
     input:
         str(LAYOUT.sites),
-        str(files_of("{group}").round(0).pool),
+        str(files_of("{group}").pool),
         str(files_of("{group}").splits),
         [
             str(files_of("{group}").round(0).labels("low", chunk, len(CHUNKS)))

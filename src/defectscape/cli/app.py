@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from defectscape.cli.logs import start_logging
+from defectscape.cli.logs import start_logging, write_to_log
 from defectscape.cli.paths import Paths
 from defectscape.domain.errors import DefectscapeError
 
@@ -58,4 +58,5 @@ def main() -> None:
         app()
     except DefectscapeError as error:
         sys.stderr.write(f"error: {error}\n")
+        write_to_log(f"error: {error}")
         sys.exit(1)

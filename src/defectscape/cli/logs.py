@@ -7,6 +7,14 @@ from pathlib import Path
 OURS = "defectscape"
 
 
+def write_to_log(text: str) -> None:
+    """Add a line to the log file alone, if there is one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+            handler.stream.write(f"{text}\n")
+            handler.flush()
+
+
 def start_logging(path: Path | None) -> None:
     """Send our messages to ``path`` (in full) and to standard error (short).
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from defectscape.domain.errors import StoreError
+
 
 def _hours(core_s: float) -> str:
     return f"{core_s / 3600:.2f} h" if core_s >= 3600 else f"{core_s:.0f} s"
@@ -14,17 +16,25 @@ def _hours(core_s: float) -> str:
 
 def check(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    config: Annotated[
+        Path | None, typer.Argument(help="The study's YAML file; else that of --study.")
+    ] = None,
     measure: Annotated[
         bool, typer.Option(help="Compute one label at each level to estimate the time.")
     ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the outcome as JSON; leaves the store alone.")
+    ] = None,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
     from defectscape.stages.context import StudyContext
-    from defectscape.stages.plan import make_plan
+    from defectscape.stages.plan import make_plan, write_plan
 
-    study_context = StudyContext.load(config, context.obj.results)
-    plan = make_plan(study_context, measure=measure)
+    paths = context.obj
+    study_context = StudyContext.load(config or paths.study, paths.results)
+    plan = make_plan(study_context, measure=measure, store=output is None)
+    if output is not None:
+        write_plan(plan, output)
     host, study = plan.host, study_context.study
     echo = typer.echo
     echo(f"study       {study.study}: valid")
@@ -36,6 +46,7 @@ def check(
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")
+    echo("later       charge states go into `added_charges`, so that the others stay as they are")
     total_s: float | None = 0.0
     for level in plan.levels:
         cost = level.core_s_per_label
@@ -56,11 +67,21 @@ def labels(
     remove_damaged: Annotated[
         bool, typer.Option(help="Remove damaged records, so that they are computed again.")
     ] = False,
+    remove_failures: Annotated[
+        bool, typer.Option(help="Forget failures, so that they are tried again when asked for.")
+    ] = False,
 ) -> None:
     """List and count the label store: by settings, defect and charge, with failures and hours."""
     from defectscape.store.labels import LabelStore
 
+    if not store.is_dir():
+        raise StoreError("label store", str(store), "There is no such folder; give its path")
     folder = LabelStore(store)
+    if remove_failures:
+        for record in folder.records():
+            if record.label is None:
+                folder.failure_path(record.key).unlink()
+                typer.echo(f"removed the failure of {record.frame.key} {record.frame.frame_id}")
     damaged = folder.damaged()
     if remove_damaged:
         for path in damaged:

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 GroupName = Annotated[str, typer.Argument(help="Exploration group, usually a defect's name.")]
 Round = Annotated[int, typer.Argument(help="Round; 0 is the initial training.", min=0)]
 Member = Annotated[int, typer.Argument(help="Committee member, from 0.", min=0)]
-Level = Annotated[str, typer.Argument(help="`low` or `high` fidelity.")]
+Level = Annotated[
+    Literal["low", "high"], typer.Argument(help="Label with the `low` or the `high` fidelity.")
+]
 Chunk = Annotated[int, typer.Argument(help="Labelling job, from 0.", min=0)]
 Key = Annotated[str, typer.Argument(help="Defect key, for example v_Cd_-2.")]
 
@@ -63,7 +65,7 @@ GROUP_STAGES = (
 ROUND_STAGES = (
     ("dataset", "labels", "build_round_data", "Gather the labels a group knows after a round."),
     ("search", "search", "search_round", "Search of an exploration round."),
-    ("harvest", "search", "harvest", "Choose a round's new frames from the search before it."),
+    ("harvest", "harvest", "harvest", "Choose a round's new frames from the search before it."),
 )
 
 

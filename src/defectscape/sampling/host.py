@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError
+from ase.calculators.calculator import (
+    CalculationFailed,
+    Calculator,
+    PropertyNotImplementedError,
+)
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
@@ -209,6 +213,10 @@ def relax_host(
     optimiser = BFGS(moving, logfile=None)  # type: ignore[arg-type]
     try:
         converged = optimiser.run(fmax=settings.relax_fmax_eV_A, steps=settings.relax_max_steps)
+    except CalculationFailed as error:
+        raise HostError(
+            "host relaxation", error, "Change the engine's settings, or set host.relax to none"
+        ) from error
     except PropertyNotImplementedError as error:
         raise HostError(
             "host.relax",

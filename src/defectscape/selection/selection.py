@@ -45,7 +45,7 @@ def select_initial(
         key: defect and charge.
 
     Raises:
-        DefectError: if the unperturbed start is missing or a family has no split.
+        DefectError: if a family has no split.
     """
     own = [index for index, frame in enumerate(frames) if frame.key == key]
     values = np.asarray(features)[own]
@@ -58,7 +58,7 @@ def select_initial(
     share = max(1, round(settings.initial_per_charge * families[VALID] / seen))
     valid = min(share, settings.initial_per_charge - 1, len(members[VALID]))
     train = settings.initial_per_charge - valid
-    chosen = [first, *_spread(values, members[TRAIN], [first], train - 1)]
+    chosen = first + _spread(values, members[TRAIN], first, train - len(first))
     missing = settings.initial_per_charge - len(chosen)
     chosen += _spread(values, members[VALID], chosen, missing)
     # The test frames do not depend on the training budget.
@@ -86,15 +86,14 @@ def _split_of(frame: Frame, splits: Mapping[str, str]) -> str:
     return str(splits[frame.family])
 
 
-def _unperturbed(frames: Sequence[Frame], own: Sequence[int], key: DefectKey) -> int:
-    """Place in ``own`` of the unperturbed start."""
+def _unperturbed(frames: Sequence[Frame], own: Sequence[int], key: DefectKey) -> list[int]:
+    """Place in ``own`` of the unperturbed start, where it is a candidate at all."""
     for place, index in enumerate(own):
         frame = frames[index]
         if frame.origin is Origin.START and frame.family == f"{key.defect}/unperturbed":
-            return place
-    raise DefectError(
-        f"unperturbed start of {key}", "not in the pool", "Select from the whole pool of the charge"
-    )
+            return [place]
+    log.warning("the unperturbed start of %s is no candidate; its label failed or is flagged", key)
+    return []
 
 
 def _spread(values: Floats, allowed: Sequence[int], taken: Sequence[int], count: int) -> list[int]:

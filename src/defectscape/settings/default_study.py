@@ -52,7 +52,7 @@ DEFAULT_STUDY: dict[str, Any] = {
         "start_rattle_A": 0.05,
         "shortest_distance_A": 2.2,
         "rattle_amplitudes_A": [0.03, 0.08],
-        "relaxed_toward": [0.5],
+        "relaxed_toward": [0.3],
         "test_fraction": 0.1,
         "valid_fraction": 0.1,
     },
@@ -60,7 +60,6 @@ DEFAULT_STUDY: dict[str, Any] = {
         "initial_per_charge": 10,
         "test_per_charge": 4,
         "per_charge_per_round": 5,
-        "low_per_charge_per_round": 4,
     },
     "exploration": {
         "rounds": 2,

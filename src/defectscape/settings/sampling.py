@@ -53,10 +53,6 @@ class Selection(Settings):
         gt=0,
         description="New high-fidelity labels per defect and charge in each active-learning round.",
     )
-    low_per_charge_per_round: int = Field(
-        gt=0,
-        description="New low-fidelity labels per defect and charge in each round, from the search's paths.",
-    )
     disagreement_share: float = Field(
         0.5, ge=0, le=1,
         description="Share of a round's selection chosen by committee disagreement; the rest by spread.",

@@ -61,3 +61,4 @@ class Exploration(Settings):
     rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
     training: Training = Field(description="Training of the exploring committees.")
     search: Search = Field(description="Search of every round but the last one.")
+    minima: Minima = Field(Minima(), description="Merging of minima in these rounds.")

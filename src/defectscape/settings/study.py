@@ -39,6 +39,10 @@ class Study(Settings):
         low, high = self.fidelities.low.name, self.fidelities.high.name
         if low == high:
             raise ValueError(f"fidelity names clash: low and high are both {low!r}; rename one")
+        if self.training.warm_start:
+            raise ValueError(
+                "training.warm_start: the final model has no round before it; remove it"
+            )
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 
@@ -22,6 +22,17 @@ class PointChargeCorrection(Settings):
     dielectric: list[list[float]] = Field(
         description="Static dielectric tensor of the host, three rows of three numbers."
     )
+
+    @model_validator(mode="after")
+    def _is_a_dielectric(self) -> "PointChargeCorrection":
+        tensor = self.dielectric
+        if [len(row) for row in tensor] != [3, 3, 3]:
+            raise ValueError("dielectric must have three rows of three numbers")
+        if any(abs(tensor[i][j] - tensor[j][i]) > 1e-6 for i in range(3) for j in range(3)):
+            raise ValueError("dielectric must be symmetric")
+        if min(tensor[i][i] for i in range(3)) < 1:
+            raise ValueError("dielectric constants are at least 1")
+        return self
 
 
 Correction = Annotated[NoCorrection | PointChargeCorrection, Field(discriminator="kind")]

@@ -44,10 +44,11 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
 def label_chunk(
     context: StudyContext, group: str, round_number: int, level: str, chunk: int
 ) -> None:
-    """Label one chunk of a round's pool (``low``) or selection (``high``)."""
-    files = context.layout.group(group).round(round_number)
+    """Label one chunk of the pool (``low``, round 0) or of a round's selection (``high``)."""
+    group_files = context.layout.group(group)
+    files = group_files.round(round_number)
     chunks = context.study.label_jobs
-    source = files.pool if level == "low" else files.selected
+    source = group_files.pool if level == "low" else files.selected
     frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
     fidelity = context.fidelity(level)
     title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
@@ -109,9 +110,9 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
         data: list[LabelledFrame] = []
         for teacher in members.teachers:
             data += read_group_data(context, teacher, last, level, name)
-        for earlier in range(number + 1):
-            round_files = files.round(earlier)
-            source = round_files.pool if level == "low" else round_files.selected
+        # The pool does not depend on the high fidelity, so neither does any low-fidelity label.
+        for earlier in range(number + 1) if level == "high" else (0,):
+            source = files.pool if level == "low" else files.round(earlier).selected
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, read_frames(source), outcomes, level)
         target = files.round(number)

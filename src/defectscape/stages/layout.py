@@ -11,11 +11,6 @@ class GroupRound:
     folder: Path
 
     @property
-    def pool(self) -> Path:
-        """Frames that get a low-fidelity label in this round."""
-        return self.folder / "pool.extxyz"
-
-    @property
     def selected(self) -> Path:
         """Frames that get a high-fidelity label in this round."""
         return self.folder / "selected.extxyz"
@@ -65,6 +60,11 @@ class GroupFiles:
         return self.folder / "starts.extxyz"
 
     @property
+    def pool(self) -> Path:
+        """The dense pool: every frame that gets a low-fidelity label."""
+        return self.folder / "pool.extxyz"
+
+    @property
     def splits(self) -> Path:
         """Which geometry family trains, validates or tests."""
         return self.folder / "splits.json"
@@ -98,6 +98,11 @@ class Layout:
     """Files of one study."""
 
     folder: Path
+
+    @property
+    def check(self) -> Path:
+        """What the check of the study found, before anything was computed."""
+        return self.folder / "check.json"
 
     @property
     def host(self) -> Path:

@@ -1,10 +1,15 @@
 """What a study would do, before it does anything: checks, counts of labels, estimated time."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from ase.data import chemical_symbols
+
+from defectscape.domain.errors import ConfigError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.labelling import label_frame
+from defectscape.files.tables import write_json
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
@@ -13,6 +18,8 @@ from defectscape.stages.context import StudyContext
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""
+
+FEWEST_FAMILIES = 3
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,19 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     rounds = study.exploration.rounds
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
     rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
-    per_round = selection.per_charge_per_round
-    low = starts * (1 + rattles) + rounds * (per_round + selection.low_per_charge_per_round)
+    low = starts * (1 + rattles)
     checks = (study.verification.minima_per_charge + 1) * (1 + study.verification.relax_steps)
-    high = selection.initial_per_charge + selection.test_per_charge + rounds * per_round + checks
+    high = selection.initial_per_charge + selection.test_per_charge
+    high += rounds * selection.per_charge_per_round + checks
     return starts, 1 + keys * low, 1 + len(study.thermo.elemental_references) + keys * high
 
 
-def _level(context: StudyContext, level: str, labels: int, atoms: int) -> LevelPlan:
+def _level(context: StudyContext, level: str, labels: int, atoms: int, store: bool) -> LevelPlan:
     """Cost of a label from the store: same settings, as many atoms within two."""
     fidelity, engine = context.fidelity(level), context.engine(level)
     seconds = [
         record.core_s
-        for record in context.store.records()
+        for record in (context.store.records() if store else ())
         if record.label is not None
         and (record.engine, record.settings) == (engine.name, engine.settings_json)
         and abs(len(record.frame) - atoms) <= 2
@@ -83,12 +90,42 @@ def _level(context: StudyContext, level: str, labels: int, atoms: int) -> LevelP
     return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
 
 
-def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
+def _check_references(study: Study, host: HostCrystal) -> None:
+    """Every element of the host has a reference structure of its own element alone."""
+    given = study.thermo.elemental_references
+    for number in sorted(set(host.numbers.tolist())):
+        element = chemical_symbols[number]
+        if element not in given:
+            raise ConfigError(
+                "thermo.elemental_references", f"nothing for {element}",
+                "Give a structure file of its reference phase",
+            )  # fmt: skip
+    for element, path in given.items():
+        found = {site.specie.symbol for site in read_unit_cell(path)}
+        if found != {element}:
+            raise ConfigError(
+                f"thermo.elemental_references.{element}", f"{path} holds {', '.join(sorted(found))}",
+                f"Give a structure of {element} alone",
+            )  # fmt: skip
+
+
+def _check_families(study: Study) -> None:
+    """There must be geometry families to train, to validate and to test."""
+    starts = label_counts(study)[0]
+    if starts < FEWEST_FAMILIES:
+        raise ConfigError(
+            "sampling", f"{starts} starts for each defect and charge",
+            "Add sampling.bond_distortions: some must train, one validate and one test",
+        )  # fmt: skip
+
+
+def make_plan(context: StudyContext, *, measure: bool = False, store: bool = True) -> Plan:
     """Check the study's config, host, defects and engines, and count what would run.
 
     Args:
         measure: compute one label of the perfect supercell at each level (it stays in the store), so
             that there is a time to estimate with.
+        store: look at the label store, too: at every record, for damage and for times.
 
     Raises:
         DefectscapeError: for the first thing that is wrong, before any label is computed.
@@ -100,11 +137,12 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
-    for path in study.thermo.elemental_references.values():
-        read_unit_cell(path)
-    for path in context.store.damaged():
-        # Reading it raises the error that names the file and the remedy.
-        context.store.get(path.name.partition(".")[0])
+    _check_references(study, host)
+    _check_families(study)
+    if store:
+        for path in context.store.damaged():
+            # Reading it raises the error that names the file and the remedy.
+            context.store.get(path.name.partition(".")[0])
     if measure:
         for level, engine in engines.items():
             limit = context.fidelity(level).max_force_eV_A
@@ -119,6 +157,21 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         sites,
         tuple(key for group in groups for key in group.keys),
         starts,
-        (_level(context, "low", low, atoms), _level(context, "high", high, atoms)),
+        (
+            _level(context, "low", low, atoms, store),
+            _level(context, "high", high, atoms, store),
+        ),
         trainings + study.training.committee,
     )
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """The outcome of the check as JSON."""
+    content = {
+        "host": plan.host.formula,
+        "atoms": len(plan.host.numbers),
+        "defects": [site.name for site in plan.sites],
+        "keys": [str(key) for key in plan.keys],
+        "labels": {level.fidelity: level.labels for level in plan.levels},
+    }
+    write_json(path, content)

@@ -9,6 +9,7 @@ import yaml
 from defectscape import __version__
 from defectscape.files.tables import load_host_file, read_json
 from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
+from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.thermo import Levels
 
@@ -80,12 +81,34 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         for row in defects
         if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
     ]
+    lines += _gaps(context, defects)
     outside = [level for level in found.levels if not level.in_gap]
     if outside:
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
         lines.append(
             f"Levels outside the band gap, where a supercell gives no bound state: {names}."
         )
+    return lines
+
+
+def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
+    """What was asked for and is not there, with the reason."""
+    present = {row.key for row in defects}
+    asked = [str(key) for group in exploration_groups(context.study) for key in group.keys]
+    lines = [
+        f"{key}: no relaxation converged, so it has no ground state and no levels."
+        for key in asked
+        if key not in present
+    ]
+    lines += [
+        f"No configuration-coordinate diagram of {diagram['initial']} and {diagram['final']}: "
+        f"{diagram['reason']}"
+        for diagram in read_json(context.layout.ccd)["diagrams"]
+        if diagram["reason"]
+    ]
+    refused = read_json(context.layout.errors)["refused"]
+    if refused:
+        lines.append(f"{len(refused)} held-out frames have no error: {refused[0][1]}")
     return lines
 
 

@@ -23,6 +23,11 @@ def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
     }
 
 
+def found_family(defect: str) -> str:
+    """Geometry family of the minima that searches and verification found."""
+    return f"{defect}/found"
+
+
 def make_group_starts(context: StudyContext, name: str) -> None:
     """Starts of every charge of the group, its initial pool, and its splits."""
     group, files = context.group(name)
@@ -44,9 +49,11 @@ def make_group_starts(context: StudyContext, name: str) -> None:
         # A learner keeps its teachers' splits: a family that trains there must not test here.
         assigned = assign_splits(sorted(families), study.sampling, study.seed)
         splits |= {family: assigned[family] for family in new}
+    # What relaxations find is no descendant of a held-out start: minima always train.
+    splits[found_family(group.defect)] = Split.TRAIN
     write_json(files.splits, {family: str(split) for family, split in sorted(splits.items())})
     write_frames(files.starts, starts)
-    write_frames(files.round(0).pool, pool)
+    write_frames(files.pool, pool)
 
 
 def select_group_initial(context: StudyContext, name: str) -> None:
@@ -60,7 +67,7 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     splits = read_splits(context, name)
     outcomes = round_outcomes(context, name, 0, "low")
     sane = {outcome.frame_id for outcome in outcomes if outcome.trainable}
-    pool = [frame for frame in read_frames(files.round(0).pool) if frame.frame_id in sane]
+    pool = [frame for frame in read_frames(files.pool) if frame.frame_id in sane]
     chosen: list[Frame] = []
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)

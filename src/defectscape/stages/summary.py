@@ -89,7 +89,7 @@ def _gain(
     for relaxation in relaxations:
         if relaxation.start.note == UNPERTURBED and relaxation.converged:
             # Above the window of listed minima.
-            return relaxation.energy_eV - lowest_eV, False
+            return relaxation.energy_eV - lowest_eV - best.energy_above_lowest_eV, False
     return None, False
 
 
@@ -220,6 +220,7 @@ def write_summary(context: StudyContext) -> None:
         _defect(context, group, key, found, grounds[key])
         for group in exploration_groups(context.study)
         for key in group.keys
+        if key in grounds
     ]
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
     summary = Summary(

@@ -101,24 +101,29 @@ def _left_eV(
 
 
 def _ground_state(
-    context: StudyContext, group: str, key: DefectKey, surface: CommitteeSurface, rms_eV: float
+    context: StudyContext,
+    group: str,
+    key: DefectKey,
+    surface: CommitteeSurface,
+    rms_eV: float | None,
 ) -> GroundState:
     items = read_verified(context, group, key)
     best = min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
     left = _left_eV(best.frame, surface, context)
     if best.final_label is not None:
-        remaining, spread = left if left is not None else (rms_eV, 0.0)
+        remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
             math.hypot(remaining, spread),
-            "remaining relaxation, by the final committee" if left is not None
+            "what relaxing it further would still gain, by the final committee; "
+            "the finite-size error is not in it" if left is not None
             else "RMS model error on verified minima, as the final relaxation left the basin",
             True, left[0] if left else None,
         )  # fmt: skip
     spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
     return GroundState(
         key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
-        math.hypot(spread, rms_eV), "committee spread and RMS model error on verified minima",
+        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
         False, left[0] if left else None,
     )  # fmt: skip
 
@@ -163,8 +168,14 @@ def compute_levels(context: StudyContext) -> None:
         for item in read_verified(context, group, key)
         if item.model_error_eV is not None
     ]
-    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else math.nan
-    states = tuple(_ground_state(context, *pair, surface, rms_eV) for pair in keys)
+    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+    found = [pair for pair in keys if read_verified(context, *pair)]
+    if not found:
+        raise ThermoError(
+            "ground states", "the search found no minimum of any defect",
+            "Raise search.max_steps or the labels of selection",
+        )  # fmt: skip
+    states = tuple(_ground_state(context, *pair, surface, rms_eV) for pair in found)
     inputs = tuple(
         StateEnergy(s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified) for s in states
     )

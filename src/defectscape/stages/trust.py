@@ -108,7 +108,7 @@ def _gates(name: str, content: dict) -> list[GateRow]:
             if value is not None:
                 gate = f"smallest difference between {what}, references removed"
                 rows.append(
-                    GateRow(model=name, gate=gate, value=value, unit=unit, limit="above noise")
+                    GateRow(model=name, gate=gate, value=value, unit=unit, limit="above 1e-4")
                 )
     rows.append(
         GateRow(
@@ -116,7 +116,7 @@ def _gates(name: str, content: dict) -> list[GateRow]:
             gate="training file, calculator and batch agree",
             value=content["disagreement_eV"],
             unit="eV",
-            limit="below 1e-6 eV (float64)",
+            limit="below 1e-6 eV in float64, 1e-3 eV in float32",
         )
     )
     return rows

@@ -1,6 +1,8 @@
 """Verification stage: the high-fidelity engine judges the best minima of one defect key."""
 
-from defectscape.domain.errors import SearchError
+import logging
+from dataclasses import replace
+
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
@@ -11,6 +13,9 @@ from defectscape.files.tables import load_minima, load_verified, save_verified
 from defectscape.search.verification import verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
+from defectscape.stages.sampling import found_family
+
+logger = logging.getLogger(__name__)
 
 
 def to_verify(minima: tuple[Minimum, ...], count: int) -> list[Minimum]:
@@ -24,10 +29,7 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
     files = context.layout.group(name)
     minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
     if not minima:
-        raise SearchError(
-            f"{key}", "the search found no minimum",
-            "Raise search.max_steps or the labels of selection, and see its relaxations.json",
-        )  # fmt: skip
+        logger.warning("%s: the search found no minimum, so there is nothing to verify", key)
     engine, fidelity = context.engine("high"), context.fidelity("high")
 
     def label(frame: Frame) -> Label | None:
@@ -39,7 +41,11 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
     for minimum in to_verify(minima, context.study.verification.minima_per_charge):
         result, path = verify(minimum, label, context.study.verification)
         verified.append(result)
-        labelled += [LabelledFrame(frame, found, fidelity.name) for frame, found in path]
+        family = found_family(key.defect)
+        labelled += [
+            LabelledFrame(replace(frame, family=family), found, fidelity.name)
+            for frame, found in path
+        ]
     save_verified(files.verified(text), verified)
     write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
 

@@ -1,0 +1,95 @@
+"""Harvest stage: what a round's search found becomes the next round's expensive labels."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import Relaxation
+from defectscape.files.extxyz import read_frames, write_frames
+from defectscape.files.tables import load_relaxations, load_sites
+from defectscape.sampling.contacts import shortest_distance_A
+from defectscape.sampling.sites import pick_site
+from defectscape.sampling.splits import Split
+from defectscape.selection.descriptors import frame_descriptors
+from defectscape.selection.selection import select_round
+from defectscape.stages.context import StudyContext
+from defectscape.stages.sampling import found_family, read_splits
+from defectscape.stages.search import merged
+from defectscape.stages.surface import CommitteeSurface, load_committee
+
+logger = logging.getLogger(__name__)
+
+LOWEST_MINIMA = 2
+"""Minima of each key that are always labelled."""
+
+
+def harvest(context: StudyContext, name: str, number: int) -> None:
+    """Choose the frames of round ``number`` from the search of the round before.
+
+    The lowest minima always come; committee disagreement and spread in descriptor space choose the
+    rest, from the paths of families that train.
+    """
+    group, files = context.group(name)
+    site = pick_site(load_sites(context.layout.sites), group.defect)
+    splits = read_splits(context, name)
+    relaxations = load_relaxations(files.round(number - 1).relaxations)
+    committee = load_committee(files.round(number - 1), context.study.exploration.training)
+    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    taken = [f for n in range(number) for f in read_frames(files.round(n).selected)]
+    centre = np.array(site.frac_coords)
+    selected: list[Frame] = []
+    for key in group.keys:
+        lowest = merged(context, group, relaxations, key, context.study.exploration.minima)
+        minima = [
+            replace(minimum.frame, family=found_family(key.defect))
+            for minimum in lowest[:LOWEST_MINIMA]
+        ]
+        candidates = _candidates(context, key, minima, relaxations, splits, taken)
+        if not candidates:
+            logger.warning("%s: the search left no new frame to label", key)
+            continue
+        mine = [frame for frame in taken if frame.key == key]
+        chosen = _choose(context, candidates, minima, mine, splits, surface, centre)
+        selected += [candidates[index] for index in chosen]
+    write_frames(files.round(number).selected, selected)
+
+
+def _candidates(
+    context: StudyContext, key: DefectKey, minima: Sequence[Frame],
+    relaxations: Sequence[Relaxation], splits: dict[str, Split], taken: Sequence[Frame],
+) -> list[Frame]:  # fmt: skip
+    """Minima and path frames without close contacts, each geometry once, none labelled before."""
+    limit_A = context.study.sampling.shortest_distance_A
+    paths = [
+        frame
+        for relaxation in relaxations
+        if relaxation.start.key == key
+        for frame in (*relaxation.path, relaxation.final)
+        if splits[frame.family] == Split.TRAIN
+    ]
+    known = {frame.frame_id for frame in taken}
+    found: dict[str, Frame] = {}
+    for frame in (*minima, *paths):
+        close = shortest_distance_A(frame.positions_A, frame.cell_A) < limit_A
+        if not close and frame.frame_id not in known:
+            found.setdefault(frame.frame_id, frame)
+    return list(found.values())
+
+
+def _choose(
+    context: StudyContext, candidates: Sequence[Frame], minima: Sequence[Frame],
+    taken: Sequence[Frame], splits: dict[str, Split], surface: CommitteeSurface, centre: Floats,
+) -> list[int]:  # fmt: skip
+    """Indices of the candidates to label."""
+    points = surface.evaluate_many(candidates)
+    disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
+    ids = {frame.frame_id for frame in minima}
+    must = [index for index, frame in enumerate(candidates) if frame.frame_id in ids]
+    return select_round(
+        candidates, frame_descriptors(candidates, centre), disagreement,
+        frame_descriptors(taken, centre), must, splits, context.study.selection,
+    )  # fmt: skip
