@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 CONVERGED = "converged"
 STEP_LIMIT = "step limit"
+UNKNOWN_REGION = "ended where the committee disagrees on forces"
 HANDOVER_EV_A = 1.0
 MAX_STEP_A = 0.12
 
@@ -51,9 +52,10 @@ def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8
 
     Returns:
         The outcome, also if the relaxation had to stop: ``reason`` is ``converged``, ``step
-        limit``, or what was wrong (atoms too close or gone too far, values not finite, an absurd
-        fall of the energy, a failed calculation). ``final`` is then the last healthy geometry, and
-        the energies are NaN if there was none.
+        limit``, or what was wrong (a committee that disagrees on the forces at the end, atoms too
+        close or gone too far, values not finite, an absurd fall of the energy, a failed
+        calculation). ``final`` is then the last healthy geometry, and the energies are NaN if there
+        was none.
 
     Raises:
         DefectscapeError: whatever the surface raises of it (a charge it does not know).
@@ -63,16 +65,19 @@ def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8
         reason = _run(start, guard, settings)
     except StoppedError as stopped:
         reason = str(stopped)
-    converged = reason == CONVERGED
-    origin = Origin.MINIMUM if converged else Origin.RELAXATION
     last = guard.positions_A[-1] if guard.positions_A else start.positions_A
-    final = start.moved(last, origin=origin, note=start.note)
+    final = start.moved(last, origin=Origin.RELAXATION, note=start.note)
     energy, std = float(np.nan), float(np.nan)
     members: tuple[float, ...] = ()
     if guard.positions_A:
         point = surface.evaluate(final)
         energy, members = point.energy_eV, point.member_energies_eV
         std = float(np.max(point.force_std_eV_A))
+    if reason == CONVERGED and std > settings.max_force_std_eV_A:
+        reason = UNKNOWN_REGION
+    converged = reason == CONVERGED
+    if converged:
+        final = start.moved(last, origin=Origin.MINIMUM, note=start.note)
     return Relaxation(
         start=start,
         final=final,

@@ -1,9 +1,10 @@
 """The default study: two defects of CdTe with the embedded engine, some twenty minutes on two cores.
 
-Why these: at this level the tellurium antisite stays tetrahedral with charge +2 and breaks its
-symmetry with +1 and 0, which a relaxation of the unperturbed structure cannot find; the cadmium
-vacancy has a metastable Te-Te dimer. IPEA1-xTB stands for the expensive level since it converges on
-all of them and costs less than GFN2-xTB, which needs five times as long; GFN1-xTB is the cheap one.
+Why these: at this level the neutral cadmium vacancy has a Te-Te dimer for its ground state, which
+the relaxation of the unperturbed structure misses, and the charged ones have not: the levels turn
+into one of negative U. The tellurium vacancy is the counterpart where the plain relaxation is right.
+IPEA1-xTB stands for the expensive level: it opens a gap, converges on all of them and takes a fifth of
+the time of GFN2-xTB; GFN1-xTB is the cheap one.
 """
 
 from typing import Any
@@ -41,7 +42,7 @@ DEFAULT_STUDY: dict[str, Any] = {
     },
     "defects": [
         {"name": "v_Cd", "charges": ["0", "-1", "-2"]},
-        {"name": "Te_Cd", "charges": ["0", "+1", "+2"]},
+        {"name": "v_Te", "charges": ["0", "+1", "+2"]},
     ],
     "fidelities": {
         "low": {"name": "gfn1", "engine": {"kind": "tblite", "method": "GFN1-xTB"}},

@@ -14,6 +14,12 @@ class Search(Settings):
     cross_seeds_per_charge: int = Field(
         ge=0, description="Lowest minima of each other charge state that are tried as starts."
     )
+    max_force_std_eV_A: float = Field(
+        0.5,
+        gt=0,
+        description="A relaxation that ends where the committee's forces spread further than this "
+        "is no minimum but a candidate for the next round, eV/A.",
+    )
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )

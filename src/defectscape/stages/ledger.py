@@ -53,7 +53,8 @@ def label_costs(context: StudyContext) -> list[CostRow]:
     """Labels used by the study, with the core-seconds they took whenever they were computed."""
     rows = _references(context)
     for level in ("low", "high"):
-        for number in range(context.study.exploration.rounds + 1):
+        # The pool is labelled once; each round adds high-fidelity labels only.
+        for number in range(context.study.exploration.rounds + 1 if level == "high" else 1):
             outcomes = [
                 outcome
                 for group in exploration_groups(context.study)
