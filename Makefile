@@ -21,7 +21,7 @@ run: setup
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
 test: setup-test lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist loadfile
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
