@@ -6,6 +6,10 @@ fidelity and charge stay off by a constant for hundreds of steps. For given weig
 constants are known, though: the same least squares as in ``references.py``, on the residuals of the
 training frames. So they are taken into the references before the first step (random weights have a
 mean energy too) and after the last one. Forces are untouched.
+
+Frames high above the lowest of their kind have the largest residuals and matter least: a minimum must
+not carry their mean error. So they count less, as one over one plus the square of their height over
+``HEIGHT_EV_ATOM``.
 """
 
 from collections.abc import Sequence
@@ -18,6 +22,9 @@ from defectscape.model.backend import mace_data, to_numpy
 from defectscape.model.dataset import collate
 from defectscape.model.network import ChargedMACE
 from defectscape.model.references import solve_constants
+
+HEIGHT_EV_ATOM = 0.02
+"""Height above the lowest frame of a kind at which a frame counts half."""
 
 
 def recentre(
@@ -41,17 +48,31 @@ def recentre(
     residuals, heads, columns, counts = (
         np.concatenate(parts) for parts in zip(*states, strict=True)
     )
+    targets = np.array([float(graph["energy"]) for graph in graphs])
+    weights = _weights(targets, heads, columns, counts)
     shifts = np.zeros(len(graphs))
     for head in np.unique(heads):
         chosen = heads == head
         element, charge = solve_constants(
             counts[chosen], columns[chosen], residuals[chosen],
-            network.charge_reference_eV.shape[1], network.card.charge_embedding,
+            network.charge_reference_eV.shape[1], network.card.charge_embedding, weights[chosen],
         )  # fmt: skip
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]
         network.shift_references(int(head), element, charge)
     for graph, shift in zip(graphs, shifts, strict=True):
         graph["energy"] = graph["energy"] - shift
+
+
+def _weights(
+    targets_eV: np.ndarray, heads: np.ndarray, columns: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Weight (m,) of each frame by its height above the lowest of its head, charge and atoms."""
+    kinds = np.column_stack([heads, columns, counts])
+    _, kind = np.unique(kinds, axis=0, return_inverse=True)
+    kind = kind.ravel()
+    lowest = np.array([targets_eV[kind == index].min() for index in range(kind.max() + 1)])
+    height = (targets_eV - lowest[kind]) / counts.sum(axis=1)
+    return np.asarray(1 / (1 + (height / HEIGHT_EV_ATOM) ** 2))
 
 
 def _residuals(

@@ -155,7 +155,12 @@ def _regress(
 
 
 def solve_constants(
-    counts: Floats, columns: Ints, energies_eV: Floats, width: int, per_charge: bool
+    counts: Floats,
+    columns: Ints,
+    energies_eV: Floats,
+    width: int,
+    per_charge: bool,
+    weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Minimum-norm least squares of the module's equation for one fidelity.
 
@@ -165,12 +170,15 @@ def solve_constants(
         energies_eV: shape (m,), eV.
         width: number of charges.
         per_charge: whether the constant depends on the charge.
+        weights: of the squared residuals, shape (m,); None for all alike.
 
     Returns:
         Energies per atom (elements,) and constants (width,), eV.
     """
     constants = np.eye(width)[columns] if per_charge else np.ones((len(columns), 1))
     design = np.hstack([counts, constants])
-    solution = np.asarray(np.linalg.lstsq(design, energies_eV, rcond=1e-10)[0], dtype=np.float64)
+    root = np.ones(len(energies_eV)) if weights is None else np.sqrt(weights)
+    found = np.linalg.lstsq(design * root[:, None], energies_eV * root, rcond=1e-10)[0]
+    solution = np.asarray(found, dtype=np.float64)
     elements = counts.shape[1]
     return solution[:elements], np.broadcast_to(solution[elements:], (width,)).copy()

@@ -67,8 +67,9 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
     if error:
         facts.append(
             Fact(
-                f"{number(error.energy_rmse_shifted_meV_atom, 2)} meV/atom",
-                f"held-out energy RMSE, {summary.high.name}, mean removed",
+                f"{number(error.energy_rmse_meV_atom, 1)} meV/atom",
+                f"held-out energy RMSE, {summary.high.name}; "
+                f"{number(error.energy_rmse_shifted_meV_atom, 1)} within a charge state",
             )
         )
         facts.append(

@@ -77,7 +77,7 @@ DEFAULT_STUDY: dict[str, Any] = {
     "training": {
         "committee": 2,
         "channels": 16,
-        "steps": 1000,
+        "steps": 1500,
         "batch_size": 5,
         "learning_rate": 0.01,
         "patience": 8,

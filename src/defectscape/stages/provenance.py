@@ -57,12 +57,6 @@ def provenance(context: StudyContext) -> Provenance:
 def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels) -> list[str]:
     """What limits the numbers, the gravest first."""
     lines = []
-    if context.fidelity("high").engine.kind == "tblite":
-        low, high = (context.fidelity(level).engine.method for level in ("low", "high"))
-        lines.append(
-            f"{low} and {high} are tight-binding levels: they take the places that PBE and HSE06 "
-            "have in a DFT study. Use these numbers to judge the method, not the material."
-        )
     if context.study.thermo.correction.kind == "none":
         lines.append("No finite-size correction was applied to charged states, as configured.")
     else:

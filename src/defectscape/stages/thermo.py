@@ -20,6 +20,8 @@ from defectscape.domain.level import (
 from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
 from defectscape.search.relaxation import relax
+from defectscape.search.surface import Surface
+from defectscape.search.tied import TiedSurface
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface, load_committee
@@ -49,8 +51,8 @@ class GroundState:
         energy_eV: the engine's energy if verified, else the committee mean, eV.
         uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
         verified: whether the engine computed it.
-        relaxation_left_eV: what the final committee would still gain by relaxing it, eV; None if
-            that relaxation failed or left the basin.
+        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
+            if that relaxation failed or left the basin.
     """
 
     key: DefectKey
@@ -86,10 +88,8 @@ def verified_energy_eV(item: VerifiedMinimum) -> float:
     return math.inf if item.final_label is None else item.final_label.energy_eV
 
 
-def _left_eV(
-    frame: Frame, surface: CommitteeSurface, context: StudyContext
-) -> tuple[float, float] | None:
-    """What relaxing further on the final model would gain: mean and spread over members, eV."""
+def _left_eV(frame: Frame, surface: Surface, context: StudyContext) -> tuple[float, float] | None:
+    """What relaxing further would gain: mean and spread over members, eV."""
     result = relax(frame, surface, context.study.search)
     moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
     if not result.converged or moved > SAME_BASIN_A:
@@ -109,14 +109,15 @@ def _ground_state(
 ) -> GroundState:
     items = read_verified(context, group, key)
     best = min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
-    left = _left_eV(best.frame, surface, context)
     if best.final_label is not None:
+        tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
+        left = _left_eV(best.frame, tied, context)
         remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
             math.hypot(remaining, spread),
-            "what relaxing it further would still gain, by the final committee; "
-            "the finite-size error is not in it" if left is not None
+            "what relaxing it further would still gain: the engine's forces, the final committee's "
+            "curvature; the finite-size error is not in it" if left is not None
             else "RMS model error on verified minima, as the final relaxation left the basin",
             True, left[0] if left else None,
         )  # fmt: skip
@@ -124,7 +125,7 @@ def _ground_state(
     return GroundState(
         key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
         math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
-        False, left[0] if left else None,
+        False, None,
     )  # fmt: skip
 
 
