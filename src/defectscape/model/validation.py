@@ -94,8 +94,8 @@ class Validator:
         Args:
             network: in the weights to judge, on ``device``.
             device: where it is.
-            centred: take the mean error of each fidelity, charge and size off the energies, as the
-                refit of the constants at the end of training will (``centring.py``).
+            centred: take the mean error of each fidelity, charge and composition off the energies, as
+                the refit of the constants at the end of training will (``centring.py``).
         """
         energy: list[np.ndarray] = []
         forces: list[np.ndarray] = []
@@ -110,7 +110,7 @@ class Validator:
             energy.append(to_numpy(out["interaction_energy"] - moved.energy) / sizes)
             forces.append(to_numpy(out["forces"] - moved.forces))
             heads.append(head)
-            states.append(np.stack([head, to_numpy(moved.total_charge), sizes]))
+            states.append(np.vstack([head, to_numpy(moved.total_charge), _atoms(moved)]))
             force_heads.append(np.repeat(head, sizes.astype(int)))
         energies, head_of = np.concatenate(energy), np.concatenate(heads)
         if centred:
@@ -126,6 +126,12 @@ class Validator:
             energies, all_forces = energies[head_of == high], all_forces[force_head_of == high]
         score = rms(all_forces) + ENERGY_IN_SCORE_PER_A * rms(energies)
         return energy_rmse, forces_rmse, score
+
+
+def _atoms(batch: Batch) -> np.ndarray:
+    """Atoms of each element in each frame of a batch, (elements, m)."""
+    frame, kinds = to_numpy(batch.batch).astype(int), to_numpy(batch.node_attrs)
+    return np.stack([np.bincount(frame, weights=kind) for kind in kinds.T])
 
 
 def _centred(errors: np.ndarray, states: np.ndarray) -> np.ndarray:
