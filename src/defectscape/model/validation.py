@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ class Validator:
         return energy_rmse, forces_rmse, score
 
 
-def _atoms(batch: Batch) -> np.ndarray:
+def _atoms(batch: Any) -> np.ndarray:
     """Atoms of each element in each frame of a batch, (elements, m)."""
     frame, kinds = to_numpy(batch.batch).astype(int), to_numpy(batch.node_attrs)
     return np.stack([np.bincount(frame, weights=kind) for kind in kinds.T])
