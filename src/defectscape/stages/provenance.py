@@ -20,6 +20,8 @@ PACKAGES = (
 
 LARGE_MODEL_ERROR_EV = 0.1
 
+FALLEN_EV = 0.02
+
 
 def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
     """One fidelity as it was really used."""
@@ -100,9 +102,31 @@ def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
         for diagram in read_json(context.layout.ccd)["diagrams"]
         if diagram["reason"]
     ]
+    lines += _fallen(context)
     refused = read_json(context.layout.errors)["refused"]
     if refused:
         lines.append(f"{len(refused)} held-out frames have no error: {refused[0][1]}")
+    return lines
+
+
+def _fallen(context: StudyContext) -> list[str]:
+    """Diagrams whose curve falls below the ground state it should have its minimum at."""
+    lines = []
+    for diagram in read_json(context.layout.ccd)["diagrams"]:
+        ccd = diagram["ccd"]
+        if ccd is None:
+            continue
+        for key, curve, zero_eV in (
+            (diagram["initial"], ccd["energies_initial_eV"], 0.0),
+            (diagram["final"], ccd["energies_final_eV"], ccd["dE_eV"]),
+        ):
+            fall_eV = zero_eV - min(curve)
+            if fall_eV > FALLEN_EV:
+                lines.append(
+                    f"The curve of {key} in the diagram of {diagram['initial']} and "
+                    f"{diagram['final']} falls {1e3 * fall_eV:.0f} meV below its verified ground "
+                    "state: the final model is wrong there by so much."
+                )
     return lines
 
 

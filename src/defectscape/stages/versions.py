@@ -21,6 +21,6 @@ STAGE_VERSIONS = {
     "evaluate": 1,
     "thermo": 2,
     "ccd": 1,
-    "summary": 1,
+    "summary": 2,
     "report": 1,
 }
