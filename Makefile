@@ -17,7 +17,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test setup lint check clean
 
+# The check comes first, so that a mistake in the study costs no label. It is no rule of the workflow:
+# an input marked ancient() would keep Snakemake from seeing other changes behind it.
 run: setup
+	$(BIN)/defectscape check $(STUDY)
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
 test: setup-test lint

@@ -1,35 +1,6 @@
 # The perfect crystal: structure, labels, and the defects it can have.
 
 
-rule check:
-    """Check the whole study, so that a mistake costs no label: host, defects, engines, references.
-
-    In: the structure files named in the config. Out: what would run, as JSON.
-    """
-    input:
-        structure=str(STUDY.host.file),
-        elements=[str(path) for path in STUDY.thermo.elemental_references.values()],
-    output:
-        str(LAYOUT.check),
-    log:
-        log_of("check"),
-    benchmark:
-        benchmark_of("check")
-    conda:
-        "../../envs/defects.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
-        runtime=lambda wildcards, attempt: grow(30, attempt),
-    params:
-        settings=settings(
-            "check", "host", "defects", "fidelities", "sampling", "thermo"
-        ),
-    message:
-        "Checking the study"
-    shell:
-        "defectscape --log {log} check --output {output} > /dev/null"
-
-
 rule host:
     """Validate the host, build its supercell, relax it with the high-fidelity engine if asked.
 
@@ -37,8 +8,6 @@ rule host:
     """
     input:
         structure=str(STUDY.host.file),
-        # Needed first, but a check that runs again changes nothing that was computed.
-        checked=ancient(str(LAYOUT.check)),
     output:
         str(LAYOUT.host),
         str(LAYOUT.unitcell),
@@ -66,7 +35,6 @@ rule references:
     In: the host. Out: energies and band edges as JSON.
     """
     input:
-        ancient(str(LAYOUT.check)),
         str(LAYOUT.host),
         [str(path) for path in STUDY.thermo.elemental_references.values()],
     output:

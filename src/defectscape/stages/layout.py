@@ -100,11 +100,6 @@ class Layout:
     folder: Path
 
     @property
-    def check(self) -> Path:
-        """What the check of the study found, before anything was computed."""
-        return self.folder / "check.json"
-
-    @property
     def host(self) -> Path:
         """The (relaxed) host and its supercell."""
         return self.folder / "host" / "host.json"
