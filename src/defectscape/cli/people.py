@@ -22,19 +22,14 @@ def check(
     measure: Annotated[
         bool, typer.Option(help="Compute one label at each level to estimate the time.")
     ] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="Also write the outcome as JSON; leaves the store alone.")
-    ] = None,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
     from defectscape.stages.context import StudyContext
-    from defectscape.stages.plan import make_plan, write_plan
+    from defectscape.stages.plan import make_plan
 
     paths = context.obj
     study_context = StudyContext.load(config or paths.study, paths.results)
-    plan = make_plan(study_context, measure=measure, store=output is None)
-    if output is not None:
-        write_plan(plan, output)
+    plan = make_plan(study_context, measure=measure)
     host, study = plan.host, study_context.study
     echo = typer.echo
     echo(f"study       {study.study}: valid")

@@ -1,7 +1,6 @@
 """What a study would do, before it does anything: checks, counts of labels, estimated time."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ase.data import chemical_symbols
 
@@ -9,7 +8,6 @@ from defectscape.domain.errors import ConfigError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.labelling import label_frame
-from defectscape.files.tables import write_json
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
@@ -76,16 +74,25 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     return starts, 1 + keys * low, 1 + len(study.thermo.elemental_references) + keys * high
 
 
-def _level(context: StudyContext, level: str, labels: int, atoms: int, store: bool) -> LevelPlan:
-    """Cost of a label from the store: same settings, as many atoms within two."""
+Times = dict[tuple[str, str], list[float]]
+
+
+def _label_times(context: StudyContext, atoms: int) -> Times:
+    """Core-seconds of the store's labels of about as many atoms, by engine and settings.
+
+    One pass over the store, which also finds a damaged record before anything is computed.
+    """
+    times: Times = {}
+    for record in context.store.records():
+        if record.label is not None and abs(len(record.frame) - atoms) <= 2:
+            times.setdefault((record.engine, record.settings), []).append(record.core_s)
+    return times
+
+
+def _level(context: StudyContext, level: str, labels: int, times: Times) -> LevelPlan:
+    """What is known of the cost of a level's labels."""
     fidelity, engine = context.fidelity(level), context.engine(level)
-    seconds = [
-        record.core_s
-        for record in (context.store.records() if store else ())
-        if record.label is not None
-        and (record.engine, record.settings) == (engine.name, engine.settings_json)
-        and abs(len(record.frame) - atoms) <= 2
-    ]
+    seconds = times.get((engine.name, engine.settings_json), [])
     mean = sum(seconds) / len(seconds) if seconds else None
     return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
 
@@ -119,13 +126,12 @@ def _check_families(study: Study) -> None:
         )  # fmt: skip
 
 
-def make_plan(context: StudyContext, *, measure: bool = False, store: bool = True) -> Plan:
+def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     """Check the study's config, host, defects and engines, and count what would run.
 
     Args:
         measure: compute one label of the perfect supercell at each level (it stays in the store), so
             that there is a time to estimate with.
-        store: look at the label store, too: at every record, for damage and for times.
 
     Raises:
         DefectscapeError: for the first thing that is wrong, before any label is computed.
@@ -139,16 +145,13 @@ def make_plan(context: StudyContext, *, measure: bool = False, store: bool = Tru
         pick_site(sites, defect.name)
     _check_references(study, host)
     _check_families(study)
-    if store:
-        for path in context.store.damaged():
-            # Reading it raises the error that names the file and the remedy.
-            context.store.get(path.name.partition(".")[0])
+    times = _label_times(context, len(host.numbers))
     if measure:
         for level, engine in engines.items():
             limit = context.fidelity(level).max_force_eV_A
             label_frame(host_frame(host), engine, context.store, limit)
+        times = _label_times(context, len(host.numbers))
     starts, low, high = label_counts(study)
-    atoms = len(host.numbers)
     rounds = study.exploration.rounds + 1
     groups = exploration_groups(study)
     trainings = len(groups) * rounds * study.exploration.training.committee
@@ -158,20 +161,8 @@ def make_plan(context: StudyContext, *, measure: bool = False, store: bool = Tru
         tuple(key for group in groups for key in group.keys),
         starts,
         (
-            _level(context, "low", low, atoms, store),
-            _level(context, "high", high, atoms, store),
+            _level(context, "low", low, times),
+            _level(context, "high", high, times),
         ),
         trainings + study.training.committee,
     )
-
-
-def write_plan(plan: Plan, path: Path) -> None:
-    """The outcome of the check as JSON."""
-    content = {
-        "host": plan.host.formula,
-        "atoms": len(plan.host.numbers),
-        "defects": [site.name for site in plan.sites],
-        "keys": [str(key) for key in plan.keys],
-        "labels": {level.fidelity: level.labels for level in plan.levels},
-    }
-    write_json(path, content)
