@@ -44,9 +44,11 @@ def _root(
 def register() -> None:
     """Add the subcommands; they live in modules of their own and import their stages lazily."""
     from defectscape.cli import people, stages
+    from defectscape.cli.pseudos import pseudos
 
     stages.register(app)
     people.register(app)
+    app.add_typer(pseudos, name="pseudos", rich_help_panel="Study")
 
 
 register()

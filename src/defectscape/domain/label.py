@@ -17,6 +17,8 @@ class Label:
         stress_eV_A3: shape (3, 3), eV/A^3, ASE's sign convention, or None where the engine has none.
         vbm_eV: highest occupied eigenvalue, eV, or None.
         cbm_eV: lowest empty eigenvalue, eV, or None.
+        absolute_magnetisation: integral of the absolute spin density over the cell, Bohr magnetons,
+            or None where the engine does not say; more than the unpaired electrons is an open shell.
     """
 
     energy_eV: float
@@ -24,6 +26,7 @@ class Label:
     stress_eV_A3: Floats | None = None
     vbm_eV: float | None = None
     cbm_eV: float | None = None
+    absolute_magnetisation: float | None = None
 
     def __post_init__(self) -> None:
         count = len(self.forces_eV_A)

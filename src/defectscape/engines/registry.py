@@ -3,14 +3,19 @@
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
 from defectscape.settings.engine import EngineSettings
+from defectscape.settings.espresso import EspressoEngine as EspressoSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """The engine of these settings.
+    """The engine of these settings; its package is imported only now.
 
     Raises:
-        EngineError: if its package is not installed.
+        EngineError: if its package is not installed, or its files are not there.
     """
+    if isinstance(settings, EspressoSettings):
+        from defectscape.engines.espresso import EspressoEngine
+
+        return EspressoEngine(settings)
     try:
         from defectscape.engines.tblite import TbliteEngine
     except ImportError as error:

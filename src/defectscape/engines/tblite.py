@@ -17,7 +17,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
-from defectscape.settings import engine as settings_module
+from defectscape.settings import tblite as settings_module
 
 LADDER = (
     Rung("configured", "As configured, Broyden mixing with damping 0.4 and a full history."),

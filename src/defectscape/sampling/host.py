@@ -8,6 +8,7 @@ computed with; what moves is the unit cell, so the crystal's translations and sy
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -184,18 +185,28 @@ def host_frame(host: HostCrystal) -> Frame:
     )  # fmt: skip
 
 
+def _report_step(optimiser: BFGS, atoms: Atoms) -> None:
+    """Hours of an expensive engine should not pass in silence."""
+    fmax_eV_A = float(np.max(np.linalg.norm(atoms.get_forces(), axis=1)))
+    log.info(
+        "host relaxation, step %d: %.6f eV per cell, largest force %.4f eV/A",
+        optimiser.nsteps, atoms.get_potential_energy(), fmax_eV_A,
+    )  # fmt: skip
+
+
 def relax_host(
     host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: Host
 ) -> HostCrystal:
     """Relax the host as ``settings.relax`` says, with its space group kept.
 
-    ``volume`` scales the cell (hydrostatic strain) and relaxes the positions, ``cell`` relaxes
-    every strain the symmetry allows, ``none`` returns the host as it is.
+    ``positions`` relaxes the atoms in the cell of the file, ``volume`` also scales that cell
+    (hydrostatic strain), ``cell`` relaxes every strain the symmetry allows, and ``none`` returns
+    the host as it is.
 
     Args:
         host: the crystal.
-        calculator_for: gives the ASE calculator for a frame; it must have stresses and also serve
-            changed cells.
+        calculator_for: gives the ASE calculator for a frame; but for
+            ``positions`` it must have stresses and serve changed cells.
         settings: kind of relaxation, ``relax_fmax_eV_A``, ``relax_max_steps`` and the supercell.
 
     Raises:
@@ -209,8 +220,11 @@ def relax_host(
     atoms.calc = SupercellSurface(host, unit_cell_indices(host), calculator)
     with quiet("symmetry of the host"):
         atoms.set_constraint(FixSymmetry(atoms, symprec=TIGHT_A))
-    moving = FrechetCellFilter(atoms, hydrostatic_strain=settings.relax == "volume")
-    optimiser = BFGS(moving, logfile=None)  # type: ignore[arg-type]
+    moving: Any = atoms
+    if settings.relax != "positions":
+        moving = FrechetCellFilter(atoms, hydrostatic_strain=settings.relax == "volume")
+    optimiser = BFGS(moving, logfile=None)
+    optimiser.attach(_report_step, 1, optimiser, atoms)
     try:
         converged = optimiser.run(fmax=settings.relax_fmax_eV_A, steps=settings.relax_max_steps)
     except CalculationFailed as error:

@@ -41,7 +41,7 @@ class SupercellSurface(Calculator):
         properties: Any = ("energy",),
         system_changes: Any = all_changes,
     ) -> None:
-        """Fill in energy (eV), forces (n, 3) (eV/A) and stress (6,) (eV/A^3)."""
+        """Fill in energy (eV), forces (n, 3) (eV/A) and, if asked for, stress (6,) (eV/A^3)."""
         super().calculate(atoms, properties, system_changes)
         unit = self.atoms
         assert unit is not None
@@ -55,5 +55,7 @@ class SupercellSurface(Calculator):
         self.results = {
             "energy": float(self._supercell.get_potential_energy()) / count,
             "forces": forces / count,
-            "stress": self._supercell.get_stress(),
         }
+        # Engines without stresses can still relax positions.
+        if "stress" in properties:
+            self.results["stress"] = self._supercell.get_stress()

@@ -1,34 +1,17 @@
 """Engines and fidelities: which electronic structure computes which labels."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from defectscape.settings.base import Settings
+from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.tblite import TbliteEngine
 
-
-class TbliteEngine(Settings):
-    """The embedded engine: extended tight binding from the tblite package, Gamma point only."""
-
-    kind: Literal["tblite"] = Field(description="Which engine: `tblite`.")
-    method: Literal["GFN1-xTB", "GFN2-xTB", "IPEA1-xTB"] = Field(
-        description="The tight-binding Hamiltonian."
-    )
-    electronic_temperature_K: float = Field(
-        300.0, gt=0, description="Electronic temperature of the Fermi smearing, K."
-    )
-    accuracy: float = Field(
-        1.0,
-        gt=0,
-        le=10,
-        description="tblite's accuracy factor for integrals and SCF; lower is tighter.",
-    )
-    max_iterations: int = Field(
-        250, gt=0, description="SCF cycles before the calculation counts as failed."
-    )
-
-
-EngineSettings = Annotated[TbliteEngine, Field(description="The engine and its settings.")]
+EngineSettings = Annotated[
+    TbliteEngine | EspressoEngine,
+    Field(discriminator="kind", description="The engine and its settings."),
+]
 
 
 class Fidelity(Settings):

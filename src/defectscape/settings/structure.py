@@ -35,9 +35,9 @@ class Host(Settings):
         description="Structure file of the host: POSCAR, CIF or anything pymatgen reads."
     )
     supercell: Supercell = Field(description="The supercell.")
-    relax: Literal["none", "volume", "cell"] = Field(
+    relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "
-        "`none`, `volume` (shape kept, atoms free) or `cell` (symmetry kept). The relaxed crystal is "
+        "`none`, `positions` (cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). The relaxed crystal is "
         "written to `host/unitcell.vasp`; given as `file` with `none`, later changes of that engine "
         "leave the geometries, and so all low-fidelity labels, as they are."
     )

@@ -16,8 +16,11 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 
-FORMAT = 1
-"""Version of the record's JSON."""
+FORMAT = 2
+"""Version of the record's JSON; 2 added the absolute magnetisation."""
+
+READABLE = (1, 2)
+"""Versions that are read; what a version did not have yet is None."""
 
 LARGE_FORCE = "large_force"
 """Flag of a label with a force beyond the fidelity's limit: kept, not trained on."""
@@ -60,6 +63,7 @@ def _label_json(label: Label) -> dict[str, Any]:
         "stress_eV_A3": _plain(label.stress_eV_A3),
         "vbm_eV": label.vbm_eV,
         "cbm_eV": label.cbm_eV,
+        "absolute_magnetisation": label.absolute_magnetisation,
     }
 
 
@@ -181,7 +185,7 @@ def check_label(label: Label, frame: Frame) -> None:
             thing, f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
             "The engine answered for another structure",
         )  # fmt: skip
-    for name in ("vbm_eV", "cbm_eV"):
+    for name in ("vbm_eV", "cbm_eV", "absolute_magnetisation"):
         value = getattr(label, name)
         if value is not None and not math.isfinite(value):
             raise LabelError(f"{name} of the {thing}", value, "Such a value is never used")
@@ -210,9 +214,9 @@ def _checked_payload(text: str, source: str) -> dict[str, Any]:
         raise _damage(source, f"is not whole ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("payload"), dict):
         raise _damage(source, "does not hold a record")
-    if content.get("format") != FORMAT:
+    if content.get("format") not in READABLE:
         raise StoreError(
-            f"label record {source}", f"format {content.get('format')!r}, known is {FORMAT}",
+            f"label record {source}", f"format {content.get('format')!r}, known are {READABLE}",
             "Read it with the version of defectscape that wrote it",
         )  # fmt: skip
     payload: dict[str, Any] = content["payload"]

@@ -1,0 +1,156 @@
+"""Quantum ESPRESSO's pw.x: energies, forces and stresses of charged cells with PBE and HSE06.
+
+Source of the code: doi:10.1088/1361-648X/aa8f79. Spin follows the frame's multiplicity: singlets are
+computed without spin polarisation, everything else with a fixed total magnetisation; free moments end
+in spurious open shells now and then. The energy is the Mermin free energy, of which the forces are
+derivatives; charged cells sit in a uniform background, without any correction.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.espresso_input import (
+    OUTDIR,
+    PREFIX,
+    PSEUDO_FOLDER,
+    Step,
+    link_pseudopotentials,
+    pw_input,
+)
+from defectscape.engines.espresso_output import failure_reason, read_result
+from defectscape.engines.program import run_program, scratch_folder
+from defectscape.engines.pseudopotentials import (
+    Pseudopotential,
+    find_pseudopotentials,
+    pseudopotential_of,
+    valence_electrons,
+)
+from defectscape.settings.espresso import EspressoEngine as EspressoSettings
+
+LADDER = (
+    Rung("configured", "As configured; screened mixing of 0.7 of the new density, 100 cycles."),
+    Rung("damped", "Plain mixing of a fifth of the new density, a history of 12, 300 cycles."),
+    Rung(
+        "robust",
+        "A tenth of the new density, screened for inhomogeneous cells, conjugate gradients instead "
+        "of Davidson's diagonalisation, 500 cycles.",
+    ),
+    Rung(
+        "annealed",
+        "Solved with eight times the smearing first, then started again from that density with the "
+        "configured one; damped mixing in both.",
+    ),
+)
+DAMPED = {"mixing_beta": 0.2, "mixing_ndim": 12, "electron_maxstep": 300}
+STEPS: tuple[tuple[Step, ...], ...] = (
+    (Step({"mixing_beta": 0.7, "mixing_mode": "local-TF", "electron_maxstep": 100}),),
+    (Step(DAMPED),),
+    (
+        Step({
+            "mixing_beta": 0.1, "mixing_mode": "local-TF", "mixing_ndim": 12,
+            "electron_maxstep": 500, "diagonalization": "cg",
+        }),
+    ),
+    (Step(DAMPED, smearing_factor=8.0), Step(DAMPED, from_step_before=True)),
+)  # fmt: skip
+
+HOPELESS = ("wrong number of", "charge is wrong", "reading input", "reading namelist", "not found")
+"""In pw.x's messages on what no other way of mixing can mend."""
+
+class EspressoEngine:
+    """pw.x with fixed settings.
+
+    Args:
+        settings: functional, cutoffs, mesh, pseudopotentials, command.
+
+    Raises:
+        EngineError: as ``find_pseudopotentials``.
+    """
+
+    def __init__(self, settings: EspressoSettings) -> None:
+        self.settings = settings
+        self.name = f"espresso/{settings.method}"
+        self.version = "pw.x, version unknown"
+        self.ladder = LADDER
+        self.files: dict[str, Pseudopotential] = find_pseudopotentials(settings)
+
+    @cached_property
+    def settings_json(self) -> str:
+        """What changes a converged label; the functional is in the name, files are by content.
+
+        Written out one by one: a setting that is added later must not give old labels new keys.
+        """
+        settings = self.settings
+        content: dict[str, object] = {
+            "cutoff_Ry": settings.cutoff_Ry,
+            "density_cutoff_Ry": settings.density_cutoff_Ry or 4 * settings.cutoff_Ry,
+            "kpoints": settings.kpoints,
+            "smearing_Ry": settings.smearing_Ry,
+            "empty_bands": settings.empty_bands,
+            "convergence_Ry": settings.convergence_Ry,
+            "pseudopotentials": {name: file.sha256 for name, file in self.files.items()},
+        }
+        if settings.functional == "hse06":
+            content |= {
+                "exx_fraction": settings.exx_fraction,
+                "screening_1_bohr": settings.screening_1_bohr,
+                "fock_cutoff_Ry": settings.fock_cutoff_Ry or settings.cutoff_Ry,
+                "fock_kpoints": settings.fock_kpoints,
+            }
+        if settings.stress:
+            content["stress"] = True
+        if settings.keywords:
+            content["keywords"] = settings.keywords
+        return json.dumps(content, sort_keys=True)
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) if asked for, band edges (eV).
+
+        Raises:
+            CalculationFailed: if pw.x does not converge, crashes, takes too long, or answers another
+                question than it was asked.
+            EngineError: if pw.x or a pseudopotential is not there.
+        """
+        valence = valence_electrons(self.files, frame.numbers, self.name)
+        electrons = valence - frame.charge
+        if electrons < frame.multiplicity - 1 or (round(electrons) - frame.multiplicity + 1) % 2:
+            raise CalculationFailed(
+                f"multiplicity {frame.multiplicity} is impossible with {electrons:g} valence electrons",
+                hopeless=True,
+            )
+        with scratch_folder(self.settings.scratch) as folder:
+            self._link(frame, folder)
+            for step in STEPS[rung]:
+                self._run(frame, folder, electrons, step)
+            result = read_result(folder / OUTDIR / f"{PREFIX}.xml", frame, self.settings, valence)
+        self.version = result.version
+        return result.label
+
+    def _link(self, frame: Frame, folder: Path) -> None:
+        used = {
+            file.element: file
+            for file in (
+                pseudopotential_of(self.files, int(n), self.name) for n in set(frame.numbers)
+            )
+        }
+        (folder / PSEUDO_FOLDER).mkdir()
+        for link, target in link_pseudopotentials(used, PSEUDO_FOLDER).items():
+            (folder / link).symlink_to(target)
+
+    def _run(self, frame: Frame, folder: Path, electrons: float, step: Step) -> None:
+        """One start of pw.x; a step that does not converge is a failure."""
+        text = pw_input(frame, self.settings, electrons, step)
+        (folder / "pw.in").write_text(text, encoding="utf-8")
+        finished = run_program(
+            self.settings.command, ["-in", "pw.in"], folder, self.settings.time_limit_s
+        )
+        broken = "NOT achieved after" in finished.output
+        if finished.returncode != 0 or broken:
+            reason = failure_reason(finished.output, finished.returncode)
+            raise CalculationFailed(
+                reason, hopeless=any(text in reason.lower() for text in HOPELESS)
+            )

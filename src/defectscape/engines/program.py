@@ -1,0 +1,139 @@
+"""Running an external program: in a scratch folder of its own, within a time, ended with its children.
+
+Whatever happens to a calculation, its folder is removed and no process of it is left behind. A
+killed labelling job cannot clean up, so a folder's name says which process owns it, and the next
+job on the same machine removes the folders of those that are gone.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from defectscape.domain.errors import EngineError
+from defectscape.engines.base import CalculationFailed
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "defectscape"
+TAIL_CHARACTERS = 20_000
+"""How much of a program's output is searched for the reason of its failure."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended by itself.
+
+    Attributes:
+        returncode: its exit status.
+        output: the end of what it printed, standard error included.
+    """
+
+    returncode: int
+    output: str
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder for one calculation, removed with all that is in it.
+
+    Args:
+        parent: where to make it; the system's temporary folder if None.
+
+    Raises:
+        EngineError: if it cannot be made.
+    """
+    base = Path(tempfile.gettempdir()) if parent is None else parent
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(base)
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{_node()}-{os.getpid()}-", dir=base))
+    except OSError as error:
+        raise EngineError(
+            f"scratch folder {base}", error.strerror or error, "Give another engine.scratch"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _node() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "host"
+
+
+def _remove_orphans(base: Path) -> None:
+    """Remove folders of processes of this machine that are no more."""
+    for folder in base.glob(f"{PREFIX}-{_node()}-*-*"):
+        process = folder.name.removeprefix(f"{PREFIX}-{_node()}-").partition("-")[0]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
+            logger.info("removing %s, left by a process that was killed", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: float) -> Finished:
+    """Run a program in ``folder``, without a shell, one thread, no standard input.
+
+    Raises:
+        CalculationFailed: if it took longer than ``time_limit_s``; there is no use in another rung.
+        EngineError: if there is no such program.
+    """
+    words = [*shlex.split(command), *arguments]
+    output = folder / "program.out"
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    # What the user exported counts: a command with OpenMP threads needs OMP_NUM_THREADS.
+    environment = {**threads, **os.environ}
+    try:
+        with output.open("wb") as sink:
+            process = subprocess.Popen(
+                words, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink,
+                stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise EngineError(
+            f"program {words[0]}", error.strerror or error,
+            "Install it, or correct engine.command; labels in the store need no program",
+        ) from error  # fmt: skip
+    try:
+        returncode = process.wait(timeout=time_limit_s)
+    except subprocess.TimeoutExpired:
+        raise CalculationFailed(
+            f"{words[0]} had not ended after {time_limit_s:g} s (engine.time_limit_s)",
+            hopeless=True,
+        ) from None
+    finally:
+        _end(process)
+    return Finished(returncode, _tail(output))
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end the program if the labelling job is killed (Linux alone can)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the program and all it started; they are a session of their own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - TAIL_CHARACTERS))
+        return file.read().decode("utf-8", errors="replace")
