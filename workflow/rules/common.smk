@@ -71,12 +71,21 @@ def teachers(wildcards):
     return GROUPS[wildcards.group].teachers
 
 
+def relaxed_files(wildcards):
+    """Low-fidelity relaxations of a group's starts, where the study asks for them."""
+    if not STUDY.sampling.relaxed_starts:
+        return []
+    files, keys = files_of(wildcards.group), GROUPS[wildcards.group].keys
+    return [str(files.relaxed_outcomes(str(key))) for key in keys]
+
+
 def label_files(level):
     """Input function: outcomes of all labelling jobs of all rounds up to this one."""
 
     def inputs(wildcards):
         group = files_of(wildcards.group)
-        return [
+        relaxed = relaxed_files(wildcards) if level == "low" else []
+        return relaxed + [
             str(group.round(number).labels(level, chunk, len(CHUNKS)))
             for number in (range(int(wildcards.round) + 1) if level == "high" else (0,))
             for chunk in CHUNKS

@@ -33,6 +33,34 @@ rule starts:
         "defectscape --log {log} starts {wildcards.group}"
 
 
+rule relax_starts:
+    """Relax some starts of a charge state with the low-fidelity engine; every step is a label.
+
+    In: starts, splits. Out: the frames (extended XYZ), and where their labels are.
+    """
+    input:
+        str(files_of("{group}").starts),
+        str(files_of("{group}").splits),
+    output:
+        str(files_of("{group}").relaxed("{key}")),
+        str(files_of("{group}").relaxed_outcomes("{key}")),
+    log:
+        log_of("relax_starts", "{group}", "{key}"),
+    benchmark:
+        benchmark_of("relax_starts", "{group}", "{key}")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    params:
+        settings=settings("relax_starts", "seed", "sampling", "fidelities.low"),
+    message:
+        "{wildcards.key}: relaxing some starts with the low-fidelity engine"
+    shell:
+        "defectscape --log {log} relax-starts {wildcards.group} {wildcards.key}"
+
+
 rule select:
     """Choose the first frames that get a high-fidelity label: spread, charge by charge.
 
@@ -46,6 +74,7 @@ rule select:
             str(files_of("{group}").round(0).labels("low", chunk, len(CHUNKS)))
             for chunk in CHUNKS
         ],
+        relaxed_files,
     output:
         str(files_of("{group}").round(0).selected),
     log:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from defectscape.domain.errors import StoreError
+from defectscape.domain.errors import ConfigError, StoreError
 
 
 def _hours(core_s: float) -> str:
@@ -114,6 +114,28 @@ def labels(
     typer.echo(f"{len(calls)} engine calls made, no damaged record")
 
 
+def converge(
+    context: typer.Context,
+    level: Annotated[str, typer.Argument(help="`low` or `high`.")],
+    values: Annotated[list[float], typer.Argument(help="Values; the last is the reference.")],
+    setting: Annotated[str, typer.Option(help="A number of the engine's.")] = "cutoff_Ry",
+) -> None:
+    """Measure how far forces are converged, on one rattled frame of the study's first defect."""
+    from defectscape.stages.context import StudyContext
+    from defectscape.stages.convergence import converge as measure
+
+    if level not in ("low", "high"):
+        raise ConfigError("level", level, "Give `low` or `high`")
+    study_context = StudyContext.load(context.obj.study, context.obj.results)
+    rows = measure(study_context, level, setting, values)
+    typer.echo(f"{setting:>16}  dF RMS  dF max (meV/A)      energy (eV)  core-s")
+    for row in rows:
+        typer.echo(
+            f"{row.value:16g} {1e3 * row.force_rms_eV_A:7.2f} {1e3 * row.force_max_eV_A:7.2f}"
+            f" {row.energy_eV:25.4f} {row.core_s:7.1f}"
+        )
+
+
 def documents(
     folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
 ) -> None:
@@ -128,5 +150,5 @@ def documents(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (check, labels, documents):
+    for command in (check, labels, converge, documents):
         app.command(rich_help_panel="Study")(command)

@@ -94,6 +94,14 @@ def register(app: typer.Typer) -> None:
     def train_final(context: typer.Context, member: Member) -> None:
         _run(context, "training", "train_final", member)
 
+    @app.command(
+        "relax-starts",
+        help="Relax some starts of a key with the low engine.",
+        rich_help_panel="Stages",
+    )
+    def relax_starts(context: typer.Context, group: GroupName, key: Key) -> None:
+        _run(context, "descents", "relax_starts", group, key)
+
     @app.command("verify", help="Verify the best minima of one key.", rich_help_panel="Stages")
     def verify(context: typer.Context, group: GroupName, key: Key) -> None:
         _run(context, "verification", "verify_key", group, key)

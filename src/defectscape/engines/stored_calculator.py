@@ -13,6 +13,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame
 from defectscape.store.labels import LabelStore
+from defectscape.store.record import LabelRecord
 
 PROPERTIES = ["energy", "free_energy", "forces", "stress"]
 
@@ -33,6 +34,9 @@ class StoredCalculator(Calculator):
 
     implemented_properties = PROPERTIES
 
+    records: list[LabelRecord]
+    """The record of every structure that was asked for, in order, failures included."""
+
     def __init__(
         self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float
     ) -> None:
@@ -42,6 +46,7 @@ class StoredCalculator(Calculator):
         self.key = key
         self.family = family
         self.max_force_eV_A = max_force_eV_A
+        self.records = []
 
     def calculate(
         self,
@@ -58,6 +63,7 @@ class StoredCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         assert atoms is not None
         record = label_frame(self._frame(atoms), self.engine, self.store, self.max_force_eV_A)
+        self.records.append(record)
         if record.label is None:
             raise ase_calculator.CalculationFailed(
                 f"{self.engine.name} label of {self.key} frame {record.frame.frame_id} failed: "

@@ -27,6 +27,18 @@ class Sampling(Settings):
         description="Fractions of the way from a start back to the unperturbed structure at which "
         "further frames are made, before the rattle: 0.5 is half way.",
     )
+    relaxed_starts: int = Field(
+        0,
+        ge=0,
+        description="Starts per defect and charge that the low-fidelity engine relaxes; every step is a "
+        "label and joins the pool. They are taken in turn from families that train and are held out.",
+    )
+    relaxation_steps: int = Field(
+        15, gt=0, description="Steps of each of these relaxations at most."
+    )
+    relaxation_fmax_eV_A: float = Field(
+        0.05, gt=0, description="Such a relaxation ends below this force, eV/A."
+    )
     test_fraction: float = Field(
         gt=0,
         lt=0.5,

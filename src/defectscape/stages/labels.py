@@ -63,13 +63,28 @@ def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
     return tuple(Outcome(**row) for path in paths for row in read_json(path))
 
 
+def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
+    """Every frame that has a low-fidelity label: the pool, and the relaxations of its starts."""
+    members, files = context.group(group)
+    frames = {frame.frame_id: frame for frame in read_frames(files.pool)}
+    if context.study.sampling.relaxed_starts:
+        for key in members.keys:
+            for frame in read_frames(files.relaxed(str(key))):
+                frames.setdefault(frame.frame_id, frame)
+    return tuple(frames.values())
+
+
 def round_outcomes(
     context: StudyContext, group: str, number: int, level: str
 ) -> tuple[Outcome, ...]:
-    """Outcomes of all labelling jobs of one round and level."""
-    files = context.layout.group(group).round(number)
+    """Outcomes of all labelling jobs of one round and level, low-fidelity relaxations included."""
+    members, group_files = context.group(group)
+    files = group_files.round(number)
     chunks = context.study.label_jobs
-    return read_outcomes(files.labels(level, chunk, chunks) for chunk in range(chunks))
+    paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
+    if level == "low" and context.study.sampling.relaxed_starts:
+        paths += [group_files.relaxed_outcomes(str(key)) for key in members.keys]
+    return read_outcomes(paths)
 
 
 def gather(
@@ -112,9 +127,13 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
             data += read_group_data(context, teacher, last, level, name)
         # The pool does not depend on the high fidelity, so neither does any low-fidelity label.
         for earlier in range(number + 1) if level == "high" else (0,):
-            source = files.pool if level == "low" else files.round(earlier).selected
+            frames = (
+                pool_frames(context, group)
+                if level == "low"
+                else read_frames(files.round(earlier).selected)
+            )
             outcomes = round_outcomes(context, group, earlier, level)
-            data += gather(context, read_frames(source), outcomes, level)
+            data += gather(context, frames, outcomes, level)
         target = files.round(number)
         write_labelled(target.data_low if level == "low" else target.data_high, unique(data))
 

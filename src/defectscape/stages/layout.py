@@ -64,6 +64,14 @@ class GroupFiles:
         """The dense pool: every frame that gets a low-fidelity label."""
         return self.folder / "pool.extxyz"
 
+    def relaxed(self, key: str) -> Path:
+        """Frames of the low-fidelity relaxations of one key's starts."""
+        return self.folder / "relaxed" / f"{key}.extxyz"
+
+    def relaxed_outcomes(self, key: str) -> Path:
+        """What became of their labels."""
+        return self.folder / "relaxed" / f"{key}.json"
+
     @property
     def splits(self) -> Path:
         """Which geometry family trains, validates or tests."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from defectscape.domain.frame import Frame
-from defectscape.files.extxyz import read_frames, write_frames
+from defectscape.files.extxyz import write_frames
 from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.sites import defect_frame, pick_site
@@ -12,7 +12,7 @@ from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import round_outcomes
+from defectscape.stages.labels import pool_frames, round_outcomes
 
 
 def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
@@ -67,7 +67,7 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     splits = read_splits(context, name)
     outcomes = round_outcomes(context, name, 0, "low")
     sane = {outcome.frame_id for outcome in outcomes if outcome.trainable}
-    pool = [frame for frame in read_frames(files.pool) if frame.frame_id in sane]
+    pool = [frame for frame in pool_frames(context, name) if frame.frame_id in sane]
     chosen: list[Frame] = []
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)

@@ -9,6 +9,7 @@ STAGE_VERSIONS = {
     "references": 1,
     "sites": 1,
     "starts": 1,
+    "relax_starts": 1,
     "select": 1,
     "label": 1,
     "dataset": 1,

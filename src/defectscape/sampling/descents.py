@@ -1,0 +1,42 @@
+"""Which starts the low-fidelity engine relaxes: some to learn from, some to be tested on.
+
+A model that never saw a relaxation is tested far from where it will be used. The first steps of a
+few relaxations, in families that train and in families that do not, put frames near the minima on
+both sides of the split.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain, cycle, islice
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.seeds import derive_seed
+from defectscape.sampling.sites import UNPERTURBED
+from defectscape.sampling.splits import Split
+
+TURNS = (Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALID)
+
+
+def starts_to_relax(
+    starts: Sequence[Frame], splits: Mapping[str, Split], count: int, seed: int
+) -> tuple[Frame, ...]:
+    """Up to ``count`` starts of one defect and charge, in turn by the split of their family.
+
+    Within a split the order is a hash of the family, the same in every charge state. The exact
+    unperturbed start is left out: its symmetry would be kept; the rattled one stands for it.
+
+    Args:
+        starts: the starts.
+        splits: split of every family.
+        count: how many.
+        seed: the study's seed.
+    """
+    able = [start for start in starts if start.family.rpartition("/")[2] != UNPERTURBED]
+    able.sort(key=lambda start: (derive_seed(seed, "relax", start.family), start.family))
+    queues = {split: [s for s in able if splits[s.family] == split] for split in Split}
+    turns = islice(cycle(TURNS), len(TURNS) * max(len(able), 1))
+    return tuple(islice(chain.from_iterable(_take(queues[turn]) for turn in turns), count))
+
+
+def _take(queue: list[Frame]) -> list[Frame]:
+    """The next of a queue, if there is one."""
+    return [queue.pop(0)] if queue else []
