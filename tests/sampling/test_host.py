@@ -21,7 +21,7 @@ from defectscape.sampling.host import (
     shortest_lattice_vector_A,
     unit_cell_indices,
 )
-from defectscape.sampling.structures import atomic_numbers, to_structure
+from defectscape.files.structures import atomic_numbers, to_structure
 from defectscape.settings.structure import Host, Supercell
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"

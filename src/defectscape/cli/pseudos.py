@@ -13,7 +13,8 @@ pseudos = typer.Typer(help="Pseudopotentials for pw.x.", no_args_is_help=True)
 @pseudos.command()
 def gth(
     elements: Annotated[
-        list[str], typer.Argument(help="Elements, with valence electrons if you choose: `Sb Cd:12`.")
+        list[str],
+        typer.Argument(help="Elements, with valence electrons if you choose: `Sb Cd:12`."),
     ],
     folder: Annotated[Path, typer.Option(help="Where to write the files.")] = Path("pseudos/gth"),
     functional: Annotated[

@@ -61,6 +61,7 @@ STEPS: tuple[tuple[Step, ...], ...] = (
 HOPELESS = ("wrong number of", "charge is wrong", "reading input", "reading namelist", "not found")
 """In pw.x's messages on what no other way of mixing can mend."""
 
+
 class EspressoEngine:
     """pw.x with fixed settings.
 

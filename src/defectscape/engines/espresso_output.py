@@ -14,6 +14,7 @@ from ase.units import Bohr, Hartree
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label
+from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
 from defectscape.settings.espresso import EspressoEngine
 
@@ -32,9 +33,7 @@ class PwResult:
     version: str
 
 
-def read_result(
-    path: Path, frame: Frame, settings: EspressoEngine, valence: float
-) -> PwResult:
+def read_result(path: Path, frame: Frame, settings: EspressoEngine, valence: float) -> PwResult:
     """Read pw.x's XML and check that it answers the question.
 
     Args:
@@ -132,7 +131,9 @@ def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoEn
     found, asked = [name], [wanted]
     hybrid = dft.find("hybrid")
     if settings.functional == "hse06" and hybrid is not None:
-        found += [f"{float(_text(hybrid, key)):.4f}" for key in ("exx_fraction", "screening_parameter")]
+        found += [
+            f"{float(_text(hybrid, key)):.4f}" for key in ("exx_fraction", "screening_parameter")
+        ]
         asked += [f"{settings.exx_fraction:.4f}", f"{settings.screening_1_bohr:.4f}"]
     if found != asked:
         raise CalculationFailed(
@@ -141,21 +142,19 @@ def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoEn
         )
 
 
-def _edges_eV(bands: ET.Element, electrons: float, multiplicity: int) -> tuple[float, float]:
-    """Highest filled and lowest empty level over all k-points and spins, by count of electrons."""
-    polarised = _text(bands, "lsda").lower() == "true"
-    unpaired = multiplicity - 1
-    filled = [round((electrons + unpaired) / 2), round((electrons - unpaired) / 2)]
-    below, above = [], []
-    for point in bands.findall("ks_energies"):
-        levels = _numbers(_element(point, "eigenvalues"))
-        channels = np.split(levels, 2) if polarised else [levels]
-        for channel, count in zip(channels, filled, strict=False):
-            ordered = np.sort(channel)
-            if count > 0:
-                below.append(float(ordered[count - 1]))
-            above.append(float(ordered[count]))
-    return max(below) * Hartree, min(above) * Hartree
+def _edges_eV(
+    bands: ET.Element, electrons: float, multiplicity: int
+) -> tuple[float | None, float | None]:
+    """Highest filled and lowest empty level, eV."""
+    points = [
+        _numbers(_element(point, "eigenvalues")) * Hartree for point in bands.findall("ks_energies")
+    ]
+    if _text(bands, "lsda").lower() == "true":
+        halves = [np.split(levels, 2) for levels in points]
+        channels = [[up for up, _ in halves], [down for _, down in halves]]
+    else:
+        channels = [points]
+    return band_edges_eV(channels, round(electrons), multiplicity)
 
 
 def _absolute_magnetisation(output: ET.Element, frame: Frame) -> float | None:

@@ -88,9 +88,7 @@ def pseudopotential_of(
     return file
 
 
-def valence_electrons(
-    files: dict[str, Pseudopotential], numbers: Ints, engine_name: str
-) -> float:
+def valence_electrons(files: dict[str, Pseudopotential], numbers: Ints, engine_name: str) -> float:
     """Valence electrons of the neutral cell with these atoms, shape (n,)."""
     valences = [pseudopotential_of(files, int(n), engine_name).valence for n in numbers]
     return float(sum(valence for valence in valences if valence is not None))

@@ -4,6 +4,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
 from defectscape.settings.engine import EngineSettings
 from defectscape.settings.espresso import EspressoEngine as EspressoSettings
+from defectscape.settings.vasp import VaspEngine as VaspSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
@@ -16,6 +17,10 @@ def make_engine(settings: EngineSettings) -> Engine:
         from defectscape.engines.espresso import EspressoEngine
 
         return EspressoEngine(settings)
+    if isinstance(settings, VaspSettings):
+        from defectscape.engines.vasp import VaspEngine
+
+        return VaspEngine(settings)
     try:
         from defectscape.engines.tblite import TbliteEngine
     except ImportError as error:

@@ -29,9 +29,9 @@ from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST, HOST_KEY
 from defectscape.domain.site import HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import atomic_numbers, to_structure
 from defectscape.sampling.host_checks import TIGHT_A, check_host
-from defectscape.sampling.quiet import quiet
-from defectscape.sampling.structures import atomic_numbers, to_structure
 from defectscape.sampling.supercell_surface import SupercellSurface
 from defectscape.settings.structure import Host, Supercell
 

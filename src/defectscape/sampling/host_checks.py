@@ -12,8 +12,8 @@ from ase.data import covalent_radii
 from pymatgen.core.structure import Structure
 
 from defectscape.domain.errors import HostError
+from defectscape.files.structures import atomic_numbers, spglib_cell
 from defectscape.sampling.point_defects import find_point_defect
-from defectscape.sampling.structures import atomic_numbers, spglib_cell
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import spglib
 from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Floats
 from defectscape.domain.site import HostCrystal
+from defectscape.files.structures import spglib_cell, to_structure
 from defectscape.sampling.host_checks import TIGHT_A
-from defectscape.sampling.structures import spglib_cell, to_structure
 
 COINCIDE_A = 0.1
 """Two points of the perfect crystal are one below this distance, A."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
 from defectscape.domain.frame import Floats
-from defectscape.sampling.structures import atomic_numbers
+from defectscape.files.structures import atomic_numbers
 
 TOLERANCE_A = 0.8
 """A relaxed or rattled atom still counts as being on its lattice site."""

@@ -16,6 +16,8 @@ from defectscape.domain.errors import DefectError, HostError
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
 from defectscape.sampling.host import unit_cell_indices
 from defectscape.sampling.orbits import (
     CrystalSymmetry,
@@ -24,8 +26,6 @@ from defectscape.sampling.orbits import (
     site_multiplicity,
     site_point_group,
 )
-from defectscape.sampling.quiet import quiet
-from defectscape.sampling.structures import to_structure
 
 log = logging.getLogger(__name__)
 

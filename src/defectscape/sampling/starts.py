@@ -17,10 +17,10 @@ from pymatgen.core.periodic_table import Element
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_seed
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
-from defectscape.sampling.quiet import quiet
 from defectscape.sampling.sites import closest_atom, defect_frame
-from defectscape.sampling.structures import to_structure
 from defectscape.settings.sampling import Sampling
 
 log = logging.getLogger(__name__)

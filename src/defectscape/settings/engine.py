@@ -7,9 +7,10 @@ from pydantic import Field
 from defectscape.settings.base import Settings
 from defectscape.settings.espresso import EspressoEngine
 from defectscape.settings.tblite import TbliteEngine
+from defectscape.settings.vasp import VaspEngine
 
 EngineSettings = Annotated[
-    TbliteEngine | EspressoEngine,
+    TbliteEngine | EspressoEngine | VaspEngine,
     Field(discriminator="kind", description="The engine and its settings."),
 ]
 

@@ -50,7 +50,9 @@ def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
     atoms.calc = calculator
     optimiser = BFGS(atoms, logfile=None, maxstep=MAX_STEP_A)
     try:
-        for _ in optimiser.irun(fmax=settings.relaxation_fmax_eV_A, steps=settings.relaxation_steps):
+        for _ in optimiser.irun(
+            fmax=settings.relaxation_fmax_eV_A, steps=settings.relaxation_steps
+        ):
             logger.info(
                 "%s, %s: step %d of at most %d", start.key, start.note,
                 optimiser.nsteps, settings.relaxation_steps,

@@ -1,0 +1,170 @@
+"""VASP: inputs from doped's sets, single points, answers checked against what was asked.
+
+Source of the code: doi:10.1103/PhysRevB.54.11169. Spin follows the frame's multiplicity: singlets are
+computed without spin polarisation, everything else with NUPDOWN. The energy is the free energy
+(TOTEN), of which the forces are derivatives; charged cells carry no correction.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from defectscape.domain.errors import EngineError, LabelError
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.program import run_program, scratch_folder
+from defectscape.engines.vasp_input import (
+    Potcar,
+    doped_tags,
+    find_potcars,
+    vasp_order,
+    write_inputs,
+)
+from defectscape.engines.vasp_level import VaspLevel, level_of_settings
+from defectscape.engines.vasp_output import VaspRun, read_run
+from defectscape.settings.program import Scalar
+from defectscape.settings.vasp import VaspEngine as VaspSettings
+
+LADDER = (
+    Rung("configured", "doped's ALGO (Normal), 100 cycles."),
+    Rung("all bands", "ALGO All: conjugate gradients over all bands at once, 200 cycles."),
+    Rung("damped", "ALGO Damped with TIME 0.4, 300 cycles."),
+    Rung(
+        "annealed",
+        "SIGMA 0.2 eV and ALGO All first, then started again from those wave functions as configured.",
+    ),
+)
+ALL: dict[str, Scalar] = {"ALGO": "All", "NELM": 200}
+STEPS: tuple[tuple[dict[str, Scalar], ...], ...] = (
+    ({"NELM": 100},),
+    (ALL,),
+    ({"ALGO": "Damped", "TIME": 0.4, "NELM": 300},),
+    (ALL | {"SIGMA": 0.2, "LWAVE": True}, ALL | {"ISTART": 1}),
+)
+
+POSITION_TOLERANCE_A = 1e-4
+
+
+class VaspEngine:
+    """VASP with fixed settings.
+
+    Args:
+        settings: functional, cutoff, mesh, POTCARs, command.
+
+    Raises:
+        EngineError: as ``find_potcars``.
+    """
+
+    def __init__(self, settings: VaspSettings) -> None:
+        self.settings = settings
+        self.name = f"vasp/{settings.method}"
+        self.version = "vasp, version unknown"
+        self.ladder = LADDER
+        self.files: dict[str, Potcar] = find_potcars(settings)
+
+    @cached_property
+    def level(self) -> VaspLevel:
+        """The level of theory of the labels."""
+        titles = {element: file.title for element, file in self.files.items()}
+        return level_of_settings(self.settings, doped_tags(self.settings), titles)
+
+    @property
+    def settings_json(self) -> str:
+        """The level of theory; how it is reached is no part of a label's key."""
+        return self.level.canonical
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign), band edges (eV).
+
+        Raises:
+            CalculationFailed: if VASP does not converge, crashes, takes too long, or answers another
+                question than it was asked.
+            EngineError: if VASP or a POTCAR is not there.
+        """
+        electrons = self._valence(frame) - frame.charge
+        if electrons < 1 or (round(electrons) - frame.multiplicity + 1) % 2:
+            raise CalculationFailed(
+                f"multiplicity {frame.multiplicity} is impossible with {electrons:g} valence electrons",
+                hopeless=True,
+            )
+        with scratch_folder(self.settings.scratch) as folder:
+            for tags in STEPS[rung]:
+                write_inputs(folder, frame, self.settings, self.files, electrons, tags)
+                self._run(folder)
+            run = self._read(folder)
+        check_answer(run, frame, self.level)
+        self.version = run.version
+        label = run.steps[-1].label
+        back = np.argsort(vasp_order(frame.numbers))
+        return Label(
+            label.energy_eV, label.forces_eV_A[back], label.stress_eV_A3, label.vbm_eV, label.cbm_eV
+        )
+
+    def _valence(self, frame: Frame) -> float:
+        total = 0.0
+        for number in frame.numbers.tolist():
+            element = chemical_symbols[number]
+            file = self.files.get(element)
+            if file is None or file.valence is None:
+                raise EngineError(
+                    f"POTCAR of {element}", "none" if file is None else f"no file {file.path}",
+                    "Add it to engine.potcars and engine.potcar_dir; a new label needs it",
+                )  # fmt: skip
+            total += file.valence
+        return total
+
+    def _run(self, folder: Path) -> None:
+        (folder / "vasprun.xml").unlink(missing_ok=True)
+        finished = run_program(self.settings.command, [], folder, self.settings.time_limit_s)
+        if finished.returncode != 0:
+            last = [line for line in finished.output.splitlines() if line.strip(" |-")]
+            raise CalculationFailed(
+                f"VASP ended with status {finished.returncode}: {last[-1] if last else 'no output'}"
+            )
+
+    @staticmethod
+    def _read(folder: Path) -> VaspRun:
+        try:
+            return read_run(folder / "vasprun.xml")
+        except LabelError as error:
+            raise CalculationFailed(f"VASP left no usable vasprun.xml: {error.value}") from error
+
+
+def check_answer(run: VaspRun, frame: Frame, level: VaspLevel) -> None:
+    """Refuse an answer to another question than that of the frame at this level.
+
+    Raises:
+        CalculationFailed: naming what differs.
+    """
+    if not run.complete or len(run.steps) != 1:
+        raise CalculationFailed(
+            f"VASP wrote {len(run.steps)} ionic steps, {'whole' if run.complete else 'cut short'}"
+        )
+    if not run.steps[-1].converged:
+        raise CalculationFailed("SCF not converged in NELM cycles")
+    differences = run.level.differences(level)
+    if differences:
+        raise CalculationFailed(f"wrong level of theory: {'; '.join(differences)}", hopeless=True)
+    if abs(run.charge - frame.charge) > 1e-3:
+        raise CalculationFailed(
+            f"wrong charge: NELECT makes it {run.charge:+g} instead of {frame.charge:+d}",
+            hopeless=True,
+        )
+    order = vasp_order(frame.numbers)
+    if not np.array_equal(run.numbers, frame.numbers[order]):
+        raise CalculationFailed("VASP answered for other atoms", hopeless=True)
+    step = run.steps[-1]
+    gaps = (step.positions_A - frame.positions_A[order]) @ np.linalg.inv(frame.cell_A)
+    gaps = (gaps - np.rint(gaps)) @ frame.cell_A
+    worst = max(float(np.max(np.abs(gaps))), float(np.max(np.abs(step.cell_A - frame.cell_A))))
+    if worst > POSITION_TOLERANCE_A:
+        raise CalculationFailed(
+            f"VASP answered for another structure, {worst:.2g} A away", hopeless=True
+        )
+    if run.multiplicity != frame.multiplicity:
+        raise CalculationFailed(
+            f"VASP ended with multiplicity {run.multiplicity} instead of {frame.multiplicity}"
+        )
