@@ -2,6 +2,7 @@
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
+from defectscape.settings.ase_calculator import AseEngine as AseSettings
 from defectscape.settings.engine import EngineSettings
 from defectscape.settings.espresso import EspressoEngine as EspressoSettings
 from defectscape.settings.vasp import VaspEngine as VaspSettings
@@ -17,6 +18,10 @@ def make_engine(settings: EngineSettings) -> Engine:
         from defectscape.engines.espresso import EspressoEngine
 
         return EspressoEngine(settings)
+    if isinstance(settings, AseSettings):
+        from defectscape.engines.ase_calculator import AseEngine
+
+        return AseEngine(settings)
     if isinstance(settings, VaspSettings):
         from defectscape.engines.vasp import VaspEngine
 

@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from defectscape.settings.ase_calculator import AseEngine
 from defectscape.settings.base import Settings
 from defectscape.settings.espresso import EspressoEngine
 from defectscape.settings.tblite import TbliteEngine
 from defectscape.settings.vasp import VaspEngine
 
 EngineSettings = Annotated[
-    TbliteEngine | EspressoEngine | VaspEngine,
+    TbliteEngine | EspressoEngine | VaspEngine | AseEngine,
     Field(discriminator="kind", description="The engine and its settings."),
 ]
 

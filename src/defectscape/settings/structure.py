@@ -38,8 +38,8 @@ class Host(Settings):
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "
         "`none`, `positions` (cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). "
-        "The relaxed crystal is written to `host/unitcell.vasp`; given as `file` with `none`, later changes of that engine "
-        "leave the geometries, and so all low-fidelity labels, as they are."
+        "The relaxed crystal is written to `host/unitcell.vasp`; given as `file` with `none`, later "
+        "changes of that engine leave the geometries, and so all low-fidelity labels, as they are."
     )
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")

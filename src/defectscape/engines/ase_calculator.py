@@ -1,0 +1,175 @@
+"""Any ASE calculator as an engine: it is told charge and spin, or it is not used.
+
+A calculator's class is named in the study and imported, so a study from others can run whatever is
+installed here; only subclasses of ASE's own base classes are called.
+"""
+
+import contextlib
+import inspect
+import json
+import signal
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import BaseCalculator, CalculatorError
+
+from defectscape.domain.errors import EngineError
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.program import scratch_folder
+from defectscape.files.atoms import to_atoms
+from defectscape.settings.ase_calculator import AseEngine as AseSettings
+
+
+class AseEngine:
+    """An ASE calculator with fixed arguments.
+
+    The energy is the one that the forces are derivatives of: ``free_energy`` where the calculator
+    tells it apart. Band edges come from eigenvalues and Fermi level, where it has them.
+
+    Args:
+        settings: class, arguments, where charge and spin go.
+
+    Raises:
+        EngineError: if the class cannot be imported or is no ASE calculator.
+    """
+
+    def __init__(self, settings: AseSettings) -> None:
+        self.settings = settings
+        self.name = f"ase/{settings.calculator}"
+        self._class = _calculator_class(settings.calculator)
+        self.version = _version(settings.calculator)
+        self.ladder = (
+            Rung("configured", "As configured."),
+            *(Rung(f"step {k + 1} of its ladder", str(a)) for k, a in enumerate(settings.ladder)),
+        )
+        self.settings_json = json.dumps(
+            settings.model_dump(
+                mode="json",
+                include={"arguments", "charge", "multiplicity", "method", "revision", "stress"},
+            ),
+            sort_keys=True,
+        )
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        """Energy (eV), forces (eV/A), stress (eV/A^3, if asked for), band edges (eV, if known).
+
+        Raises:
+            CalculationFailed: if the calculator fails or takes too long.
+            EngineError: if it does not take the arguments.
+        """
+        arguments: dict[str, Any] = dict(self.settings.arguments)
+        if rung:
+            arguments |= self.settings.ladder[rung - 1]
+        atoms = to_atoms(frame)
+        for place, value in (
+            (self.settings.charge, frame.charge),
+            (self.settings.multiplicity, frame.multiplicity),
+        ):
+            if place.startswith("info."):
+                atoms.info[place.removeprefix("info.")] = value
+            elif place != "none":
+                arguments[place] = value
+        with scratch_folder(self.settings.scratch) as folder:
+            if self.settings.folder is not None:
+                arguments[self.settings.folder] = str(folder)
+            return self._label(atoms, arguments, frame)
+
+    def _label(self, atoms: Atoms, arguments: dict[str, Any], frame: Frame) -> Label:
+        try:
+            atoms.calc = self._class(**arguments)
+        except TypeError as error:
+            raise EngineError(
+                f"engine {self.name}", error, "Correct engine.arguments, charge and multiplicity"
+            ) from error
+        try:
+            with _time_limit(self.settings.time_limit_s, self.name):
+                energy_eV = float(
+                    atoms.get_potential_energy(force_consistent=_has_free_energy(atoms))
+                )
+                forces = np.array(atoms.get_forces())
+                stress = atoms.get_stress(voigt=False) if self.settings.stress else None
+        except (CalculatorError, RuntimeError, ValueError, ArithmeticError, OSError) as error:
+            raise CalculationFailed(f"{type(error).__name__}: {error}") from error
+        moved = float(np.max(np.abs(atoms.calc.atoms.positions - frame.positions_A), initial=0.0))
+        if len(atoms.calc.atoms) != len(frame) or moved > 1e-6:
+            raise CalculationFailed("the calculator answered for another structure", hopeless=True)
+        return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
+
+
+def _calculator_class(path: str) -> type:
+    """The class, once it is known to be an ASE calculator."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise EngineError(
+            f"ASE calculator {path}", error, "Install its package, or correct engine.calculator"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)):
+        raise EngineError(
+            f"ASE calculator {path}", "is no ASE calculator class",
+            "Give the class itself, with its module",
+        )  # fmt: skip
+    return found
+
+
+def _version(path: str) -> str:
+    """Name and version of the package that the class comes from."""
+    top = path.partition(".")[0]
+    for distribution in packages_distributions().get(top, [top]):
+        with contextlib.suppress(PackageNotFoundError):
+            return f"{distribution} {version(distribution)}"
+    return f"{top}, version unknown"
+
+
+def _has_free_energy(atoms: Atoms) -> bool:
+    return "free_energy" in getattr(atoms.calc, "implemented_properties", ())
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float, name: str) -> Iterator[None]:
+    """Interrupt the block after a time; a library that never returns to Python cannot be."""
+
+    def stop(number: int, stack: FrameType | None) -> None:
+        raise CalculationFailed(
+            f"{name} had not ended after {seconds:g} s (engine.time_limit_s)", hopeless=True
+        )
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _edges_eV(calculator: Any) -> tuple[float | None, float | None]:
+    """Highest level below and lowest above the Fermi level, eV, where the calculator tells."""
+    names = ("get_eigenvalues", "get_fermi_level", "get_number_of_spins", "get_ibz_k_points")
+    if not all(callable(getattr(calculator, name, None)) for name in names):
+        return None, None
+    try:
+        fermi_eV = float(calculator.get_fermi_level())
+        levels = np.concatenate(
+            [
+                np.asarray(calculator.get_eigenvalues(kpt=point, spin=spin))
+                for spin in range(calculator.get_number_of_spins())
+                for point in range(len(calculator.get_ibz_k_points()))
+            ]
+        )
+    except (NotImplementedError, CalculatorError, TypeError, ValueError):
+        return None, None
+    below, above = levels[levels <= fermi_eV], levels[levels > fermi_eV]
+    return (
+        float(below.max()) if len(below) else None,
+        float(above.min()) if len(above) else None,
+    )

@@ -1,0 +1,68 @@
+"""Settings of any ASE calculator."""
+
+from typing import Literal
+
+from pydantic import Field, JsonValue, field_validator
+
+from defectscape.settings.base import FilePath, Settings
+
+
+class AseEngine(Settings):
+    """Any ASE calculator, named by its class; one new calculator for each label."""
+
+    kind: Literal["ase"] = Field(description="`ase`: an ASE calculator.")
+    calculator: str = Field(
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
+        description="The class with its module: `gpaw.GPAW`, `ase.calculators.cp2k.CP2K`.",
+    )
+    method: str = Field(
+        min_length=1, description="Level of theory in the field's words, for the report: `PBE`."
+    )
+    arguments: dict[str, JsonValue] = Field({}, description="Keyword arguments of the class.")
+    charge: str = Field(
+        min_length=1,
+        description="Who is told the total charge, e: the name of a keyword argument, or `info.NAME` for "
+        "an entry of `atoms.info`.",
+    )
+    multiplicity: str = Field(
+        min_length=1,
+        description="Who is told the spin multiplicity, 2S + 1: as for the charge, or `none` where the "
+        "calculator knows no spin.",
+    )
+    folder: str | None = Field(
+        None,
+        description="Keyword argument that takes a working folder, for calculators with files.",
+    )
+    stress: bool = Field(False, description="Ask for the stress, too.")
+    ladder: list[dict[str, JsonValue]] = Field(
+        [],
+        description="What is tried next where it does not converge: arguments over the first, one after "
+        "the other. They must change how a solution is found, not which.",
+    )
+    revision: str = Field(
+        "",
+        description="Part of a label's key: change it where something that is no argument changes labels.",
+    )
+    time_limit_s: float = Field(
+        86400.0, gt=0, description="Wall time after which one calculation is ended and fails, s."
+    )
+    scratch: FilePath | None = Field(
+        None, description="Folder for the working folders; left out, the system's temporary folder."
+    )
+
+    @field_validator("charge", "multiplicity")
+    @classmethod
+    def _a_place(cls, value: str) -> str:
+        name = value.removeprefix("info.")
+        if not name.isidentifier():
+            raise ValueError("give the name of a keyword argument, or info.NAME")
+        return value
+
+    @field_validator("charge")
+    @classmethod
+    def _charge_is_told(cls, value: str) -> str:
+        if value == "none":
+            raise ValueError(
+                "a calculator that is not told the charge gives wrong labels in silence"
+            )
+        return value
