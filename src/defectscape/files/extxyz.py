@@ -7,12 +7,14 @@ comes back as one. Here floats are written with all their digits, and such texts
 which ASE turns back into the same text.
 
 Labels stand in ``REF_energy`` (eV, raw supercell energy), ``REF_forces`` (eV/A), ``REF_stress``
-(eV/A^3, nine numbers, row by row), ``REF_vbm`` and ``REF_cbm`` (eV).
+(eV/A^3, nine numbers, row by row), ``REF_vbm`` and ``REF_cbm`` (eV), ``REF_magnetisation``
+(integral of |spin density|, Bohr magnetons).
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -42,8 +44,15 @@ def read_frames(path: Path) -> tuple[Frame, ...]:
     return tuple(from_atoms(atoms, thing) for atoms, thing in _images(path))
 
 
-def write_labelled(path: Path, labelled: Sequence[LabelledFrame]) -> None:
+def write_labelled(
+    path: Path,
+    labelled: Sequence[LabelledFrame],
+    extra: Sequence[Mapping[str, str | int | float]] | None = None,
+) -> None:
     """Write labelled frames of one fidelity atomically.
+
+    Args:
+        extra: for each frame what else its info line is to say; ``read_info`` gives it back.
 
     Raises:
         LabelError: if the frames are of different fidelities: one file holds one level of theory.
@@ -53,7 +62,13 @@ def write_labelled(path: Path, labelled: Sequence[LabelledFrame]) -> None:
         raise LabelError(
             f"{path}, fidelities", ", ".join(fidelities), "Write one file per fidelity"
         )
-    write_text(path, "".join(_block(item.frame, item.label) for item in labelled))
+    lines = [{} for _ in labelled] if extra is None else extra
+    write_text(
+        path,
+        "".join(
+            _block(item.frame, item.label, more) for item, more in zip(labelled, lines, strict=True)
+        ),
+    )
 
 
 def read_labelled(path: Path, fidelity: str) -> tuple[LabelledFrame, ...]:
@@ -68,7 +83,14 @@ def read_labelled(path: Path, fidelity: str) -> tuple[LabelledFrame, ...]:
     )
 
 
-def _block(frame: Frame, label: Label | None) -> str:
+def read_info(path: Path) -> tuple[dict[str, Any], ...]:
+    """The info line of every frame, as it stands in the file."""
+    return tuple(dict(atoms.info) for atoms, _ in _images(path))
+
+
+def _block(
+    frame: Frame, label: Label | None, extra: Mapping[str, str | int | float] | None = None
+) -> str:
     columns = "species:S:1:pos:R:3"
     rows = frame.positions_A
     info: dict[str, str] = {name: _value(value) for name, value in frame_info(frame).items()}
@@ -78,9 +100,17 @@ def _block(frame: Frame, label: Label | None) -> str:
         info["REF_energy"] = repr(label.energy_eV)
         if label.stress_eV_A3 is not None:
             info["REF_stress"] = _numbers(label.stress_eV_A3)
-        for name, value in (("REF_vbm", label.vbm_eV), ("REF_cbm", label.cbm_eV)):
+        for name, value in (
+            ("REF_vbm", label.vbm_eV),
+            ("REF_cbm", label.cbm_eV),
+            ("REF_magnetisation", label.absolute_magnetisation),
+        ):
             if value is not None:
                 info[name] = repr(float(value))
+    info |= {
+        name: repr(value) if isinstance(value, float) else _value(value)
+        for name, value in (extra or {}).items()
+    }
     header = " ".join(f"{name}={text}" for name, text in info.items())
     lines = [
         str(len(frame)),
@@ -140,6 +170,7 @@ def _label(atoms: Atoms, thing: str) -> Label:
         stress_eV_A3=None if stress is None else np.reshape(stress, (3, 3)),
         vbm_eV=_optional(atoms, "REF_vbm"),
         cbm_eV=_optional(atoms, "REF_cbm"),
+        absolute_magnetisation=_optional(atoms, "REF_magnetisation"),
     )
 
 

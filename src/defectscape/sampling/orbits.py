@@ -91,3 +91,8 @@ def site_multiplicity(symmetry: CrystalSymmetry, frac: Floats) -> int:
     kept = _gaps_A(symmetry, _images(symmetry, frac), frac) < COINCIDE_A
     stabiliser = len(np.unique(symmetry.rotations[kept], axis=0))
     return len(symmetry.rotations) // symmetry.cells // stabiliser
+
+
+def nearest_image_A(symmetry: CrystalSymmetry, frac: Floats, place: Floats) -> float:
+    """Distance of a place to the closest point equivalent to another, unit-cell fractions (3,), A."""
+    return float(np.min(_gaps_A(symmetry, _images(symmetry, frac), place)))

@@ -1,0 +1,67 @@
+"""Subcommands that bring labels in and out: import, export."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Level = Annotated[Literal["low", "high"], typer.Option(help="The fidelity that the labels are of.")]
+
+
+def import_labels(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")
+    ],
+    level: Level,
+    defect: Annotated[
+        str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="Write the imported frames here, to be named under `imported`."),
+    ] = None,
+) -> None:
+    """Check labels that exist already and put them into the study's label store."""
+    from defectscape.files.extxyz import write_frames
+    from defectscape.stages.context import StudyContext
+    from defectscape.stages.importing import import_paths
+
+    study_context = StudyContext.load(context.obj.study, context.obj.results)
+    rows = import_paths(study_context, level, paths, defect)
+    typer.echo(f"{'taken':>6} {'refused':>8}  key")
+    for row in rows:
+        typer.echo(f"{row.taken:6d} {row.refused:8d}  {row.key}  {row.path}")
+        if row.reason:
+            typer.echo(f"{'':17}{row.reason}")
+    found = {frame.frame_id: frame for row in rows for frame in row.frames}
+    typer.echo(
+        f"{sum(row.taken for row in rows)} labels in {study_context.study.label_store}, "
+        f"{len(found)} distinct frames"
+    )
+    if frames is not None and found:
+        write_frames(frames, list(found.values()))
+        typer.echo(f"frames in {frames}")
+    if not found:
+        raise typer.Exit(1)
+
+
+def export_labels(
+    context: typer.Context,
+    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    path: Annotated[Path, typer.Argument(help="*.extxyz, or *.extxyz.xz compressed.")],
+) -> None:
+    """Write all the store's labels of a study's fidelity as a data set with its card."""
+    from defectscape.stages.context import StudyContext
+    from defectscape.stages.data_sets import export
+
+    card = export(StudyContext.load(context.obj.study, context.obj.results), level, path)
+    for key, count in card.labels:
+        typer.echo(f"{count:6d} {key}")
+    typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("import", rich_help_panel="Study")(import_labels)
+    app.command("export", rich_help_panel="Study")(export_labels)

@@ -1,0 +1,138 @@
+"""Data sets: labels of one fidelity as extended XYZ with a card beside it that says what they are.
+
+The card, ``<name>.card.json`` beside ``<name>.extxyz[.xz]``, names the engine and the settings that
+make the labels one level of theory; without it a number is an energy of unknown origin.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from defectscape.domain.errors import LabelError, StoreError
+from defectscape.domain.label import LabelledFrame
+from defectscape.files.extxyz import read_info, read_labelled, write_labelled
+from defectscape.files.tables import decode, encode, read_json, write_json
+from defectscape.stages.context import StudyContext
+from defectscape.store.record import LabelRecord
+
+CARD_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the labels of a file are.
+
+    Attributes:
+        format: version of this card.
+        fidelity: the level's name in the study.
+        method: the level of theory in the field's words.
+        engine: the engine's name, part of every label's key.
+        settings: the engine's settings as canonical JSON, part of every label's key.
+        engine_versions: versions of the program that computed them.
+        labels: how many, by defect key.
+        core_s: processor time of all labels, core-seconds.
+        first, last: when the first and the last were computed.
+        notes: what else a user must know.
+    """
+
+    format: int
+    fidelity: str
+    method: str
+    engine: str
+    settings: str
+    engine_versions: tuple[str, ...]
+    labels: tuple[tuple[str, int], ...]
+    core_s: float
+    first: str
+    last: str
+    notes: tuple[str, ...]
+
+
+def card_path(path: Path) -> Path:
+    """The card beside a data file."""
+    return path.with_name(path.name.partition(".")[0] + ".card.json")
+
+
+def write_data_set(path: Path, records: Sequence[LabelRecord], fidelity: str, method: str) -> Card:
+    """Write labels and their card; what each cost goes into its frame's info line.
+
+    Args:
+        path: ``*.extxyz``, or ``*.extxyz.xz`` compressed.
+        records: labels of one engine with one set of settings.
+        fidelity, method: names of the level.
+
+    Raises:
+        LabelError: if there is none, a failure is among them, or they are of several levels.
+    """
+    levels = {(record.engine, record.settings) for record in records}
+    labelled, costs = [], []
+    for record in sorted(
+        records, key=lambda r: (str(r.frame.key), r.frame.family, r.frame.frame_id)
+    ):
+        if record.label is None:
+            raise LabelError(str(path), f"failure {record.frame.frame_id}", "Export labels alone")
+        labelled.append(LabelledFrame(record.frame, record.label, fidelity))
+        costs.append(_cost(record))
+    if len(levels) != 1:
+        raise LabelError(str(path), f"{len(levels)} levels of theory", "Export one at a time")
+    ((engine, settings),) = levels
+    times = sorted(record.timestamp for record in records)
+    card = Card(
+        CARD_FORMAT, fidelity, method, engine, settings,
+        tuple(sorted({record.engine_version for record in records})),
+        tuple(sorted(Counter(str(record.frame.key) for record in records).items())),
+        round(sum(record.core_s for record in records), 1), times[0], times[-1],
+        (
+            "Energies are raw supercell energies without any finite-size correction.",
+            "REF_energy in eV, REF_forces in eV/A, REF_stress in eV/A^3, REF_vbm and REF_cbm in eV.",
+        ),
+    )  # fmt: skip
+    write_labelled(path, labelled, costs)
+    write_json(card_path(path), card)
+    return card
+
+
+def export(context: StudyContext, level: str, path: Path) -> Card:
+    """Write every label that the store has of a level, whatever study asked for it.
+
+    Raises:
+        LabelError: if there is none.
+    """
+    engine, fidelity = context.engine(level), context.fidelity(level)
+    mine = (engine.name, engine.settings_json)
+    records = [
+        record
+        for record in context.store.records()
+        if record.label is not None and (record.engine, record.settings) == mine
+    ]
+    return write_data_set(path, records, fidelity.name, fidelity.engine.method)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a data file.
+
+    Raises:
+        StoreError: if there is none, or it is none.
+    """
+    try:
+        card: Card = decode(Card, read_json(card_path(path)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            str(card_path(path)), f"is no card ({error})", "Export it again"
+        ) from error
+    return card
+
+
+def read_data_set(path: Path, card: Card) -> tuple[tuple[LabelledFrame, dict[str, Any]], ...]:
+    """Labelled frames with what is known of the cost of each (``core_s``, ``wall_s``, ...)."""
+    labelled = read_labelled(path, card.fidelity)
+    return tuple(zip(labelled, read_info(path), strict=True))
+
+
+def _cost(record: LabelRecord) -> dict[str, str | int | float]:
+    return encode({
+        "engine_version": record.engine_version, "core_s": round(record.core_s, 2),
+        "wall_s": round(record.wall_s, 2), "rung": record.rung, "computed": record.timestamp,
+    })  # fmt: skip
