@@ -71,6 +71,9 @@ def teachers(wildcards):
     return GROUPS[wildcards.group].teachers
 
 
+IMPORTED = [str(path) for path in STUDY.imported]
+
+
 def relaxed_files(wildcards):
     """Low-fidelity relaxations of a group's starts, where the study asks for them."""
     if not STUDY.sampling.relaxed_starts:

@@ -44,6 +44,7 @@ rule dataset:
     input:
         label_files("low"),
         label_files("high"),
+        IMPORTED,
         lambda wildcards: [
             str(path)
             for name in teachers(wildcards)

@@ -10,6 +10,7 @@ rule starts:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         lambda wildcards: [str(files_of(name).splits) for name in teachers(wildcards)],
+        IMPORTED,
     output:
         str(files_of("{group}").starts),
         str(files_of("{group}").pool),

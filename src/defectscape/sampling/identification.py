@@ -59,13 +59,13 @@ def identify(
         DefectError: if the cell is another one, the atoms are not the host's but for one point
             defect, or the defect sits at no known site.
     """
+    added, removed = _difference(host, numbers)
     worst = float(np.max(np.abs(cell_A - host.cell_A)))
     if worst > CELL_TOLERANCE_A:
         raise DefectError(
             "supercell", f"its lattice vectors differ from the study's by up to {worst:.3f} A",
             "Take the host and the supercell matrix of these calculations for the study",
         )  # fmt: skip
-    added, removed = _difference(host, numbers)
     shift = _shift_A(host, numbers, positions_A)
     order, vacant, extra = _assign(host, numbers, positions_A - shift)
     if added is None and removed is None:

@@ -21,6 +21,11 @@ class Study(Settings):
     seed: int = Field(ge=0, description="Seed from which every item's own seed is derived.")
     label_store: FilePath = Field(description="Folder of the label store; studies may share one.")
     label_jobs: int = Field(gt=0, description="Jobs that the labels of a step are spread over.")
+    imported: list[FilePath] = Field(
+        [],
+        description="Files of frames that `defectscape import --frames` wrote: the labels that the store "
+        "has of them join the training data; nothing is computed for them.",
+    )
     host: Host = Field(description="The perfect crystal.")
     defects: list[Defect] = Field(min_length=1, description="The defects and their charge states.")
     fidelities: Fidelities = Field(description="The two levels of theory.")

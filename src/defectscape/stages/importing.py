@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from defectscape.domain.errors import DefectscapeError, LabelError
+from defectscape.domain.errors import DefectError, DefectscapeError, LabelError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.label import Label
@@ -132,7 +132,10 @@ def _import_run(target: _Target, path: Path) -> ImportRow:
     """Every ionic step of a VASP run."""
     run = read_run(path)
     first = run.steps[0]
-    what = _identify(target, run, first.positions_A, first.cell_A)
+    try:
+        what = _identify(target, run, first.positions_A, first.cell_A)
+    except DefectError as error:
+        return ImportRow(path, "-", 0, len(run.steps), str(error), ())
     charge = round(run.charge)
     name = what.site.name if what.site is not None else HOST
     key = DefectKey(name, charge)

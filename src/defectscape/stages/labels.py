@@ -116,6 +116,27 @@ def gather(
     return gathered
 
 
+def imported_frames(context: StudyContext, group: str) -> list[Frame]:
+    """Frames that were imported and are of the group's keys."""
+    members, _ = context.group(group)
+    keys = set(members.keys)
+    return [
+        frame for path in context.study.imported for frame in read_frames(path) if frame.key in keys
+    ]
+
+
+def _imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
+    """What the store has of the imported frames at a level."""
+    name = context.fidelity(level).name
+    limit_eV_A = context.fidelity(level).max_force_eV_A
+    found = []
+    for frame in imported_frames(context, group):
+        record = context.record(frame, level)
+        if record is not None and record.label is not None and record.label.fmax_eV_A <= limit_eV_A:
+            found.append(LabelledFrame(frame, record.label, name))
+    return found
+
+
 def build_round_data(context: StudyContext, group: str, number: int) -> None:
     """All labels a group knows after a round: its own of all rounds, and its teachers'."""
     members, files = context.group(group)
@@ -125,6 +146,7 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
         data: list[LabelledFrame] = []
         for teacher in members.teachers:
             data += read_group_data(context, teacher, last, level, name)
+        data += _imported_labels(context, group, level)
         # The pool does not depend on the high fidelity, so neither does any low-fidelity label.
         for earlier in range(number + 1) if level == "high" else (0,):
             frames = (

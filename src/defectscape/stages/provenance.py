@@ -33,7 +33,7 @@ def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
         engine=fidelity.engine.kind,
         method=fidelity.engine.method,
         settings=engine.settings_json,
-        engine_versions=sorted({engine.version, table[f"bulk_{level}"]["engine_version"]}),
+        engine_versions=[table[f"bulk_{level}"]["engine_version"]],
     )
 
 

@@ -12,7 +12,7 @@ from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import pool_frames, round_outcomes
+from defectscape.stages.labels import imported_frames, pool_frames, round_outcomes
 
 
 def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
@@ -41,7 +41,7 @@ def make_group_starts(context: StudyContext, name: str) -> None:
         starts += mine
         pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, study.seed)
     splits: dict[str, Split] = {}
-    families = {frame.family for frame in pool}
+    families = {frame.family for frame in (*pool, *imported_frames(context, name))}
     for teacher in group.teachers:
         splits |= read_splits(context, teacher)
     new = families - set(splits)
