@@ -67,7 +67,7 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     rounds = study.exploration.rounds
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
     rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
-    low = starts * (1 + rattles)
+    low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
     checks = (study.verification.minima_per_charge + 1) * (1 + study.verification.relax_steps)
     high = selection.initial_per_charge + selection.test_per_charge
     high += rounds * selection.per_charge_per_round + checks
