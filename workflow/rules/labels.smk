@@ -39,7 +39,8 @@ rule label:
 rule dataset:
     """All labels a group knows after a round, one extended XYZ file per fidelity.
 
-    In: outcomes of the labelling jobs of all rounds so far. Out: labelled frames.
+    In: outcomes of the labelling jobs of all rounds so far. Out: labelled frames, and which labels
+    their neighbours contradict.
     """
     input:
         label_files("low"),
@@ -56,6 +57,8 @@ rule dataset:
     output:
         str(files_of("{group}").round("{round}").data_low),
         str(files_of("{group}").round("{round}").data_high),
+        str(files_of("{group}").round("{round}").jumps("low")),
+        str(files_of("{group}").round("{round}").jumps("high")),
     log:
         log_of("dataset", "{group}", "{round}"),
     benchmark:

@@ -61,7 +61,27 @@ def export_labels(
     typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")
 
 
+def compare(
+    low: Annotated[Path, typer.Argument(help="Data set of the low fidelity.")],
+    high: Annotated[Path, typer.Argument(help="Data set of the high fidelity.")],
+) -> None:
+    """How far two levels of theory differ on the frames that both data sets have, by charge."""
+    from defectscape.files.extxyz import read_labelled
+    from defectscape.stages.data_sets import read_card
+    from defectscape.stages.level_gap import level_gaps
+
+    sets = [read_labelled(path, read_card(path).fidelity) for path in (low, high)]
+    typer.echo("frames  shift (eV)  spread (meV/atom)  of low  dF RMS  F RMS (meV/A)  key")
+    for gap in level_gaps(*sets):
+        typer.echo(
+            f"{gap.frames:6d} {gap.shift_eV:11.3f} {gap.spread_meV_atom:18.2f} "
+            f"{gap.low_spread_meV_atom:7.2f} {gap.force_rms_meV_A:7.1f} {gap.force_meV_A:14.1f}  "
+            f"{gap.key}"
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("import", rich_help_panel="Study")(import_labels)
     app.command("export", rich_help_panel="Study")(export_labels)
+    app.command("compare", rich_help_panel="Study")(compare)

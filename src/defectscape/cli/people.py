@@ -109,7 +109,7 @@ def labels(
     for (engine, _settings, key), (done, failed, core_s) in sorted(rows.items()):
         typer.echo(
             f"{engine:20} {key:12} {int(done):6d} labels {int(failed):4d} failed "
-            f"{_hours(core_s):>9}"
+            f"{_hours(core_s):>9} {core_s / max(done, 1):9.1f} core-s each"
         )
     typer.echo(f"{len(calls)} engine calls made, no damaged record")
 

@@ -194,6 +194,22 @@ class ParityData(Row):
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 
+class LevelGapRow(Row):
+    """How far the two levels differ on the frames of one key that have both labels."""
+
+    key: str
+    frames: int = Field(description="Frames with both labels.")
+    shift_eV: float = Field(description="Mean difference of energies, high less low, eV.")
+    spread_meV_atom: float = Field(
+        description="Standard deviation of that difference, meV/atom: what the model must learn."
+    )
+    low_spread_meV_atom: float = Field(
+        description="Standard deviation of the low-fidelity energies themselves, meV/atom."
+    )
+    force_rms_meV_A: float = Field(description="RMS difference of a force component, meV/A.")
+    force_meV_A: float = Field(description="RMS of a high-fidelity force component, meV/A.")
+
+
 class SearchPoint(Row):
     """One relaxation of the final search."""
 
@@ -274,6 +290,7 @@ class Summary(Row):
     levels: list[LevelSummary]
     errors: list[ErrorSummary]
     parity: list[ParityData]
+    level_gaps: list[LevelGapRow] = Field([], description="Differences between the two levels.")
     search: list[SearchPoint]
     ccd: list[CcdSummary]
     cost: list[CostRow]

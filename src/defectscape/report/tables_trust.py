@@ -9,6 +9,7 @@ def trust_tables(summary: Summary) -> dict[str, Table]:
     """All tables of trust and cost by name."""
     tables = (
         errors(summary),
+        level_gaps(summary),
         gates(summary),
         training(summary),
         verification(summary),
@@ -48,6 +49,36 @@ def errors(summary: Summary) -> Table:
                 row.force_rmse_meV_A,
             )
             for row in summary.errors
+        ),
+    )
+
+
+def level_gaps(summary: Summary) -> Table:
+    """How far the two levels of theory differ, charge by charge."""
+    return Table(
+        "level_gaps",
+        f"{summary.high.name} against {summary.low.name} on the frames that have both labels: the spread "
+        "of the difference is what the model must learn from few labels.",
+        (
+            Column("State"),
+            Column("Frames", digits=0),
+            Column("Mean difference", "eV", 3),
+            Column("Spread of the difference", "meV/atom", 2),
+            Column("Spread of the low energies", "meV/atom", 2),
+            Column("RMS force difference", "meV/Å", 1),
+            Column("RMS force", "meV/Å", 1),
+        ),
+        tuple(
+            (
+                row.key,
+                row.frames,
+                row.shift_eV,
+                row.spread_meV_atom,
+                row.low_spread_meV_atom,
+                row.force_rms_meV_A,
+                row.force_meV_A,
+            )
+            for row in summary.level_gaps
         ),
     )
 
@@ -165,7 +196,8 @@ def failures(summary: Summary) -> Table:
 def cost(summary: Summary) -> Table:
     """The ledger of labels with totals per fidelity and over all."""
     rows: list[tuple[Cell, ...]] = [
-        (row.stage, row.fidelity, row.labels, row.failed, row.core_s) for row in summary.cost
+        (row.stage, row.fidelity, row.labels, row.failed, row.core_s, _each(row.core_s, row.labels))
+        for row in summary.cost
     ]
     names = tuple(dict.fromkeys(row.fidelity for row in summary.cost))
     for name in (*names, "all") if rows else ():
@@ -177,6 +209,7 @@ def cost(summary: Summary) -> Table:
                 sum(row.labels for row in chosen),
                 sum(row.failed for row in chosen),
                 sum(row.core_s for row in chosen),
+                _each(sum(row.core_s for row in chosen), sum(row.labels for row in chosen)),
             )
         )
     return Table(
@@ -188,9 +221,15 @@ def cost(summary: Summary) -> Table:
             Column("Labels", digits=0),
             Column("Failed", digits=0),
             Column("Core time", "s", 0),
+            Column("Per label", "s", 1),
         ),
         tuple(rows),
     )
+
+
+def _each(core_s: float, labels: int) -> float | None:
+    """Core-seconds per label, where there is one."""
+    return core_s / labels if labels else None
 
 
 def jobs(summary: Summary) -> Table:

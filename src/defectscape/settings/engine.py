@@ -29,6 +29,12 @@ class Fidelity(Settings):
         gt=0,
         description="Labels with a larger force on an atom are kept but not trained on, eV/A.",
     )
+    max_energy_jump_eV: float = Field(
+        0.5,
+        gt=0,
+        description="Labels whose energy differs by more than this from what their nearest neighbours' "
+        "energies and forces make it are kept but not trained on, eV.",
+    )
 
 
 class Fidelities(Settings):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from defectscape.domain.consistency import Jump, find_energy_jumps
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
@@ -157,7 +158,24 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)
         target = files.round(number)
-        write_labelled(target.data_low if level == "low" else target.data_high, unique(data))
+        kept, jumps = without_jumps(context, unique(data), level)
+        write_labelled(target.data_low if level == "low" else target.data_high, kept)
+        write_json(target.jumps(level), [asdict(jump) for jump in jumps])
+
+
+def without_jumps(
+    context: StudyContext, data: Sequence[LabelledFrame], level: str
+) -> tuple[list[LabelledFrame], tuple[Jump, ...]]:
+    """The labels that agree with their neighbours, and those that do not."""
+    fidelity = context.fidelity(level)
+    jumps = find_energy_jumps(data, fidelity.max_energy_jump_eV)
+    for jump in jumps:
+        logger.warning(
+            "%s label of %s frame %s left out: %+.2f eV from what its neighbours make it",
+            fidelity.name, jump.key, jump.frame_id, jump.residual_eV,
+        )  # fmt: skip
+    out = {jump.frame_id for jump in jumps}
+    return [item for item in data if item.frame.frame_id not in out], jumps
 
 
 def read_group_data(

@@ -29,6 +29,10 @@ class GroupRound:
         """All high-fidelity labels known to the group after this round."""
         return self.folder / "data_high.extxyz"
 
+    def jumps(self, level: str) -> Path:
+        """Labels that their neighbours contradict; ``level`` is ``low`` or ``high``."""
+        return self.folder / f"jumps_{level}.json"
+
     def model(self, member: int | str) -> Path:
         """A committee member."""
         return self.folder / f"model_{member}.model"

@@ -11,7 +11,9 @@ from defectscape.files.tables import load_host_file, read_json
 from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
-from defectscape.stages.thermo import Levels
+from defectscape.stages.thermo import Levels, verified_energy_eV
+from defectscape.stages.verification import read_verified
+from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (
     "ase", "doped", "dscribe", "e3nn", "hiphive", "mace-torch", "numpy", "pymatgen", "scipy",
@@ -77,6 +79,8 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         for row in defects
         if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
     ]
+    lines += _host_states(context)
+    lines += _jumps(context)
     lines += _gaps(context, defects)
     outside = [level for level in found.levels if not level.in_gap]
     if outside:
@@ -84,6 +88,45 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         lines.append(
             f"Levels outside the band gap, where a supercell gives no bound state: {names}."
         )
+    return lines
+
+
+def _host_states(context: StudyContext) -> list[str]:
+    """Ground states whose charge may sit in the host's bands."""
+    bulk = read_json(context.layout.references)["bulk_high"]
+    lines = []
+    for group in exploration_groups(context.study):
+        for key in group.keys:
+            items = [item for item in read_verified(context, group.name, key) if item.final_label]
+            if not items or bulk["vbm_eV"] is None or bulk["cbm_eV"] is None:
+                continue
+            label = min(items, key=verified_energy_eV).final_label
+            assert label is not None
+            line = host_state_suspicion(key, label, bulk["vbm_eV"], bulk["cbm_eV"])
+            lines += [line] if line else []
+    return lines
+
+
+def _jumps(context: StudyContext) -> list[str]:
+    """Labels that were left out because their neighbours contradict them."""
+    lines = []
+    for level in ("low", "high"):
+        found = {
+            jump["frame_id"]: jump
+            for group in exploration_groups(context.study)
+            for jump in read_json(
+                context.layout.group(group.name)
+                .round(context.study.exploration.rounds)
+                .jumps(level)
+            )
+        }
+        if found:
+            worst = max(found.values(), key=lambda jump: abs(jump["residual_eV"]))
+            lines.append(
+                f"{len(found)} {context.fidelity(level).name} labels were left out of training: their "
+                "energies contradict their neighbours' energies and forces, the worst "
+                f"({worst['key']}) by {worst['residual_eV']:+.2f} eV. Another electronic state is likely."
+            )
     return lines
 
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from defectscape.files.tables import load_host_file, load_minima, load_relaxatio
 from defectscape.report.summary import (
     DefectSummary,
     HostSummary,
+    LevelGapRow,
     LevelSummary,
     MinimumSummary,
     SearchPoint,
@@ -28,6 +30,7 @@ from defectscape.search.symmetry import point_group
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages import ledger, provenance, trust
 from defectscape.stages.context import StudyContext
+from defectscape.stages.level_gap import study_gaps
 from defectscape.stages.search import UNPERTURBED
 from defectscape.stages.thermo import GroundState, Levels, read_levels, verified_energy_eV
 from defectscape.stages.verification import read_verified
@@ -233,6 +236,7 @@ def write_summary(context: StudyContext) -> None:
         levels=_levels(found),
         errors=trust.error_rows(context),
         parity=trust.parity(context),
+        level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
         search=_search_points(context),
         ccd=trust.diagrams(context),
         cost=ledger.label_costs(context),

@@ -12,7 +12,7 @@ STAGE_VERSIONS = {
     "relax_starts": 1,
     "select": 1,
     "label": 1,
-    "dataset": 1,
+    "dataset": 2,
     "train": 2,
     "search": 1,
     "harvest": 1,
@@ -21,6 +21,6 @@ STAGE_VERSIONS = {
     "evaluate": 1,
     "thermo": 2,
     "ccd": 1,
-    "summary": 2,
+    "summary": 3,
     "report": 1,
 }
