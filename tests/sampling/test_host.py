@@ -228,6 +228,30 @@ def test_relaxation_keeps_symmetry_and_atoms_and_relaxes_free_coordinates():
     assert again.positions_A.tobytes() == relaxed.positions_A.tobytes()
 
 
+class NoStress(EMT):
+    """An engine without stresses."""
+
+    implemented_properties = ("energy", "free_energy", "forces")
+
+    def get_stress(self, atoms=None):
+        raise AssertionError("positions can be relaxed without a stress")
+
+
+def test_positions_alone_are_relaxed_without_a_stress_in_the_cell_of_the_file():
+    layers = Structure(
+        Lattice.tetragonal(2.7, 7.6), ["Cu", "Cu", "Au", "Au"],
+        [[0, 0, 0.12], [0.5, 0.5, 0.88], [0.5, 0.5, 0.37], [0, 0, 0.63]],
+    )  # fmt: skip
+    host = build_host(layers, supercell([[2, 0, 0], [0, 3, 0], [0, 0, 1]]))
+    relaxed = relax_host(host, lambda frame: NoStress(), settings("positions"))
+    np.testing.assert_allclose(relaxed.unit_cell_A, host.unit_cell_A, atol=1e-12)
+    assert relaxed.spacegroup == host.spacegroup
+    assert np.abs(relaxed.unit_positions_A - host.unit_positions_A).max() > 0.01
+    atoms = Atoms(relaxed.numbers, relaxed.positions_A, cell=relaxed.cell_A, pbc=True)
+    atoms.calc = EMT()
+    assert np.abs(atoms.get_forces()).max() < 1e-3
+
+
 def test_relaxation_off_unconverged_and_shrunk():
     host = stretched("Cu", 1.5)
     assert relax_host(host, lambda frame: EMT(), settings("none")) is host
