@@ -42,6 +42,7 @@ def bare_summary(summary: Summary) -> Summary:
             "levels",
             "errors",
             "parity",
+            "level_gaps",
             "search",
             "ccd",
             "cost",

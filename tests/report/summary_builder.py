@@ -18,6 +18,7 @@ from defectscape.report.summary import (
     GateRow,
     HostSummary,
     JobRow,
+    LevelGapRow,
     LevelOfTheory,
     LevelSummary,
     MinimumSummary,
@@ -87,6 +88,19 @@ def make_summary() -> Summary:
         levels=_levels(),
         errors=_errors(),
         parity=_parity(rng),
+        level_gaps=[
+            LevelGapRow(
+                key=f"{defect}_{signed(charge)}",
+                frames=12,
+                shift_eV=-34.2,
+                spread_meV_atom=1.9,
+                low_spread_meV_atom=14.0,
+                force_rms_meV_A=88.0,
+                force_meV_A=610.0,
+            )
+            for defect, states in VBM_ENERGIES_EV.items()
+            for charge in states
+        ],
         search=_search(rng),
         ccd=[_ccd("v_Cd", 0, -1), _ccd("v_Cd", -1, -2), _ccd("Te_Cd", 1, 0)],
         cost=[

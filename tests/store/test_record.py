@@ -62,7 +62,7 @@ def test_a_record_holds_a_label_or_a_failure(change):
         _record(**change)
 
 
-@pytest.mark.parametrize("name", ["vbm_eV", "cbm_eV"])
+@pytest.mark.parametrize("name", ["vbm_eV", "cbm_eV", "absolute_magnetisation"])
 def test_nan_levels_are_refused(name):
     label = dataclasses.replace(_record().label, **{name: float("nan")})
     with pytest.raises(LabelError, match=name):
@@ -106,11 +106,11 @@ def test_a_number_that_is_not_finite_is_never_read(number):
         LabelRecord.from_json(text, "the_file")
 
 
-def _sealed(payload):
+def _sealed(payload, form=2):
     """A record whose checksum fits whatever the payload says."""
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     checksum = hashlib.sha256(canonical.encode()).hexdigest()
-    return json.dumps({"format": 1, "sha256": checksum, "payload": payload})
+    return json.dumps({"format": form, "sha256": checksum, "payload": payload})
 
 
 def test_a_right_checksum_does_not_excuse_wrong_content():
@@ -135,9 +135,17 @@ def test_anything_else_is_refused_in_one_line(text):
     assert "\n" not in str(caught.value)
 
 
+def test_records_of_the_first_format_are_read_without_a_magnetisation():
+    payload = json.loads(_record().to_json())["payload"]
+    del payload["label"]["absolute_magnetisation"]
+    back = LabelRecord.from_json(_sealed(payload, form=1), "x")
+    assert back.label.energy_eV == _record().label.energy_eV
+    assert back.label.absolute_magnetisation is None
+
+
 def test_another_format_is_refused_without_calling_it_damage():
     content = json.loads(_record().to_json())
-    content["format"] = 2
-    with pytest.raises(StoreError, match="format 2") as caught:
+    content["format"] = 3
+    with pytest.raises(StoreError, match="format 3") as caught:
         LabelRecord.from_json(json.dumps(content), "x")
     assert "remove-damaged" not in str(caught.value)

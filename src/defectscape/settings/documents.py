@@ -64,7 +64,8 @@ def _default_text(field: FieldInfo) -> str:
     return f"`{json.dumps(field.default)}`"
 
 
-def _section(model: type[BaseModel], path: str) -> Iterator[str]:
+def _section(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]:
+    """A model and all below it; the choices of a union are described where they come first."""
     title = path or "study file"
     yield f"\n## `{title}`\n\n{(model.__doc__ or '').strip()}\n\n"
     yield "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -75,16 +76,18 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
         kind = "section" if inner else _type_text(field.annotation)
         if inner and "list" in str(field.annotation):
             kind = "list of sections"
-        nested += [(m, where if len(inner) == 1 else f"{where} ({m.__name__})") for m in inner]
+        nested += [(m, where if len(inner) == 1 else f"{name} ({m.__name__})") for m in inner]
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         yield f"| `{name}` | {kind} | {_default_text(field)} | {meaning} |\n"
     for submodel, where in nested:
-        yield from _section(submodel, where)
+        if where not in seen:
+            seen.add(where)
+            yield from _section(submodel, where, seen)
 
 
 def config_page() -> str:
     """The documentation of every key, in Markdown."""
-    return HEADER + "".join(_section(Study, ""))
+    return HEADER + "".join(_section(Study, "", set()))
 
 
 def default_yaml() -> str:
