@@ -49,7 +49,12 @@ rule references:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=settings("references", "fidelities", "thermo.elemental_references"),
+        settings=settings(
+            "references",
+            "fidelities",
+            "thermo.elemental_references",
+            "thermo.elemental_kpoints",
+        ),
     message:
         "Labelling the perfect supercell and the elements"
     shell:

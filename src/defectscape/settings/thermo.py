@@ -44,7 +44,21 @@ class Thermo(Settings):
     elemental_references: dict[str, FilePath] = Field(
         description="Structure file of each element's reference phase, computed with the high-fidelity engine."
     )
+    elemental_kpoints: dict[str, list[int]] = Field(
+        {},
+        description="Gamma-centred mesh of an element's reference, for engines with `kpoints`; left out, the "
+        "engine's own. Choose it as dense as the supercell's: small cells at Gamma are off by eV.",
+    )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
+
+    @model_validator(mode="after")
+    def _meshes_are_of_references(self) -> "Thermo":
+        for element, mesh in self.elemental_kpoints.items():
+            if element not in self.elemental_references:
+                raise ValueError(f"elemental_kpoints: {element} has no elemental reference")
+            if len(mesh) != 3 or min(mesh) < 1:
+                raise ValueError(f"elemental_kpoints of {element}: give three positive integers")
+        return self
 
 
 class Ccd(Settings):

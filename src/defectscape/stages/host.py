@@ -6,11 +6,13 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from defectscape.domain.errors import ThermoError
+from defectscape.domain.errors import ConfigError, ThermoError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST_KEY
 from defectscape.domain.site import HostCrystal
+from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame
+from defectscape.engines.registry import make_engine
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.tables import load_host_file, save_host, save_sites, write_json
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell, relax_host
@@ -91,6 +93,21 @@ def _required(record: LabelRecord, what: str) -> dict[str, object]:
     }
 
 
+def _reference_engine(context: StudyContext, element: str) -> Engine:
+    """The high-fidelity engine, with the mesh that the element's reference is to have."""
+    mesh = context.study.thermo.elemental_kpoints.get(element)
+    if mesh is None:
+        return context.engine("high")
+    settings = context.fidelity("high").engine
+    names = [name for name in ("kpoints", "fock_kpoints") if name in type(settings).model_fields]
+    if not names:
+        raise ConfigError(
+            f"thermo.elemental_kpoints.{element}", f"the {settings.kind} engine has no k-points",
+            "Take it out, and give a supercell as reference",
+        )  # fmt: skip
+    return make_engine(settings.model_copy(update=dict.fromkeys(names, mesh)))
+
+
 def label_references(context: StudyContext) -> None:
     """Label the perfect supercell at both fidelities and the elements at the high one."""
     host = load_host_file(context.layout.host)
@@ -107,7 +124,8 @@ def label_references(context: StudyContext) -> None:
     elements: dict[str, object] = {}
     for element in sorted(context.study.thermo.elemental_references):
         frame = _reference_frame(context, element)
-        record = label_frame(frame, context.engine("high"), context.store, fidelity.max_force_eV_A)
+        engine = _reference_engine(context, element)
+        record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
         elements[element] = _required(record, f"{fidelity.name} label of elemental {element}")
     table["elements"] = elements
     write_json(context.layout.references, table)
