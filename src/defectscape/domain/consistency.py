@@ -21,8 +21,9 @@ NEIGHBOURS = 3
 ANHARMONIC = 0.15
 """Share of the change of force along the step that third and higher orders may amount to."""
 
-FAR_A = 3.0
-"""Frames further apart than this, in the norm of all displacements, say nothing about each other."""
+NEAR_A = 0.35
+"""Frames in which an atom differs by more than this say nothing about each other: between two minima
+all forces vanish, and the energies may differ by eV."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def _jumps(group: Sequence[LabelledFrame], limit_eV: float) -> list[Jump]:
         steps = _steps_A(positions, positions[index], cell)
         distances = np.linalg.norm(steps, axis=(1, 2))
         distances[index] = np.inf
-        near = [n for n in np.argsort(distances)[:NEIGHBOURS] if distances[n] < FAR_A]
+        reach = np.linalg.norm(steps, axis=2).max(axis=1)
+        near = [n for n in np.argsort(distances) if reach[n] < NEAR_A and n != index][:NEIGHBOURS]
         residuals, contradictions = [], 0
         for other in near:
             work = -0.5 * float(np.sum((forces[index] + forces[other]) * steps[other]))
