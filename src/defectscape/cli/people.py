@@ -41,6 +41,8 @@ def check(
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")
+    for program in plan.missing_programs:
+        echo(f"program     {program} is not on this machine: a label that the store lacks needs it")
     echo("later       charge states go into `added_charges`, so that the others stay as they are")
     total_s: float | None = 0.0
     for level in plan.levels:

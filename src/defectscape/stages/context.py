@@ -49,9 +49,15 @@ class StudyContext:
         """Names of the low and the high fidelity: the model's heads, in this order."""
         return self.study.fidelities.low.name, self.study.fidelities.high.name
 
+    @cached_property
+    def _engines(self) -> dict[str, Engine]:
+        return {}
+
     def engine(self, level: str) -> Engine:
-        """The engine of a level."""
-        return make_engine(self.fidelity(level).engine)
+        """The engine of a level; made once, since it may read pseudopotentials."""
+        if level not in self._engines:
+            self._engines[level] = make_engine(self.fidelity(level).engine)
+        return self._engines[level]
 
     def record(self, frame: Frame, level: str) -> LabelRecord | None:
         """What the store holds of a frame at a level, or None."""

@@ -1,5 +1,7 @@
 """What a study would do, before it does anything: checks, counts of labels, estimated time."""
 
+import shlex
+import shutil
 from dataclasses import dataclass
 
 from ase.data import chemical_symbols
@@ -11,6 +13,7 @@ from defectscape.engines.labelling import label_frame
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
+from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.stages.context import StudyContext
 
@@ -50,6 +53,7 @@ class Plan:
         starts_per_key: relaxation starts per defect and charge, at most.
         levels: the low and the high fidelity.
         trainings: number of trainings.
+        missing_programs: programs of the engines that are not on this machine.
     """
 
     host: HostCrystal
@@ -58,6 +62,14 @@ class Plan:
     starts_per_key: int
     levels: tuple[LevelPlan, LevelPlan]
     trainings: int
+    missing_programs: tuple[str, ...]
+
+
+def _missing_programs(study: Study) -> tuple[str, ...]:
+    """First words of the engines' commands that this machine does not know."""
+    engines = (study.fidelities.low.engine, study.fidelities.high.engine)
+    words = [shlex.split(e.command)[0] for e in engines if isinstance(e, Program)]
+    return tuple(word for word in dict.fromkeys(words) if shutil.which(word) is None)
 
 
 def label_counts(study: Study) -> tuple[int, int, int]:
@@ -165,4 +177,5 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
             _level(context, "high", high, times),
         ),
         trainings + study.training.committee,
+        _missing_programs(study),
     )
