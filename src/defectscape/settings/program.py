@@ -1,6 +1,8 @@
 """What all engines that run an external program share."""
 
-from pydantic import Field
+import shlex
+
+from pydantic import Field, field_validator
 
 from defectscape.settings.base import FilePath, Settings
 
@@ -23,3 +25,14 @@ class Program(Settings):
         description="Folder for the files of running calculations, removed afterwards; left out, the "
         "system's temporary folder (`TMPDIR`). With MPI over several nodes all must see it.",
     )
+
+    @field_validator("command")
+    @classmethod
+    def _is_words(cls, value: str) -> str:
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"it cannot be split into words ({error})") from error
+        if not words:
+            raise ValueError("give the program's name")
+        return value
