@@ -102,3 +102,47 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", "a b", "$(rm)"])
 def test_names_that_are_not_safe_in_paths_are_refused(tmp_path: Path, name: str) -> None:
     assert "study" in refused(write(tmp_path, study=name))
+
+
+def engine(kind: str, **changes: Any) -> dict[str, Any]:
+    """Settings of an engine that runs a program."""
+    common = {"kind": kind, "functional": "pbe", "command": "program", "kpoints": [1, 1, 1]}
+    own: dict[str, dict[str, Any]] = {
+        "espresso": {"pseudo_dir": "p", "pseudopotentials": {"Cd": "Cd.upf"}, "cutoff_Ry": 30.0},
+        "vasp": {"potcar_dir": "p", "potcars": {"Cd": "Cd"}, "cutoff_eV": 400.0},
+    }
+    return {**common, **own[kind], **changes}
+
+
+@pytest.mark.parametrize(
+    ("settings", "telling"),
+    [
+        (engine("espresso", cutoff=3.0), "Did you mean 'cutoff_Ry'"),
+        (engine("vasp", cutoff=3.0), "Did you mean 'cutoff_eV'"),
+        (engine("espresso", command="'pw.x"), "fidelities.low.engine.command"),
+        (engine("vasp", command=" "), "program's name"),
+        (engine("espresso", kpoints=[1, 0, 1]), "positive integers"),
+        (engine("espresso", functional="hse06", stress=True), "stress of a hybrid"),
+        (engine("espresso", keywords={"system": {"tot_charge": 1}}), "follows from the frame"),
+        (engine("vasp", incar={"NELECT": 8}), "follows from the frame"),
+        (engine("vasp", functional="lda"), "'pbesol'"),
+    ],
+)
+def test_engines_of_programs_are_checked(
+    tmp_path: Path, settings: dict[str, Any], telling: str
+) -> None:
+    message = refused(write(tmp_path, fidelities__low__engine=settings))
+    assert telling in message
+    assert ".espresso" not in message
+    assert ".vasp" not in message
+
+
+def test_merged_yaml_keys_may_be_given_again_but_not_twice(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    text = path.read_text()
+    assert "seed: 2026" in text
+    merged = text.replace("seed: 2026", "<<: {seed: 7}\nseed: 2026")
+    path.write_text(merged)
+    assert load_study(path).seed == 2026
+    path.write_text(text.replace("seed: 2026", "seed: 2026\nseed: 7"))
+    assert "twice" in refused(path)

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -49,26 +49,51 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The settings classes that an annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """The keys allowed where an unknown one was found."""
-    model: Any = Study
+    choices: list[type[BaseModel]] = [Study]
     for part in location[:-1]:
-        if isinstance(part, int) or not hasattr(model, "model_fields"):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next(
-            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model
-        )
-    return list(getattr(model, "model_fields", {}))
+        tagged = [model for model in choices if _tag(model) == part]
+        fields = [model.model_fields[part] for model in choices if part in model.model_fields]
+        if tagged:
+            choices = tagged
+        elif fields:
+            choices = _models_in(fields[0].annotation)
+    return list(choices[0].model_fields) if choices else []
 
 
-def _explain(error: ErrorDetails, path: Path) -> ConfigError:
+def _tag(model: type[BaseModel]) -> str | None:
+    """The value of ``kind`` that chooses this class in a union."""
+    kind = model.model_fields.get("kind")
+    return None if kind is None else str(get_args(kind.annotation)[0])
+
+
+def _key(error: ErrorDetails, data: Any) -> str:
+    """The key as it stands in the file: pydantic puts the tags of unions in between."""
+    parts: list[str] = []
     location = error["loc"]
-    # Discriminated unions put the tag into the location; it is not a key of the file.
-    key = ".".join(str(part) for part in location) or "study"
+    for place, part in enumerate(location):
+        absent = isinstance(data, dict) and part not in data
+        if absent and not (error["type"] == "missing" and place == len(location) - 1):
+            continue
+        parts.append(str(part))
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            data = None
+    return ".".join(parts) or "study"
+
+
+def _explain(error: ErrorDetails, path: Path, data: dict[str, Any]) -> ConfigError:
+    location = error["loc"]
+    key = _key(error, data)
     if error["type"] == "extra_forbidden":
         known = _known_keys(location)
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
@@ -93,4 +118,4 @@ def load_study(path: Path) -> Study:
         errors = found.errors(include_url=False)
         # A misspelt key is both unknown and missing; the unknown one says which was meant.
         errors.sort(key=lambda error: error["type"] != "extra_forbidden")
-        raise _explain(errors[0], path) from None
+        raise _explain(errors[0], path, data) from None
