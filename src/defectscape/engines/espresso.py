@@ -100,7 +100,7 @@ class EspressoEngine:
                 "exx_fraction": settings.exx_fraction,
                 "screening_1_bohr": settings.screening_1_bohr,
                 "fock_cutoff_Ry": settings.fock_cutoff_Ry or settings.cutoff_Ry,
-                "fock_kpoints": settings.fock_kpoints,
+                "fock_kpoints": settings.fock_kpoints or settings.kpoints,
             }
         if settings.stress:
             content["stress"] = True

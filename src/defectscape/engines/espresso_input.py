@@ -108,7 +108,7 @@ def _system(
     # pw.x's own HSE takes the parameters of 2006: fraction and screening are set beside it.
     entries["input_dft"] = {"pbe": "pbe", "pbesol": "pbesol", "hse06": "hse"}[settings.functional]
     if settings.functional == "hse06":
-        q1, q2, q3 = settings.fock_kpoints
+        q1, q2, q3 = settings.fock_kpoints or settings.kpoints
         entries |= {
             "exx_fraction": settings.exx_fraction,
             "screening_parameter": settings.screening_1_bohr,

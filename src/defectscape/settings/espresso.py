@@ -61,11 +61,12 @@ class EspressoEngine(Program):
     fock_cutoff_Ry: float | None = Field(
         None, gt=0, description="Cutoff of the exchange operator, Ry; left out, `cutoff_Ry`."
     )
-    fock_kpoints: list[int] = Field(
-        [1, 1, 1],
+    fock_kpoints: list[int] | None = Field(
+        None,
         min_length=3,
         max_length=3,
-        description="Mesh of the exchange operator's momentum transfers.",
+        description="Mesh of the exchange operator's momentum transfers, of which `kpoints` must be a "
+        "multiple; left out, `kpoints`. A coarser one is cheaper and wrong in small cells.",
     )
     stress: bool = Field(
         False, description="Compute the stress, too; needed where the host's cell is relaxed."
@@ -76,8 +77,8 @@ class EspressoEngine(Program):
 
     @field_validator("kpoints", "fock_kpoints")
     @classmethod
-    def _positive(cls, value: list[int]) -> list[int]:
-        if min(value) < 1:
+    def _positive(cls, value: list[int] | None) -> list[int] | None:
+        if value is not None and min(value) < 1:
             raise ValueError("three positive integers are expected")
         return value
 

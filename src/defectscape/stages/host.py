@@ -99,13 +99,12 @@ def _reference_engine(context: StudyContext, element: str) -> Engine:
     if mesh is None:
         return context.engine("high")
     settings = context.fidelity("high").engine
-    names = [name for name in ("kpoints", "fock_kpoints") if name in type(settings).model_fields]
-    if not names:
+    if "kpoints" not in type(settings).model_fields:
         raise ConfigError(
             f"thermo.elemental_kpoints.{element}", f"the {settings.kind} engine has no k-points",
             "Take it out, and give a supercell as reference",
         )  # fmt: skip
-    return make_engine(settings.model_copy(update=dict.fromkeys(names, mesh)))
+    return make_engine(settings.model_copy(update={"kpoints": mesh}))
 
 
 def label_references(context: StudyContext) -> None:
