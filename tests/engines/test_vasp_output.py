@@ -1,0 +1,82 @@
+"""Real vasprun.xml files: every step, the charge, the level of theory; also of a run that was killed."""
+
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from defectscape.domain.errors import LabelError
+from defectscape.engines.vasp_output import read_run
+
+FOLDER = (Path(__file__).parents[3] / "shared/reference/vasp").resolve()
+RUNS = {
+    "cdte_Cd_i_C3v_0": (36, True, True), "cdte_Cd_i_Td_Te_0": (34, True, True),
+    "mgo_Mg_O_0": (14, False, False), "mgo_bulk": (3, True, True),
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no real VASP output is here")
+
+
+def raw(name: str) -> str:
+    path = FOLDER / name / "vasprun.xml.gz"
+    return gzip.decompress(path.read_bytes()).decode("latin-1")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_whole_step_is_read(name: str) -> None:
+    steps, complete, relaxed = RUNS[name]
+    run = read_run(FOLDER / name / "vasprun.xml.gz")
+    assert (len(run.steps), run.complete, run.relaxed) == (steps, complete, relaxed)
+    assert (run.charge, run.multiplicity) == (0.0, 1)
+    assert all(step.converged for step in run.steps)
+    blocks = re.findall(r"<calculation>.*?</calculation>", raw(name), re.DOTALL)
+    for index in (0, steps - 1):
+        energy = float(re.findall(r'"e_fr_energy">\s*(\S+)', blocks[index])[-1])
+        assert run.steps[index].label.energy_eV == energy
+
+
+def test_the_stress_has_the_sign_of_ase() -> None:
+    run = read_run(FOLDER / "mgo_bulk/vasprun.xml.gz")
+    block = re.findall(r'<varray name="stress" >(.*?)</varray>', raw("mgo_bulk"), re.DOTALL)[0]
+    kbar = np.array([row.split() for row in re.findall(r"<v>(.*?)</v>", block)], dtype=float)
+    assert abs(kbar[0, 0]) > 1.0
+    np.testing.assert_allclose(
+        run.steps[0].label.stress_eV_A3, -kbar * 1e8 / 1.602176634e11, rtol=1e-6
+    )
+
+
+def test_band_edges_are_those_of_the_last_step_alone() -> None:
+    run = read_run(FOLDER / "mgo_bulk/vasprun.xml.gz")
+    assert run.steps[0].label.vbm_eV is None
+    label = run.steps[-1].label
+    assert 4.0 < label.cbm_eV - label.vbm_eV < 5.5
+
+
+def test_levels_differ_by_name() -> None:
+    cdte = read_run(FOLDER / "cdte_Cd_i_C3v_0/vasprun.xml.gz").level
+    assert cdte.differences(read_run(FOLDER / "cdte_Cd_i_Td_Te_0/vasprun.xml.gz").level) == []
+    text = "; ".join(cdte.differences(read_run(FOLDER / "mgo_Mg_O_0/vasprun.xml.gz").level))
+    for telling in (
+        "gga: PE, not PS",
+        "exx_fraction: 0.345, not 0.0",
+        "kpoints: (1, 1, 1), not (2, 2, 2)",
+    ):
+        assert telling in text
+
+
+@pytest.mark.parametrize("length", [0, 200, 20_000])
+def test_a_file_without_a_whole_step_is_refused(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "vasprun.xml"
+    path.write_text(raw("mgo_bulk")[:length], encoding="latin-1")
+    with pytest.raises(LabelError, match=r"vasprun\.xml"):
+        read_run(path)
+
+
+def test_a_wrong_electron_count_is_a_charge(tmp_path: Path) -> None:
+    path = tmp_path / "vasprun.xml"
+    text = raw("mgo_bulk")
+    assert 'name="NELECT">      8.00000000' in text
+    path.write_text(text.replace('"NELECT">      8.0', '"NELECT">      7.0'), encoding="latin-1")
+    assert read_run(path).charge == 1.0
