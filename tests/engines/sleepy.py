@@ -1,0 +1,24 @@
+"""ASE calculators with habits, for the tests of the engine that takes any."""
+
+import time
+
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+
+
+class Habits(Calculator):
+    """Energy -q in eV from ``atoms.info``; may sleep, fail, or move an atom."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, sleep_s=0.0, failures=0, moves=False, level=0):
+        super().__init__()
+        self.sleep_s, self.failures, self.moves, self.level = sleep_s, failures, moves, level
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        time.sleep(self.sleep_s)
+        if self.level < self.failures:
+            raise CalculationFailed(f"no luck at level {self.level}")
+        if self.moves:
+            self.atoms.positions[0] += 0.1
+        self.results = {"energy": -float(atoms.info["q"]), "forces": 0.0 * atoms.positions}

@@ -1,0 +1,99 @@
+"""Any ASE calculator: the charge reaches it, and nothing else than a calculator is ever called."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from defectscape.domain.errors import EngineError
+from defectscape.engines.ase_calculator import AseEngine
+from defectscape.engines.base import CalculationFailed
+from defectscape.engines.labelling import label_frame
+from defectscape.engines.tblite import TbliteEngine
+from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.store.labels import LabelStore
+
+
+def settings(calculator: str, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "kind": "ase", "calculator": calculator, "method": "x", "charge": "info.q", "multiplicity": "none",
+    }  # fmt: skip
+    return Settings.model_validate(values | changes)
+
+
+def tblite(**changes: object) -> Settings:
+    arguments = {"method": "GFN1-xTB", "verbosity": 0}
+    return settings(
+        "tblite.ase.TBLite",
+        arguments=arguments,
+        charge="charge",
+        multiplicity="multiplicity",
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("charge", [0, 1, -2])
+def test_it_gives_the_embedded_engine_s_numbers(crystal, frame_of, tblite_settings, charge) -> None:
+    frame = frame_of(crystal("CdTe", vacancy=True), charge)
+    mine = AseEngine(tblite(stress=True)).compute(frame, 0)
+    reference = TbliteEngine(tblite_settings()).compute(frame, 0)
+    assert mine.energy_eV == pytest.approx(reference.energy_eV, abs=1e-9)
+    np.testing.assert_allclose(mine.forces_eV_A, reference.forces_eV_A, atol=1e-9)
+    np.testing.assert_allclose(mine.stress_eV_A3, reference.stress_eV_A3, atol=1e-9)
+
+
+@pytest.mark.parametrize("charge", [0, 2, -1])
+def test_the_charge_can_go_through_the_atoms(crystal, frame_of, charge) -> None:
+    label = AseEngine(settings("sleepy.Habits")).compute(frame_of(crystal("CdTe"), charge), 0)
+    assert label.energy_eV == -charge
+
+
+def test_a_calculator_that_is_told_no_charge_is_refused() -> None:
+    with pytest.raises(ValidationError, match="wrong labels in silence"):
+        settings("sleepy.Habits", charge="none")
+
+
+@pytest.mark.parametrize("path", ["os.system", "pathlib.Path", "subprocess.Popen", "json.dumps"])
+def test_what_is_no_calculator_is_never_called(path: str) -> None:
+    with pytest.raises(EngineError, match="no ASE calculator"):
+        AseEngine(settings(path, arguments={"args": "true"}))
+
+
+def test_a_missing_class_and_a_wrong_argument_are_named(crystal, frame_of) -> None:
+    with pytest.raises(EngineError, match=r"no_such_package\.Calc"):
+        AseEngine(settings("no_such_package.Calc"))
+    engine = AseEngine(settings("sleepy.Habits", arguments={"colour": "red"}))
+    with pytest.raises(EngineError, match="colour"):
+        engine.compute(frame_of(crystal("CdTe")), 0)
+
+
+def test_its_ladder_is_climbed_in_order(crystal, frame_of, tmp_path: Path) -> None:
+    ladder = [{"level": 1}, {"level": 2}, {"level": 3}]
+    engine = AseEngine(settings("sleepy.Habits", arguments={"failures": 2}, ladder=ladder))
+    record = label_frame(frame_of(crystal("CdTe"), 1), engine, LabelStore(tmp_path), 30.0)
+    assert record.label.energy_eV == -1.0
+    assert record.rung == 2
+    hard = AseEngine(settings("sleepy.Habits", arguments={"failures": 9}, ladder=ladder))
+    failed = label_frame(frame_of(crystal("CdTe"), 1), hard, LabelStore(tmp_path), 30.0)
+    assert [f"level {k}" in failed.failure for k in range(4)] == [True] * 4
+
+
+def test_it_may_take_no_longer_than_it_is_given(crystal, frame_of) -> None:
+    engine = AseEngine(settings("sleepy.Habits", arguments={"sleep_s": 30}, time_limit_s=0.5))
+    with pytest.raises(CalculationFailed, match=r"had not ended after 0\.5 s") as caught:
+        engine.compute(frame_of(crystal("CdTe")), 0)
+    assert caught.value.hopeless
+
+
+def test_an_answer_for_another_structure_is_a_failure(crystal, frame_of) -> None:
+    engine = AseEngine(settings("sleepy.Habits", arguments={"moves": True}))
+    with pytest.raises(CalculationFailed, match="another structure"):
+        engine.compute(frame_of(crystal("CdTe")), 0)
+
+
+def test_arguments_and_revision_are_part_of_a_label() -> None:
+    key = AseEngine(tblite()).settings_json
+    assert AseEngine(tblite(time_limit_s=5.0)).settings_json == key
+    assert AseEngine(tblite(revision="2")).settings_json != key
+    assert "tblite 0." in AseEngine(tblite()).version
