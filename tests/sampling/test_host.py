@@ -13,6 +13,7 @@ from pymatgen.core.structure import Structure
 from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import HOST_KEY
+from defectscape.files.structures import atomic_numbers, to_structure
 from defectscape.sampling.host import (
     build_host,
     host_frame,
@@ -21,7 +22,6 @@ from defectscape.sampling.host import (
     shortest_lattice_vector_A,
     unit_cell_indices,
 )
-from defectscape.files.structures import atomic_numbers, to_structure
 from defectscape.settings.structure import Host, Supercell
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"

@@ -9,8 +9,8 @@ from pymatgen.core.structure import Structure
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Origin
-from defectscape.sampling.host import build_host
 from defectscape.files.quiet import quiet
+from defectscape.sampling.host import build_host
 from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
 from defectscape.settings.structure import Supercell
 

@@ -1,13 +1,7 @@
 """Imported frames join the data of their group with the labels that the store has, and no others."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
-
 from small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin

@@ -75,6 +75,10 @@ def write_data_set(path: Path, records: Sequence[LabelRecord], fidelity: str, me
             raise LabelError(str(path), f"failure {record.frame.frame_id}", "Export labels alone")
         labelled.append(LabelledFrame(record.frame, record.label, fidelity))
         costs.append(_cost(record))
+    if not levels:
+        raise LabelError(
+            str(path), f"no label of {fidelity} in the store", "Label frames first, or import some"
+        )
     if len(levels) != 1:
         raise LabelError(str(path), f"{len(levels)} levels of theory", "Export one at a time")
     ((engine, settings),) = levels

@@ -1,0 +1,84 @@
+"""A structure from elsewhere is what its atoms say, however they are ordered, shifted and rattled."""
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+
+from defectscape.domain.errors import DefectError
+from defectscape.sampling.host import build_host
+from defectscape.sampling.identification import identify
+from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.settings.structure import Supercell
+
+NATIVE = ("v_Cd", "v_Te", "Cd_Te", "Te_Cd", "i_Cd_1", "i_Cd_2", "i_Te_1", "i_Te_2")
+
+
+def antimony_selenide():
+    # The stibnite structure; lattice of Voutsas et al., Z. Kristallogr. 171, 261 (1985).
+    cell = Structure.from_spacegroup(
+        "Pnma", Lattice.orthorhombic(11.7938, 3.9858, 11.6478), ["Sb", "Sb", "Se", "Se", "Se"],
+        [
+            [0.145, 0.75, 0.037], [0.032, 0.25, 0.328], [0.372, 0.25, 0.945],
+            [0.710, 0.25, 0.308], [0.053, 0.25, 0.872],
+        ],
+    )  # fmt: skip
+    matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]
+    return build_host(cell, Supercell(matrix=matrix, min_image_distance_A=3.0))
+
+
+def disguised(frame, seed, rattle_A=0.08):
+    """The frame's atoms in another order, displaced, and moved as a whole."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(frame.numbers))
+    moved = frame.positions_A + rng.normal(0, rattle_A, frame.positions_A.shape)
+    return frame.numbers[order], moved[order] + rng.uniform(-5, 5, 3), frame.cell_A
+
+
+@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_defect_is_recognised(cdte, cdte_sites, name, seed):
+    frame = defect_frame(cdte, pick_site(cdte_sites, name), 0)
+    numbers, positions, cell = disguised(frame, seed)
+    found = identify(cdte, cdte_sites, numbers, positions, cell)
+    assert found.site.name == name
+    assert found.distance_A < 0.6
+    # The order given back is that of the host, as the frames of the study have it.
+    assert sorted(found.order) == list(range(len(numbers)))
+    assert np.array_equal(numbers[found.order], frame.numbers)
+
+
+def test_inequivalent_sites_of_one_element_are_told_apart():
+    host = antimony_selenide()
+    sites = enumerate_sites(host)
+    for name in ("v_Sb_1", "v_Sb_2", "v_Se_1", "v_Se_2", "v_Se_3"):
+        frame = defect_frame(host, pick_site(sites, name), 0)
+        numbers, positions, cell = disguised(frame, 3)
+        assert identify(host, sites, numbers, positions, cell).site.name == name
+
+
+def test_the_perfect_host_is_none_of_them(cdte, cdte_sites):
+    rng = np.random.default_rng(0)
+    positions = cdte.positions_A + rng.normal(0, 0.05, cdte.positions_A.shape)
+    found = identify(cdte, cdte_sites, cdte.numbers, positions, cdte.cell_A)
+    assert found.site is None
+    assert np.array_equal(found.order, np.arange(len(cdte.numbers)))
+
+
+def test_other_cells_and_atoms_are_refused_with_what_differs(cdte, cdte_sites):
+    frame = defect_frame(cdte, pick_site(cdte_sites, "v_Cd"), 0)
+    with pytest.raises(DefectError, match=r"up to 0\.1\d+ A"):
+        identify(cdte, cdte_sites, frame.numbers, frame.positions_A, frame.cell_A * 1.01)
+    with pytest.raises(DefectError, match="perfect supercell is Cd16Te16"):
+        identify(cdte, cdte_sites, frame.numbers[2:], frame.positions_A[2:], frame.cell_A)
+    strangers = np.where(frame.numbers == 52, 34, frame.numbers)
+    with pytest.raises(DefectError, match="Se16Cd15"):
+        identify(cdte, cdte_sites, strangers, frame.positions_A, frame.cell_A)
+
+
+def test_a_defect_at_no_known_site_is_refused_unless_it_is_named(cdte, cdte_sites):
+    site = pick_site(cdte_sites, "i_Cd_1")
+    frame = defect_frame(cdte, site, 0)
+    none = [s for s in cdte_sites if s.kind != "interstitial"]
+    with pytest.raises(DefectError, match="--defect"):
+        identify(cdte, none, frame.numbers, frame.positions_A, frame.cell_A)

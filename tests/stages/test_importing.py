@@ -1,0 +1,238 @@
+"""Import: what is taken is right, what is refused is named, and nothing else happens."""
+
+import shutil
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from small_study import small_study, write_study
+
+from defectscape.domain.errors import LabelError, StoreError
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.engines.labelling import label_frames
+from defectscape.engines.vasp_output import read_run
+from defectscape.files.extxyz import read_labelled
+from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.sites import defect_frame, enumerate_sites
+from defectscape.stages.context import StudyContext
+from defectscape.stages.data_sets import card_path, export, read_card, read_data_set
+from defectscape.stages.importing import import_paths
+
+FOLDER = (Path(__file__).parents[3] / "shared/reference/vasp").resolve()
+CDTE = ("cdte_Cd_i_C3v_0", "cdte_Cd_i_Td_Te_0")
+needs_runs = pytest.mark.skipif(not FOLDER.is_dir(), reason="no real VASP output is here")
+
+
+def vasp_study(folder: Path, **changes: Any) -> StudyContext:
+    """The study that the CdTe runs belong to."""
+    Structure.from_spacegroup(
+        "F-43m", Lattice.cubic(13.086768 / 2), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
+    ).to(str(folder / "CdTe.vasp"), "poscar")
+    engine = {
+        "kind": "vasp", "functional": "hse06", "command": "vasp_gam", "potcar_dir": "nowhere",
+        "potcars": {"Cd": "Cd", "Te": "Te"}, "cutoff_eV": 450.0, "kpoints": [1, 1, 1],
+        "potcar_titles": {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"},
+        "exx_fraction": 0.345, "screening_1_A": 0.2, "incar": {"LREAL": False, "ADDGRID": True},
+    }  # fmt: skip
+    study = small_study()
+    study["label_store"] = str(folder / "labels")
+    study["host"]["file"] = str(folder / "CdTe.vasp")
+    study["host"]["supercell"] = {
+        "matrix": [[2, 0, 0], [0, 2, 0], [0, 0, 2]], "min_image_distance_A": 12.0,
+    }  # fmt: skip
+    study["defects"] = [{"name": "i_Cd_3", "charges": ["0"]}]
+    study["fidelities"]["high"] = {"name": "hse", "engine": engine | changes}
+    study["fidelities"]["low"] = {"name": "pbe", "engine": {**engine, "functional": "pbe"}}
+    return StudyContext.load(write_study(study, folder), folder / "results")
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory):
+    """The whole folder of reference runs, imported into the hybrid level."""
+    if not FOLDER.is_dir():
+        pytest.skip("no real VASP output is here")
+    context = vasp_study(tmp_path_factory.mktemp("vasp"))
+    return context, import_paths(context, "high", [FOLDER])
+
+
+@needs_runs
+def test_both_trajectories_are_taken_and_the_other_crystal_is_not(imported) -> None:
+    context, rows = imported
+    table = {row.path.parent.name: row for row in rows}
+    assert [(table[name].taken, table[name].key) for name in CDTE] == [
+        (36, "i_Cd_3_0"), (34, "i_Cd_3_0"),
+    ]  # fmt: skip
+    for name, steps in (("mgo_Mg_O_0", 14), ("mgo_bulk", 3)):
+        assert (table[name].taken, table[name].refused) == (0, steps)
+        assert "perfect supercell is Cd32Te32" in table[name].reason
+    assert sum(1 for _ in context.store.records()) == 70
+
+
+@needs_runs
+def test_labels_are_the_runs_own_and_the_engine_finds_them(imported) -> None:
+    context, rows = imported
+    for row in rows[:2]:
+        run = read_run(row.path)
+        for frame, step in zip(row.frames, run.steps, strict=True):
+            record = context.record(frame, "high")
+            assert record.label.energy_eV == step.label.energy_eV
+            assert (frame.charge, frame.multiplicity) == (0, 1)
+            # Whatever the order: each atom has its own force.
+            mine = {
+                tuple(np.round(p, 6)): f
+                for p, f in zip(frame.positions_A, record.label.forces_eV_A, strict=True)
+            }
+            for position, force in zip(step.positions_A, step.label.forces_eV_A, strict=True):
+                np.testing.assert_array_equal(mine[tuple(np.round(position, 6))], force)
+    assert not context.store.calls()
+
+
+@needs_runs
+def test_a_second_import_changes_nothing(imported) -> None:
+    context, _ = imported
+    before = sorted(p.read_bytes() for p in context.store.root.rglob("records/*/*.json"))
+    assert [row.taken for row in import_paths(context, "high", [FOLDER / CDTE[0]])] == [36]
+    assert sorted(p.read_bytes() for p in context.store.root.rglob("records/*/*.json")) == before
+
+
+@needs_runs
+@pytest.mark.parametrize(
+    ("level", "changes", "telling"),
+    [
+        ("low", {}, "another level of theory than pbe: exx_fraction: 0.345, not 0.0"),
+        ("high", {"cutoff_eV": 400.0}, "cutoff_eV: 450.0, not 400.0"),
+        ("high", {"kpoints": [2, 2, 2]}, "kpoints: (1, 1, 1), not (2, 2, 2)"),
+        ("high", {"incar": {"ADDGRID": True}}, "real_space: False, not True"),
+        ("high", {"convergence_eV": 1e-8}, "fidelity hse asks for 1e-08"),
+    ],
+)
+def test_labels_of_other_settings_are_refused_with_the_difference(
+    tmp_path: Path, level: str, changes: dict[str, Any], telling: str
+) -> None:
+    context = vasp_study(tmp_path, **changes)
+    (row,) = import_paths(context, level, [FOLDER / CDTE[0]])
+    assert (row.taken, row.refused) == (0, 36)
+    assert telling in row.reason
+    assert not context.store.root.exists()
+
+
+@needs_runs
+def test_a_tree_of_distortions_keeps_them_apart_and_damage_stops_nobody(tmp_path: Path) -> None:
+    for name in ("Bond_Distortion_-40.0%", "Unperturbed"):
+        folder = tmp_path / "tree/Cd_i_0" / name
+        folder.mkdir(parents=True)
+        shutil.copy(FOLDER / CDTE[1] / "vasprun.xml.gz", folder)
+    doped = tmp_path / "tree/Cd_i_0/vasp_gam"
+    doped.mkdir()
+    (doped / "vasprun.xml").write_text("<modeling>")
+    rows = import_paths(vasp_study(tmp_path), "high", [tmp_path / "tree"])
+    families = [row.frames[0].family if row.frames else row.reason for row in rows]
+    assert families[0] == "i_Cd_3/Bond_Distortion_-40.0_"
+    assert families[1] == "i_Cd_3/Unperturbed"
+    assert "cannot be read" in families[2]
+    assert [row.taken for row in rows] == [34, 34, 0]
+
+
+def tight_binding(folder: Path, **engine: Any) -> StudyContext:
+    study = deepcopy(small_study())
+    study["label_store"] = str(folder / "labels")
+    study["fidelities"]["low"]["engine"] |= engine
+    folder.mkdir(exist_ok=True)
+    return StudyContext.load(write_study(study, folder), folder / "results")
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> tuple[StudyContext, Path]:
+    """Labels of a vacancy, and the data set made of them."""
+    context = tight_binding(tmp_path / "one")
+    host = build_host(read_unit_cell(context.study.host.file), context.study.host.supercell)
+    (site,) = (site for site in enumerate_sites(host) if site.name == "v_Cd")
+    frames = []
+    for charge in (0, -1):
+        start = defect_frame(host, site, charge)
+        for seed in range(2):
+            moves = np.random.default_rng(seed).normal(0, 0.05, start.positions_A.shape)
+            frames.append(start.moved(start.positions_A + moves, origin=Origin.RATTLE))
+    label_frames(frames, context.engine("low"), context.store, 30.0, "test")
+    path = tmp_path / "low.extxyz.xz"
+    export(context, "low", path)
+    return context, path
+
+
+def test_a_data_set_comes_back_to_the_bit_with_what_it_cost(exported, tmp_path: Path) -> None:
+    context, path = exported
+    other = tight_binding(tmp_path / "two")
+    (row,) = import_paths(other, "low", [path])
+    assert (row.taken, row.refused, row.key) == (4, 0, "v_Cd_-1, v_Cd_0")
+    for frame in row.frames:
+        mine, theirs = context.record(frame, "low"), other.record(frame, "low")
+        assert mine.label.energy_eV == theirs.label.energy_eV
+        assert mine.label.forces_eV_A.tobytes() == theirs.label.forces_eV_A.tobytes()
+        assert mine.label.vbm_eV == theirs.label.vbm_eV
+        assert theirs.core_s == pytest.approx(mine.core_s, abs=0.01)
+        assert (theirs.engine_version, theirs.timestamp) == (mine.engine_version, mine.timestamp)
+        assert theirs.frame.family == mine.frame.family
+    assert not other.store.calls()
+
+
+def test_a_card_says_what_the_labels_are(exported) -> None:
+    context, path = exported
+    card = read_card(path)
+    assert (card.fidelity, card.method) == ("gfn1", "GFN1-xTB")
+    assert card.settings == context.engine("low").settings_json
+    assert card.labels == (("v_Cd_-1", 2), ("v_Cd_0", 2))
+    data = read_data_set(path, card)
+    assert card.core_s == pytest.approx(sum(info["core_s"] for _, info in data), abs=0.3)
+    assert len(read_labelled(path, "gfn1")) == 4
+
+
+def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path: Path) -> None:
+    _, path = exported
+    hot = tight_binding(tmp_path / "hot", electronic_temperature_K=1000.0)
+    (row,) = import_paths(hot, "low", [path])
+    assert row.taken == 0
+    assert "electronic_temperature_K: 300.0, not 1000.0" in row.reason
+    (row,) = import_paths(hot, "high", [path])
+    assert "labels of tblite/GFN1-xTB, fidelity ipea1 is tblite/IPEA1-xTB" in row.reason
+    card_path(path).unlink()
+    (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
+    assert (row.taken, "card.json" in row.reason) == (0, True)
+
+
+def test_an_edited_number_of_a_geometry_is_refused(exported, tmp_path: Path) -> None:
+    _, path = exported
+    import lzma
+
+    text = lzma.decompress(path.read_bytes()).decode()
+    words = text.splitlines()[2].split()
+    path.write_bytes(lzma.compress(text.replace(words[1], "0.123456", 1).encode()))
+    (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
+    assert row.taken == 0
+    assert "edited or damaged" in row.reason
+
+
+def test_frames_of_other_defects_are_counted_as_refused(exported, tmp_path: Path) -> None:
+    context, path = exported
+    stranger = Frame(
+        [30, 34], np.eye(2, 3), np.eye(3) * 5, DefectKey("v_Zn", 0), 1, Origin.START, "f"
+    )
+    label_frames([stranger], context.engine("low"), context.store, 30.0, "test")
+    export(context, "low", path)
+    (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
+    assert (row.taken, row.refused) == (4, 1)
+    assert "v_Zn_0" in row.reason
+
+
+def test_nothing_to_import_or_to_export_is_an_error(tmp_path: Path) -> None:
+    context = tight_binding(tmp_path / "one")
+    with pytest.raises(LabelError, match="no vasprun"):
+        import_paths(context, "low", [tmp_path])
+    with pytest.raises(LabelError, match="not there"):
+        import_paths(context, "low", [tmp_path / "nowhere"])
+    with pytest.raises((LabelError, StoreError), match="no label"):
+        export(context, "low", tmp_path / "x.extxyz")
