@@ -191,6 +191,14 @@ def test_a_card_says_what_the_labels_are(exported) -> None:
     assert len(read_labelled(path, "gfn1")) == 4
 
 
+def test_each_data_file_has_its_own_card() -> None:
+    names = ("a.extxyz", "a.extxyz.xz", "a.low.extxyz.gz", "a.high.extxyz")
+    cards = [card_path(Path("d") / name) for name in names]
+    assert [card.name for card in cards] == [
+        "a.card.json", "a.card.json", "a.low.card.json", "a.high.card.json",
+    ]  # fmt: skip
+
+
 def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path: Path) -> None:
     _, path = exported
     hot = tight_binding(tmp_path / "hot", electronic_temperature_K=1000.0)

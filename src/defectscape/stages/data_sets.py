@@ -18,6 +18,7 @@ from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
 
 CARD_FORMAT = 1
+DATA_ENDINGS = (".extxyz", ".extxyz.xz", ".extxyz.gz")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Card:
 
 def card_path(path: Path) -> Path:
     """The card beside a data file."""
-    return path.with_name(path.name.partition(".")[0] + ".card.json")
+    ending = next((ending for ending in DATA_ENDINGS if path.name.endswith(ending)), "")
+    return path.with_name(path.name.removesuffix(ending) + ".card.json")
 
 
 def write_data_set(path: Path, records: Sequence[LabelRecord], fidelity: str, method: str) -> Card:

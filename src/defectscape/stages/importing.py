@@ -28,12 +28,11 @@ from defectscape.sampling.identification import Identified, identify
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.vasp import VaspEngine as VaspSettings
 from defectscape.stages.context import StudyContext
-from defectscape.stages.data_sets import Card, read_card, read_data_set
+from defectscape.stages.data_sets import DATA_ENDINGS, Card, read_card, read_data_set
 from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord
 
 RUN_FILES = ("vasprun.xml", "vasprun.xml.gz")
-DATA_ENDINGS = (".extxyz", ".extxyz.xz", ".extxyz.gz")
 PROGRAM_FOLDERS = re.compile(r"^vasp_(gam|std|ncl|nkred_std)$")
 CHARGED_NAME = re.compile(r"_(0|[+-][1-9]\d*)$")
 
