@@ -11,7 +11,7 @@ import pytest
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.program import _node, run_program, scratch_folder
+from defectscape.engines.program import run_program, scratch_folder
 
 
 def program(folder: Path, text: str) -> str:
@@ -115,17 +115,30 @@ def test_the_scratch_folder_goes_whatever_happens(tmp_path: Path) -> None:
 
 
 def test_folders_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    orphan = tmp_path / f"defectscape-{_node()}-{dead.pid}-abc"
-    living = tmp_path / f"defectscape-{_node()}-{os.getpid()}-abc"
-    elsewhere = tmp_path / f"defectscape-othernode-{dead.pid}-abc"
-    for folder in (orphan, living, elsewhere):
-        folder.mkdir()
-        (folder / "wfc.dat").write_text("x")
-    with scratch_folder(tmp_path):
-        pass
-    assert {path.name for path in tmp_path.iterdir()} == {living.name, elsewhere.name}
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from defectscape.engines.program import scratch_folder\n"
+        f"with scratch_folder(Path({str(tmp_path)!r})) as folder:\n"
+        "    print(folder, flush=True); time.sleep(600)\n"
+    )
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    folders = [Path(job.stdout.readline().strip()) for job in jobs]
+    jobs[0].kill()
+    jobs[0].wait()
+    elsewhere = tmp_path / "defectscape-othernode-abc"
+    elsewhere.mkdir()
+    try:
+        assert all(folder.is_dir() for folder in folders)
+        with scratch_folder(tmp_path):
+            assert not folders[0].exists()
+            assert folders[1].is_dir()
+        assert {path.name for path in tmp_path.iterdir()} == {folders[1].name, elsewhere.name}
+    finally:
+        jobs[1].kill()
+        jobs[1].wait()
 
 
 def test_a_scratch_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

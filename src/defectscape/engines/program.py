@@ -1,12 +1,14 @@
 """Running an external program: in a scratch folder of its own, within a time, ended with its children.
 
 Whatever happens to a calculation, its folder is removed and no process of it is left behind. A
-killed labelling job cannot clean up, so a folder's name says which process owns it, and the next
-job on the same machine removes the folders of those that are gone.
+killed labelling job cannot clean up, so it holds a lock on its folder while it lives, and the next
+job on the same machine removes the folders whose locks are free. A process's number would not do:
+containers that share a folder count their processes each for itself.
 """
 
 import contextlib
 import ctypes
+import fcntl
 import logging
 import os
 import platform
@@ -26,6 +28,7 @@ from defectscape.engines.base import CalculationFailed
 logger = logging.getLogger(__name__)
 
 PREFIX = "defectscape"
+LOCK = "owner.lock"
 TAIL_CHARACTERS = 20_000
 """How much of a program's output is searched for the reason of its failure."""
 
@@ -59,7 +62,9 @@ def scratch_folder(parent: Path | None) -> Iterator[Path]:
     try:
         base.mkdir(parents=True, exist_ok=True)
         _remove_orphans(base)
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{_node()}-{os.getpid()}-", dir=base))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{_node()}-", dir=base))
+        lock = (folder / LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise EngineError(
             f"scratch folder {base}", error.strerror or error, "Give another engine.scratch"
@@ -67,6 +72,7 @@ def scratch_folder(parent: Path | None) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        lock.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -75,12 +81,16 @@ def _node() -> str:
 
 
 def _remove_orphans(base: Path) -> None:
-    """Remove folders of processes of this machine that are no more."""
-    for folder in base.glob(f"{PREFIX}-{_node()}-*-*"):
-        process = folder.name.removeprefix(f"{PREFIX}-{_node()}-").partition("-")[0]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
-            logger.info("removing %s, left by a process that was killed", folder)
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove folders of jobs of this machine that are no more."""
+    for folder in base.glob(f"{PREFIX}-{_node()}-*"):
+        try:
+            with (folder / LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Its owner lives, or it is only being made, or it is not ours to judge.
+            continue
+        logger.info("removing %s, left by a job that was killed", folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: float) -> Finished:
