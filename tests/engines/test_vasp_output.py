@@ -74,6 +74,35 @@ def test_a_file_without_a_whole_step_is_refused(tmp_path: Path, length: int) -> 
         read_run(path)
 
 
+@pytest.mark.parametrize("damage", ["half", "tail", "bytes", "empty", "text"])
+def test_damaged_archives_are_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    content = (FOLDER / "mgo_bulk/vasprun.xml.gz").read_bytes()
+    path = tmp_path / "vasprun.xml.gz"
+    path.write_bytes({
+        "half": content[: len(content) // 2], "tail": content[:-4], "empty": b"", "text": b"hello",
+        "bytes": content[:3000] + b"\xff" * 40 + content[3040:],
+    }[damage])  # fmt: skip
+    with pytest.raises(LabelError, match="cannot be read") as caught:
+        read_run(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "multiplicity"),
+    [("      0.00000000", 1), ("      2.00000000", 3), ("     -1.00000000", None)],
+)
+def test_the_spin_of_a_run_that_was_cut_short_is_the_one_that_was_fixed(
+    tmp_path: Path, fixed: str, multiplicity: int | None
+) -> None:
+    text = raw("mgo_Mg_O_0")
+    assert 'name="NUPDOWN">      0.00000000' in text
+    path = tmp_path / "vasprun.xml"
+    path.write_text(
+        text.replace('name="NUPDOWN">      0.00000000', f'name="NUPDOWN">{fixed}'), "latin-1"
+    )
+    assert read_run(path).multiplicity == multiplicity
+
+
 def test_a_wrong_electron_count_is_a_charge(tmp_path: Path) -> None:
     path = tmp_path / "vasprun.xml"
     text = raw("mgo_bulk")

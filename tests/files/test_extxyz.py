@@ -1,5 +1,7 @@
 """Extended XYZ: exact both ways, and nothing physical is ever guessed."""
 
+import gzip
+import lzma
 import re
 
 import ase.io
@@ -189,3 +191,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         write_frames(path, [_frame(9), None])
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["pool.extxyz"]
+
+
+@pytest.mark.parametrize("ending", ["xz", "gz"])
+def test_damaged_archives_are_refused_by_name(tmp_path, ending):
+    whole = {"xz": lzma.compress, "gz": gzip.compress}[ending](b"2\nx=1\nCd 0 0 0\n" * 500)
+    path = tmp_path / f"frames.extxyz.{ending}"
+    for content in (whole[: len(whole) // 2], b"junk", whole[:20] + b"\xff" * 9 + whole[29:]):
+        path.write_bytes(content)
+        with pytest.raises(LabelError, match=rf"frames\.extxyz\.{ending}"):
+            read_frames(path)

@@ -6,6 +6,7 @@ Energies are VASP's free energy (``e_fr_energy``, TOTEN): forces and stress are 
 
 import gzip
 import re
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,9 @@ KBAR_PER_EV_A3 = 1602.1766208
 
 _PARSE_FAILURES = (
     OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
-    StopIteration, ParseError, SyntaxError,
+    StopIteration, ParseError, SyntaxError, EOFError, zlib.error,
 )  # fmt: skip
-"""What pymatgen and lxml raise on a file they cannot make sense of."""
+"""What pymatgen, lxml and gzip raise on a file they cannot make sense of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ class VaspRun:
         convergence_eV: EDIFF.
         numbers: atomic numbers (n,), in the file's order.
         charge: valence electrons of the neutral cell less NELECT, units of e.
-        multiplicity: 2S + 1 from the occupations of the last step.
+        multiplicity: 2S + 1 from the occupations of the last step, else from NUPDOWN; None where a
+            run without either was cut short.
         steps: the whole ionic steps.
         complete: whether the file is whole; a killed run has lost its last step.
         relaxed: whether the relaxation says that it converged.
@@ -75,7 +77,7 @@ class VaspRun:
     convergence_eV: float
     numbers: Ints
     charge: float
-    multiplicity: int
+    multiplicity: int | None
     steps: tuple[IonicStep, ...]
     complete: bool
     relaxed: bool
@@ -120,7 +122,7 @@ def _run(path: Path, run: Vasprun, complete: bool) -> VaspRun:
     multiplicity = _multiplicity(run)
     electrons = float(parameters["NELECT"])
     edges: tuple[float | None, float | None] = (None, None)
-    if run.eigenvalues:
+    if run.eigenvalues and multiplicity is not None:
         edges = band_edges_eV(_channels(run), round(electrons), multiplicity)
     limit = int(run.incar.get("NELM", DEFAULT_CYCLES))
     found = []
@@ -173,11 +175,14 @@ def _channels(run: Vasprun) -> list[list[Floats]]:
     ]
 
 
-def _multiplicity(run: Vasprun) -> int:
-    """2S + 1 of the last step, from the occupations of both spins."""
+def _multiplicity(run: Vasprun) -> int | None:
+    """2S + 1 of the last step, from the occupations of both spins, else as it was fixed."""
+    if int(run.parameters.get("ISPIN", 1)) == 1:
+        return 1
     eigenvalues = run.eigenvalues
     if not eigenvalues or Spin.down not in eigenvalues:
-        return 1
+        fixed = round(float(run.parameters.get("NUPDOWN", -1)))
+        return 1 + fixed if fixed >= 0 else None
     weights = np.array(run.actual_kpoints_weights)
     count = {
         spin: float(np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)]))

@@ -12,6 +12,8 @@ Labels stand in ``REF_energy`` (eV, raw supercell energy), ``REF_forces`` (eV/A)
 """
 
 import json
+import lzma
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,11 @@ from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.atoms import frame_info, from_atoms
 from defectscape.files.text import write_text
+
+_READ_FAILURES = (
+    XYZError, ValueError, KeyError, IndexError, OSError, EOFError, lzma.LZMAError, zlib.error,
+)  # fmt: skip
+"""What ASE, and what unpacks for it, raise on a file they cannot make sense of."""
 
 
 def write_frames(path: Path, frames: Sequence[Frame]) -> None:
@@ -150,7 +157,7 @@ def _images(path: Path) -> Iterator[tuple[Atoms, str]]:
         return
     try:
         images = ase.io.read(path, index=":", format="extxyz")
-    except (XYZError, ValueError, KeyError, IndexError) as error:
+    except _READ_FAILURES as error:
         raise LabelError(
             str(path), f"not extended XYZ ({error})", "Write the file again"
         ) from error

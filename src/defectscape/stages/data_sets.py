@@ -122,8 +122,11 @@ def read_card(path: Path) -> Card:
     Raises:
         StoreError: if there is none, or it is none.
     """
+    data = read_json(card_path(path))
     try:
-        card: Card = decode(Card, read_json(card_path(path)))
+        if not isinstance(data, dict):
+            raise TypeError(f"it holds a {type(data).__name__}")
+        card: Card = decode(Card, data)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             str(card_path(path)), f"is no card ({error})", "Export it again"

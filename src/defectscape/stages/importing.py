@@ -147,7 +147,7 @@ def _import_run(target: _Target, path: Path) -> ImportRow:
             continue
         frame = Frame(
             run.numbers[what.order], step.positions_A[what.order], step.cell_A, key,
-            run.multiplicity, Origin.RELAXATION, _family(name, path), None,
+            lowest_multiplicity(run.numbers, charge), Origin.RELAXATION, _family(name, path), None,
             f"imported from {_short(path)}, ionic step {number + 1}",
         )  # fmt: skip
         label = Label(
@@ -192,6 +192,8 @@ def _refusal(target: _Target, run: VaspRun, key: DefectKey) -> str:
     if abs(run.charge - key.charge) > 1e-3:
         return f"NELECT makes the charge {run.charge:+.3f}, which is no integer"
     rule = lowest_multiplicity(run.numbers, key.charge)
+    if run.multiplicity is None:
+        return "cut short before it said its spin state, which NUPDOWN did not fix"
     if run.multiplicity != rule:
         return f"ended with multiplicity {run.multiplicity}, the study's rule is {rule}"
     return ""
