@@ -241,3 +241,15 @@ def test_the_registry_makes_engines_and_names_what_is_missing(tblite_settings, m
 def test_label_key_of_the_record_is_the_store_s(store, frame):
     record = label_frame(frame, FaultyEngine(_label()), store, LIMIT)
     assert record.key == label_key(frame, "faulty", "{}")
+
+
+def test_a_version_that_comes_with_the_answer_is_kept(store, frame):
+    class Late(FaultyEngine):
+        version = "unknown"
+
+        def compute(self, frame, rung):
+            self.version = "program 1.2"
+            return super().compute(frame, rung)
+
+    (record,) = label_frames([frame], Late(_label()), store, LIMIT, "low")
+    assert record.engine_version == "program 1.2"

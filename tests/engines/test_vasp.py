@@ -2,13 +2,15 @@
 
 import gzip
 import re
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from pymatgen.io.vasp.inputs import Incar, Poscar
+from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
@@ -21,6 +23,7 @@ from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.settings.vasp import VaspEngine as Settings
 from defectscape.store.labels import LabelStore
 
+REPLAY = Path(__file__).with_name("vasp_replay.py")
 SOURCE = (
     Path(__file__).parents[3] / "shared/reference/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz"
 ).resolve()
@@ -46,8 +49,7 @@ def potcars(tmp_path: Path) -> Path:
 
 def settings(potcars: Path, fault: str = "", **changes: object) -> Settings:
     """The hybrid that the real run was made with."""
-    replay = Path(__file__).with_name("vasp_replay.py")
-    command = f"{sys.executable} {replay} {SOURCE}" + (f" --fault {fault}" if fault else "")
+    command = f"{sys.executable} {REPLAY} {SOURCE}" + (f" --fault {fault}" if fault else "")
     values: dict[str, object] = {
         "kind": "vasp", "functional": "hse06", "command": command, "potcar_dir": str(potcars),
         "potcars": {"Cd": "Cd", "Te": "Te"}, "cutoff_eV": 450.0, "kpoints": [1, 1, 1],
@@ -103,45 +105,121 @@ def test_forces_come_back_in_the_frame_s_order(potcars: Path, run: VaspRun) -> N
     np.testing.assert_array_equal(label.forces_eV_A, forces[order])
 
 
+FAULTS = [
+    ("nelect", "wrong charge", True),
+    ("aexx", "exx_fraction: 0.25, not 0.345", True),
+    ("cutoff", "cutoff_eV: 300.0, not 450.0", True),
+    ("structure", "another structure", True),
+    ("hang", "had not ended after 1 s", True),
+    ("unconverged", "not converged", False),
+    ("cut", "usable vasprun.xml|cut short", False),
+    ("nan", "NaN", False),
+    ("crash", "status 1: Error EDDDAV", False),
+    ("silent", "no usable vasprun.xml", False),
+]
+
+
+def faulty(potcars: Path, fault: str) -> VaspEngine:
+    limit = {"time_limit_s": 1.0} if fault == "hang" else {}
+    return VaspEngine(settings(potcars, fault, **limit))
+
+
 @needs_source
-@pytest.mark.parametrize(
-    ("fault", "reason", "hopeless"),
-    [
-        ("nelect", "wrong charge", True),
-        ("aexx", "exx_fraction: 0.25, not 0.345", True),
-        ("cutoff", "cutoff_eV: 300.0, not 450.0", True),
-        ("structure", "another structure", True),
-        ("unconverged", "not converged", False),
-        ("cut", "usable vasprun.xml|cut short", False),
-        ("crash", "status 1: Error EDDDAV", False),
-        ("silent", "no usable vasprun.xml", False),
-    ],
-)
+@pytest.mark.parametrize(("fault", "reason", "hopeless"), [f for f in FAULTS if f[0] != "nan"])
 def test_what_goes_wrong_is_said(
     potcars: Path, run: VaspRun, fault: str, reason: str, hopeless: bool
 ) -> None:
     with pytest.raises(CalculationFailed, match=reason) as caught:
-        VaspEngine(settings(potcars, fault)).compute(frame_of(run, 2), 0)
+        faulty(potcars, fault).compute(frame_of(run, 2), 0)
     assert caught.value.hopeless is hopeless
 
 
 @needs_source
-def test_a_time_limit_ends_it(potcars: Path, run: VaspRun) -> None:
-    engine = VaspEngine(settings(potcars, "hang", time_limit_s=4.0))
-    with pytest.raises(CalculationFailed, match="had not ended after 4 s"):
-        engine.compute(frame_of(run, 2), 0)
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "functional", "reason", "hopeless"),
+    [
+        (0, 1, "pbe", "exx_fraction: 0.345, not 0.0", True),
+        (2, 1, "hse06", r"NELECT makes it \+0 instead of \+2", True),
+        (0, 3, "hse06", "multiplicity 1 instead of 3", False),
+    ],
+)
+def test_the_answer_to_another_question_is_refused(
+    potcars: Path, run: VaspRun, charge: int, multiplicity: int, functional: str,
+    reason: str, hopeless: bool,
+) -> None:  # fmt: skip
+    frame = replace(frame_of(run, 2, charge=charge), multiplicity=multiplicity)
+    with pytest.raises(CalculationFailed, match=reason) as caught:
+        VaspEngine(settings(potcars, functional=functional)).compute(frame, 0)
+    assert caught.value.hopeless is hopeless
 
 
 @needs_source
-@pytest.mark.parametrize(("fault", "rungs"), [("nan", len(LADDER)), ("aexx", 1)])
+def test_the_stand_in_answers_nothing_that_vasp_did_not_compute(
+    potcars: Path, run: VaspRun, tmp_path: Path
+) -> None:
+    frame = frame_of(run, 2)
+    moved = frame.moved(frame.positions_A + np.eye(65, 3) * 0.01, origin=Origin.RATTLE)
+    with pytest.raises(CalculationFailed, match="never saw this POSCAR"):
+        VaspEngine(settings(potcars)).compute(moved, 0)
+    command = [sys.executable, str(REPLAY), str(SOURCE)]
+    empty = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (empty.returncode, empty.stderr.strip()) == (1, "no INCAR")
+
+
+@needs_source
+def test_an_impossible_spin_is_refused_before_vasp_runs(potcars: Path, run: VaspRun) -> None:
+    # 588 electrons cannot have one unpaired.
+    frame = replace(frame_of(run, 2), multiplicity=2)
+    with pytest.raises(CalculationFailed, match=r"multiplicity 2 .* 588 valence") as caught:
+        VaspEngine(settings(potcars, command="vasp_nowhere")).compute(frame, 0)
+    assert caught.value.hopeless
+
+
+@needs_source
+@pytest.mark.parametrize(("fault", "reason", "hopeless"), FAULTS)
 def test_a_failure_is_a_record_and_not_trained_on(
-    potcars: Path, run: VaspRun, tmp_path: Path, fault: str, rungs: int
+    potcars: Path, run: VaspRun, tmp_path: Path, fault: str, reason: str, hopeless: bool
 ) -> None:
     store = LabelStore(tmp_path / "labels")
-    record = label_frame(frame_of(run, 2), VaspEngine(settings(potcars, fault)), store, 30.0)
+    record = label_frame(frame_of(run, 2), faulty(potcars, fault), store, 30.0)
+    assert record.label is None
     assert not record.trainable
-    assert record.failure
-    assert len(store.calls()) == rungs
+    assert re.search(reason, record.failure)
+    assert len(store.calls()) == (1 if hopeless else len(LADDER))
+
+
+@needs_source
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "spin"),
+    [(0, 1, (1, None)), (1, 2, (2, 1)), (-1, 2, (2, 1)), (2, 1, (1, None)), (0, 3, (2, 2))],
+)
+def test_vasp_finds_the_electrons_and_the_spin_of_the_frame(
+    potcars: Path, run: VaspRun, tmp_path: Path, charge: int, multiplicity: int,
+    spin: tuple[int, int | None],
+) -> None:  # fmt: skip
+    command = f'sh -c "cp INCAR KPOINTS {tmp_path}"'
+    frame = replace(frame_of(run, 0, charge=charge), multiplicity=multiplicity)
+    with pytest.raises(CalculationFailed, match="no usable vasprun"):
+        VaspEngine(settings(potcars, command=command)).compute(frame, 0)
+    incar = Incar.from_file(tmp_path / "INCAR")
+    # A positive defect has lost electrons.
+    assert incar["NELECT"] == 33 * 12 + 32 * 6 - charge
+    assert (incar["ISPIN"], incar.get("NUPDOWN")) == spin
+    assert Kpoints.from_file(tmp_path / "KPOINTS").kpts == [(1, 1, 1)]
+
+
+@needs_source
+def test_the_last_rung_starts_again_from_warm_wave_functions(
+    potcars: Path, run: VaspRun, tmp_path: Path
+) -> None:
+    command = f'sh -c "cat INCAR >> {tmp_path}/seen; echo == >> {tmp_path}/seen"'
+    with pytest.raises(CalculationFailed, match="no usable vasprun"):
+        VaspEngine(settings(potcars, command=command)).compute(frame_of(run, 0), len(LADDER) - 1)
+    texts = (tmp_path / "seen").read_text().split("==\n")[:2]
+    hot, cold = (Incar.from_str(text) for text in texts)
+    assert (hot["SIGMA"], hot["LWAVE"]) == (0.2, True)
+    # Its smearing is that of every other label.
+    assert (cold["SIGMA"], cold["LWAVE"], cold["ISTART"]) == (0.05, False, 1)
 
 
 @needs_source
@@ -178,6 +256,18 @@ def test_only_the_level_of_theory_is_part_of_a_label(potcars: Path) -> None:
     assert VaspEngine(absent).settings_json == key
 
 
+def test_cycles_are_the_user_s_in_the_first_rung(potcars: Path, tmp_path: Path) -> None:
+    from defectscape.engines.vasp import STEPS
+    from defectscape.engines.vasp_input import vasp_incar
+
+    frame = Frame(
+        [48, 52], np.eye(2, 3), np.eye(3) * 6, DefectKey("v_Cd", 0), 1, Origin.START, "v_Cd/x"
+    )
+    for given, cycles in (({}, 100), ({"NELM": 300}, 300)):
+        tags = vasp_incar(frame, settings(potcars, incar=given), 18.0) | STEPS[0][0]
+        assert tags["NELM"] == cycles
+
+
 def test_missing_and_wrong_files_are_named(potcars: Path) -> None:
     with pytest.raises(EngineError, match="POTCAR of Cd"):
         VaspEngine(settings(potcars / "none"))
@@ -191,7 +281,7 @@ def test_a_missing_program_is_named(potcars: Path, run: VaspRun) -> None:
         VaspEngine(settings(potcars, command="vasp_nowhere")).compute(frame_of(run, 0), 0)
 
 
-@pytest.mark.parametrize("name", ["NELECT", "ispin", "NSW", "AEXX", "a b"])
+@pytest.mark.parametrize("name", ["NELECT", "ispin", "NSW", "MAGMOM", "AEXX", "GGA", "a b"])
 def test_tags_that_are_ours_are_refused(potcars: Path, name: str) -> None:
     with pytest.raises(ValidationError, match=r"follows from the frame|not an INCAR tag"):
         settings(potcars, incar={name: 1})

@@ -35,6 +35,9 @@ def test_every_whole_step_is_read(name: str) -> None:
     for index in (0, steps - 1):
         energy = float(re.findall(r'"e_fr_energy">\s*(\S+)', blocks[index])[-1])
         assert run.steps[index].label.energy_eV == energy
+        rows = blocks[index].partition('<varray name="forces" >')[2].partition("</varray>")[0]
+        forces = np.array([row.split() for row in re.findall(r"<v>(.*?)</v>", rows)], dtype=float)
+        np.testing.assert_array_equal(run.steps[index].label.forces_eV_A, forces)
 
 
 def test_the_stress_has_the_sign_of_ase() -> None:
@@ -45,6 +48,18 @@ def test_the_stress_has_the_sign_of_ase() -> None:
     np.testing.assert_allclose(
         run.steps[0].label.stress_eV_A3, -kbar * 1e8 / 1.602176634e11, rtol=1e-6
     )
+
+
+def test_the_stress_is_the_work_per_volume_of_a_cell_that_relaxes() -> None:
+    """MgO shrinks and swells on its way; its energy follows dE = stress dV, whatever VASP's sign is."""
+    steps = read_run(FOLDER / "mgo_bulk/vasprun.xml.gz").steps
+    volumes = [abs(np.linalg.det(step.cell_A)) for step in steps]
+    assert volumes[0] > volumes[2] > volumes[1]
+    for one, two in ((0, 1), (1, 2)):
+        pulls = [np.trace(steps[k].label.stress_eV_A3) / 3 for k in (one, two)]
+        work = (pulls[0] + pulls[1]) / 2 * (volumes[two] - volumes[one])
+        gain = steps[two].label.energy_eV - steps[one].label.energy_eV
+        assert gain == pytest.approx(work, rel=0.05)
 
 
 def test_band_edges_are_those_of_the_last_step_alone() -> None:
@@ -64,6 +79,17 @@ def test_levels_differ_by_name() -> None:
         "kpoints: (1, 1, 1), not (2, 2, 2)",
     ):
         assert telling in text
+
+
+@pytest.mark.parametrize("after", ["<scstep>", '<varray name="forces" >', '<i name="e_wo_entrp">'])
+def test_a_step_that_was_being_written_is_left_out_alone(tmp_path: Path, after: str) -> None:
+    text = raw("mgo_bulk")
+    path = tmp_path / "vasprun.xml"
+    path.write_text(text[: text.rindex(after) + len(after)], encoding="latin-1")
+    cut, whole = read_run(path), read_run(FOLDER / "mgo_bulk/vasprun.xml.gz")
+    assert (cut.complete, cut.relaxed) == (False, False)
+    energies = [step.label.energy_eV for step in whole.steps]
+    assert [step.label.energy_eV for step in cut.steps] == energies[:2]
 
 
 @pytest.mark.parametrize("length", [0, 200, 20_000])

@@ -1,5 +1,7 @@
 """Import: what is taken is right, what is refused is named, and nothing else happens."""
 
+import gzip
+import lzma
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -18,14 +20,36 @@ from defectscape.engines.labelling import label_frames
 from defectscape.engines.vasp_output import read_run
 from defectscape.files.extxyz import read_labelled
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites
+from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.stages import importing
 from defectscape.stages.context import StudyContext
 from defectscape.stages.data_sets import card_path, export, read_card, read_data_set
 from defectscape.stages.importing import import_paths
 
 FOLDER = (Path(__file__).parents[3] / "shared/reference/vasp").resolve()
 CDTE = ("cdte_Cd_i_C3v_0", "cdte_Cd_i_Td_Te_0")
+DAMAGE = {
+    "archive": lambda packed, _: ("vasprun.xml.gz", packed[: len(packed) // 2]),
+    "head": lambda _, text: ("vasprun.xml", text[: text.index(b"<atominfo>") + 200]),
+    "empty": lambda *_: ("vasprun.xml", b""),
+}
 needs_runs = pytest.mark.skipif(not FOLDER.is_dir(), reason="no real VASP output is here")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_search_per_host():
+    """The search for a host's sites takes seconds and depends on the host alone."""
+    known: dict[bytes, Any] = {}
+
+    def search(host, **options):
+        key = host.numbers.tobytes() + host.positions_A.tobytes() + repr(options).encode()
+        if key not in known:
+            known[key] = enumerate_sites(host, **options)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing, "enumerate_sites", search)
+        yield
 
 
 def vasp_study(folder: Path, **changes: Any) -> StudyContext:
@@ -122,20 +146,32 @@ def test_labels_of_other_settings_are_refused_with_the_difference(
 
 
 @needs_runs
-def test_a_tree_of_distortions_keeps_them_apart_and_damage_stops_nobody(tmp_path: Path) -> None:
+def test_a_tree_of_distortions_keeps_them_apart(tmp_path: Path) -> None:
     for name in ("Bond_Distortion_-40.0%", "Unperturbed"):
         folder = tmp_path / "tree/Cd_i_0" / name
         folder.mkdir(parents=True)
         shutil.copy(FOLDER / CDTE[1] / "vasprun.xml.gz", folder)
-    doped = tmp_path / "tree/Cd_i_0/vasp_gam"
-    doped.mkdir()
-    (doped / "vasprun.xml").write_text("<modeling>")
     rows = import_paths(vasp_study(tmp_path), "high", [tmp_path / "tree"])
-    families = [row.frames[0].family if row.frames else row.reason for row in rows]
-    assert families[0] == "i_Cd_3/Bond_Distortion_-40.0_"
-    assert families[1] == "i_Cd_3/Unperturbed"
-    assert "cannot be read" in families[2]
-    assert [row.taken for row in rows] == [34, 34, 0]
+    families = [{frame.family for frame in row.frames} for row in rows]
+    assert families == [{"i_Cd_3/Bond_Distortion_-40.0_"}, {"i_Cd_3/Unperturbed"}]
+    assert [row.taken for row in rows] == [34, 34]
+
+
+@needs_runs
+def test_a_damaged_run_is_refused_and_stops_nobody(tmp_path: Path) -> None:
+    packed = (FOLDER / CDTE[0] / "vasprun.xml.gz").read_bytes()
+    for kind, damage in DAMAGE.items():
+        name, content = damage(packed, gzip.decompress(packed))
+        (tmp_path / "tree" / kind).mkdir(parents=True)
+        (tmp_path / "tree" / kind / name).write_bytes(content)
+    (tmp_path / "tree/sound").mkdir()
+    shutil.copy(FOLDER / CDTE[0] / "vasprun.xml.gz", tmp_path / "tree/sound")
+    *damaged, sound = import_paths(vasp_study(tmp_path), "high", [tmp_path / "tree"])
+    assert [row.path.parent.name for row in damaged] == sorted(DAMAGE)
+    for row in damaged:
+        assert (row.taken, row.frames) == (0, ())
+        assert "cannot be read" in row.reason
+    assert sound.taken == 36
 
 
 def tight_binding(folder: Path, **engine: Any) -> StudyContext:
@@ -146,12 +182,13 @@ def tight_binding(folder: Path, **engine: Any) -> StudyContext:
     return StudyContext.load(write_study(study, folder), folder / "results")
 
 
-@pytest.fixture
-def exported(tmp_path: Path) -> tuple[StudyContext, Path]:
-    """Labels of a vacancy, and the data set made of them."""
-    context = tight_binding(tmp_path / "one")
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of a vacancy's labels, and the data set made of them."""
+    folder = tmp_path_factory.mktemp("labelled")
+    context = tight_binding(folder)
     host = build_host(read_unit_cell(context.study.host.file), context.study.host.supercell)
-    (site,) = (site for site in enumerate_sites(host) if site.name == "v_Cd")
+    site = pick_site(enumerate_sites(host), "v_Cd")
     frames = []
     for charge in (0, -1):
         start = defect_frame(host, site, charge)
@@ -159,9 +196,15 @@ def exported(tmp_path: Path) -> tuple[StudyContext, Path]:
             moves = np.random.default_rng(seed).normal(0, 0.05, start.positions_A.shape)
             frames.append(start.moved(start.positions_A + moves, origin=Origin.RATTLE))
     label_frames(frames, context.engine("low"), context.store, 30.0, "test")
-    path = tmp_path / "low.extxyz.xz"
-    export(context, "low", path)
-    return context, path
+    export(context, "low", folder / "low.extxyz.xz")
+    return folder
+
+
+@pytest.fixture
+def exported(labelled: Path, tmp_path: Path) -> tuple[StudyContext, Path]:
+    """A copy of them, to be changed at will."""
+    shutil.copytree(labelled, tmp_path / "one")
+    return tight_binding(tmp_path / "one"), tmp_path / "one/low.extxyz.xz"
 
 
 def test_a_data_set_comes_back_to_the_bit_with_what_it_cost(exported, tmp_path: Path) -> None:
@@ -191,6 +234,22 @@ def test_a_card_says_what_the_labels_are(exported) -> None:
     assert len(read_labelled(path, "gfn1")) == 4
 
 
+def test_a_card_that_is_none_or_of_other_data_is_refused(exported, tmp_path: Path) -> None:
+    _, path = exported
+    card = card_path(path)
+    text = card.read_text()
+    for old, new, telling in (
+        ('"format": 1', '"format": 99', "format 99, known is 1"),
+        ('"settings": "{', '"settings": "', "is no card"),
+        ('"v_Cd_0",\n   2', '"v_Cd_0",\n   1', "its card counts"),
+    ):
+        assert old in text
+        card.write_text(text.replace(old, new))
+        (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
+        assert row.taken == 0
+        assert telling in row.reason
+
+
 def test_each_data_file_has_its_own_card() -> None:
     names = ("a.extxyz", "a.extxyz.xz", "a.low.extxyz.gz", "a.high.extxyz")
     cards = [card_path(Path("d") / name) for name in names]
@@ -212,10 +271,18 @@ def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path
     assert (row.taken, "card.json" in row.reason) == (0, True)
 
 
+def test_a_damaged_data_set_is_refused_and_stops_nobody(exported, tmp_path: Path) -> None:
+    _, path = exported
+    damaged = tmp_path / "damaged.extxyz.xz"
+    damaged.write_bytes(path.read_bytes()[:-100])
+    shutil.copy(card_path(path), card_path(damaged))
+    rows = import_paths(tight_binding(tmp_path / "two"), "low", [damaged, path])
+    assert [row.taken for row in rows] == [0, 4]
+    assert damaged.name in rows[0].reason
+
+
 def test_an_edited_number_of_a_geometry_is_refused(exported, tmp_path: Path) -> None:
     _, path = exported
-    import lzma
-
     text = lzma.decompress(path.read_bytes()).decode()
     words = text.splitlines()[2].split()
     path.write_bytes(lzma.compress(text.replace(words[1], "0.123456", 1).encode()))

@@ -153,10 +153,14 @@ class _CountedEngine:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.name = engine.name
-        self.version = engine.version
         self.settings_json = engine.settings_json
         self.ladder = engine.ladder
         self.count = 0
+
+    @property
+    def version(self) -> str:
+        """An external program says its version with its first answer."""
+        return self.engine.version
 
     def compute(self, frame: Frame, rung: int) -> Label:
         self.count += 1

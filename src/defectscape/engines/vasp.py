@@ -29,17 +29,17 @@ from defectscape.settings.program import Scalar
 from defectscape.settings.vasp import VaspEngine as VaspSettings
 
 LADDER = (
-    Rung("configured", "doped's ALGO (Normal), 100 cycles."),
+    Rung("configured", "doped's ALGO (Normal) and 100 cycles, or the ALGO and NELM of `incar`."),
     Rung("all bands", "ALGO All: conjugate gradients over all bands at once, 200 cycles."),
     Rung("damped", "ALGO Damped with TIME 0.4, 300 cycles."),
     Rung(
         "annealed",
-        "SIGMA 0.2 eV and ALGO All first, then started again from those wave functions as configured.",
+        "SIGMA 0.2 eV first, then the configured one from those wave functions; ALGO All in both.",
     ),
 )
 ALL: dict[str, Scalar] = {"ALGO": "All", "NELM": 200}
 STEPS: tuple[tuple[dict[str, Scalar], ...], ...] = (
-    ({"NELM": 100},),
+    ({},),
     (ALL,),
     ({"ALGO": "Damped", "TIME": 0.4, "NELM": 300},),
     (ALL | {"SIGMA": 0.2, "LWAVE": True}, ALL | {"ISTART": 1}),

@@ -21,6 +21,9 @@ from defectscape.settings.vasp import VaspEngine
 _TITLE = re.compile(r"TITEL\s*=\s*(.+?)\s*$", re.MULTILINE)
 _VALENCE = re.compile(r"ZVAL\s*=\s*([0-9.]+)")
 
+CYCLES = 100
+"""SCF cycles where the user's tags say nothing."""
+
 NO_LABEL = ("LVHAR", "ICORELEVEL", "LORBIT", "NEDOS", "EDIFFG", "ISEARCH", "ICHARG", "NCORE")
 """Tags of doped's sets that serve relaxations, analysis or one kind of machine, not a label."""
 
@@ -151,6 +154,7 @@ def doped_tags(settings: VaspEngine) -> dict[str, Any]:
     tags = {name: _bare(value) for name, value in tags.items() if name.isupper() and name.isalnum()}
     for name in NO_LABEL:
         tags.pop(name, None)
+    tags["NELM"] = CYCLES
     tags["GGA"] = "PS" if settings.functional == "pbesol" else "PE"
     if settings.functional == "hse06":
         tags |= {"AEXX": settings.exx_fraction, "HFSCREEN": settings.screening_1_A}

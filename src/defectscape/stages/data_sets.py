@@ -4,6 +4,7 @@ The card, ``<name>.card.json`` beside ``<name>.extxyz[.xz]``, names the engine a
 make the labels one level of theory; without it a number is an energy of unknown origin.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,16 +128,33 @@ def read_card(path: Path) -> Card:
         if not isinstance(data, dict):
             raise TypeError(f"it holds a {type(data).__name__}")
         card: Card = decode(Card, data)
+        if not isinstance(json.loads(card.settings), dict):
+            raise TypeError("its settings are no mapping")
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             str(card_path(path)), f"is no card ({error})", "Export it again"
         ) from error
+    if card.format != CARD_FORMAT:
+        raise StoreError(
+            str(card_path(path)), f"format {card.format}, known is {CARD_FORMAT}",
+            "Read it with the version of defectscape that wrote it",
+        )  # fmt: skip
     return card
 
 
 def read_data_set(path: Path, card: Card) -> tuple[tuple[LabelledFrame, dict[str, Any]], ...]:
-    """Labelled frames with what is known of the cost of each (``core_s``, ``wall_s``, ...)."""
+    """Labelled frames with what is known of the cost of each (``core_s``, ``wall_s``, ...).
+
+    Raises:
+        LabelError: if the file is damaged, or does not hold the labels that its card counts.
+    """
     labelled = read_labelled(path, card.fidelity)
+    found = tuple(sorted(Counter(str(item.frame.key) for item in labelled).items()))
+    if found != card.labels:
+        raise LabelError(
+            str(path), f"holds {dict(found)}, its card counts {dict(card.labels)}",
+            "Give the card that belongs to it, or export both again",
+        )  # fmt: skip
     return tuple(zip(labelled, read_info(path), strict=True))
 
 
