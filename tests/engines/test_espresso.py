@@ -131,6 +131,16 @@ def test_what_is_run_where_is_no_part_of_a_label(folder: Path, tmp_path: Path) -
     assert EspressoEngine(moved).settings_json != key
 
 
+def test_another_element_in_the_study_changes_no_label(folder: Path) -> None:
+    alone = EspressoEngine(settings(folder))
+    (folder / "Si.gth").write_text(GTH)
+    files = {**settings(folder).pseudopotentials, "Si": "Si.gth"}
+    doped = EspressoEngine(settings(folder, pseudopotentials=files))
+    assert doped.settings_json != alone.settings_json
+    assert doped.settings_of(np.array([6, 6])) == alone.settings_of(np.array([6, 6]))
+    assert doped.settings_of(np.array([6, 14])) != alone.settings_of(np.array([6, 6]))
+
+
 def test_another_pseudopotential_than_the_study_says_is_refused(folder: Path) -> None:
     with pytest.raises(EngineError, match="pseudopotential of C"):
         EspressoEngine(settings(folder, pseudo_sha256={"C": "0" * 64}))

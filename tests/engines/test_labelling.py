@@ -33,6 +33,9 @@ class FaultyEngine:
         self.answers = list(answers)
         self.rungs = []
 
+    def settings_of(self, numbers):
+        return self.settings_json
+
     def compute(self, frame, rung):
         self.rungs.append(rung)
         answer = self.answers.pop(0)

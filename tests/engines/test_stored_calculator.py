@@ -28,8 +28,9 @@ def test_values_are_the_engine_s(store, crystal, frame_of, tblite_settings):
     atoms = crystal("CdTe", vacancy=True)
     atoms.calc = StoredCalculator(engine, store, KEY, "v_Cd/x", 30.0)
     label = engine.compute(frame_of(atoms, -1), 0)
-    assert atoms.get_potential_energy() == label.energy_eV
-    np.testing.assert_array_equal(atoms.get_forces(), label.forces_eV_A)
+    # Two calls with several threads may differ in the last bits.
+    assert atoms.get_potential_energy() == pytest.approx(label.energy_eV, abs=1e-9)
+    np.testing.assert_allclose(atoms.get_forces(), label.forces_eV_A, atol=1e-9)
     stress = voigt_6_to_full_3x3_stress(atoms.get_stress())
     np.testing.assert_allclose(stress, label.stress_eV_A3, atol=1e-12)
     (record,) = store.records()
@@ -67,6 +68,9 @@ def test_a_failed_label_says_why(store, crystal, tblite_settings):
 
 class StresslessEngine:
     name, version, settings_json, ladder = "plain", "0", "{}", (Rung("only", ""),)
+
+    def settings_of(self, numbers):
+        return self.settings_json
 
     def compute(self, frame, rung):
         return Label(0.0, np.zeros((len(frame), 3)))

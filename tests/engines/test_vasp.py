@@ -1,6 +1,7 @@
 """The whole path of a VASP label against real VASP output: inputs, command, checks, forces in order."""
 
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -254,6 +255,18 @@ def test_only_the_level_of_theory_is_part_of_a_label(potcars: Path) -> None:
     assert VaspEngine(settings(potcars, incar={"LREAL": False})).settings_json != key
     absent = settings(potcars / "none", potcar_titles=TITLES)
     assert VaspEngine(absent).settings_json == key
+
+
+def test_a_potcar_of_another_element_is_no_part_of_a_label(potcars: Path) -> None:
+    both = VaspEngine(settings(potcars))
+    cadmium, tellurium = np.array([48]), np.array([52])
+    other = json.loads(both.settings_of(cadmium))
+    assert [element for element, _ in other.pop("potcars")] == ["Cd"]
+    rest = json.loads(both.settings_json)
+    assert [element for element, _ in rest.pop("potcars")] == ["Cd", "Te"]
+    assert other == rest
+    assert both.settings_of(cadmium) != both.settings_of(tellurium)
+    assert both.settings_of(np.array([52, 48])) == both.settings_json
 
 
 def test_cycles_are_the_user_s_in_the_first_rung(potcars: Path, tmp_path: Path) -> None:

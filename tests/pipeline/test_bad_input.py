@@ -174,3 +174,25 @@ def test_nan_never_becomes_a_label() -> None:
     with pytest.raises(LabelError, match="NaN") as caught:
         Label(-1.0, np.array([[0.0, np.nan, 0.0]]))
     assert "\n" not in str(caught.value)
+
+
+def test_the_store_of_a_study_is_listed_or_missed_aloud(tmp_path: Path) -> None:
+    command = Path(sys.executable).parent / "defectscape"
+    study = small_study()
+    study["label_store"] = "elsewhere/kept"
+    write_study(study, tmp_path)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [command, "--study", "study.yaml", *words],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    missing = run("labels")
+    assert missing.returncode == 1
+    assert "elsewhere/kept" in missing.stderr
+    assert run("check", "--measure").returncode == 0
+    listed = run("labels")
+    assert listed.returncode == 0
+    assert "host_0" in listed.stdout
+    assert "2 engine calls" in listed.stdout

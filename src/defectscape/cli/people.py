@@ -59,7 +59,10 @@ def check(
 
 
 def labels(
-    store: Annotated[Path, typer.Argument(help="Folder of the label store.")] = Path("labels"),
+    context: typer.Context,
+    store: Annotated[
+        Path | None, typer.Argument(help="Folder of a label store; else that of --study.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     remove_damaged: Annotated[
         bool, typer.Option(help="Remove damaged records, so that they are computed again.")
@@ -69,10 +72,14 @@ def labels(
     ] = False,
 ) -> None:
     """List and count the label store: by settings, defect and charge, with failures and hours."""
-    from defectscape.store.labels import LabelStore
+    from defectscape.store.labels import RECORDS, LabelStore
 
-    if not store.is_dir():
-        raise StoreError("label store", str(store), "There is no such folder; give its path")
+    if store is None:
+        from defectscape.settings.load import load_study
+
+        store = Path(load_study(context.obj.study).label_store)
+    if not (store / RECORDS).is_dir():
+        raise StoreError("label store", str(store), "There is none; give the path of its folder")
     folder = LabelStore(store)
     if remove_failures:
         for record in folder.records():

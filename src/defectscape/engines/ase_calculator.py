@@ -20,7 +20,7 @@ from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import BaseCalculator, CalculatorError
 
 from defectscape.domain.errors import EngineError
-from defectscape.domain.frame import Frame
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
 from defectscape.engines.program import scratch_folder
@@ -57,6 +57,10 @@ class AseEngine:
             ),
             sort_keys=True,
         )
+
+    def settings_of(self, numbers: Ints) -> str:
+        """All settings: none is of one element."""
+        return self.settings_json
 
     def compute(self, frame: Frame, rung: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, if asked for), band edges (eV, if known).

@@ -1,9 +1,13 @@
 """What an engine is: something that computes the label of a frame, and how it tells of failure."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from defectscape.domain.frame import Frame
+from ase.data import chemical_symbols
+
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 
 
@@ -46,7 +50,17 @@ class Engine(Protocol):
 
     @property
     def settings_json(self) -> str:
-        """The settings that change a label, canonical JSON, part of every label's key."""
+        """All settings that change a label, canonical JSON."""
+
+    def settings_of(self, numbers: Ints) -> str:
+        """The settings that change the label of a frame of these species: part of its key.
+
+        Files of elements that a frame lacks are not among them, so a study that gets a dopant keeps
+        its labels.
+
+        Args:
+            numbers: atomic numbers, (atoms,).
+        """
 
     @property
     def ladder(self) -> tuple[Rung, ...]:
@@ -60,3 +74,21 @@ class Engine(Protocol):
             LabelError: if a number came out that is not finite; counts as a failure.
             EngineError: if the engine cannot run at all.
         """
+
+
+def settings_of_species(settings_json: str, files_entry: str, numbers: Sequence[int] | Ints) -> str:
+    """An engine's settings with the files of these species alone.
+
+    Args:
+        settings_json: all its settings, canonical JSON.
+        files_entry: the entry that holds the files, a mapping or pairs by element symbol.
+        numbers: atomic numbers, (atoms,).
+    """
+    content = json.loads(settings_json)
+    elements = {chemical_symbols[int(number)] for number in numbers}
+    pairs = content[files_entry]
+    if isinstance(pairs, dict):
+        content[files_entry] = {e: file for e, file in pairs.items() if e in elements}
+    else:
+        content[files_entry] = [pair for pair in pairs if pair[0] in elements]
+    return json.dumps(content, sort_keys=True)

@@ -10,9 +10,9 @@ import json
 from functools import cached_property
 from pathlib import Path
 
-from defectscape.domain.frame import Frame
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
 from defectscape.engines.espresso_input import (
     OUTDIR,
     PREFIX,
@@ -107,6 +107,10 @@ class EspressoEngine:
         if settings.keywords:
             content["keywords"] = settings.keywords
         return json.dumps(content, sort_keys=True)
+
+    def settings_of(self, numbers: Ints) -> str:
+        """The settings with the pseudopotentials of these species alone."""
+        return settings_of_species(self.settings_json, "pseudopotentials", numbers)
 
     def compute(self, frame: Frame, rung: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) if asked for, band edges (eV).

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from defectscape.domain.errors import LabelError
-from defectscape.domain.frame import Frame
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.store.journal import Call
@@ -51,7 +51,7 @@ def label_frame(
         StoreError: if the record in the store is damaged or the store cannot be written.
         EngineError: if the engine cannot run at all.
     """
-    key = label_key(frame, engine.name, engine.settings_json)
+    key = label_key(frame, engine.name, engine.settings_of(frame.numbers))
     known = store.get(key)
     if known is None or (known.label is None and retry_failures):
         computed = _compute(frame, engine, store, key)
@@ -129,7 +129,7 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
         if hopeless:
             break
     return LabelRecord(
-        key, frame, engine.name, engine.settings_json, engine.version, label,
+        key, frame, engine.name, engine.settings_of(frame.numbers), engine.version, label,
         "; ".join(reasons) if label is None else None, (), rung,
         time.perf_counter() - began_wall, core_seconds() - began_core, platform.node(), _now(),
     )  # fmt: skip
@@ -161,6 +161,9 @@ class _CountedEngine:
     def version(self) -> str:
         """An external program says its version with its first answer."""
         return self.engine.version
+
+    def settings_of(self, numbers: Ints) -> str:
+        return self.engine.settings_of(numbers)
 
     def compute(self, frame: Frame, rung: int) -> Label:
         self.count += 1

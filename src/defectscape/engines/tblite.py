@@ -14,7 +14,7 @@ from tblite.exceptions import TBLiteRuntimeError
 from tblite.interface import Calculator, Result
 
 from defectscape.domain.errors import EngineError
-from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
 from defectscape.settings import tblite as settings_module
@@ -68,6 +68,10 @@ class TbliteEngine:
         content = settings.model_dump(exclude={"kind", "max_iterations"})
         self.settings_json = json.dumps(content, sort_keys=True)
         self.ladder = LADDER
+
+    def settings_of(self, numbers: Ints) -> str:
+        """All settings: none is of one element."""
+        return self.settings_json
 
     def compute(self, frame: Frame, rung: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) and frontier levels (eV).

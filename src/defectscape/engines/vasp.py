@@ -12,9 +12,9 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from defectscape.domain.errors import EngineError, LabelError
-from defectscape.domain.frame import Frame
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
 from defectscape.engines.program import run_program, scratch_folder
 from defectscape.engines.vasp_input import (
     Potcar,
@@ -75,6 +75,10 @@ class VaspEngine:
     def settings_json(self) -> str:
         """The level of theory; how it is reached is no part of a label's key."""
         return self.level.canonical
+
+    def settings_of(self, numbers: Ints) -> str:
+        """The level of theory with the POTCARs of these species alone."""
+        return settings_of_species(self.settings_json, "potcars", numbers)
 
     def compute(self, frame: Frame, rung: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign), band edges (eV).

@@ -62,7 +62,7 @@ class StudyContext:
     def record(self, frame: Frame, level: str) -> LabelRecord | None:
         """What the store holds of a frame at a level, or None."""
         engine = self.engine(level)
-        return self.store.get(label_key(frame, engine.name, engine.settings_json))
+        return self.store.get(label_key(frame, engine.name, engine.settings_of(frame.numbers)))
 
     def group(self, name: str) -> tuple[Group, GroupFiles]:
         """An exploration group and its files."""

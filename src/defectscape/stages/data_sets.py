@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.label import LabelledFrame
+from defectscape.engines.base import Engine
 from defectscape.files.extxyz import read_info, read_labelled, write_labelled
 from defectscape.files.tables import decode, encode, read_json, write_json
+from defectscape.settings.engine import Fidelity
 from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
 
@@ -31,7 +35,7 @@ class Card:
         fidelity: the level's name in the study.
         method: the level of theory in the field's words.
         engine: the engine's name, part of every label's key.
-        settings: the engine's settings as canonical JSON, part of every label's key.
+        settings: the engine's settings as canonical JSON, files of the elements in the data alone.
         engine_versions: versions of the program that computed them.
         labels: how many, by defect key.
         core_s: processor time of all labels, core-seconds.
@@ -58,36 +62,39 @@ def card_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(ending) + ".card.json")
 
 
-def write_data_set(path: Path, records: Sequence[LabelRecord], fidelity: str, method: str) -> Card:
+def write_data_set(
+    path: Path, records: Sequence[LabelRecord], fidelity: Fidelity, engine: Engine
+) -> Card:
     """Write labels and their card; what each cost goes into its frame's info line.
 
     Args:
         path: ``*.extxyz``, or ``*.extxyz.xz`` compressed.
-        records: labels of one engine with one set of settings.
-        fidelity, method: names of the level.
+        records: labels of this engine.
+        fidelity: the level.
+        engine: its engine.
 
     Raises:
         LabelError: if there is none, a failure is among them, or they are of several levels.
     """
-    levels = {(record.engine, record.settings) for record in records}
     labelled, costs = [], []
     for record in sorted(
         records, key=lambda r: (str(r.frame.key), r.frame.family, r.frame.frame_id)
     ):
         if record.label is None:
             raise LabelError(str(path), f"failure {record.frame.frame_id}", "Export labels alone")
-        labelled.append(LabelledFrame(record.frame, record.label, fidelity))
+        if not _is_of(record, engine):
+            raise LabelError(str(path), "two levels of theory", "Export one at a time")
+        labelled.append(LabelledFrame(record.frame, record.label, fidelity.name))
         costs.append(_cost(record))
-    if not levels:
+    if not records:
         raise LabelError(
-            str(path), f"no label of {fidelity} in the store", "Label frames first, or import some"
-        )
-    if len(levels) != 1:
-        raise LabelError(str(path), f"{len(levels)} levels of theory", "Export one at a time")
-    ((engine, settings),) = levels
+            str(path), f"no label of {fidelity.name} in the store",
+            "Label frames first, or import some",
+        )  # fmt: skip
+    numbers = np.unique(np.concatenate([record.frame.numbers for record in records]))
     times = sorted(record.timestamp for record in records)
     card = Card(
-        CARD_FORMAT, fidelity, method, engine, settings,
+        CARD_FORMAT, fidelity.name, fidelity.engine.method, engine.name, engine.settings_of(numbers),
         tuple(sorted({record.engine_version for record in records})),
         tuple(sorted(Counter(str(record.frame.key) for record in records).items())),
         round(sum(record.core_s for record in records), 1), times[0], times[-1],
@@ -108,13 +115,17 @@ def export(context: StudyContext, level: str, path: Path) -> Card:
         LabelError: if there is none.
     """
     engine, fidelity = context.engine(level), context.fidelity(level)
-    mine = (engine.name, engine.settings_json)
     records = [
         record
         for record in context.store.records()
-        if record.label is not None and (record.engine, record.settings) == mine
+        if record.label is not None and _is_of(record, engine)
     ]
-    return write_data_set(path, records, fidelity.name, fidelity.engine.method)
+    return write_data_set(path, records, fidelity, engine)
+
+
+def _is_of(record: LabelRecord, engine: Engine) -> bool:
+    mine = (engine.name, engine.settings_of(record.frame.numbers))
+    return (record.engine, record.settings) == mine
 
 
 def read_card(path: Path) -> Card:

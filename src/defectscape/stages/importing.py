@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from defectscape.domain.errors import DefectError, DefectscapeError, LabelError
-from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
+from defectscape.domain.frame import Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.label import Label
 from defectscape.domain.site import DefectSite, HostCrystal
@@ -216,13 +216,15 @@ def _remarks(run: VaspRun, what: Identified) -> str:
 def _import_data(target: _Target, path: Path) -> ImportRow:
     """A data set with its card."""
     card = read_card(path)
-    refusal = _card_refusal(target, card)
+    data = read_data_set(path, card)
+    numbers = np.unique(np.concatenate([item.frame.numbers for item, _ in data]))
+    refusal = _card_refusal(target, card, numbers)
     count = sum(number for _, number in card.labels)
     keys = ", ".join(key for key, _ in card.labels)
     if refusal:
         return ImportRow(path, keys, 0, count, refusal, ())
     records, strangers = [], set()
-    for labelled, info in read_data_set(path, card):
+    for labelled, info in data:
         frame = labelled.frame
         if not _belongs(target, frame):
             strangers.add(str(frame.key))
@@ -235,11 +237,12 @@ def _import_data(target: _Target, path: Path) -> ImportRow:
     return ImportRow(path, keys, len(records), count - len(records), reason, frames)
 
 
-def _card_refusal(target: _Target, card: Card) -> str:
+def _card_refusal(target: _Target, card: Card, numbers: Ints) -> str:
     fidelity = target.context.fidelity(target.level)
     if card.engine != target.engine.name:
         return f"labels of {card.engine}, fidelity {fidelity.name} is {target.engine.name}"
-    theirs, mine = json.loads(card.settings), json.loads(target.engine.settings_json)
+    theirs = json.loads(card.settings)
+    mine = json.loads(target.engine.settings_of(numbers))
     differing = sorted(name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name))
     if differing:
         names = "; ".join(f"{n}: {theirs.get(n)}, not {mine.get(n)}" for n in differing)
@@ -275,10 +278,11 @@ def _record(
     engine: Engine, frame: Frame, label: Label, version: str, info: dict[str, Any]
 ) -> LabelRecord:
     """A record as if it had been computed here; its time is what the data say, or none."""
-    key = label_key(frame, engine.name, engine.settings_json)
+    settings = engine.settings_of(frame.numbers)
+    key = label_key(frame, engine.name, settings)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return LabelRecord(
-        key, frame, engine.name, engine.settings_json, version, label, None, (),
+        key, frame, engine.name, settings, version, label, None, (),
         int(info.get("rung", 0)), float(info.get("wall_s", 0.0)), float(info.get("core_s", 0.0)),
         "imported", str(info.get("computed", now)),
     )  # fmt: skip

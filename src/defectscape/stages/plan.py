@@ -86,25 +86,29 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     return starts, 1 + keys * low, 1 + len(study.thermo.elemental_references) + keys * high
 
 
-Times = dict[tuple[str, str], list[float]]
+Times = dict[str, list[float]]
 
 
 def _label_times(context: StudyContext, atoms: int) -> Times:
-    """Core-seconds of the store's labels of about as many atoms, by engine and settings.
+    """Core-seconds of the store's labels of about as many atoms, by level of the study.
 
     One pass over the store, which also finds a damaged record before anything is computed.
     """
-    times: Times = {}
+    times: Times = {"low": [], "high": []}
     for record in context.store.records():
-        if record.label is not None and abs(len(record.frame) - atoms) <= 2:
-            times.setdefault((record.engine, record.settings), []).append(record.core_s)
+        if record.label is None or abs(len(record.frame) - atoms) > 2:
+            continue
+        for level, seconds in times.items():
+            engine = context.engine(level)
+            mine = (engine.name, engine.settings_of(record.frame.numbers))
+            if (record.engine, record.settings) == mine:
+                seconds.append(record.core_s)
     return times
 
 
 def _level(context: StudyContext, level: str, labels: int, times: Times) -> LevelPlan:
     """What is known of the cost of a level's labels."""
-    fidelity, engine = context.fidelity(level), context.engine(level)
-    seconds = times.get((engine.name, engine.settings_json), [])
+    fidelity, seconds = context.fidelity(level), times[level]
     mean = sum(seconds) / len(seconds) if seconds else None
     return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
 

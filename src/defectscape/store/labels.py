@@ -25,6 +25,7 @@ STORE_FORMAT = 1
 """Version of the folder's layout."""
 
 MARKER = "STORE.json"
+RECORDS = "records"
 OK, FAILED = ".json", ".failed.json"
 _KEY = re.compile(r"^[0-9a-f]{64}$")
 
@@ -118,13 +119,13 @@ class LabelStore:
     def _path(self, key: str, suffix: str) -> Path:
         if not _KEY.match(key):
             raise StoreError("label key", repr(key), "A key has 64 hexadecimal digits")
-        return self.root / "records" / key[:2] / f"{key}{suffix}"
+        return self.root / RECORDS / key[:2] / f"{key}{suffix}"
 
     def _files(self) -> Iterator[Path]:
         """Record files by key, labels before failures; leftovers of killed writers are not."""
         names = re.compile(r"^[0-9a-f]{64}(\.failed)?\.json$")
         try:
-            for shard in sorted((self.root / "records").glob("??")):
+            for shard in sorted((self.root / RECORDS).glob("??")):
                 paths = [path for path in shard.iterdir() if names.match(path.name)]
                 yield from sorted(paths, key=lambda path: (path.name[:64], path.name[64:] != OK))
         except OSError as error:
