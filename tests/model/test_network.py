@@ -12,7 +12,8 @@ from defectscape.domain.frame import Frame
 from defectscape.model.backend import numerics, to_numpy
 from defectscape.model.committee import Committee
 from defectscape.model.dataset import Graphs, collate
-from defectscape.model.network import ChargedMACE, load_network, save_network
+from defectscape.model.network import ChargedMACE
+from defectscape.model.saving import load_network, save_network
 
 CPU = torch.device("cpu")
 

@@ -11,11 +11,12 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.history import TrainingHistory
-from defectscape.model.network import load_network
-from defectscape.model.training import learning_rate, train_member
+from defectscape.model.phase import learning_rate
+from defectscape.model.saving import load_network
+from defectscape.model.training import train_member
 
 FIDELITIES = ("low", "high")
-LOGGER = "defectscape.model.training"
+LOGGER = "defectscape.model.phase"
 
 
 class PullThePlug(logging.Handler):

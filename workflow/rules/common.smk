@@ -140,6 +140,11 @@ def warm_start(wildcards):
     return str(before.model(wildcards.member))
 
 
+def foundation(training):
+    """The foundation model that a training starts from, if it does."""
+    return [training.foundation] if training.foundation else []
+
+
 def log_of(rule, *wildcards):
     """Log file pattern of a rule."""
     return str(

@@ -2,7 +2,7 @@
 
 
 rule train:
-    """Train one member of a round's charge-embedded, two-head MACE committee.
+    """Train one member of a round's charge-embedded MACE committee.
 
     In: labelled frames, splits. Out: the model file, its training history.
     """
@@ -11,6 +11,7 @@ rule train:
         str(files_of("{group}").round("{round}").data_high),
         str(files_of("{group}").splits),
         warm_start,
+        foundation(STUDY.exploration.training),
     output:
         str(files_of("{group}").round("{round}").model("{member}")),
         str(files_of("{group}").round("{round}").history("{member}")),

@@ -130,6 +130,7 @@ rule train_final:
         str(LAYOUT.final.data_low),
         str(LAYOUT.final.data_high),
         str(LAYOUT.final_splits),
+        foundation(STUDY.training),
     output:
         str(LAYOUT.final.model("{member}")),
         str(LAYOUT.final.history("{member}")),

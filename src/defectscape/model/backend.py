@@ -29,6 +29,7 @@ torch.serialization.add_safe_globals([slice])
 from e3nn import o3  # noqa: E402
 from mace import data as mace_data  # noqa: E402
 from mace import modules as mace_modules  # noqa: E402
+from mace.modules.embeddings import GenericJointEmbedding  # noqa: E402
 from mace.tools import AtomicNumberTable  # noqa: E402
 from mace.tools.torch_geometric.batch import Batch  # noqa: E402
 
@@ -36,7 +37,7 @@ if _before is None:
     os.environ.pop(_VARIABLE, None)
 
 __all__ = [
-    "AtomicNumberTable", "Batch", "find_device", "mace_data", "mace_modules", "numerics", "o3",
+    "AtomicNumberTable", "Batch", "GenericJointEmbedding", "find_device", "mace_data", "mace_modules", "numerics", "o3",
     "read_model_file", "read_tensors", "to_numpy", "write_file",
 ]  # fmt: skip
 

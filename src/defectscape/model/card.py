@@ -25,6 +25,8 @@ class ModelCard:
             one supercell says nothing of another.
         r_max_A: radial cutoff, A.
         charge_embedding: whether the network sees the charge at all.
+        strategy: how its fidelities were trained.
+        heads: readouts: as many as fidelities, or one for all.
         dtype: floating-point type of the network; energy references are float64 always.
         member: index in its committee.
         seed: seed of its weights and of its frame order.
@@ -38,6 +40,8 @@ class ModelCard:
     sizes: tuple[int, ...]
     r_max_A: float
     charge_embedding: bool
+    strategy: str
+    heads: int
     dtype: str
     member: int
     seed: int

@@ -13,6 +13,7 @@ import defectscape
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import read_tensors, write_file
+from defectscape.model.weights import weights_digest
 from defectscape.settings.training import Training
 
 logger = logging.getLogger(__name__)
@@ -23,14 +24,16 @@ def training_digest(
     valid: Sequence[LabelledFrame],
     settings: Training,
     seed: int,
-    warm_start: Path | None,
+    start: torch.nn.Module | None,
 ) -> str:
     """Hash of everything a training's outcome depends on: 64 hex digits."""
     digest = hashlib.sha256()
     heads = [settings.model_dump_json(), str(seed), defectscape.__version__, torch.__version__]
     digest.update("\x1f".join(heads).encode())
-    if warm_start is not None:
-        digest.update(warm_start.read_bytes())
+    if start is not None:
+        digest.update(weights_digest(start).encode())
+    if settings.foundation is not None:
+        digest.update(hashlib.sha256(Path(settings.foundation).read_bytes()).digest())
     for part in (train, valid):
         digest.update(f"\x1e{len(part)}".encode())
         for item in part:

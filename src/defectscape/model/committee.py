@@ -20,8 +20,8 @@ from defectscape.domain.keys import format_charge
 from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
-from defectscape.model.network import ChargedMACE, load_network
 from defectscape.model.references import count_elements
+from defectscape.model.saving import Network, load_network
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Committee:
         device: torch device name.
     """
 
-    members: tuple[ChargedMACE, ...]
+    members: tuple[Network, ...]
     device: str = "cpu"
     _warned: set[object] = field(default_factory=set, repr=False)
 

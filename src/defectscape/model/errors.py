@@ -88,13 +88,16 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
     """Compare a committee with labels it has not seen.
 
     A frame that the committee refuses (say, a charge that has no training frame at that fidelity)
-    has no error; it is listed in ``refused`` and logged.
+    has no error; it is listed in ``refused`` and logged. Frames of a fidelity that the strategy leaves
+    out of the model (``high_only``, say) are passed over.
     """
     rows: list[ErrorRow] = []
     parities: list[Parity] = []
     refused: list[tuple[str, str]] = []
     usable: list[LabelledFrame] = []
     for item in held_out:
+        if item.fidelity not in committee.card.fidelities:
+            continue
         try:
             committee.check(item.frame.numbers, item.frame.charge, item.fidelity)
             usable.append(item)

@@ -35,6 +35,7 @@ class TrainingHistory:
     """A finished training of one member.
 
     Attributes:
+        phase: what was optimised; a strategy of two phases gives the second.
         member: index in the committee.
         seed: its seed.
         fidelities: heads, low first.
@@ -48,8 +49,10 @@ class TrainingHistory:
             per fidelity, nothing removed.
         stop_reason: ``step limit`` or ``no improvement``.
         seconds: wall time, over all restarts.
+        earlier: the phases before, first to last.
     """
 
+    phase: str
     member: int
     seed: int
     fidelities: tuple[str, ...]
@@ -63,10 +66,11 @@ class TrainingHistory:
     forces_rmse_meV_A: dict[str, float]
     stop_reason: str
     seconds: float
+    earlier: tuple["TrainingHistory", ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
-        return {**asdict(self), "validations": [asdict(point) for point in self.validations]}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "TrainingHistory":
@@ -77,8 +81,12 @@ class TrainingHistory:
         """
         try:
             points = tuple(Validation(**point) for point in content["validations"])
-            fidelities = tuple(content["fidelities"])
-            return cls(**{**content, "validations": points, "fidelities": fidelities})
+            changes = {
+                "validations": points,
+                "fidelities": tuple(content["fidelities"]),
+                "earlier": tuple(cls.from_json(part) for part in content["earlier"]),
+            }
+            return cls(**{**content, **changes})
         except (KeyError, TypeError) as error:
             remedy = "It is not a training history of this version; train again"
             raise ModelError("training history", error, remedy) from error

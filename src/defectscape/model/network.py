@@ -1,17 +1,15 @@
-"""The network: mace's ScaleShiftMACE with two heads, a charge embedding and float64 references.
+"""The network: mace's ScaleShiftMACE with charge and fidelity embedded, and float64 references.
 
 The charge of the supercell enters as a learnable vector added to every atom's embedding (mace's
-``GenericJointEmbedding``; arXiv:2603.05238). What mace does not do is done here: the energy
+``GenericJointEmbedding``; arXiv:2603.05238). Fidelities have a readout each (mace's heads), or one
+readout and a learnable vector each, like the charge. What mace does not do is done here: the energy
 references per fidelity and charge (``references.py``) are put back in ``forward`` in float64,
 whatever the dtype of the network, so that a saved file gives raw engine energies; and a charge or
 head that was never trained on is refused, where mace would truncate, wrap around or take the last.
-
-A saved model is a whole pickle: loading it needs defectscape installed, and nothing else special.
 """
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -20,8 +18,9 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import format_charge
-from defectscape.model.backend import mace_modules, o3, read_model_file, to_numpy, write_file
+from defectscape.model.backend import mace_modules, o3, to_numpy
 from defectscape.model.card import ModelCard
+from defectscape.model.embedding import FIDELITY, embedding_specs
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 
@@ -43,13 +42,16 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
     r_max: torch.Tensor
 
     def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
+        shared = card.heads == 1 and len(references.fidelities) > 1
         super().__init__(
-            heads=list(references.fidelities),
+            heads=["shared"] if shared else list(references.fidelities),
             atomic_numbers=list(references.elements),
             num_elements=len(references.elements),
             atomic_energies=references.element_eV.copy(),
             **kwargs,
         )
+        # What mace's calculators offer: one name per fidelity, whatever the readouts.
+        self.heads = list(references.fidelities)
         self.card = card
         self.charge_min = references.charges[0]
         # One column per charge of the range; NaN where a head was never trained on it.
@@ -106,13 +108,20 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
             ModelError: for a charge or head that is missing or was not trained on.
         """
         constant = self._constants(data)
-        out: dict[str, Any] = super().forward(data, **kwargs)
-        per_atom = data["node_attrs"].to(torch.float64) @ self.element_reference_eV.T
-        per_atom = per_atom.gather(1, data["head"][data["batch"]].unsqueeze(-1)).squeeze(-1)
-        atoms = torch.zeros_like(constant).index_add(0, data["batch"], per_atom)
+        head, batch = data["head"], data["batch"]
+        readout = head if self.card.heads > 1 else torch.zeros_like(head)
+        inner = {**data, "head": readout, FIDELITY: head}
+        out: dict[str, Any] = super().forward(inner, **kwargs)
+        kinds = data["node_attrs"]
+        per_atom = kinds.to(torch.float64) @ self.element_reference_eV.T
+        per_atom = per_atom.gather(1, head[batch].unsqueeze(-1)).squeeze(-1)
+        atoms = torch.zeros_like(constant).index_add(0, batch, per_atom)
         out["energy"] = out["interaction_energy"].to(torch.float64) + atoms + constant
-        sizes = torch.bincount(data["batch"], minlength=len(constant))
-        out["node_energy"] = out["node_energy"] + (constant / sizes)[data["batch"]]
+        # mace has added its own atomic energies, of the readout and in the network's dtype.
+        added = cast(Any, self.atomic_energies_fn)(kinds)
+        added = added.gather(1, readout[batch].unsqueeze(-1)).squeeze(-1).to(torch.float64)
+        share = (constant / torch.bincount(batch, minlength=len(constant)))[batch]
+        out["node_energy"] = out["node_energy"] - added + per_atom + share
         return out
 
     def columns(self, charge: torch.Tensor) -> torch.Tensor:
@@ -168,7 +177,8 @@ def build_network(
     hidden = (
         (o3.Irreps.spherical_harmonics(settings.max_L) * settings.channels).sort()[0].simplify()
     )
-    heads = len(references.fidelities)
+    heads, fidelities = card.heads, len(references.fidelities)
+    specs = embedding_specs(settings, references.charges, fidelities if heads < fidelities else 0)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The TorchScript type system")
         torch.manual_seed(card.seed)
@@ -186,65 +196,7 @@ def build_network(
             avg_num_neighbors=average_neighbours,
             correlation=settings.correlation,
             gate=mace_modules.gate_dict["silu"],
-            embedding_specs=_embedding(settings, references.charges),
+            embedding_specs=specs,
             atomic_inter_scale=np.full(heads, scale_eV),
             atomic_inter_shift=np.zeros(heads),
         )
-
-
-def _embedding(settings: Training, charges: tuple[int, ...]) -> dict[str, Any] | None:
-    """mace's specification of a learnable vector per charge of the range; None for an ablation."""
-    if not settings.charge_embedding:
-        return None
-    spec = {
-        "type": "categorical",
-        "per": "graph",
-        "num_classes": charges[-1] - charges[0] + 1,
-        "offset": -charges[0],
-        "emb_dim": settings.charge_embedding_dim,
-    }
-    return {"total_charge": spec}
-
-
-def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
-    """Put the weights of ``source`` into ``target``; charges new to it keep their random vectors.
-
-    Raises:
-        ModelError: if fidelities, elements or architecture differ.
-    """
-    for thing in ("fidelities", "elements", "charge_embedding", "r_max_A"):
-        old, new = getattr(source.card, thing), getattr(target.card, thing)
-        if old != new:
-            remedy = f"The new one has {new}: switch `warm_start` off"
-            raise ModelError(f"{thing} of the model to start from", old, remedy)
-    embedding = "joint_embedding.embedders.total_charge.weight"
-    weights = dict(source.named_parameters())
-    with torch.no_grad():
-        for name, parameter in target.named_parameters():
-            old = weights.pop(name, None)
-            if old is not None and name == embedding and old.shape[1] == parameter.shape[1]:
-                for charge in set(source.card.charges) & set(target.card.charges):
-                    parameter[charge - target.charge_min] = old[charge - source.charge_min]
-            elif old is not None and old.shape == parameter.shape:
-                parameter.copy_(old)
-            else:
-                remedy = "The architecture changed: switch `warm_start` off"
-                raise ModelError("model to start from, weight", name, remedy)
-
-
-def save_network(network: ChargedMACE, path: Path) -> None:
-    """Write the model, on the CPU and whole or not at all, as mace's calculators load it."""
-    write_file(path, network.to("cpu").eval())
-
-
-def load_network(path: Path) -> ChargedMACE:
-    """Read a model that ``save_network`` wrote (a pickle: trusted files only).
-
-    Raises:
-        ModelError: if it cannot be read or is another kind of model.
-    """
-    network = read_model_file(path)
-    if not isinstance(network, ChargedMACE):
-        remedy = "It is not a defectscape model; train one"
-        raise ModelError("model file", f"{path} holds {type(network).__name__}", remedy)
-    return network

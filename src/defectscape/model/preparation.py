@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -16,9 +15,10 @@ from defectscape.model.card import ModelCard
 from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.dataset import Graphs, average_neighbours, rms_force_eV_A
-from defectscape.model.network import ChargedMACE, build_network, copy_weights, load_network
+from defectscape.model.network import ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
+from defectscape.model.weights import copy_weights
 from defectscape.settings.training import Training
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Preparation:
     """Everything that is fixed before training begins; made inside ``numerics``.
 
     Attributes:
-        settings: architecture and optimisation.
+        phase: what is trained how.
         card: what the model is trained on.
         graphs: labelled training graphs, reference-free energies, in an order of their own.
         validator: validation batches.
@@ -40,7 +40,7 @@ class Preparation:
         train_frames, valid_frames: number of frames used, per fidelity.
     """
 
-    settings: Training
+    phase: "Phase"
     card: ModelCard
     graphs: tuple[mace_data.AtomicData, ...]
     validator: Validator
@@ -52,55 +52,91 @@ class Preparation:
     valid_frames: dict[str, int]
 
 
-def prepare(
-    train: Sequence[LabelledFrame],
-    valid: Sequence[LabelledFrame],
-    fidelities: tuple[str, str],
-    settings: Training,
-    member_seed: int,
-    member: int,
-    warm_start: Path | None,
-) -> Preparation:
-    """Check the data and make references, graphs and network; arguments as ``train_member``.
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One optimisation: a strategy is one or two of them.
+
+    Attributes:
+        name: for logs and histories.
+        train: training frames; their order does not matter.
+        valid: validation frames; of other families than the training frames.
+        fidelities: names of the fidelities trained here, low first.
+        elements: atomic numbers the model must know, ascending.
+        settings: architecture and optimisation, steps and learning rate of this phase.
+        seed: of weights and frame order.
+        member: index in the committee.
+        start: network to start from, or None.
+    """
+
+    name: str
+    train: Sequence[LabelledFrame]
+    valid: Sequence[LabelledFrame]
+    fidelities: tuple[str, ...]
+    elements: tuple[int, ...]
+    settings: Training
+    seed: int
+    member: int
+    start: ChargedMACE | None = None
+
+
+def prepare(phase: Phase) -> Preparation:
+    """Check the data and make references, graphs and network.
 
     Raises:
         ModelError: as ``train_member``.
     """
-    check_training(train, fidelities)
-    train = sorted(train, key=_order)
-    old = None if warm_start is None else load_network(warm_start)
-    references = fit_references(train, fidelities, per_charge=settings.charge_embedding)
-    card = _card(train, references, settings, member_seed, member)
-    usable = usable_validation(sorted(valid, key=_order), card)
-    maker = Graphs.of(card)
-    weights = {fidelities[0]: 1.0, fidelities[1]: settings.high_weight}
-    graphs = tuple(maker.labelled(item, references, weights[item.fidelity]) for item in train)
-    neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
-    if old is not None:
-        neighbours, scale = old.normalisation
-    network = build_network(
-        settings, card, references, average_neighbours=neighbours, scale_eV=scale
+    settings, fidelities, old = phase.settings, phase.fidelities, phase.start
+    check_training(phase.train, fidelities)
+    train = sorted(phase.train, key=_order)
+    references = fit_references(
+        train, fidelities, per_charge=settings.charge_embedding, elements=phase.elements
     )
-    if old is not None:
-        copy_weights(old, network)
+    card = _card(train, references, phase)
+    usable = usable_validation(sorted(phase.valid, key=_order), card)
+    maker = Graphs.of(card)
+    weights = dict.fromkeys(fidelities, 1.0)
+    if len(fidelities) > 1:
+        weights[fidelities[-1]] = settings.high_weight
+    graphs = tuple(maker.labelled(item, references, weights[item.fidelity]) for item in train)
+    network = _network(phase, card, references, graphs, train)
     recentre(network, graphs, settings.batch_size, torch.device("cpu"))
     validator = Validator.of(usable, maker, network.references, settings.batch_size)
-    digest = training_digest(train, usable, settings, member_seed, warm_start)
+    digest = training_digest(train, usable, settings, phase.seed, old)
     counts = [Counter(item.fidelity for item in part) for part in (train, usable)]
     per_fidelity = [{name: count[name] for name in fidelities} for count in counts]
     return Preparation(
-        settings, card, graphs, validator, network, digest, usable, maker, *per_fidelity
+        phase, card, graphs, validator, network, digest, usable, maker, *per_fidelity
     )
 
 
-def check_training(train: Sequence[LabelledFrame], fidelities: tuple[str, str]) -> None:
+def _network(
+    phase: Phase, card: ModelCard, references: EnergyReferences,
+    graphs: Sequence[mace_data.AtomicData], train: Sequence[LabelledFrame],
+) -> ChargedMACE:  # fmt: skip
+    """Random weights, a foundation's, or those of the network to start from."""
+    settings, old = phase.settings, phase.start
+    if settings.foundation is not None:
+        from defectscape.model.foundation import build_from_foundation
+
+        network = build_from_foundation(settings, card, references)
+    else:
+        neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
+        if old is not None:
+            neighbours, scale = old.normalisation
+        network = build_network(
+            settings, card, references, average_neighbours=neighbours, scale_eV=scale
+        )
+    if old is not None:
+        copy_weights(old, network)
+    return network
+
+
+def check_training(train: Sequence[LabelledFrame], fidelities: tuple[str, ...]) -> None:
     """Refuse frames of another fidelity, and fewer than two frames of one.
 
     Raises:
         ModelError: naming the fidelity.
     """
-    if len(set(fidelities)) != 2:
-        raise ModelError("fidelities", fidelities, "Give two different names, low first")
     counts = Counter(item.fidelity for item in train)
     strange = sorted(set(counts) - set(fidelities))
     if strange:
@@ -113,13 +149,8 @@ def check_training(train: Sequence[LabelledFrame], fidelities: tuple[str, str]) 
             raise ModelError(thing, counts[fidelity], remedy)
 
 
-def _card(
-    train: Sequence[LabelledFrame],
-    references: EnergyReferences,
-    settings: Training,
-    seed: int,
-    member: int,
-) -> ModelCard:
+def _card(train: Sequence[LabelledFrame], references: EnergyReferences, phase: Phase) -> ModelCard:
+    settings = phase.settings
     return ModelCard(
         fidelities=references.fidelities,
         elements=references.elements,
@@ -127,9 +158,11 @@ def _card(
         sizes=tuple(sorted({len(item.frame) for item in train})),
         r_max_A=settings.r_max_A,
         charge_embedding=settings.charge_embedding,
+        strategy=settings.strategy,
+        heads=1 if settings.strategy == "fidelity_embedding" else len(references.fidelities),
         dtype=settings.dtype,
-        member=member,
-        seed=seed,
+        member=phase.member,
+        seed=phase.seed,
         version=defectscape.__version__,
     )
 

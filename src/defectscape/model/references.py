@@ -88,6 +88,7 @@ def fit_references(
     fidelities: tuple[str, ...],
     *,
     per_charge: bool = True,
+    elements: tuple[int, ...] | None = None,
 ) -> EnergyReferences:
     """Regress the references of the module's equation over training frames.
 
@@ -95,11 +96,13 @@ def fit_references(
         data: training frames of all fidelities.
         fidelities: names, low first.
         per_charge: whether c depends on the charge; False gives one constant per fidelity.
+        elements: atomic numbers the references are for, ascending; None for those of the data.
 
     Raises:
-        ModelError: if a fidelity has no frame.
+        ModelError: if a fidelity has no frame, or one has an atom of another element.
     """
-    elements = tuple(sorted({int(z) for item in data for z in item.frame.numbers}))
+    found = tuple(sorted({int(z) for item in data for z in item.frame.numbers}))
+    elements = found if elements is None else elements
     charges = tuple(sorted({item.frame.charge for item in data}))
     element_eV = np.zeros((len(fidelities), len(elements)))
     charge_eV = np.full((len(fidelities), len(charges)), np.nan)
@@ -119,6 +122,22 @@ def fit_references(
     for array in (element_eV, charge_eV):
         array.setflags(write=False)
     return EnergyReferences(fidelities, elements, charges, element_eV, charge_eV)
+
+
+def add_references(low: EnergyReferences, added: EnergyReferences) -> EnergyReferences:
+    """References of a delta model: the low fidelity's, and the sums with what the high one adds.
+
+    Both are of one fidelity and of the same elements; a charge has a sum where both know it.
+    """
+    charges = tuple(sorted({*low.charges, *added.charges}))
+    table = np.full((2, len(charges)), np.nan)
+    table[0, [charges.index(charge) for charge in low.charges]] = low.charge_eV[0]
+    table[1, [charges.index(charge) for charge in added.charges]] = added.charge_eV[0]
+    table[1] += table[0]
+    elements = np.stack([low.element_eV[0], low.element_eV[0] + added.element_eV[0]])
+    return EnergyReferences(
+        (*low.fidelities, *added.fidelities), low.elements, charges, elements, table
+    )
 
 
 def _without_strain(

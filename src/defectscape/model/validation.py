@@ -14,6 +14,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import Batch, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
+from defectscape.model.delta import DeltaMACE
 from defectscape.model.network import ChargedMACE
 from defectscape.model.references import EnergyReferences
 
@@ -88,7 +89,7 @@ class Validator:
         return cls(batches, graphs.fidelities)
 
     def errors(
-        self, network: ChargedMACE, device: torch.device, *, centred: bool
+        self, network: ChargedMACE | DeltaMACE, device: torch.device, *, centred: bool
     ) -> tuple[dict[str, float], dict[str, float], float]:
         """Energy RMSE (meV/atom) and force RMSE (meV/A) per fidelity present, and the score.
 
@@ -127,6 +128,24 @@ class Validator:
             energies, all_forces = energies[head_of == high], all_forces[force_head_of == high]
         score = rms(all_forces) + ENERGY_IN_SCORE_PER_A * rms(energies)
         return energy_rmse, forces_rmse, score
+
+
+def errors_as_written(
+    network: ChargedMACE | DeltaMACE,
+    valid: Sequence[LabelledFrame],
+    batch_size: int,
+    device: torch.device,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Energy RMSE (meV/atom) and force RMSE (meV/A) per fidelity of a finished model, nothing removed.
+
+    Frames of a fidelity and charge that the model has no reference for are left out.
+    """
+    maker, references = Graphs.of(network.card), network.references
+    known = {(fidelity, key.charge) for fidelity, key in network.card.keys}
+    usable = [item for item in valid if (item.fidelity, item.frame.charge) in known]
+    validator = Validator.of(usable, maker, references, batch_size)
+    energy, forces, _ = validator.errors(network, device, centred=False)
+    return energy, forces
 
 
 def _atoms(batch: Any) -> np.ndarray:

@@ -2,14 +2,25 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from defectscape.settings.base import Settings
 
+Strategy = Literal["heads", "high_only", "pretrain_finetune", "delta", "fidelity_embedding"]
+
 
 class Training(Settings):
-    """Architecture and optimisation of a committee of charge-embedded, two-head MACE models."""
+    """Architecture and optimisation of a committee of charge-embedded, multi-fidelity MACE models."""
 
+    strategy: Strategy = Field(
+        "heads",
+        description=(
+            "How two fidelities make one model: `heads`, trained together with a readout each; "
+            "`fidelity_embedding`, together with one readout and the fidelity as an embedded "
+            "attribute; `pretrain_finetune`, low fidelity first, then high; `delta`, a low-fidelity "
+            "model plus a model of the difference; `high_only`, without the low-fidelity labels."
+        ),
+    )
     committee: int = Field(ge=2, description="Members, trained alike from different seeds.")
     channels: int = Field(
         gt=0, description="Channels of each irrep (16 for a laptop, 128 for a GPU)."
@@ -20,13 +31,36 @@ class Training(Settings):
     r_max_A: float = Field(5.0, gt=0, description="Radial cutoff, A.")
     layers: int = Field(2, ge=1, le=4, description="Interaction layers.")
     charge_embedding_dim: int = Field(
-        16, gt=0, description="Length of the learnable charge vector."
+        16,
+        gt=0,
+        description="Length of the learnable charge vector, and of the fidelity's if it has one.",
     )
     charge_embedding: bool = Field(
         True,
         description="Switch the charge embedding off for an ablation; the charge gate then fails.",
     )
+    foundation: str | None = Field(
+        None,
+        description=(
+            "File of a MACE foundation model to start from (a pickle, which runs when it is read: "
+            "trusted files only). The architecture above must be the file's. None: random weights."
+        ),
+    )
     steps: int = Field(gt=0, description="Optimiser steps at most.")
+    pretrain_steps: int | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Optimiser steps at most of the low-fidelity model that `pretrain_finetune` and `delta` "
+            "train first. None: as `steps`."
+        ),
+    )
+    finetune_rate: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Peak learning rate of `pretrain_finetune`'s second part, as a share of the first.",
+    )
     batch_size: int = Field(gt=0, description="Frames in a batch.")
     learning_rate: float = Field(gt=0, description="Peak learning rate of Adam (amsgrad).")
     ema_decay: float = Field(
@@ -48,3 +82,12 @@ class Training(Settings):
     warm_start: bool = Field(
         False, description="Start each round's member from the same member of the round before."
     )
+
+    @model_validator(mode="after")
+    def _pretraining(self) -> "Training":
+        two_parts = self.strategy in ("pretrain_finetune", "delta")
+        if self.pretrain_steps is not None and not two_parts:
+            raise ValueError(
+                f"pretrain_steps belongs to pretrain_finetune and delta, not to {self.strategy}"
+            )
+        return self

@@ -132,6 +132,15 @@ def _check_references(study: Study, host: HostCrystal) -> None:
             )  # fmt: skip
 
 
+def _check_foundations(study: Study) -> None:
+    """The foundation files are there, and of the architecture that the trainings have."""
+    for training in (study.exploration.training, study.training):
+        if training.foundation is not None:
+            from defectscape.model.foundation import check_architecture
+
+            check_architecture(training)
+
+
 def _check_families(study: Study) -> None:
     """There must be geometry families to train, to validate and to test."""
     starts = label_counts(study)[0]
@@ -161,6 +170,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         pick_site(sites, defect.name)
     _check_references(study, host)
     _check_families(study)
+    _check_foundations(study)
     times = _label_times(context, len(host.numbers))
     if measure:
         for level, engine in engines.items():

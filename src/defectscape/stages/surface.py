@@ -60,6 +60,6 @@ def gate(
     Raises:
         GateError: if they do not; the pipeline stops here.
     """
-    report = run_gates(committee, frame, charges, context.fidelity_names)
+    report = run_gates(committee, frame, charges, committee.card.fidelities)
     logger.info("gates passed for %s", files.folder)
     write_json(target, report)

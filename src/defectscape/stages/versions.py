@@ -13,7 +13,7 @@ STAGE_VERSIONS = {
     "select": 1,
     "label": 1,
     "dataset": 2,
-    "train": 2,
+    "train": 3,
     "search": 1,
     "harvest": 1,
     "minima": 1,
