@@ -61,6 +61,25 @@ def export_labels(
     typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")
 
 
+def relabel(
+    context: typer.Context,
+    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    source: Annotated[Path, typer.Argument(help="Frames, as *.extxyz[.xz].")],
+    target: Annotated[Path, typer.Argument(help="Data set to write, *.extxyz[.xz].")],
+) -> None:
+    """Label the frames of a file with the study's engine; what the store has is not computed."""
+    from defectscape.stages.context import StudyContext
+    from defectscape.stages.data_sets import relabel as label
+
+    study_context = StudyContext.load(context.obj.study, context.obj.results)
+    card, failures = label(study_context, level, source, target)
+    for key, count in card.labels:
+        typer.echo(f"{count:6d} {key}")
+    for failure in failures:
+        typer.echo(f"no label: {failure}", err=True)
+    typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {target}")
+
+
 def compare(
     low: Annotated[Path, typer.Argument(help="Data set of the low fidelity.")],
     high: Annotated[Path, typer.Argument(help="Data set of the high fidelity.")],
@@ -84,4 +103,5 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("import", rich_help_panel="Study")(import_labels)
     app.command("export", rich_help_panel="Study")(export_labels)
+    app.command("relabel", rich_help_panel="Study")(relabel)
     app.command("compare", rich_help_panel="Study")(compare)

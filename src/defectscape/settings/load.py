@@ -2,14 +2,18 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
+from defectscape.settings.base import Settings
+from defectscape.settings.benchmark import ModelBenchmark
 from defectscape.settings.study import Study
+
+S = TypeVar("S", bound=Settings)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -56,9 +60,9 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(location: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
     """The keys allowed where an unknown one was found."""
-    choices: list[type[BaseModel]] = [Study]
+    choices: list[type[BaseModel]] = [kind]
     for part in location[:-1]:
         tagged = [model for model in choices if _tag(model) == part]
         fields = [model.model_fields[part] for model in choices if part in model.model_fields]
@@ -91,16 +95,19 @@ def _key(error: ErrorDetails, data: Any) -> str:
     return ".".join(parts) or "study"
 
 
-def _explain(error: ErrorDetails, path: Path, data: dict[str, Any]) -> ConfigError:
+def _explain(
+    error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel]
+) -> ConfigError:
     location = error["loc"]
     key = _key(error, data)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(location)
+        known = _known_keys(location, kind)
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
-        return ConfigError(f"{path}: missing key", key, "Add it; config/README.md describes it")
+        page = "config/README.md" if kind is Study else "config/benchmarks/README.md"
+        return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
     message = error["msg"].removeprefix("Value error, ")
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
 
@@ -111,11 +118,20 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: naming the first wrong key, its value and what is expected.
     """
+    return _load(path, Study)
+
+
+def load_benchmark(path: Path) -> ModelBenchmark:
+    """Read and validate a benchmark of models; errors as ``load_study``."""
+    return _load(path, ModelBenchmark)
+
+
+def _load(path: Path, kind: type[S]) -> S:
     data = read_yaml(path)
     try:
-        return Study.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as found:
         errors = found.errors(include_url=False)
         # A misspelt key is both unknown and missing; the unknown one says which was meant.
         errors.sort(key=lambda error: error["type"] != "extra_forbidden")
-        raise _explain(errors[0], path, data) from None
+        raise _explain(errors[0], path, data, kind) from None

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from defectscape.settings.base import Settings
+from defectscape.settings.base import FilePath, Settings
 
 Strategy = Literal["heads", "high_only", "pretrain_finetune", "delta", "fidelity_embedding"]
 
@@ -39,7 +39,7 @@ class Training(Settings):
         True,
         description="Switch the charge embedding off for an ablation; the charge gate then fails.",
     )
-    foundation: str | None = Field(
+    foundation: FilePath | None = Field(
         None,
         description=(
             "File of a MACE foundation model to start from (a pickle, which runs when it is read: "

@@ -16,7 +16,8 @@ import numpy as np
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.label import LabelledFrame
 from defectscape.engines.base import Engine
-from defectscape.files.extxyz import read_info, read_labelled, write_labelled
+from defectscape.engines.labelling import label_frames
+from defectscape.files.extxyz import read_frames, read_info, read_labelled, write_labelled
 from defectscape.files.tables import decode, encode, read_json, write_json
 from defectscape.settings.engine import Fidelity
 from defectscape.stages.context import StudyContext
@@ -121,6 +122,36 @@ def export(context: StudyContext, level: str, path: Path) -> Card:
         if record.label is not None and _is_of(record, engine)
     ]
     return write_data_set(path, records, fidelity, engine)
+
+
+def relabel(
+    context: StudyContext, level: str, source: Path, target: Path
+) -> tuple[Card, tuple[str, ...]]:
+    """Label the frames of a file with an engine of the study, through its store, as a data set.
+
+    Args:
+        context: the study.
+        level: ``low`` or ``high``.
+        source: frames, labelled or not, as extended XYZ; labels in it are not looked at.
+        target: the data set to write.
+
+    Returns:
+        The card, and the reasons of frames that have no label.
+
+    Raises:
+        LabelError: if no frame has one.
+    """
+    engine, fidelity = context.engine(level), context.fidelity(level)
+    frames = read_frames(source)
+    title = f"{source.name} at {fidelity.name}"
+    records = label_frames(frames, engine, context.store, fidelity.max_force_eV_A, title)
+    failures = tuple(
+        f"{record.frame.key} {record.frame.frame_id}: {record.failure or ', '.join(record.flags)}"
+        for record in records
+        if not record.trainable
+    )
+    usable = [record for record in records if record.trainable]
+    return write_data_set(target, usable, fidelity, engine), failures
 
 
 def _is_of(record: LabelRecord, engine: Engine) -> bool:

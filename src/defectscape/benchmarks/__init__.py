@@ -1,0 +1,1 @@
+"""Benchmarks: what the methods are worth, measured on labels that no model has seen."""

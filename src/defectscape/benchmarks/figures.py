@@ -1,0 +1,118 @@
+"""Figures of the model benchmark: learning curves, and labels against predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from defectscape.benchmarks.curves import Curve
+from defectscape.benchmarks.outcome import ArmOutcome
+from defectscape.report.figures_data import PALETTE
+
+NAMES = {
+    "force_rmse_meV_A": "Force RMSE (meV/Å)",
+    "energy_rmse_meV_atom": "Energy RMSE (meV/atom)",
+    "energy_centred_rmse_meV_atom": "Energy RMSE within a charge (meV/atom)",
+}
+MARKERS = "os^Dvphx"
+
+
+def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
+    """One figure for each data set and schedule, errors against labels; returns the PNG files.
+
+    Bars are standard deviations over repetitions, which differ in families, labels and weights.
+    """
+    paths = []
+    for data, schedule in dict.fromkeys((curve.data, curve.schedule) for curve in curves):
+        mine = [c for c in curves if (c.data, c.schedule, c.near) == (data, schedule, False)]
+        figure, axes = plt.subplots(1, 3, figsize=(13, 4.3), constrained_layout=True)
+        for axis, (quantity, title) in zip(axes, NAMES.items(), strict=True):
+            rows = [curve for curve in mine if curve.quantity == quantity]
+            for index, curve in enumerate(rows):
+                _draw_curve(axis, curve, index)
+            _style(axis, title)
+        axes[0].legend(frameon=False, fontsize=8)
+        figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
+        paths.append(_save(figure, folder, f"curves_{data}_{schedule}"))
+    return paths
+
+
+def _draw_curve(axis: Axes, curve: Curve, index: int) -> None:
+    labels = np.array([point.high_labels for point in curve.points], dtype=float)
+    # Side by side, or the bars of several strategies hide one another.
+    labels *= 1 + 0.012 * (index - 2)
+    axis.errorbar(
+        labels, [point.mean for point in curve.points],
+        yerr=[point.deviation or 0.0 for point in curve.points],
+        marker=MARKERS[index % len(MARKERS)], markersize=4, linewidth=1.2, capsize=2,
+        color=PALETTE[index % len(PALETTE)], label=curve.label,
+    )  # fmt: skip
+
+
+def _style(axis: Axes, title: str) -> None:
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("High-fidelity training labels")
+    axis.set_ylabel(title)
+    axis.grid(which="both", color="#e6e6e6", linewidth=0.6)
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+        side.set_minor_formatter(matplotlib.ticker.NullFormatter())
+
+
+def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
+    """Energies within a charge, label against model, of the arms with the most labels."""
+    paths = []
+    firsts = [outcome for outcome in outcomes if outcome.arm.member == 0]
+    for data in dict.fromkeys(outcome.arm.data for outcome in firsts):
+        mine = [outcome for outcome in firsts if outcome.arm.data == data]
+        most = max(outcome.arm.high_labels for outcome in mine)
+        schedule = mine[0].arm.schedule
+        chosen = [
+            o for o in mine if (o.arm.high_labels, o.arm.schedule) == (most, schedule)
+            and o.arm.charge_embedding
+        ]  # fmt: skip
+        labels = list(dict.fromkeys(outcome.arm.label for outcome in chosen))
+        figure, axes = plt.subplots(
+            1, len(labels), figsize=(3.1 * len(labels), 3.3), squeeze=False,
+            sharex=True, sharey=True, constrained_layout=True,
+        )  # fmt: skip
+        for axis, label in zip(axes[0], labels, strict=True):
+            _draw_parity(axis, [outcome for outcome in chosen if outcome.arm.label == label])
+            axis.set_title(label, fontsize=9)
+            axis.set_xlabel("label (meV/atom)")
+        axes[0, 0].set_ylabel("model (meV/atom)")
+        axes[0, 0].legend(frameon=False, fontsize=7, title="charge", title_fontsize=7)
+        paths.append(_save(figure, folder, f"parity_{data}"))
+    return paths
+
+
+def _draw_parity(axis: Axes, outcomes: Sequence[ArmOutcome]) -> None:
+    """Each charge about the mean label of its held-out frames, so that constants show as offsets."""
+    rows = [(key, n, label, model) for o in outcomes for key, n, label, model in o.frames]
+    keys = sorted({key for key, *_ in rows})
+    for index, key in enumerate(keys):
+        atoms, label, model = np.array([row[1:] for row in rows if row[0] == key]).T
+        centre = label.mean()
+        axis.plot(
+            1e3 * (label - centre) / atoms, 1e3 * (model - centre) / atoms,
+            MARKERS[index % len(MARKERS)], markersize=3, alpha=0.7,
+            color=PALETTE[index % len(PALETTE)], label=key.rpartition("_")[2],
+        )  # fmt: skip
+    low, high = axis.get_xlim()
+    axis.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)
+
+
+def _save(figure: Figure, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in ("png", "pdf"):
+        figure.savefig(folder / f"{name}.{ending}", dpi=130)
+    plt.close(figure)
+    return folder / f"{name}.png"

@@ -1,0 +1,200 @@
+"""One arm, from its data to its errors."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from defectscape.benchmarks.arms import Arm, training_of
+from defectscape.benchmarks.folds import draw, make_fold, part
+from defectscape.benchmarks.outcome import (
+    ArmOutcome,
+    SetError,
+    arm_digest,
+    outcome_path,
+    read_outcome,
+    write_outcome,
+)
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.label import LabelledFrame
+from defectscape.domain.seeds import derive_seed
+from defectscape.engines.labelling import core_seconds
+from defectscape.model.checkpoint import training_digest
+from defectscape.model.committee import Committee
+from defectscape.model.history import TrainingHistory
+from defectscape.model.training import train_member
+from defectscape.settings.benchmark import DataSetPair, ModelBenchmark
+from defectscape.stages.data_sets import read_card, read_data_set
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raise it when the code changes the outcome of an arm."""
+NEAR_EV_ATOM = 0.01
+"""Frames this close to the lowest label of their charge are near a minimum."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArmData:
+    """What an arm trains on and is measured on."""
+
+    fidelities: tuple[str, str]
+    train: tuple[LabelledFrame, ...]
+    valid: tuple[LabelledFrame, ...]
+    test: tuple[LabelledFrame, ...]
+
+
+def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """Low and high labels of the defects; the host's and the references' are left out."""
+    sets = []
+    for path in (pair.low, pair.high):
+        labelled = [item for item, _ in read_data_set(path, read_card(path))]
+        sets.append([item for item in labelled if "/" in item.frame.family])
+    return sets[0], sets[1]
+
+
+def arm_data(benchmark: ModelBenchmark, arm: Arm) -> ArmData:
+    """The arm's frames.
+
+    Raises:
+        ConfigError: if there are fewer labels than it asks for.
+    """
+    (pair,) = [pair for pair in benchmark.data if pair.name == arm.data]
+    low, high = read_pair(pair)
+    names = low[0].fidelity, high[0].fidelity
+    families = sorted({item.frame.family for item in high})
+    fold = make_fold(
+        families, benchmark.test_families, benchmark.valid_families, benchmark.seed, arm.repeat
+    )
+    outside = fold.test | fold.valid
+    # Low-fidelity frames of families that have no high label at all may train.
+    low_train = [item for item in low if item.frame.family not in outside]
+    high_train = draw(part(high, fold.train), arm.high_labels, benchmark.seed, arm.repeat)
+    return ArmData(
+        names,
+        (*low_train, *high_train),
+        (*part(low, fold.valid), *part(high, fold.valid)),
+        tuple(part(high, fold.test)),
+    )
+
+
+def run_arm(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) -> ArmOutcome:
+    """Train an arm, unless its outcome is known, and measure it.
+
+    Args:
+        benchmark: all settings.
+        arm: which.
+        folder: of the outcomes.
+        scratch: for the model file and the checkpoint; the model stays.
+    """
+    data, settings = arm_data(benchmark, arm), training_of(benchmark, arm)
+    seed = derive_seed(benchmark.seed, "arm", arm.repeat)
+    of_training = training_digest(
+        sorted(data.train, key=_order), sorted(data.valid, key=_order), settings, seed, None
+    )
+    digest = arm_digest(of_training, arm, VERSION)
+    model, path = scratch / f"{arm.name}.model", outcome_path(folder, arm)
+    known = read_outcome(path, digest)
+    if known is not None:
+        logger.info("%s is known", arm.name)
+        return known
+    began = core_seconds()
+    history = train_member(
+        data.train, data.valid, data.fidelities, settings, seed, arm.member, model,
+        checkpoint=scratch / f"{arm.name}.checkpoint",
+    )  # fmt: skip
+    core_s = core_seconds() - began
+    outcome = _measure(arm, digest, data, history, Committee.load([model]), core_s)
+    write_outcome(path, outcome)
+    return outcome
+
+
+def _order(item: LabelledFrame) -> tuple[str, str, str]:
+    return item.fidelity, str(item.frame.key), item.frame.frame_id
+
+
+def _measure(
+    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee,
+    core_s: float,
+) -> ArmOutcome:  # fmt: skip
+    high = data.fidelities[1]
+    train = [item for item in data.train if item.fidelity == high]
+    energies, forces = _predictions(committee, data.test, high)
+    charges = sorted({item.frame.charge for item in data.test})
+    rows = [set_error(data.test, energies, forces, None)]
+    rows += [set_error(data.test, energies, forces, charge) for charge in charges]
+    close = _near(data.test)
+    near = None
+    if len(close) > 1:
+        chosen = [data.test[i] for i in close]
+        near = set_error(chosen, energies[close], [forces[i] for i in close], None)
+    fitted = _predictions(committee, train, high)
+    return ArmOutcome(
+        arm=arm,
+        digest=digest,
+        train_low=len(data.train) - len(train),
+        train_high=len(train),
+        valid_high=sum(item.fidelity == high for item in data.valid),
+        errors=tuple(rows),
+        near=near,
+        train_error=set_error(train, *fitted, None),
+        steps=sum(phase.validations[-1].step for phase in (*history.earlier, history)),
+        stop_reason=history.stop_reason,
+        core_s=round(core_s, 1),
+        frames=tuple(
+            (str(item.frame.key), len(item.frame), item.label.energy_eV, float(energy))
+            for item, energy in zip(data.test, energies, strict=True)
+        ),
+    )
+
+
+def _predictions(
+    committee: Committee, items: Sequence[LabelledFrame], fidelity: str
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    points = committee.evaluate_many([item.frame for item in items], fidelity)
+    return np.array([point.energy_eV for point in points]), [p.forces_eV_A for p in points]
+
+
+def _near(items: Sequence[LabelledFrame]) -> list[int]:
+    """Frames near the lowest label of their charge."""
+    lowest: dict[int, float] = {}
+    for item in items:
+        energy = item.label.energy_eV / len(item.frame)
+        charge = item.frame.charge
+        lowest[charge] = min(lowest.get(charge, energy), energy)
+    return [
+        index
+        for index, item in enumerate(items)
+        if item.label.energy_eV / len(item.frame) - lowest[item.frame.charge] < NEAR_EV_ATOM
+    ]
+
+
+def set_error(
+    items: Sequence[LabelledFrame],
+    energies_eV: np.ndarray,
+    forces_eV_A: Sequence[np.ndarray],
+    charge: int | None,
+) -> SetError:
+    """Errors on the frames of one charge (None: all) of predictions (m,) eV and m arrays (n, 3) eV/A.
+
+    Raises:
+        ConfigError: if there is no such frame.
+    """
+    chosen = [i for i, item in enumerate(items) if charge in (None, item.frame.charge)]
+    if not chosen:
+        raise ConfigError("test_families", "hold no frame of this charge", "Hold out others")
+    errors = np.array([
+        1e3 * (energies_eV[i] - items[i].label.energy_eV) / len(items[i].frame) for i in chosen
+    ])  # fmt: skip
+    charges = np.array([items[i].frame.charge for i in chosen])
+    centred = errors.copy()
+    for value in set(charges.tolist()):
+        centred[charges == value] -= errors[charges == value].mean()
+    force = np.concatenate([(forces_eV_A[i] - items[i].label.forces_eV_A).ravel() for i in chosen])
+    return SetError(charge, len(chosen), _rms(errors), _rms(centred), 1e3 * _rms(force))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

@@ -1,0 +1,90 @@
+"""The model benchmark: which data, which arms, how long each is trained."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.training import Strategy, Training
+
+Selector = Literal["random", "spread", "disagreement"]
+
+
+class DataSetPair(Settings):
+    """Labels of one defect at two fidelities."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
+    low: FilePath = Field(description="Data set of the low fidelity, with its card beside it.")
+    high: FilePath = Field(description="Data set of the high fidelity, with its card beside it.")
+    high_labels: list[int] = Field(
+        min_length=1,
+        description="Numbers of high-fidelity training labels: the points of the learning curve.",
+    )
+
+
+class Schedule(Settings):
+    """How long an arm is trained."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
+    steps: int = Field(
+        gt=0, description="Optimiser steps at most, of all phases of a strategy together."
+    )
+    patience: int = Field(gt=0, description="Validations without improvement before it stops.")
+    high_labels: list[int] | None = Field(
+        None, description="Points of the learning curve trained so. None: all of the data set's."
+    )
+
+
+class SelectionTrial(Settings):
+    """High-fidelity labels chosen in different ways, at the same number."""
+
+    data: str = Field(description="Name of the data set; all its frames have both labels.")
+    strategy: Strategy = Field("heads", description="Strategy of all arms.")
+    first: int = Field(gt=0, description="Labels before the choice, the same in all arms.")
+    second: int = Field(gt=0, description="Labels after it.")
+    selectors: list[Selector] = Field(
+        ["random", "spread", "disagreement"], description="Ways to choose the new labels."
+    )
+    committee: int = Field(3, ge=2, description="Members whose disagreement chooses.")
+
+
+class ModelBenchmark(Settings):
+    """Learning curves of all strategies on the same families, labels and seeds."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Name; files go to its folder.")
+    seed: int = Field(description="Seed from which every arm's own seed is derived.")
+    data: list[DataSetPair] = Field(min_length=1, description="The data sets.")
+    strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
+    without_charge: list[Strategy] = Field(
+        [], description="Strategies trained once more with the charge embedding off."
+    )
+    repeats: int = Field(
+        ge=1,
+        description="Repetitions; each holds out other families, draws other labels, other weights.",
+    )
+    test_families: int = Field(ge=1, description="Geometry families held out for the errors.")
+    valid_families: int = Field(ge=1, description="Geometry families that stop the training.")
+    schedules: list[Schedule] = Field(min_length=1, description="Trainings of every arm.")
+    committee: int = Field(
+        2, ge=2, description="Members of the last point's arms, whose spread is calibrated."
+    )
+    selection: list[SelectionTrial] = Field([], description="Trials of active selection.")
+    training: Training = Field(
+        description="Architecture and optimisation; steps are the schedules'."
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> "ModelBenchmark":
+        for thing, names in (
+            ("data", [pair.name for pair in self.data]),
+            ("schedules", [schedule.name for schedule in self.schedules]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {thing} of one name: {', '.join(names)}")
+        known = {pair.name for pair in self.data}
+        for trial in self.selection:
+            if trial.data not in known:
+                raise ValueError(
+                    f"selection of {trial.data!r}; data are {', '.join(sorted(known))}"
+                )
+        return self

@@ -1,0 +1,176 @@
+"""Arms of a benchmark: an arm is trained once, measured on what it has not seen, and remembered."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.morse import MorsePotential
+
+from defectscape.benchmarks.arms import arms_of, training_of
+from defectscape.benchmarks.gathering import gather
+from defectscape.benchmarks.outcome import outcome_path, read_outcome
+from defectscape.benchmarks.training import arm_data, run_arm
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.files.extxyz import write_labelled
+from defectscape.files.tables import read_json, write_json
+from defectscape.settings.load import load_benchmark
+from defectscape.stages.data_sets import Card, card_path
+
+FAMILIES = ["unperturbed", "a", "b", "c", "d"]
+
+
+def frame_of(family: str, charge: int, seed: int) -> Frame:
+    atoms = bulk("CdTe", "zincblende", 6.48, cubic=True)
+    del atoms[0]
+    rng = np.random.default_rng([FAMILIES.index(family), charge % 5, seed])
+    positions = atoms.positions + rng.normal(0, 0.1, (len(atoms), 3))
+    return Frame(
+        atoms.numbers, positions, atoms.cell.array, DefectKey("v_Cd", charge), 1,
+        Origin.RATTLE, f"v_Cd/{family}",
+    )  # fmt: skip
+
+
+def label_of(frame: Frame, depth_eV: float) -> Label:
+    """An analytic crystal whose bonds know the charge."""
+    atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
+    atoms.calc = MorsePotential(
+        epsilon=depth_eV, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2
+    )
+    return Label(atoms.get_potential_energy() - 11.0 * frame.charge, atoms.get_forces())
+
+
+def write_set(path: Path, fidelity: str, depth_eV: float) -> None:
+    frames = [frame_of(f, q, seed) for f in FAMILIES for q in (0, 1) for seed in range(3)]
+    data = [LabelledFrame(frame, label_of(frame, depth_eV), fidelity) for frame in frames]
+    write_labelled(path, data)
+    card = Card(
+        1, fidelity, fidelity, "analytic", "{}", ("1",), (("v_Cd_+1", 15), ("v_Cd_0", 15)),
+        0.0, "then", "then", (),
+    )  # fmt: skip
+    write_json(card_path(path), card)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    write_set(tmp_path / "low.extxyz", "low", 0.3)
+    write_set(tmp_path / "high.extxyz", "high", 0.36)
+    content: dict[str, Any] = {
+        "name": "small", "seed": 3,
+        "data": [{
+            "name": "morse", "low": str(tmp_path / "low.extxyz"),
+            "high": str(tmp_path / "high.extxyz"), "high_labels": [6, 12],
+        }],
+        "strategies": ["high_only", "delta"], "without_charge": ["high_only"], "repeats": 2,
+        "test_families": 1, "valid_families": 1,
+        "schedules": [
+            {"name": "long", "steps": 60, "patience": 9},
+            {"name": "short", "steps": 20, "patience": 99, "high_labels": [12]},
+        ],
+        "training": {
+            "committee": 2, "channels": 4, "r_max_A": 4.2, "steps": 1, "batch_size": 5,
+            "learning_rate": 0.01, "ema_decay": 0.9, "validate_every": 10, "patience": 9,
+        },
+    }  # fmt: skip
+    path = tmp_path / "benchmark.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_every_combination_is_an_arm_once(file: Path) -> None:
+    arms = arms_of(load_benchmark(file))
+    # Long: 2 points x 3 kinds x 2 repetitions, and second members of the last point's charged arms;
+    # short: 1 point.
+    assert len(arms) == len({arm.name for arm in arms}) == 2 * 3 * 2 + 2 * 2 + 3 * 2
+    assert {arm.high_labels for arm in arms if arm.schedule == "short"} == {12}
+    assert all(arm.charge_embedding or arm.strategy == "high_only" for arm in arms)
+
+
+def test_both_phases_share_the_steps(file: Path) -> None:
+    benchmark = load_benchmark(file)
+    for arm in arms_of(benchmark):
+        settings = training_of(benchmark, arm)
+        total = settings.steps + (settings.pretrain_steps or 0)
+        assert total == (60 if arm.schedule == "long" else 20)
+        assert settings.charge_embedding == arm.charge_embedding
+
+
+def test_an_arm_never_sees_the_families_it_is_measured_on(file: Path) -> None:
+    benchmark = load_benchmark(file)
+    tests = {}
+    for arm in arms_of(benchmark):
+        data = arm_data(benchmark, arm)
+        sides = [
+            {item.frame.family for item in side} for side in (data.train, data.valid, data.test)
+        ]
+        assert not sides[0] & sides[2]
+        assert not sides[1] & (sides[0] | sides[2])
+        assert sum(item.fidelity == "high" for item in data.train) == arm.high_labels
+        tests.setdefault(arm.repeat, set()).add(tuple(item.frame.frame_id for item in data.test))
+    assert all(len(same) == 1 for same in tests.values()), "arms of a repetition are not paired"
+    assert tests[0] != tests[1]
+
+
+def test_an_arm_is_trained_once_and_again_only_if_it_changes(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = load_benchmark(file)
+    arm = next(a for a in arms_of(benchmark) if a.strategy == "delta" and a.schedule == "short")
+    folder = tmp_path / "arms"
+    first = run_arm(benchmark, arm, folder, tmp_path)
+    assert first.errors[0].frames == 6
+    assert [row.charge for row in first.errors] == [None, 0, 1]
+    assert first.errors[0].force_rmse_meV_A > 0
+    pooled = np.mean([row.force_rmse_meV_A**2 for row in first.errors[1:]])
+    assert first.errors[0].force_rmse_meV_A == pytest.approx(np.sqrt(pooled))
+    assert first.steps == 20
+    assert (first.train_low, first.train_high) == (18, 12)
+
+    def never(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("defectscape.benchmarks.training.train_member", never)
+    assert run_arm(benchmark, arm, folder, tmp_path) == first
+    changed = benchmark.model_copy(
+        update={"training": benchmark.training.model_copy(update={"learning_rate": 0.02})}
+    )
+    with pytest.raises(AssertionError, match="trained again"):
+        run_arm(changed, arm, folder, tmp_path)
+
+
+def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
+    benchmark = load_benchmark(file)
+    arms = [a for a in arms_of(benchmark) if a.schedule == "long" and a.high_labels == 12]
+    mine = [arm for arm in arms if arm.repeat == 0]
+    for arm in mine:
+        run_arm(benchmark, arm, tmp_path / "small" / "arms", tmp_path)
+    result = gather(benchmark, file, tmp_path)
+    assert (result.arms, result.arms_done) == (len(arms_of(benchmark)), len(mine))
+    labels = {curve.label for curve in result.curves}
+    assert labels == {"high_only", "delta", "high_only, no charge"}
+    content = read_json(tmp_path / "small.json")
+    assert content["arms_done"] == len(mine)
+    for name in ("curves_morse_long", "parity_morse"):
+        for ending in ("png", "pdf"):
+            assert (tmp_path / "small" / f"{name}.{ending}").stat().st_size > 5000
+    # The blind model cannot know energies of charges that differ by 11 eV.
+    blind, seeing = (
+        read_outcome(outcome_path(tmp_path / "small" / "arms", arm)).errors[0]
+        for arm in sorted(mine, key=lambda arm: arm.charge_embedding)
+        if arm.strategy == "high_only" and arm.member == 0
+    )
+    assert blind.energy_rmse_meV_atom > 10 * seeing.energy_rmse_meV_atom
+
+
+def test_a_typo_in_a_benchmark_is_named(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["repeat"] = content.pop("repeats")
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="Did you mean 'repeats'"):
+        load_benchmark(file)

@@ -1,0 +1,77 @@
+# Benchmarks of the methods: not part of a study, asked for by name (`snakemake benchmark_model`).
+
+from defectscape.benchmarks.arms import arms_of
+from defectscape.settings.load import load_benchmark
+
+BENCHMARK_FILE = Path(config.get("benchmark", "config/benchmarks/model.yaml"))
+BENCHMARK = None
+if BENCHMARK_FILE.exists():
+    try:
+        BENCHMARK = load_benchmark(BENCHMARK_FILE)
+    except DefectscapeError as error:
+        sys.exit(f"error: {error}")
+ARMS = [] if BENCHMARK is None else [arm.name for arm in arms_of(BENCHMARK)]
+BENCHMARK_NAME = "model" if BENCHMARK is None else BENCHMARK.name
+ARM_FOLDER = RESULTS / "benchmarks" / BENCHMARK_NAME
+
+
+def benchmark_data(wildcards):
+    """The data sets of an arm."""
+    pairs = [] if BENCHMARK is None else BENCHMARK.data
+    own = [pair for pair in pairs if wildcards.arm.startswith(f"{pair.name}-")]
+    return [str(path) for pair in own for path in (pair.low, pair.high)]
+
+
+rule benchmark_arm:
+    """Train and measure one arm of the model benchmark; a known outcome is not computed again.
+
+    In: labels. Out: a mark; the outcome itself stays in `benchmarks/<name>/arms`.
+    """
+    input:
+        benchmark_data,
+    output:
+        touch(str(ARM_FOLDER / "{arm}.done")),
+    log:
+        str(ARM_FOLDER / "logs" / "{arm}.log"),
+    benchmark:
+        str(ARM_FOLDER / "times" / "{arm}.tsv")
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    params:
+        file=str(BENCHMARK_FILE),
+        settings=json.dumps(
+            BENCHMARK and BENCHMARK.model_dump(mode="json"), sort_keys=True
+        ),
+    message:
+        "Benchmark: {wildcards.arm}"
+    shell:
+        "defectscape --log {log} benchmark-arm {params.file} {wildcards.arm}"
+
+
+rule benchmark_model:
+    """The learning curves of all strategies.
+
+    In: all arms. Out: `benchmarks/<name>.json` and figures.
+    """
+    input:
+        [str(ARM_FOLDER / f"{arm}.done") for arm in ARMS],
+    output:
+        f"benchmarks/{BENCHMARK_NAME}.json",
+    log:
+        str(ARM_FOLDER / "logs" / "benchmark_model.log"),
+    benchmark:
+        str(ARM_FOLDER / "times" / "benchmark_model.tsv")
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+    params:
+        file=str(BENCHMARK_FILE),
+    message:
+        "Benchmark: learning curves"
+    shell:
+        "defectscape --log {log} benchmark-model {params.file}"
