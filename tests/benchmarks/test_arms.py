@@ -168,6 +168,35 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert blind.energy_rmse_meV_atom > 10 * seeing.energy_rmse_meV_atom
 
 
+def test_a_committee_chooses_among_labels_of_families_that_train(
+    file: Path, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["selection"] = [{
+        "data": "morse", "strategy": "high_only", "first": 6, "second": 12, "committee": 2,
+        "selectors": ["random", "disagreement", "spread"],
+    }]  # fmt: skip
+    content["schedules"][0]["steps"] = 20
+    file.write_text(yaml.safe_dump(content))
+    benchmark = load_benchmark(file)
+    arms = [a for a in arms_of(benchmark) if a.repeat == 0 and a.strategy == "high_only"]
+    trial = [a for a in arms if a.schedule == "long" and a.charge_embedding]
+    chosen = [arm for arm in trial if arm.chosen]
+    assert [arm.selector for arm in chosen] == ["disagreement", "spread"]
+    folder = tmp_path / "small" / "arms"
+    for arm in trial:
+        run_arm(benchmark, arm, folder, tmp_path)
+    disagreement, spread = (read_outcome(outcome_path(folder, arm)) for arm in chosen)
+    assert disagreement.train_high == spread.train_high == 12
+    assert disagreement.frames != spread.frames, "both chose alike"
+    rows = {(r.selector, r.quantity): r for r in gather(benchmark, file, tmp_path).selection}
+    random = rows["random", "force_rmse_meV_A"]
+    assert (random.first, random.second, random.against_random) == (6, 12, 1.0)
+    row = rows["spread", "force_rmse_meV_A"]
+    assert row.mean == pytest.approx(spread.errors[0].force_rmse_meV_A)
+    assert row.against_random == pytest.approx(row.mean / random.mean)
+
+
 def test_a_typo_in_a_benchmark_is_named(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     content["repeat"] = content.pop("repeats")

@@ -1,6 +1,6 @@
 # Benchmarks of the methods: not part of a study, asked for by name (`snakemake benchmark_model`).
 
-from defectscape.benchmarks.arms import arms_of
+from defectscape.benchmarks.arms import arms_of, choosing_committee
 from defectscape.settings.load import load_benchmark
 
 BENCHMARK_FILE = Path(config.get("benchmark", "config/benchmarks/model.yaml"))
@@ -22,6 +22,15 @@ def benchmark_data(wildcards):
     return [str(path) for pair in own for path in (pair.low, pair.high)]
 
 
+def choosing_arms(wildcards):
+    """The arms whose models choose the labels of an arm, where it has such."""
+    (arm,) = [one for one in arms_of(BENCHMARK) if one.name == wildcards.arm]
+    return [
+        str(ARM_FOLDER / f"{one.name}.done")
+        for one in choosing_committee(BENCHMARK, arm)
+    ]
+
+
 rule benchmark_arm:
     """Train and measure one arm of the model benchmark; a known outcome is not computed again.
 
@@ -29,6 +38,7 @@ rule benchmark_arm:
     """
     input:
         benchmark_data,
+        choosing_arms,
     output:
         touch(str(ARM_FOLDER / "{arm}.done")),
     log:

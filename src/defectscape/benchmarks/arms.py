@@ -1,9 +1,9 @@
 """The arms of the model benchmark: every combination that is trained, each with a name."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from defectscape.settings.benchmark import ModelBenchmark
+from defectscape.settings.benchmark import ModelBenchmark, Selector
 from defectscape.settings.training import Strategy, Training
 
 
@@ -19,6 +19,8 @@ class Arm:
         high_labels: high-fidelity training labels.
         repeat: decides families, labels and weights.
         member: other weights with the same families and labels.
+        selector: how the labels beyond the first ``first`` were chosen.
+        first: labels before the choice; 0 if all are random.
     """
 
     data: str
@@ -28,6 +30,8 @@ class Arm:
     high_labels: int
     repeat: int
     member: int = 0
+    selector: Selector = "random"
+    first: int = 0
 
     @property
     def label(self) -> str:
@@ -35,18 +39,50 @@ class Arm:
         return self.strategy if self.charge_embedding else f"{self.strategy}, no charge"
 
     @property
+    def chosen(self) -> bool:
+        """Whether a committee or a spread chose some of its labels."""
+        return self.selector != "random"
+
+    @property
     def name(self) -> str:
         """A name for files."""
         charge = "" if self.charge_embedding else "_no_charge"
+        chosen = f"-{self.selector}_after_{self.first}" if self.chosen else ""
         return (
             f"{self.data}-{self.schedule}-{self.strategy}{charge}"
-            f"-{self.high_labels}-{self.repeat}-{self.member}"
+            f"-{self.high_labels}-{self.repeat}-{self.member}{chosen}"
         )
 
 
 def arms_of(benchmark: ModelBenchmark) -> tuple[Arm, ...]:
     """All arms; those of the most labels, under the first schedule, have a whole committee."""
-    return tuple(_arms(benchmark))
+    return tuple(dict.fromkeys([*_arms(benchmark), *_trials(benchmark)]))
+
+
+def choosing_committee(benchmark: ModelBenchmark, arm: Arm) -> tuple[Arm, ...]:
+    """The arms whose models choose the labels of an arm; none if it needs none."""
+    if not arm.chosen:
+        return ()
+    members = next(
+        t.committee for t in benchmark.selection if (t.data, t.first) == (arm.data, arm.first)
+    )
+    base = replace(arm, high_labels=arm.first, selector="random", first=0)
+    return tuple(replace(base, member=member) for member in range(members))
+
+
+def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
+    """Arms of the selection trials, and those they are compared with and chosen by."""
+    schedule = benchmark.schedules[0].name
+    for trial in benchmark.selection:
+        for repeat in range(benchmark.repeats):
+            for selector in trial.selectors:
+                random = selector == "random"
+                arm = Arm(
+                    trial.data, schedule, trial.strategy, True, trial.second, repeat,
+                    selector=selector, first=0 if random else trial.first,
+                )  # fmt: skip
+                yield from choosing_committee(benchmark, arm)
+                yield arm
 
 
 def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:

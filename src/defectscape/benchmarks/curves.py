@@ -65,7 +65,7 @@ def error_of(outcome: ArmOutcome, quantity: str, *, near: bool) -> float | None:
 
 def make_curves(outcomes: Sequence[ArmOutcome]) -> tuple[Curve, ...]:
     """All curves of the arms that are there; members beyond the first do not count."""
-    singles = [outcome for outcome in outcomes if outcome.arm.member == 0]
+    singles = [o for o in outcomes if o.arm.member == 0 and not o.arm.chosen]
     kinds = dict.fromkeys((o.arm.data, o.arm.schedule, o.arm.label) for o in singles)
     curves = []
     for data, schedule, label in kinds:
@@ -104,15 +104,16 @@ def _points(
         ]
         points.append(
             CurvePoint(
-                count, len(own), float(np.mean(list(own.values()))), _deviation(list(own.values())),
-                float(np.mean(ratios)) if ratios else None, _deviation(ratios),
+                count, len(own), float(np.mean(list(own.values()))), deviation_of(list(own.values())),
+                float(np.mean(ratios)) if ratios else None, deviation_of(ratios),
                 float(np.mean(times[count])),
             )
         )  # fmt: skip
     return tuple(points)
 
 
-def _deviation(values: Sequence[float]) -> float | None:
+def deviation_of(values: Sequence[float]) -> float | None:
+    """Standard deviation of values, None for less than two."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 

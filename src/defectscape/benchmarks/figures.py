@@ -70,7 +70,7 @@ def _style(axis: Axes, title: str) -> None:
 def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
     """Energies within a charge, label against model, of the arms with the most labels."""
     paths = []
-    firsts = [outcome for outcome in outcomes if outcome.arm.member == 0]
+    firsts = [o for o in outcomes if o.arm.member == 0 and not o.arm.chosen]
     for data in dict.fromkeys(outcome.arm.data for outcome in firsts):
         mine = [outcome for outcome in firsts if outcome.arm.data == data]
         most = max(outcome.arm.high_labels for outcome in mine)

@@ -10,8 +10,8 @@ from defectscape import __version__
 from defectscape.benchmarks.arms import arms_of
 from defectscape.benchmarks.curves import Curve, make_curves
 from defectscape.benchmarks.figures import draw_curves, draw_parity
-from defectscape.benchmarks.outcome import ArmOutcome, outcome_path, read_outcome
-from defectscape.benchmarks.outcome import SetError as SetError
+from defectscape.benchmarks.outcome import ArmOutcome, SetError, outcome_path, read_outcome
+from defectscape.benchmarks.selection_rows import SelectionRow, selection_rows
 from defectscape.files.tables import write_json
 from defectscape.settings.benchmark import ModelBenchmark
 
@@ -40,6 +40,7 @@ class BenchmarkResult:
         core_s: processor time of all trainings, s.
         curves: learning curves.
         by_charge: errors per charge with the most labels.
+        selection: chosen labels against random ones.
     """
 
     command: str
@@ -51,6 +52,7 @@ class BenchmarkResult:
     core_s: float
     curves: tuple[Curve, ...]
     by_charge: tuple[ByCharge, ...]
+    selection: tuple[SelectionRow, ...]
 
 
 def gather(benchmark: ModelBenchmark, file: Path, folder: Path) -> BenchmarkResult:
@@ -78,6 +80,7 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path) -> BenchmarkResu
         core_s=round(sum(outcome.core_s for outcome in outcomes), 1),
         curves=make_curves(outcomes),
         by_charge=_by_charge(outcomes),
+        selection=selection_rows(outcomes),
     )
     write_json(folder / f"{benchmark.name}.json", result)
     draw_curves(result.curves, own)
@@ -90,7 +93,7 @@ def _by_charge(outcomes: list[ArmOutcome]) -> tuple[ByCharge, ...]:
     for outcome in outcomes:
         arm = outcome.arm
         kind = arm.data, arm.schedule, arm.label
-        if arm.repeat or arm.member:
+        if arm.repeat or arm.member or arm.chosen:
             continue
         if kind not in most or most[kind].arm.high_labels < arm.high_labels:
             most[kind] = outcome

@@ -1,13 +1,13 @@
 """One arm, from its data to its errors."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from defectscape.benchmarks.arms import Arm, training_of
+from defectscape.benchmarks.arms import Arm, choosing_committee, training_of
 from defectscape.benchmarks.folds import draw, make_fold, part
 from defectscape.benchmarks.outcome import (
     ArmOutcome,
@@ -17,6 +17,7 @@ from defectscape.benchmarks.outcome import (
     read_outcome,
     write_outcome,
 )
+from defectscape.benchmarks.selecting import choose
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
@@ -55,8 +56,15 @@ def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFram
     return sets[0], sets[1]
 
 
-def arm_data(benchmark: ModelBenchmark, arm: Arm) -> ArmData:
+def arm_data(
+    benchmark: ModelBenchmark, arm: Arm, committee: Callable[[], Committee] | None = None
+) -> ArmData:
     """The arm's frames.
+
+    Args:
+        benchmark: all settings.
+        arm: which.
+        committee: gives what chooses the labels, for an arm whose labels are chosen.
 
     Raises:
         ConfigError: if there are fewer labels than it asks for.
@@ -71,7 +79,10 @@ def arm_data(benchmark: ModelBenchmark, arm: Arm) -> ArmData:
     outside = fold.test | fold.valid
     # Low-fidelity frames of families that have no high label at all may train.
     low_train = [item for item in low if item.frame.family not in outside]
-    high_train = draw(part(high, fold.train), arm.high_labels, benchmark.seed, arm.repeat)
+    pool = part(high, fold.train)
+    high_train = draw(pool, arm.first or arm.high_labels, benchmark.seed, arm.repeat)
+    if committee is not None:
+        high_train = choose(arm, high_train, pool, committee(), pair.centre)
     return ArmData(
         names,
         (*low_train, *high_train),
@@ -80,7 +91,9 @@ def arm_data(benchmark: ModelBenchmark, arm: Arm) -> ArmData:
     )
 
 
-def run_arm(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) -> ArmOutcome:
+def run_arm(
+    benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path, *, need_model: bool = False
+) -> ArmOutcome:
     """Train an arm, unless its outcome is known, and measure it.
 
     Args:
@@ -88,8 +101,11 @@ def run_arm(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) ->
         arm: which.
         folder: of the outcomes.
         scratch: for the model file and the checkpoint; the model stays.
+        need_model: train again if the outcome is known but the model file is not there.
     """
-    data, settings = arm_data(benchmark, arm), training_of(benchmark, arm)
+    settings = training_of(benchmark, arm)
+    chooser = (lambda: _committee(benchmark, arm, folder, scratch)) if arm.chosen else None
+    data = arm_data(benchmark, arm, chooser)
     seed = derive_seed(benchmark.seed, "arm", arm.repeat)
     of_training = training_digest(
         sorted(data.train, key=_order), sorted(data.valid, key=_order), settings, seed, None
@@ -97,7 +113,7 @@ def run_arm(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) ->
     digest = arm_digest(of_training, arm, VERSION)
     model, path = scratch / f"{arm.name}.model", outcome_path(folder, arm)
     known = read_outcome(path, digest)
-    if known is not None:
+    if known is not None and (model.exists() or not need_model):
         logger.info("%s is known", arm.name)
         return known
     began = core_seconds()
@@ -109,6 +125,14 @@ def run_arm(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) ->
     outcome = _measure(arm, digest, data, history, Committee.load([model]), core_s)
     write_outcome(path, outcome)
     return outcome
+
+
+def _committee(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) -> Committee:
+    """The models that choose an arm's labels, trained now if they are not there."""
+    members = choosing_committee(benchmark, arm)
+    for member in members:
+        run_arm(benchmark, member, folder, scratch, need_model=True)
+    return Committee.load([scratch / f"{member.name}.model" for member in members])
 
 
 def _order(item: LabelledFrame) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.training import Strategy, Training
 
-Selector = Literal["random", "spread", "disagreement"]
+Selector = Literal["random", "spread", "disagreement", "half"]
 
 
 class DataSetPair(Settings):
@@ -19,6 +19,12 @@ class DataSetPair(Settings):
     high_labels: list[int] = Field(
         min_length=1,
         description="Numbers of high-fidelity training labels: the points of the learning curve.",
+    )
+    centre: list[float] | None = Field(
+        None,
+        min_length=3,
+        max_length=3,
+        description="Fractional coordinates of the defect, for descriptors that see it apart.",
     )
 
 
@@ -43,7 +49,11 @@ class SelectionTrial(Settings):
     first: int = Field(gt=0, description="Labels before the choice, the same in all arms.")
     second: int = Field(gt=0, description="Labels after it.")
     selectors: list[Selector] = Field(
-        ["random", "spread", "disagreement"], description="Ways to choose the new labels."
+        ["random", "spread", "disagreement", "half"],
+        description=(
+            "Ways to choose the new labels: at random, by farthest points, by committee disagreement, "
+            "or half by disagreement and the rest by farthest points, as a study does."
+        ),
     )
     committee: int = Field(3, ge=2, description="Members whose disagreement chooses.")
 
