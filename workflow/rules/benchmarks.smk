@@ -61,6 +61,32 @@ rule benchmark_arm:
         "defectscape --log {log} benchmark-arm {params.file} {wildcards.arm}"
 
 
+rule benchmark_throughput:
+    """Frames per core-second of our training loop against mace's own command.
+
+    In: labels. Out: `benchmarks/<name>_throughput.json`.
+    """
+    input:
+        [] if BENCHMARK is None else [str(BENCHMARK.data[0].low)],
+    output:
+        f"benchmarks/{BENCHMARK_NAME}_throughput.json",
+    log:
+        str(ARM_FOLDER / "logs" / "throughput.log"),
+    benchmark:
+        str(ARM_FOLDER / "times" / "throughput.tsv")
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
+        runtime=lambda wildcards, attempt: grow(60, attempt),
+    params:
+        file=str(BENCHMARK_FILE),
+    message:
+        "Benchmark: training throughput"
+    shell:
+        "defectscape --log {log} benchmark-throughput {params.file}"
+
+
 rule benchmark_model:
     """The learning curves of all strategies.
 

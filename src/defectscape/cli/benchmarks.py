@@ -47,7 +47,26 @@ def benchmark_model(benchmark: BenchmarkFile, folder: Folder = Path("benchmarks"
     typer.echo(f"{result.arms_done} of {result.arms} arms in {folder / settings.name}.json")
 
 
+def benchmark_throughput(
+    benchmark: BenchmarkFile,
+    folder: Folder = Path("benchmarks"),
+    repeats: Annotated[int, typer.Option(help="Repetitions, ours and mace's in turn.")] = 3,
+    frames: Annotated[int, typer.Option(help="Frames of the first low data set, at most.")] = 120,
+) -> None:
+    """Frames per core-second of our training loop against mace_run_train, as JSON."""
+    from defectscape.benchmarks.throughput import measure_throughput
+    from defectscape.benchmarks.training import read_pair
+    from defectscape.files.tables import write_json
+    from defectscape.settings.load import load_benchmark
+
+    settings = load_benchmark(benchmark)
+    low, _ = read_pair(settings.data[0])
+    result = measure_throughput(low[:frames], settings.training, repeats)
+    write_json(folder / f"{settings.name}_throughput.json", result)
+    typer.echo(f"ours {result.ours}, mace {result.mace} frames/core-s, ratio {result.ratio:.2f}")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (benchmark_arm, benchmark_model):
+    for command in (benchmark_arm, benchmark_model, benchmark_throughput):
         app.command(rich_help_panel="Benchmarks")(command)
