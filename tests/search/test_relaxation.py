@@ -11,8 +11,9 @@ from ase.calculators.lj import LennardJones
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Origin
+from defectscape.search.batches import relax_all
 from defectscape.search.matching import host_operations, rmsd_A
-from defectscape.search.relaxation import nudged, relax, relax_all
+from defectscape.search.relaxation import nudged, relax
 from defectscape.search.symmetry import point_group
 
 

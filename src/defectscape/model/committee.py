@@ -258,4 +258,7 @@ class CommitteeCalculator(Calculator):
             self.prediction = committee.predict([graph])[0]
         energy = self.prediction.energy_eV
         forces = self.prediction.forces_eV_A
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces.copy()}
+        std = float(np.max(self.prediction.force_std_eV_A))
+        self.results = {
+            "energy": energy, "free_energy": energy, "forces": forces.copy(), "force_std": std,
+        }  # fmt: skip

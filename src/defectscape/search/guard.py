@@ -1,4 +1,4 @@
-"""A calculator that ends a relaxation as soon as it leaves the physical.
+"""What ends a relaxation as soon as it leaves the physical, or what the committee knows.
 
 It stands between the optimiser and the surface, so that no geometry is evaluated that the surface
 was never made for, whichever optimiser asks, and it keeps the healthy geometries in their order.
@@ -25,25 +25,81 @@ class StoppedError(Exception):
     """The relaxation must end; the text says why."""
 
 
-class Guard(Calculator):
+class Watch:
     """Checks every geometry before, and every energy and force after, the surface is asked.
+
+    Args:
+        start: where the relaxation begins.
+        settings: the limits.
 
     Attributes:
         positions_A: healthy geometries in their order, each (n, 3), A.
         fmax_eV_A: largest force of each.
     """
 
-    implemented_properties = PROPERTIES
-
-    def __init__(self, inner: Calculator, start: Frame, settings: Search) -> None:
-        super().__init__()
-        self.inner = inner
+    def __init__(self, start: Frame, settings: Search) -> None:
         self.start_A = start.positions_A
         self.contacts = _Contacts(start.cell_A)
         self.limits = settings
         self.positions_A: list[Floats] = []
         self.fmax_eV_A: list[float] = []
         self.first_energy_eV = np.nan
+        self.first_std_eV_A = np.nan
+
+    def admit(self, positions_A: Floats) -> None:
+        """Look at a geometry (n, 3), A. Raises StoppedError with the reason."""
+        if not np.all(np.isfinite(positions_A)):
+            raise StoppedError("non-finite position")
+        moved = float(np.max(np.linalg.norm(positions_A - self.start_A, axis=1)))
+        if moved > self.limits.max_displacement_A:
+            raise StoppedError(f"an atom moved {moved:.2f} A")
+        shortest = self.contacts.shortest_A(positions_A)
+        if shortest < self.limits.shortest_distance_A:
+            raise StoppedError(f"two atoms came within {shortest:.2f} A")
+
+    def accept(
+        self, positions_A: Floats, energy_eV: float, forces_eV_A: Floats, force_std_eV_A: float
+    ) -> None:
+        """Look at what the surface says there, and remember it.
+
+        Args:
+            positions_A: (n, 3).
+            energy_eV: of the supercell.
+            forces_eV_A: (n, 3).
+            force_std_eV_A: largest committee deviation on an atom; NaN if there is no committee.
+
+        Raises:
+            StoppedError: with the reason.
+        """
+        if not np.isfinite(energy_eV):
+            raise StoppedError("non-finite energy")
+        if not np.all(np.isfinite(forces_eV_A)):
+            raise StoppedError("non-finite force")
+        if not self.positions_A:
+            self.first_energy_eV, self.first_std_eV_A = energy_eV, force_std_eV_A
+        fall = (self.first_energy_eV - energy_eV) / len(forces_eV_A)
+        if fall > LARGEST_FALL_EV_ATOM:
+            raise StoppedError(f"the energy fell by {fall:.1f} eV/atom")
+        self.positions_A.append(positions_A.copy())
+        self.fmax_eV_A.append(float(np.max(np.linalg.norm(forces_eV_A, axis=1))))
+        # A distorted start may be strange to the committee; it must not go where it is stranger still.
+        # The geometry is kept: it is the one that the next round should label.
+        limit = self.limits.stop_force_std_eV_A
+        if limit is not None and force_std_eV_A > max(limit, self.first_std_eV_A):
+            raise StoppedError(
+                f"the committee's forces came to differ by {force_std_eV_A:.2f} eV/A"
+            )
+
+
+class Guard(Calculator):
+    """A calculator between an ASE optimiser and the surface, with a watch on both."""
+
+    implemented_properties = PROPERTIES
+
+    def __init__(self, inner: Calculator, watch: Watch) -> None:
+        super().__init__()
+        self.inner = inner
+        self.watch = watch
 
     def calculate(
         self,
@@ -54,37 +110,15 @@ class Guard(Calculator):
         """Energy (eV) and forces (eV/A). Raises StoppedError with the reason."""
         super().calculate(atoms, properties, system_changes)
         assert atoms is not None
-        self._check_geometry(atoms.positions)
+        self.watch.admit(atoms.positions)
         try:
             forces = np.array(self.inner.get_property("forces", atoms), dtype=float)
             energy = float(self.inner.get_property("energy", atoms))
         except CalculationFailed as error:
             raise StoppedError(f"calculation failed: {' '.join(str(error).split())}") from error
-        self._check_values(energy, forces)
-        self.positions_A.append(atoms.positions.copy())
-        self.fmax_eV_A.append(float(np.max(np.linalg.norm(forces, axis=1))))
+        std = float(self.inner.results.get("force_std", np.nan))
+        self.watch.accept(atoms.positions, energy, forces, std)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
-
-    def _check_geometry(self, positions_A: Floats) -> None:
-        if not np.all(np.isfinite(positions_A)):
-            raise StoppedError("non-finite position")
-        moved = float(np.max(np.linalg.norm(positions_A - self.start_A, axis=1)))
-        if moved > self.limits.max_displacement_A:
-            raise StoppedError(f"an atom moved {moved:.2f} A")
-        shortest = self.contacts.shortest_A(positions_A)
-        if shortest < self.limits.shortest_distance_A:
-            raise StoppedError(f"two atoms came within {shortest:.2f} A")
-
-    def _check_values(self, energy_eV: float, forces_eV_A: Floats) -> None:
-        if not np.isfinite(energy_eV):
-            raise StoppedError("non-finite energy")
-        if not np.all(np.isfinite(forces_eV_A)):
-            raise StoppedError("non-finite force")
-        if not self.positions_A:
-            self.first_energy_eV = energy_eV
-        fall = (self.first_energy_eV - energy_eV) / len(forces_eV_A)
-        if fall > LARGEST_FALL_EV_ATOM:
-            raise StoppedError(f"the energy fell by {fall:.1f} eV/atom")
 
 
 class _Contacts:

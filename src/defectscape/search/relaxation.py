@@ -7,7 +7,6 @@ energy is worth nothing; BFGS finishes. Source of FIRE: Bitzek et al., Phys. Rev
 
 import logging
 import time
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +16,7 @@ from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.minimum import Relaxation
 from defectscape.files.atoms import to_atoms
-from defectscape.search.guard import Guard, StoppedError
+from defectscape.search.guard import Guard, StoppedError, Watch
 from defectscape.search.surface import Surface
 from defectscape.settings.search import Search
 
@@ -44,7 +43,7 @@ def nudged(frame: Frame, seed: int, std_A: float = 0.01) -> Frame:
 
 
 def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8) -> Relaxation:
-    """Relax one start with its cell fixed.
+    """Relax one start with its cell fixed, by ASE alone: the reference for ``batches.py``.
 
     Args:
         start: where to begin; its charge state decides the surface.
@@ -52,24 +51,31 @@ def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8
 
     Returns:
         The outcome, also if the relaxation had to stop: ``reason`` is ``converged``, ``step
-        limit``, or what was wrong (a committee that disagrees on the forces at the end, atoms too
-        close or gone too far, values not finite, an absurd fall of the energy, a failed
-        calculation). ``final`` is then the last healthy geometry, and the energies are NaN if there
-        was none.
+        limit``, or what was wrong (a committee that disagrees on the forces at the end, or more and
+        more on the way, atoms too close or gone too far, values not finite, an absurd fall of the
+        energy, a failed calculation). ``final`` is then the last healthy geometry, and the energies
+        are NaN if there was none.
 
     Raises:
         DefectscapeError: whatever the surface raises of it (a charge it does not know).
     """
-    guard = Guard(surface.calculator(start.charge), start, settings)
+    watch = Watch(start, settings)
     try:
-        reason = _run(start, guard, settings)
+        reason = _run(start, Guard(surface.calculator(start.charge), watch), settings)
     except StoppedError as stopped:
         reason = str(stopped)
-    last = guard.positions_A[-1] if guard.positions_A else start.positions_A
+    return outcome(start, watch, surface, settings, reason, path_frames)
+
+
+def outcome(
+    start: Frame, watch: Watch, surface: Surface, settings: Search, reason: str, path_frames: int
+) -> Relaxation:
+    """What a relaxation came to, from its watch and the reason of its end."""
+    last = watch.positions_A[-1] if watch.positions_A else start.positions_A
     final = start.moved(last, origin=Origin.RELAXATION, note=start.note)
     energy, std = float(np.nan), float(np.nan)
     members: tuple[float, ...] = ()
-    if guard.positions_A:
+    if watch.positions_A:
         point = surface.evaluate(final)
         energy, members = point.energy_eV, point.member_energies_eV
         std = float(np.max(point.force_std_eV_A))
@@ -81,33 +87,32 @@ def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8
     return Relaxation(
         start=start,
         final=final,
-        path=_thinned(start, final, guard.positions_A, path_frames),
+        path=_thinned(start, final, watch.positions_A, path_frames),
         energy_eV=energy,
         member_energies_eV=members,
-        fmax_eV_A=guard.fmax_eV_A[-1] if guard.fmax_eV_A else float(np.nan),
+        fmax_eV_A=watch.fmax_eV_A[-1] if watch.fmax_eV_A else float(np.nan),
         force_std_eV_A=std,
-        steps=max(len(guard.positions_A) - 1, 0),
+        steps=max(len(watch.positions_A) - 1, 0),
         converged=converged,
         reason=reason,
     )
 
 
-def relax_all(
-    starts: Sequence[Frame], surface: Surface, settings: Search, path_frames: int = 8
-) -> tuple[Relaxation, ...]:
-    """Relax all starts in their order; progress and the time left go to the log."""
-    begin = time.monotonic()
-    done: list[Relaxation] = []
-    for number, start in enumerate(starts, start=1):
-        done.append(relax(start, surface, settings, path_frames))
-        left_s = (time.monotonic() - begin) / number * (len(starts) - number)
-        last = done[-1]
+class Progress:
+    """Lines of progress with the time left."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.begin = total, 0, time.monotonic()
+
+    def add(self, last: Relaxation) -> None:
+        """Report one more relaxation."""
+        self.done += 1
+        left_s = (time.monotonic() - self.begin) / self.done * (self.total - self.done)
         logger.info(
             "relaxed %d of %d: %s, %s: %s after %d steps, %.4f eV, fmax %.3f eV/A; %.0f s left",
-            number, len(starts), start.key, start.note or start.origin, last.reason, last.steps,
-            last.energy_eV, last.fmax_eV_A, left_s,
+            self.done, self.total, last.start.key, last.start.note or last.start.origin,
+            last.reason, last.steps, last.energy_eV, last.fmax_eV_A, left_s,
         )  # fmt: skip
-    return tuple(done)
 
 
 def _run(start: Frame, guard: Guard, settings: Search) -> str:
@@ -115,7 +120,7 @@ def _run(start: Frame, guard: Guard, settings: Search) -> str:
     atoms = to_atoms(start)
     atoms.calc = guard
     rough = FIRE(atoms, logfile=None, maxstep=MAX_STEP_A)
-    rough.run(fmax=max(HANDOVER_EV_A, settings.fmax_eV_A), steps=settings.max_steps)
+    rough.run(fmax=handover_eV_A(settings), steps=settings.max_steps)
     fine = BFGS(atoms, logfile=None, maxstep=MAX_STEP_A)
     left = settings.max_steps - rough.get_number_of_steps()
     try:
@@ -123,6 +128,11 @@ def _run(start: Frame, guard: Guard, settings: Search) -> str:
     except np.linalg.LinAlgError as error:
         raise StoppedError(f"BFGS failed: {error}") from error
     return CONVERGED if converged else STEP_LIMIT
+
+
+def handover_eV_A(settings: Search) -> float:
+    """Largest force at which BFGS takes over from FIRE, eV/A."""
+    return max(HANDOVER_EV_A, settings.fmax_eV_A)
 
 
 def _thinned(start: Frame, final: Frame, path: list[Floats], count: int) -> tuple[Frame, ...]:

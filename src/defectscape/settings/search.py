@@ -20,6 +20,16 @@ class Search(Settings):
         description="A relaxation that ends where the committee's forces spread further than this "
         "is no minimum but a candidate for the next round, eV/A.",
     )
+    stop_force_std_eV_A: float | None = Field(
+        None,
+        gt=0,
+        description="A relaxation on whose way the committee's forces come to spread further than this, "
+        "and further than at its start, is stopped there, eV/A; the place is offered to the next round. "
+        "None: only its end is judged.",
+    )
+    batch_size: int = Field(
+        8, ge=1, description="Relaxations that go on together; 1: one by one, by ASE alone."
+    )
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )

@@ -18,9 +18,10 @@ from defectscape.files.tables import (
     save_relaxations,
 )
 from defectscape.sampling.sites import pick_site
+from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, host_operations
 from defectscape.search.merging import merge
-from defectscape.search.relaxation import nudged, relax_all
+from defectscape.search.relaxation import nudged
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
 from defectscape.stages.context import StudyContext
