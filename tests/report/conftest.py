@@ -43,6 +43,8 @@ def bare_summary(summary: Summary) -> Summary:
             "errors",
             "parity",
             "level_gaps",
+            "calibration",
+            "level_tests",
             "search",
             "ccd",
             "cost",

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from defectscape.report.summary import (
+    CalibrationRow,
     CcdSummary,
     CostRow,
     CurvePoint,
@@ -21,6 +22,7 @@ from defectscape.report.summary import (
     LevelGapRow,
     LevelOfTheory,
     LevelSummary,
+    LevelTestRow,
     MinimumSummary,
     ParityData,
     Provenance,
@@ -118,6 +120,19 @@ def make_summary() -> Summary:
             JobRow(rule="report", jobs=1, wall_s=9.1, cpu_s=8.8),
         ],
         training=[_curve(f"{group}/{member}", member) for group in GROUPS for member in range(3)],
+        calibration=[
+            _calibration("ipea1", "force", 2.1),
+            _calibration("ipea1", "within", 1.7),
+            _calibration("gfn1", "between", None),
+        ],
+        level_tests=[
+            LevelTestRow(
+                defect="v_Cd", upper_charge=0, lower_charge=-1, model_error_eV=-0.021, bar_eV=0.034
+            ),
+            LevelTestRow(
+                defect="Te_Cd", upper_charge=1, lower_charge=0, model_error_eV=0.050, bar_eV=None
+            ),
+        ],
         gates=[
             GateRow(
                 model="final",
@@ -200,6 +215,28 @@ def _defect(name: str, charge: int) -> DefectSummary:
     )
 
 
+def _calibration(fidelity: str, quantity: str, factor: float | None) -> CalibrationRow:
+    there = factor is not None
+    return CalibrationRow(
+        fidelity=fidelity,
+        quantity=quantity,
+        members=3,
+        frames=24 if there else 4,
+        families=2,
+        typical_spread=0.012,
+        factor68=factor,
+        factor68_std=0.2 if there else None,
+        factor95=2.2 * factor if factor is not None else None,
+        test_frames=20,
+        coverage68_before=0.36 if there else None,
+        coverage95_before=0.61 if there else None,
+        coverage68_after=0.7 if there else None,
+        coverage95_after=0.93 if there else None,
+        rank_correlation=0.8 if there else None,
+        reason="" if there else "4 validation frames, 6 are needed",
+    )
+
+
 def _minimum(
     name: str, charge: int, rank: int, verified: bool, error: float | None
 ) -> MinimumSummary:
@@ -207,6 +244,7 @@ def _minimum(
         rank=rank,
         energy_above_lowest_eV=0.187 * rank,
         committee_std_eV=0.006 * rank,
+        committee_bar_eV=0.013 if rank else None,
         verified_above_lowest_eV=0.193 * rank if verified else None,
         verified_energy_eV=-3100.0 + VBM_ENERGIES_EV[name][charge] + 0.193 * rank
         if verified

@@ -47,6 +47,12 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "Labels",
         "Jobs",
         "S ",
+        "Families",
+        "Factor",
+        "± when",
+        "Test frames",
+        "Rank correlation",
+        "In units of the bar",
     )
     for table in all_tables(summary).values():
         for column in table.columns:

@@ -155,7 +155,7 @@ rule train_final:
 rule evaluate:
     """Gates and held-out errors of the final committee, per fidelity, defect and charge.
 
-    In: final committee and data. Out: error tables and parity data, what the gates measured.
+    In: final committee and data. Out: error tables and parity data, calibration, gates.
     """
     input:
         FINAL_COMMITTEE,
@@ -165,6 +165,7 @@ rule evaluate:
         [str(files_of(name).starts) for name in GROUPS],
     output:
         str(LAYOUT.errors),
+        str(LAYOUT.calibration),
         str(LAYOUT.final.gates),
     log:
         log_of("evaluate"),

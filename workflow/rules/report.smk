@@ -70,6 +70,7 @@ rule summary:
         str(LAYOUT.energies),
         str(LAYOUT.ccd),
         str(LAYOUT.errors),
+        str(LAYOUT.calibration),
         [str(files_of(name).minima) for name in GROUPS],
         [str(files_of(name).relaxations) for name in GROUPS],
     output:

@@ -16,6 +16,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from defectscape.report import facts, figures, figures_trust
+from defectscape.report.calibration import coverage_figure
 from defectscape.report.figures_data import (
     ccd_text,
     defect_names,
@@ -110,6 +111,7 @@ def data_uri(text: str) -> str:
 
 def _plots(summary: Summary) -> dict[str, dict[str, Markup]]:
     """All figures by section and caption, in the order of the page."""
+    coverage = coverage_figure(summary)
     found: dict[str, dict[str, go.Figure]] = {
         "formation": {name: figures.formation_figure(summary, name) for name in limits(summary)},
         "levels": {"": figures.level_figure(summary)} if summary.levels else {},
@@ -123,6 +125,7 @@ def _plots(summary: Summary) -> dict[str, dict[str, Markup]]:
             for name, entries in parity_by_fidelity(summary).items()
             for what, text in PARITY_TEXTS.items()
         },
+        "calibration": {"": coverage} if coverage is not None else {},
         "training": _training(summary),
         "verification": (
             {"": figures_trust.verification_figure(summary)} if verification_errors(summary) else {}

@@ -47,6 +47,10 @@ class MinimumSummary(Row):
     committee_std_eV: float = Field(
         description="Committee standard deviation of that energy difference, eV."
     )
+    committee_bar_eV: float | None = Field(
+        None,
+        description="Its calibrated standard uncertainty, eV; null for the lowest and if uncalibrated.",
+    )
     verified_above_lowest_eV: float | None = Field(
         description="High-fidelity energy above the verified ground state, eV; null if not verified."
     )
@@ -138,6 +142,41 @@ class ErrorSummary(Row):
     )
     force_mae_meV_A: float = Field(description="Mean absolute force-component error, meV/A.")
     force_rmse_meV_A: float = Field(description="RMS force-component error, meV/A.")
+
+
+class CalibrationRow(Row):
+    """The factor from a committee's spread to an error bar, for one quantity."""
+
+    fidelity: str
+    quantity: str = Field(
+        description="force (component), within (energy difference within a charge), between (charges)."
+    )
+    members: int = Field(description="Committee members.")
+    frames: int = Field(description="Validation frames that the factors rest on.")
+    families: int = Field(description="Geometry families of those.")
+    typical_spread: float | None = Field(description="RMS spread of those, eV or eV/A.")
+    factor68: float | None = Field(description="Factor to a standard uncertainty; null if none.")
+    factor68_std: float | None = Field(description="Its deviation when frames are drawn again.")
+    factor95: float | None = Field(description="Factor to a 95% bar.")
+    test_frames: int = Field(description="Frames of test families that the coverages are of.")
+    coverage68_before: float | None = Field(description="Share of errors within one spread.")
+    coverage95_before: float | None = Field(description="Share within two spreads.")
+    coverage68_after: float | None = Field(description="Share within the 68% bar.")
+    coverage95_after: float | None = Field(description="Share within the 95% bar.")
+    rank_correlation: float | None = Field(description="Spearman's, of spread and error.")
+    reason: str = Field(description="Why there is no factor, or empty.")
+
+
+class LevelTestRow(Row):
+    """A level as the searching committee predicted it, before the engine had its say."""
+
+    defect: str
+    upper_charge: int
+    lower_charge: int
+    model_error_eV: float = Field(
+        description="Level of the model less that of the engine, both at the model's minima, eV."
+    )
+    bar_eV: float | None = Field(description="Calibrated standard uncertainty, eV.")
 
 
 class CostRow(Row):
@@ -291,6 +330,10 @@ class Summary(Row):
     errors: list[ErrorSummary]
     parity: list[ParityData]
     level_gaps: list[LevelGapRow] = Field([], description="Differences between the two levels.")
+    calibration: list[CalibrationRow] = Field([], description="From spreads to error bars.")
+    level_tests: list[LevelTestRow] = Field(
+        [], description="Levels that the model predicted before the engine had its say."
+    )
     search: list[SearchPoint]
     ccd: list[CcdSummary]
     cost: list[CostRow]

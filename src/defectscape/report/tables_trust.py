@@ -1,5 +1,6 @@
 """Tables of how far the numbers can be trusted, and of what they cost."""
 
+from defectscape.report.calibration import calibration_table, level_test_table
 from defectscape.report.summary import Summary
 from defectscape.report.table import Cell, Column, Table
 from defectscape.report.tables_results import milli
@@ -10,6 +11,8 @@ def trust_tables(summary: Summary) -> dict[str, Table]:
     tables = (
         errors(summary),
         level_gaps(summary),
+        calibration_table(summary),
+        level_test_table(summary),
         gates(summary),
         training(summary),
         verification(summary),

@@ -1,8 +1,14 @@
 """Evaluation stage: gates and held-out errors of the final committee."""
 
+from collections.abc import Sequence
+
 from defectscape.domain.frame import Frame
+from defectscape.domain.label import LabelledFrame
+from defectscape.domain.seeds import derive_rng
 from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.files.tables import write_json
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.model.calibration import Scale, calibrate
+from defectscape.model.committee import Committee, CommitteePrediction
 from defectscape.model.errors import error_table
 from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
@@ -18,7 +24,11 @@ def gate_frame(context: StudyContext) -> Frame:
 
 
 def evaluate_final(context: StudyContext) -> None:
-    """Errors per fidelity, defect and charge on the families that no model was trained on."""
+    """Errors per fidelity, defect and charge on the families that no model was trained on.
+
+    The committee's spread is calibrated on the validation families, and the calibration is tried on the
+    test families.
+    """
     files = context.layout.final
     committee = load_committee(files, context.study.training)
     charges = sorted({k.charge for g in exploration_groups(context.study) for k in g.keys})
@@ -26,4 +36,27 @@ def evaluate_final(context: StudyContext) -> None:
     splits = read_final_splits(context)
     low, high = context.fidelity_names
     data = [*read_labelled(files.data_low, low), *read_labelled(files.data_high, high)]
-    write_json(context.layout.errors, error_table(committee, of_split(data, splits, Split.TEST)))
+    test = of_split(data, splits, Split.TEST)
+    write_json(context.layout.errors, error_table(committee, test))
+    rng = derive_rng(context.study.seed, "calibration")
+    scales: list[Scale] = []
+    for fidelity in committee.card.fidelities:
+        sides = [_judged(committee, side, fidelity) for side in
+                 (of_split(data, splits, Split.VALID), test)]  # fmt: skip
+        scales += calibrate(sides[0], sides[1], fidelity, rng)
+    write_json(context.layout.calibration, scales)
+
+
+def _judged(
+    committee: Committee, data: Sequence[LabelledFrame], fidelity: str
+) -> list[tuple[LabelledFrame, CommitteePrediction]]:
+    """The frames of a fidelity that the committee answers, with its answers."""
+    known = {key.charge for name, key in committee.card.keys if name == fidelity}
+    items = [item for item in data if item.fidelity == fidelity and item.frame.charge in known]
+    points = committee.evaluate_many([item.frame for item in items], fidelity)
+    return list(zip(items, points, strict=True))
+
+
+def read_calibration(context: StudyContext) -> tuple[Scale, ...]:
+    """What ``evaluate_final`` wrote."""
+    return tuple(decode(Scale, row) for row in read_json(context.layout.calibration))

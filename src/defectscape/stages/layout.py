@@ -151,6 +151,11 @@ class Layout:
         return self.folder / "final" / "splits.json"
 
     @property
+    def calibration(self) -> Path:
+        """Factors from the final committee's spread to error bars, and their coverage."""
+        return self.folder / "final" / "calibration.json"
+
+    @property
     def errors(self) -> Path:
         """Held-out errors and parity data of the final committee."""
         return self.folder / "final" / "errors.json"

@@ -15,6 +15,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import write_frames
 from defectscape.files.tables import load_host_file, load_minima, load_relaxations, load_sites
+from defectscape.model.calibration import Scale
 from defectscape.report.summary import (
     DefectSummary,
     HostSummary,
@@ -29,6 +30,12 @@ from defectscape.search.description import describe
 from defectscape.search.symmetry import point_group
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages import ledger, provenance, trust
+from defectscape.stages.calibration import (
+    calibration_rows,
+    level_tests,
+    relative_bar_eV,
+    scale_of,
+)
 from defectscape.stages.context import StudyContext
 from defectscape.stages.level_gap import study_gaps
 from defectscape.stages.search import UNPERTURBED
@@ -49,7 +56,7 @@ def _std(values: np.ndarray) -> float:
 
 def _minimum_rows(
     minima: tuple[Minimum, ...], verified: dict[int, VerifiedMinimum], reference: HostCrystal,
-    site: DefectSite, tolerance_A: float,
+    site: DefectSite, tolerance_A: float, scale: Scale | None,
 ) -> list[MinimumSummary]:  # fmt: skip
     lowest = np.array(minima[0].member_energies_eV)
     best_eV = min((verified_energy_eV(item) for item in verified.values()), default=np.inf)
@@ -64,6 +71,7 @@ def _minimum_rows(
                 rank=minimum.rank,
                 energy_above_lowest_eV=minimum.energy_eV - minima[0].energy_eV,
                 committee_std_eV=_std(np.array(minimum.member_energies_eV) - lowest),
+                committee_bar_eV=relative_bar_eV(scale, minimum, minima[0]),
                 verified_above_lowest_eV=label.energy_eV - best_eV if label else None,
                 verified_energy_eV=label.energy_eV if label else None,
                 model_error_eV=item.model_error_eV if item else None,
@@ -105,7 +113,9 @@ def _defect(
     minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
     relaxations = tuple(r for r in load_relaxations(files.relaxations) if r.start.key == key)
     verified = {item.minimum.rank: item for item in read_verified(context, group.name, key)}
-    rows = _minimum_rows(minima, verified, host, site, context.study.minima.symmetry_tolerance_A)
+    tolerance_A = context.study.minima.symmetry_tolerance_A
+    scale = scale_of(context, "within")
+    rows = _minimum_rows(minima, verified, host, site, tolerance_A, scale)
     best = next(row for row in rows if row.rank == ground.rank)
     formation = [energy for energy in found.formation if energy.key == key]
     gain_eV, gain_verified = _gain(rows, relaxations, minima[0].energy_eV, ground.rank)
@@ -237,6 +247,8 @@ def write_summary(context: StudyContext) -> None:
         errors=trust.error_rows(context),
         parity=trust.parity(context),
         level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
+        calibration=calibration_rows(context),
+        level_tests=level_tests(context),
         search=_search_points(context),
         ccd=trust.diagrams(context),
         cost=ledger.label_costs(context),

@@ -18,9 +18,9 @@ STAGE_VERSIONS = {
     "harvest": 1,
     "minima": 1,
     "verify": 1,
-    "evaluate": 1,
+    "evaluate": 2,
     "thermo": 2,
     "ccd": 1,
-    "summary": 3,
+    "summary": 4,
     "report": 1,
 }
