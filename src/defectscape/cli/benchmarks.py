@@ -1,5 +1,6 @@
-"""Subcommands of the model benchmark; `snakemake benchmark_model` calls them."""
+"""Subcommands of the benchmarks; `snakemake benchmark_model` calls some of them."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +67,50 @@ def benchmark_throughput(
     typer.echo(f"ours {result.ours}, mace {result.mace} frames/core-s, ratio {result.ratio:.2f}")
 
 
+def benchmark_foundation(
+    context: typer.Context,
+    calculator: Annotated[
+        str,
+        typer.Option(help="Class of an ASE calculator: chgnet.model.dynamics.CHGNetCalculator."),
+    ],
+    arguments: Annotated[str, typer.Option(help="Its keyword arguments, as JSON.")] = "{}",
+    name: Annotated[str | None, typer.Option(help="Its name in tables; else the class's.")] = None,
+) -> None:
+    """Relax a finished study's starts with a foundation potential, and compare what it finds."""
+    from defectscape.benchmarks.foundation import benchmark_foundation as run
+    from defectscape.benchmarks.foundation_figure import draw_foundation
+    from defectscape.stages.context import StudyContext
+
+    try:
+        keywords = json.loads(arguments)
+    except ValueError as error:
+        raise ConfigError("arguments", arguments, f"Give JSON: {error}") from error
+    if not isinstance(keywords, dict):
+        raise ConfigError("arguments", arguments, "Give a JSON object")
+    study = StudyContext.load(context.obj.study, context.obj.results)
+    title = name or calculator.rpartition(".")[2]
+    target = study.layout.folder / "benchmarks" / f"foundation_{title}.json"
+    result = run(study, calculator, keywords, title, target)
+    draw_foundation(result, target)
+    for row in result.blindness:
+        typer.echo(
+            f"{row.defect}: one geometry in charges {row.charges} differs by {row.energy_eV:.2e} eV, "
+            f"{row.force_eV_A:.2e} eV/A"
+        )
+    typer.echo(f"{'key':14} {'RMSD (A)':>20} {'ground state':>14} {'starts there':>14}")
+    for theirs, ours in zip(result.foundation, result.ours, strict=True):
+        for who, found in ((title, theirs), ("this study", ours)):
+            distance = "none" if found.rmsd_A is None else f"{found.rmsd_A:.3f}"
+            typer.echo(
+                f"{found.key:14} {distance:>8} {who:>11} {found.finds_ground_state!s:>14} "
+                f"{found.starts_at_ground_state:>6} of {found.starts}"
+            )
+    typer.echo(f"{target}, {result.core_s:.0f} core-s")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (benchmark_arm, benchmark_model, benchmark_throughput):
+    for command in (
+        benchmark_arm, benchmark_model, benchmark_throughput, benchmark_foundation,
+    ):  # fmt: skip
         app.command(rich_help_panel="Benchmarks")(command)

@@ -44,8 +44,8 @@ class AseEngine:
     def __init__(self, settings: AseSettings) -> None:
         self.settings = settings
         self.name = f"ase/{settings.calculator}"
-        self._class = _calculator_class(settings.calculator)
-        self.version = _version(settings.calculator)
+        self._class = calculator_class(settings.calculator)
+        self.version = calculator_version(settings.calculator)
         self.ladder = (
             Rung("configured", "As configured."),
             *(Rung(f"step {k + 1} of its ladder", str(a)) for k, a in enumerate(settings.ladder)),
@@ -108,8 +108,12 @@ class AseEngine:
         return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
 
 
-def _calculator_class(path: str) -> type:
-    """The class, once it is known to be an ASE calculator."""
+def calculator_class(path: str) -> type:
+    """The class at ``module.Class``, once it is known to be an ASE calculator.
+
+    Raises:
+        EngineError: if it cannot be imported, or is none.
+    """
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
@@ -125,7 +129,7 @@ def _calculator_class(path: str) -> type:
     return found
 
 
-def _version(path: str) -> str:
+def calculator_version(path: str) -> str:
     """Name and version of the package that the class comes from."""
     top = path.partition(".")[0]
     for distribution in packages_distributions().get(top, [top]):
