@@ -66,9 +66,9 @@ def file(tmp_path: Path) -> Path:
         "data": [{
             "name": "morse", "low": str(tmp_path / "low.extxyz"),
             "high": str(tmp_path / "high.extxyz"), "high_labels": [6, 12],
+            "test_families": 1, "valid_families": 1,
         }],
         "strategies": ["high_only", "delta"], "without_charge": ["high_only"], "repeats": 2,
-        "test_families": 1, "valid_families": 1,
         "schedules": [
             {"name": "long", "steps": 60, "patience": 9},
             {"name": "short", "steps": 20, "patience": 99, "high_labels": [12]},
@@ -150,7 +150,7 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     mine = [arm for arm in arms if arm.repeat == 0]
     for arm in mine:
         run_arm(benchmark, arm, tmp_path / "small" / "arms", tmp_path)
-    result = gather(benchmark, file, tmp_path)
+    result = gather(benchmark, file, tmp_path, tmp_path)
     assert (result.arms, result.arms_done) == (len(arms_of(benchmark)), len(mine))
     labels = {curve.label for curve in result.curves}
     assert labels == {"high_only", "delta", "high_only, no charge"}
@@ -159,6 +159,13 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     for name in ("curves_morse_long", "parity_morse"):
         for ending in ("png", "pdf"):
             assert (tmp_path / "small" / f"{name}.{ending}").stat().st_size > 5000
+    # A committee of two for each strategy, and its descriptors with their control.
+    kinds = {(row.label, row.scale.quantity) for row in result.calibration}
+    assert kinds == {(s, q) for s in ("high_only", "delta") for q in ("force", "within", "between")}
+    forces = next(row.scale for row in result.calibration if row.scale.quantity == "force")
+    assert forces.factor68 is not None
+    assert forces.frames == forces.test_frames == 6
+    assert {row.label for row in result.separations} == {"high_only", "delta"}
     # The blind model cannot know energies of charges that differ by 11 eV.
     blind, seeing = (
         read_outcome(outcome_path(tmp_path / "small" / "arms", arm)).errors[0]
@@ -189,7 +196,9 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     disagreement, spread = (read_outcome(outcome_path(folder, arm)) for arm in chosen)
     assert disagreement.train_high == spread.train_high == 12
     assert disagreement.frames != spread.frames, "both chose alike"
-    rows = {(r.selector, r.quantity): r for r in gather(benchmark, file, tmp_path).selection}
+    rows = {
+        (r.selector, r.quantity): r for r in gather(benchmark, file, tmp_path, tmp_path).selection
+    }
     random = rows["random", "force_rmse_meV_A"]
     assert (random.first, random.second, random.against_random) == (6, 12, 1.0)
     row = rows["spread", "force_rmse_meV_A"]

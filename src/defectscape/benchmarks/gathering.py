@@ -8,6 +8,12 @@ from pathlib import Path
 
 from defectscape import __version__
 from defectscape.benchmarks.arms import arms_of
+from defectscape.benchmarks.committees import (
+    CommitteeScale,
+    Separation,
+    committee_scales,
+    separations,
+)
 from defectscape.benchmarks.curves import Curve, make_curves
 from defectscape.benchmarks.figures import draw_curves, draw_parity
 from defectscape.benchmarks.outcome import ArmOutcome, SetError, outcome_path, read_outcome
@@ -41,6 +47,8 @@ class BenchmarkResult:
         curves: learning curves.
         by_charge: errors per charge with the most labels.
         selection: chosen labels against random ones.
+        calibration: of the committees whose models are on this machine.
+        separations: of descriptors by charge, with their control, for models on this machine.
     """
 
     command: str
@@ -53,15 +61,18 @@ class BenchmarkResult:
     curves: tuple[Curve, ...]
     by_charge: tuple[ByCharge, ...]
     selection: tuple[SelectionRow, ...]
+    calibration: tuple[CommitteeScale, ...]
+    separations: tuple[Separation, ...]
 
 
-def gather(benchmark: ModelBenchmark, file: Path, folder: Path) -> BenchmarkResult:
+def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -> BenchmarkResult:
     """Read the outcomes, write ``<folder>/<name>.json`` and figures into ``<folder>/<name>``.
 
     Args:
         benchmark: all settings.
         file: its YAML file, for the command that is written down.
         folder: of the benchmarks.
+        scratch: folder of the models.
     """
     own = folder / benchmark.name
     arms = arms_of(benchmark)
@@ -81,6 +92,8 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path) -> BenchmarkResu
         curves=make_curves(outcomes),
         by_charge=_by_charge(outcomes),
         selection=selection_rows(outcomes),
+        calibration=committee_scales(benchmark, scratch),
+        separations=separations(benchmark, scratch, own),
     )
     write_json(folder / f"{benchmark.name}.json", result)
     draw_curves(result.curves, own)

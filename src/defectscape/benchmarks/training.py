@@ -73,9 +73,7 @@ def arm_data(
     low, high = read_pair(pair)
     names = low[0].fidelity, high[0].fidelity
     families = sorted({item.frame.family for item in high})
-    fold = make_fold(
-        families, benchmark.test_families, benchmark.valid_families, benchmark.seed, arm.repeat
-    )
+    fold = make_fold(families, pair.test_families, pair.valid_families, benchmark.seed, arm.repeat)
     outside = fold.test | fold.valid
     # Low-fidelity frames of families that have no high label at all may train.
     low_train = [item for item in low if item.frame.family not in outside]

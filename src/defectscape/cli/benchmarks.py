@@ -38,13 +38,16 @@ def benchmark_arm(
     )
 
 
-def benchmark_model(benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")) -> None:
+def benchmark_model(
+    context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")
+) -> None:
     """Gather the arms that are there into learning curves, as JSON and figures."""
     from defectscape.benchmarks.gathering import gather
     from defectscape.settings.load import load_benchmark
 
     settings = load_benchmark(benchmark)
-    result = gather(settings, benchmark, folder)
+    scratch = context.obj.results / "benchmarks" / settings.name
+    result = gather(settings, benchmark, folder, scratch)
     typer.echo(f"{result.arms_done} of {result.arms} arms in {folder / settings.name}.json")
 
 

@@ -20,6 +20,8 @@ class DataSetPair(Settings):
         min_length=1,
         description="Numbers of high-fidelity training labels: the points of the learning curve.",
     )
+    test_families: int = Field(ge=1, description="Geometry families held out for the errors.")
+    valid_families: int = Field(ge=1, description="Geometry families that stop the training.")
     centre: list[float] | None = Field(
         None,
         min_length=3,
@@ -72,8 +74,6 @@ class ModelBenchmark(Settings):
         ge=1,
         description="Repetitions; each holds out other families, draws other labels, other weights.",
     )
-    test_families: int = Field(ge=1, description="Geometry families held out for the errors.")
-    valid_families: int = Field(ge=1, description="Geometry families that stop the training.")
     schedules: list[Schedule] = Field(min_length=1, description="Trainings of every arm.")
     committee: int = Field(
         2, ge=2, description="Members of the last point's arms, whose spread is calibrated."
