@@ -116,3 +116,25 @@ def test_another_file_is_refused(tmp_path) -> None:
         load_network(path)
     with pytest.raises(ModelError, match="no such file"):
         load_network(tmp_path / "none.model")
+
+
+def test_the_charge_of_a_larger_cell_counts_for_every_atom(committee, frame_of) -> None:
+    """Why another supercell is refused: the learned shift of a charge grows with the atoms."""
+    neutral = frame_of(7, 0)
+    repeats = np.array([(i, j, k) for i in range(2) for j in range(2) for k in range(2)])
+    cell = 2 * neutral.cell_A
+    positions = np.concatenate([neutral.positions_A + r @ neutral.cell_A for r in repeats])
+    large = Frame(
+        np.tile(neutral.numbers, 8), positions, cell, neutral.key, 1, neutral.origin, neutral.family
+    )
+
+    def learned(frame: Frame, charge: int) -> float:
+        asked = frame.recharged(charge, origin=frame.origin)
+        point = committee.evaluate(asked, "high", allow_size=True)
+        return point.energy_eV - committee.reference_eV(frame.numbers, charge, "high")
+
+    small = learned(neutral, -2) - learned(neutral, 0)
+    assert abs(small) > 1e-3
+    assert learned(large, -2) - learned(large, 0) == pytest.approx(8 * small, rel=1e-6)
+    with pytest.raises(ModelError, match="number of atoms: 56"):
+        committee.evaluate(large, "high")
