@@ -6,6 +6,28 @@ from defectscape.settings.base import Settings
 from defectscape.settings.training import Training
 
 
+class Dynamics(Settings):
+    """Molecular dynamics on the model's surface from the lowest minima; quenched snapshots are tried."""
+
+    temperature_K: float = Field(gt=0, description="Temperature of the Langevin thermostat, K.")
+    steps: int = Field(gt=0, description="Steps from each minimum; a step is one evaluation.")
+    snapshots: int = Field(gt=0, description="Snapshots taken evenly on the way and relaxed.")
+    time_step_fs: float = Field(2.0, gt=0, description="Time step, fs.")
+    minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge it begins at.")
+
+
+class Hopping(Settings):
+    """Basin hopping on the model's surface from the lowest minima."""
+
+    hops: int = Field(gt=0, description="Kicks and relaxations of each chain.")
+    step_A: float = Field(gt=0, description="Standard deviation of a kick per direction, A.")
+    radius_A: float = Field(4.0, gt=0, description="Atoms this close to the defect are kicked, A.")
+    temperature_K: float = Field(
+        1000.0, gt=0, description="Temperature at which a rise of the energy is accepted, K."
+    )
+    minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge, one chain each.")
+
+
 class Search(Settings):
     """Relaxations on the high-fidelity surface of the model."""
 
@@ -14,6 +36,10 @@ class Search(Settings):
     cross_seeds_per_charge: int = Field(
         ge=0, description="Lowest minima of each other charge state that are tried as starts."
     )
+    dynamics: Dynamics | None = Field(
+        None, description="Molecular dynamics with quenches. None: not tried."
+    )
+    hopping: Hopping | None = Field(None, description="Basin hopping. None: not tried.")
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,

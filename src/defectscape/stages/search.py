@@ -4,10 +4,12 @@ minima, and merge what was found."""
 import logging
 from pathlib import Path
 
+import numpy as np
+
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
-from defectscape.domain.seeds import derive_seed
+from defectscape.domain.seeds import derive_rng, derive_seed
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import (
     load_host_file,
@@ -22,6 +24,7 @@ from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, host_operations
 from defectscape.search.merging import merge
 from defectscape.search.relaxation import nudged
+from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
 from defectscape.stages.context import StudyContext
@@ -94,7 +97,41 @@ def _search(
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)
-    return found
+    return found + _wander(context, group, found, surface, settings, minima, str(number))
+
+
+def _lowest(
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], minima: Minima, count: int
+) -> list[Frame]:
+    """The lowest ``count`` minima of every charge."""
+    return [
+        minimum.frame
+        for key in group.keys
+        for minimum in merged(context, group, found, key, minima)[:count]
+    ]
+
+
+def _wander(
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], surface: CommitteeSurface,
+    settings: Search, minima: Minima, stage: str,
+) -> tuple[Relaxation, ...]:  # fmt: skip
+    """Dynamics with quenches, then basin hopping, from the lowest minima found so far."""
+    more: tuple[Relaxation, ...] = ()
+    seed = context.study.seed
+    if settings.dynamics is not None:
+        starts: list[Frame] = []
+        begin = _lowest(context, group, found, minima, settings.dynamics.minima_per_charge)
+        for number, frame in enumerate(begin):
+            rng = derive_rng(seed, "dynamics", stage, frame.key, number)
+            starts += snapshots(frame, surface, settings.dynamics, settings, rng)
+        more += relax_all(starts, surface, settings)
+    if settings.hopping is not None:
+        site = pick_site(load_sites(context.layout.sites), group.defect)
+        begin = _lowest(context, group, found + more, minima, settings.hopping.minima_per_charge)
+        rngs = [derive_rng(seed, "hop", stage, f.key, n) for n, f in enumerate(begin)]
+        centre = np.array(site.frac_coords)
+        more += hop(begin, surface, settings.hopping, settings, centre, rngs)
+    return more
 
 
 def search_round(context: StudyContext, name: str, number: int) -> None:

@@ -14,7 +14,7 @@ STAGE_VERSIONS = {
     "label": 1,
     "dataset": 2,
     "train": 3,
-    "search": 2,
+    "search": 3,
     "harvest": 1,
     "minima": 1,
     "verify": 1,
