@@ -15,10 +15,11 @@ from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.frame import Floats, Frame, Origin
-from defectscape.domain.seeds import derive_seed
+from defectscape.domain.seeds import derive_rng, derive_seed
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
+from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
 from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.settings.sampling import Sampling
@@ -58,20 +59,13 @@ def make_starts(
         DefectError: as ``defect_frame``.
     """
     unperturbed = defect_frame(host, site, charge)
-    neighbours = distorted_neighbours(host, site, charge)
-    where = _where(unperturbed, site)
     starts = {unperturbed.frame_id: unperturbed}
-    for label, note, factor in _distortions(sampling):
-        rattle: Rattle = {
-            "stdev": sampling.start_rattle_A,
-            "d_min": sampling.shortest_distance_A,
-            "seed": derive_seed(seed, site.name, charge, label, sampling.start_rattle_A),
-        }
-        positions = _distorted(unperturbed, where, factor, neighbours, rattle)
-        if positions is None:
+    for label, note, positions in _all(unperturbed, host, site, charge, sampling, seed):
+        limit_A = sampling.shortest_distance_A
+        if positions is None or shortest_distance_A(positions, unperturbed.cell_A) < limit_A:
             log.warning(
                 "start %s of %s dropped: atoms closer than %g A",
-                note, unperturbed.key, sampling.shortest_distance_A,
+                note, unperturbed.key, limit_A,
             )  # fmt: skip
             continue
         start = Frame(
@@ -81,6 +75,29 @@ def make_starts(
         )  # fmt: skip
         starts.setdefault(start.frame_id, start)
     return tuple(starts.values())
+
+
+def _all(
+    unperturbed: Frame,
+    host: HostCrystal,
+    site: DefectSite,
+    charge: int,
+    sampling: Sampling,
+    seed: int,
+) -> Iterator[tuple[str, str, Floats | None]]:
+    """Label, note and positions (None where atoms overlap) of every start but the unperturbed one."""
+    neighbours = distorted_neighbours(host, site, charge)
+    where = _where(unperturbed, site)
+    for label, note, factor in _distortions(sampling):
+        rattle: Rattle = {
+            "stdev": sampling.start_rattle_A,
+            "d_min": sampling.shortest_distance_A,
+            "seed": derive_seed(seed, site.name, charge, label, sampling.start_rattle_A),
+        }
+        yield label, note, _distorted(unperturbed, where, factor, neighbours, rattle)
+    for label, note, bare in candidates(unperturbed, site, sampling):
+        rng = derive_rng(seed, site.name, charge, label, sampling.start_rattle_A)
+        yield label, note, bare + rng.normal(0.0, sampling.start_rattle_A, bare.shape)
 
 
 def _distortions(sampling: Sampling) -> Iterator[tuple[str, str, float | str | None]]:

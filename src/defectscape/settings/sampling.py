@@ -12,6 +12,18 @@ class Sampling(Settings):
         description="Bond distortions of the defect's neighbours, as fractions: -0.4 shortens by 40%."
     )
     dimers: bool = Field(True, description="Also start from dimers of neighbours.")
+    split_vacancies: int = Field(
+        0,
+        ge=0,
+        description="For vacancies, also start from an atom of the missing species half way out of a "
+        "neighbouring site: how many neighbours, each at another distance, are tried.",
+    )
+    off_centre_A: float | None = Field(
+        None,
+        gt=0,
+        description="For substitutions and interstitials, also start with the atom this far toward its "
+        "nearest neighbour and away from it, A. None: not tried.",
+    )
     start_rattle_A: float = Field(
         gt=0, description="Rattle of every start, standard deviation of the displacements, A."
     )

@@ -78,6 +78,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     keys = sum(len(group.keys) for group in exploration_groups(study))
     rounds = study.exploration.rounds
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
+    # A defect is a vacancy or it is not: never both kinds of candidates.
+    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
     rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
     low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
     checks = (study.verification.minima_per_charge + 1) * (1 + study.verification.relax_steps)

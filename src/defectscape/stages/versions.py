@@ -8,7 +8,7 @@ STAGE_VERSIONS = {
     "host": 1,
     "references": 1,
     "sites": 1,
-    "starts": 1,
+    "starts": 2,
     "relax_starts": 1,
     "select": 1,
     "label": 1,
