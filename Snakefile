@@ -14,6 +14,7 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/exploration.smk"
 include: "workflow/rules/final.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/common_benchmarks.smk"
 include: "workflow/rules/benchmarks.smk"
 
 

@@ -49,7 +49,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "S ",
         "Families",
         "Factor",
-        "± when",
+        "±",
         "Test frames",
         "Rank correlation",
         "In units of the bar",

@@ -29,14 +29,14 @@ def calibration_table(summary: Summary) -> Table:
             Column("Frames", digits=0),
             Column("Families", digits=0),
             Column("Factor", digits=2),
-            Column("± when frames are drawn again", digits=2),
+            Column("±", digits=2),
             Column("Test frames", digits=0),
             Column("Within 1 spread", "%", 0),
             Column("Within 2 spreads", "%", 0),
             Column("Within 68% bar", "%", 0),
             Column("Within 95% bar", "%", 0),
             Column("Rank correlation", digits=2),
-            Column("Not calibrated because"),
+            Column("Note"),
         ),
         tuple(
             (
