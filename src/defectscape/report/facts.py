@@ -90,6 +90,8 @@ def not_verified(summary: Summary) -> tuple[str, ...]:
     for row in summary.defects:
         name = key_text(row.defect, row.charge)
         unseen = sum(entry.verified_energy_eV is None for entry in row.minima)
+        if not row.certain and row.certainty:
+            found.setdefault("Ground state not certain", []).append(f"{name} ({row.certainty})")
         if not row.verified:
             found.setdefault("Ground state from the model alone", []).append(name)
         if row.gain_over_unperturbed_eV is None:

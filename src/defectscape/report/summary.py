@@ -85,6 +85,10 @@ class DefectSummary(Row):
     verified: bool = Field(
         description="Whether the high-fidelity engine computed the ground state."
     )
+    certain: bool = Field(
+        False, description="Whether no unverified minimum can be the ground state, as far as known."
+    )
+    certainty: str = Field("", description="Why, in words.")
     energy_eV: float = Field(
         description="Supercell energy of the ground state, eV: the engine's if verified, else the model's."
     )

@@ -85,7 +85,19 @@ class Verification(Settings):
     """What the high-fidelity engine checks."""
 
     minima_per_charge: int = Field(
-        gt=0, description="Lowest minima per defect and charge that are checked."
+        gt=0, description="Lowest minima per defect and charge that are checked in any case."
+    )
+    tolerance_eV: float = Field(
+        0.02,
+        ge=0,
+        description="The ground state counts as certain if no unverified minimum can be lower by more than "
+        "this, given the model's errors on the verified ones.",
+    )
+    most_per_charge: int | None = Field(
+        None,
+        gt=0,
+        description="Go on until the ground state is certain or so many minima are checked. None: stop at "
+        "minima_per_charge, certain or not.",
     )
     relax_steps: int = Field(
         0,

@@ -26,6 +26,7 @@ from defectscape.report.summary import (
     Summary,
 )
 from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.search.certainty import judge
 from defectscape.search.description import describe
 from defectscape.search.symmetry import point_group
 from defectscape.settings.groups import Group, exploration_groups
@@ -120,12 +121,16 @@ def _defect(
     formation = [energy for energy in found.formation if energy.key == key]
     gain_eV, gain_verified = _gain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
+    tolerance_eV = context.study.verification.tolerance_eV
+    verdict = judge(minima, tuple(verified.values()), tolerance_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
         charge=key.charge,
         ground_state_rank=ground.rank,
         verified=ground.verified,
+        certain=verdict.certain,
+        certainty=verdict.text,
         energy_eV=ground.energy_eV,
         uncertainty_eV=ground.uncertainty_eV,
         uncertainty_origin=ground.uncertainty_origin,

@@ -10,6 +10,7 @@ from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
+from defectscape.search.certainty import next_to_verify
 from defectscape.search.verification import verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
@@ -38,14 +39,18 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
 
     verified: list[VerifiedMinimum] = []
     labelled: list[LabelledFrame] = []
-    for minimum in to_verify(minima, context.study.verification.minima_per_charge):
-        result, path = verify(minimum, label, context.study.verification)
+    settings = context.study.verification
+    waiting = to_verify(minima, settings.minima_per_charge)
+    while waiting:
+        result, path = verify(waiting.pop(0), label, settings)
         verified.append(result)
         family = found_family(key.defect)
         labelled += [
             LabelledFrame(replace(frame, family=family), found, fidelity.name)
             for frame, found in path
         ]
+        if not waiting:
+            waiting = next_to_verify(minima, verified, settings)
     save_verified(files.verified(text), verified)
     write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
 

@@ -17,10 +17,10 @@ STAGE_VERSIONS = {
     "search": 3,
     "harvest": 1,
     "minima": 1,
-    "verify": 1,
+    "verify": 2,
     "evaluate": 2,
     "thermo": 2,
     "ccd": 1,
-    "summary": 4,
+    "summary": 5,
     "report": 1,
 }

@@ -1,0 +1,102 @@
+"""Is the verified ground state certain, or could a minimum that was not verified still be lower?
+
+What the model says of an unverified minimum is corrected by what the engine said of its errors on the
+verified ones of the same charge: their mean is taken off, their scatter and the committee's own
+disagreement are its uncertainty. A minimum that is twice that above the verified ground state cannot be it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.settings.search import Verification
+
+WIDTHS = 2.0
+"""Standard uncertainties that a minimum must lie above the ground state."""
+LEAST_SCATTER_EV = 0.03
+"""Two or three errors that agree by chance are no better than this."""
+UNKNOWN_SCATTER_EV = 0.1
+"""Scatter of the model's errors where only one is known."""
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """The verdict on one charge state.
+
+    Attributes:
+        certain: whether no unverified minimum can be lower by more than the tolerance.
+        rivals: ranks of those that can, the most dangerous first.
+        text: why, in words.
+    """
+
+    certain: bool
+    rivals: tuple[int, ...]
+    text: str
+
+
+def judge(
+    minima: Sequence[Minimum], verified: Sequence[VerifiedMinimum], tolerance_eV: float
+) -> Certainty:
+    """Compare the unverified minima of one key with its verified ground state.
+
+    Args:
+        minima: of one defect and charge, as the search ranked them.
+        verified: those that the engine was asked of.
+        tolerance_eV: a ground state may be missed by this much.
+    """
+    labelled = [
+        item for item in verified if item.label is not None and item.final_label is not None
+    ]
+    if not labelled:
+        return Certainty(False, tuple(m.rank for m in minima), "no minimum was verified")
+    asked = {item.minimum.rank for item in verified}
+    failed = [item.minimum.rank for item in verified if item.label is None]
+    ground_eV = min(item.final_label.energy_eV for item in labelled if item.final_label)
+    shift_eV, scatter_eV = _model_errors(labelled)
+    reference = np.array(labelled[0].minimum.member_energies_eV)
+    margins: dict[int, float] = {}
+    for minimum in minima:
+        if minimum.rank in asked:
+            continue
+        spread = np.array(minimum.member_energies_eV) - reference
+        width = math.hypot(scatter_eV, float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0)
+        margins[minimum.rank] = minimum.energy_eV - shift_eV - ground_eV - WIDTHS * width
+    rivals = sorted((r for r, m in margins.items() if m < -tolerance_eV), key=margins.__getitem__)
+    if failed:
+        text = f"the engine failed on minimum {', '.join(map(str, failed))}"
+        return Certainty(False, (*rivals, *failed), text)
+    if rivals:
+        text = f"{len(rivals)} unverified minima could be lower, by {-margins[rivals[0]]:.2f} eV at most"
+        return Certainty(False, tuple(rivals), text)
+    if not margins:
+        return Certainty(True, (), f"all {len(asked)} minima found were verified")
+    closest = min(margins.values())
+    return Certainty(
+        True, (), f"no unverified minimum can be lower (margin {closest + tolerance_eV:.2f} eV)"
+    )
+
+
+def next_to_verify(
+    minima: Sequence[Minimum], verified: Sequence[VerifiedMinimum], settings: Verification
+) -> list[Minimum]:
+    """The most dangerous rival, while the budget lasts; none once the ground state is certain."""
+    if settings.most_per_charge is None or len(verified) >= settings.most_per_charge:
+        return []
+    asked = {item.minimum.rank for item in verified}
+    open_ = [r for r in judge(minima, verified, settings.tolerance_eV).rivals if r not in asked]
+    return [minimum for minimum in minima if minimum.rank in open_[:1]]
+
+
+def _model_errors(labelled: Sequence[VerifiedMinimum]) -> tuple[float, float]:
+    """What must be taken off a model energy to meet the engine's relaxed one, and its scatter, eV."""
+    errors = [
+        item.minimum.energy_eV - item.final_label.energy_eV
+        for item in labelled
+        if item.final_label is not None
+    ]
+    if len(errors) == 1:
+        return errors[0], UNKNOWN_SCATTER_EV
+    return float(np.mean(errors)), max(LEAST_SCATTER_EV, float(np.std(errors, ddof=1)))

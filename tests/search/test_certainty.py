@@ -1,0 +1,95 @@
+"""Certainty of a ground state: rivals within the model's own errors keep it open."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from defectscape.domain.label import Label
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.search.certainty import judge, next_to_verify
+from defectscape.settings.search import Verification
+
+
+@pytest.fixture
+def minimum(vacancy):
+    def make(rank, energy_eV, spread_eV=0.0):
+        members = (energy_eV - spread_eV, energy_eV + spread_eV)
+        return Minimum(
+            rank, vacancy, energy_eV, members, 0.01, 0.01, (f"start {rank}",), "C1", None, rank == 0
+        )
+
+    return make
+
+
+def engine(minimum, energy_eV, relaxed_eV=None):
+    """A minimum with what the engine says of it, before and after its own relaxation."""
+    forces = np.zeros((len(minimum.frame), 3))
+    final = Label(energy_eV if relaxed_eV is None else relaxed_eV, forces)
+    return VerifiedMinimum(minimum, Label(energy_eV, forces), minimum.frame, final, 0)
+
+
+def test_all_verified_is_certain(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.8)]
+    found = judge(minima, [engine(minima[0], -10.1), engine(minima[1], -9.9)], 0.02)
+    assert found.certain
+    assert found.text == "all 2 minima found were verified"
+
+
+def test_a_far_rival_is_none_and_a_near_one_is(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.94), minimum(3, -9.0)]
+    verified = [engine(minima[0], -10.1), engine(minima[1], -10.04)]
+    found = judge(minima, verified, 0.02)
+    # Errors are 0.10 and 0.09 eV, so the scatter is the least one; minimum 2 is 0.06 eV above.
+    assert found.certain
+    doubtful = [engine(minima[0], -10.1), engine(minima[1], -9.95)]
+    open_ = judge(minima, doubtful, 0.02)
+    assert not open_.certain
+    assert open_.rivals == (2,)
+    assert "1 unverified minima could be lower" in open_.text
+
+
+def test_a_constant_error_of_the_model_changes_nothing(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.93)]
+    for shift in (0.0, 5.0):
+        verified = [engine(minima[0], -10.1 + shift), engine(minima[1], -10.04 + shift)]
+        assert judge(minima, verified, 0.02).rivals == judge(minima, verified[::-1], 0.02).rivals
+    one = judge(minima, [engine(minima[0], -10.1)], 0.02)
+    other = judge(minima, [engine(minima[0], -5.1)], 0.02)
+    assert one == other
+    assert one.rivals == (1, 2), "a single error leaves both open"
+
+
+def test_a_committee_that_disagrees_keeps_a_rival_open(minimum) -> None:
+    sure = [minimum(0, -10.0), minimum(1, -9.8)]
+    unsure = [sure[0], minimum(1, -9.8, spread_eV=0.2)]
+    verified = [engine(sure[0], -10.1), engine(minimum(5, -9.7), -9.8)]
+    assert judge(sure, verified, 0.02).certain
+    assert judge(unsure, verified, 0.02).rivals == (1,)
+    assert judge(unsure, verified, 1.0).certain
+
+
+def test_a_failure_of_the_engine_leaves_it_open(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.0)]
+    broken = replace(engine(minima[1], -9.0), label=None, final_label=None)
+    found = judge(minima, [engine(minima[0], -10.1), broken], 0.02)
+    assert (found.certain, found.rivals) == (False, (1,))
+    assert found.text == "the engine failed on minimum 1"
+    assert judge(minima, [], 0.02).text == "no minimum was verified"
+
+
+def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.97), minimum(2, -9.95), minimum(3, -9.0)]
+    truth = {0: -10.05, 1: -10.12, 2: -9.97, 3: -9.1}
+    settings = Verification(minima_per_charge=1, most_per_charge=4, tolerance_eV=0.01)
+
+    def run(limit):
+        verified = [engine(minima[0], truth[0])]
+        chosen = settings.model_copy(update={"most_per_charge": limit})
+        while waiting := next_to_verify(minima, verified, chosen):
+            verified.append(engine(waiting[0], truth[waiting[0].rank]))
+        return [item.minimum.rank for item in verified]
+
+    assert run(4) == [0, 1, 2]
+    assert run(2) == [0, 1]
+    assert run(None) == [0]
