@@ -81,3 +81,30 @@ rule benchmark_model:
         "Benchmark: learning curves"
     shell:
         "defectscape --log {log} benchmark-model {params.file}"
+
+
+rule benchmark_search:
+    """The study's search against direct relaxations of every start with the high-fidelity engine.
+
+    In: a finished study. Out: `benchmarks/search_<study>.json` and a figure.
+    """
+    input:
+        str(LAYOUT.summary),
+        str(LAYOUT.energies),
+    output:
+        f"benchmarks/search_{STUDY.study}.json",
+    log:
+        log_of("benchmark_search"),
+    benchmark:
+        benchmark_of("benchmark_search")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(720, attempt),
+    params:
+        settings=settings("search", "search", "minima", "fidelities.high"),
+    message:
+        "Benchmark: the search against the truth"
+    shell:
+        "defectscape --log {log} benchmark-search"

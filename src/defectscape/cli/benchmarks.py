@@ -111,9 +111,36 @@ def benchmark_foundation(
     typer.echo(f"{target}, {result.core_s:.0f} core-s")
 
 
+def benchmark_search(context: typer.Context, folder: Folder = Path("benchmarks")) -> None:
+    """Relax every start of a finished study with the engine itself, and compare: truth and cost."""
+    from defectscape.benchmarks.search import benchmark_search as run
+    from defectscape.stages.context import StudyContext
+
+    study = StudyContext.load(context.obj.study, context.obj.results)
+    target = folder / f"search_{study.study.study}.json"
+    result = run(study, target)
+    typer.echo("energies above the lowest minimum of both searches (meV)")
+    typer.echo(
+        f"{'key':14} {'reported':>9} {'relaxed':>9} {'direct':>9} {'plain':>9} {'RMSD (A)':>9}"
+    )
+    for row in result.keys:
+        plain = "none" if row.unperturbed_eV is None else f"{1e3 * row.unperturbed_eV:.1f}"
+        typer.echo(
+            f"{row.key:14} {1e3 * row.reported_eV:9.1f} {1e3 * row.relaxed_eV:9.1f} "
+            f"{1e3 * row.direct_eV:9.1f} {plain:>9} {row.rmsd_A:9.3f}"
+        )
+    cost = result.cost
+    typer.echo(
+        f"ours {cost.our_low_calls} + {cost.our_high_calls} calls, {cost.our_label_core_s:.0f} core-s, "
+        f"models {cost.our_model_core_s:.0f}; direct {cost.direct_calls}, {cost.direct_core_s:.0f}"
+    )
+    typer.echo(str(target))
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     for command in (
         benchmark_arm, benchmark_model, benchmark_throughput, benchmark_foundation,
+        benchmark_search,
     ):  # fmt: skip
         app.command(rich_help_panel="Benchmarks")(command)

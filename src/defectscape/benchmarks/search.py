@@ -1,0 +1,112 @@
+"""The benchmark of the search: truth and cost, as one file and a figure."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from defectscape.benchmarks.truth import KeyTruth, LevelTruth, all_truths, level_truths
+from defectscape.files.tables import write_json
+from defectscape.report.figures_data import PALETTE
+from defectscape.stages.context import StudyContext
+
+MODEL_RULES = ("train", "search", "harvest", "search_final", "minima", "select")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What finding the ground states took.
+
+    Attributes:
+        our_low_calls, our_high_calls: labels of the study, verification and references included.
+        our_label_core_s: their processor time, s.
+        our_model_core_s: of trainings and searches that lead to the ground states, s; 0 if the study has no
+            benchmark files.
+        direct_calls, direct_core_s: of the direct relaxations.
+    """
+
+    our_low_calls: int
+    our_high_calls: int
+    our_label_core_s: float
+    our_model_core_s: float
+    direct_calls: int
+    direct_core_s: float
+
+
+@dataclass(frozen=True)
+class SearchBenchmark:
+    """Truth and cost of a study's search."""
+
+    study: str
+    engine: str
+    fmax_eV_A: float
+    keys: tuple[KeyTruth, ...]
+    levels: tuple[LevelTruth, ...]
+    cost: Cost
+
+
+def benchmark_search(context: StudyContext, target: Path) -> SearchBenchmark:
+    """Compare a finished study's search with direct relaxations; JSON to ``target``, a figure beside it.
+
+    Raises:
+        StoreError: if the study has not run to its summary.
+    """
+    rows = all_truths(context)
+    result = SearchBenchmark(
+        context.study.study,
+        context.fidelity("high").engine.method,
+        context.study.search.fmax_eV_A,
+        rows,
+        level_truths(rows),
+        _cost(context, rows),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_json(target, result)
+    draw_truth(result, target)
+    return result
+
+
+def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
+    summary = json.loads(context.layout.summary.read_text(encoding="utf-8"))
+    low, high = context.fidelity_names
+    calls = {
+        name: sum(
+            row["labels"] + row["failed"] for row in summary["cost"] if row["fidelity"] == name
+        )
+        for name in (low, high)
+    }
+    model_s = sum(job["cpu_s"] for job in summary["jobs"] if job["rule"] in MODEL_RULES)
+    return Cost(
+        calls[low], calls[high], round(sum(row["core_s"] for row in summary["cost"]), 1),
+        round(model_s, 1), sum(row.calls for row in rows), round(sum(row.core_s for row in rows), 1),
+    )  # fmt: skip
+
+
+def draw_truth(result: SearchBenchmark, path: Path) -> None:
+    """Energies above the lowest minimum of both searches, per key, as PNG and PDF."""
+    keys = [row.key for row in result.keys]
+    figure, axis = plt.subplots(figsize=(2 + 0.9 * len(keys), 3.8), constrained_layout=True)
+    places = np.arange(len(keys))
+    series: tuple[tuple[str, list[float | None]], ...] = (
+        ("unperturbed relaxation alone", [row.unperturbed_eV for row in result.keys]),
+        ("direct relaxation of all starts", [row.direct_eV for row in result.keys]),
+        ("this study, as reported", [row.reported_eV for row in result.keys]),
+    )
+    for index, (name, values) in enumerate(series):
+        heights = [np.nan if v is None or not np.isfinite(v) else 1e3 * v for v in values]
+        axis.bar(places + 0.27 * (index - 1), heights, 0.25, label=name, color=PALETTE[index])
+    axis.set_yscale("symlog", linthresh=10)
+    axis.set_ylim(bottom=0)
+    axis.axhline(10, color="#444444", linewidth=0.8, linestyle="--")
+    axis.set_xticks(places, keys, rotation=30, ha="right", fontsize=8)
+    axis.set_ylabel("Above the lowest minimum (meV)")
+    axis.legend(frameon=False, fontsize=8)
+    for ending in ("png", "pdf"):
+        figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
+    plt.close(figure)

@@ -1,0 +1,205 @@
+"""The search against the truth: every start relaxed with the high-fidelity engine itself.
+
+That is what a user would do without this package, and for a cheap engine it can be done. Both searches
+end with structures that the engine relaxed to the same convergence, so they can be compared: whose ground
+state is lower, what each missed, how far the reported levels are off, and what each cost.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from defectscape.benchmarks.engine_surface import EngineSurface
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import Minimum, Relaxation
+from defectscape.files.extxyz import read_frames
+from defectscape.search.batches import relax_all
+from defectscape.search.matching import Operations, rmsd_A
+from defectscape.search.merging import merge
+from defectscape.search.recovery import IDENTIFIED_A
+from defectscape.settings.groups import Group, exploration_groups
+from defectscape.stages.context import StudyContext
+from defectscape.stages.search import UNPERTURBED, group_operations
+from defectscape.stages.thermo import GroundState, read_levels
+from defectscape.stages.verification import read_verified
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeyTruth:
+    """One defect and charge.
+
+    Attributes:
+        key: defect key.
+        starts, converged: direct relaxations tried and converged.
+        failures: reasons of the others, with their numbers.
+        calls, core_s: engine calls of the direct relaxations, and their processor time, s.
+        direct_minima, our_minima: distinct minima after relaxation with the engine.
+        missed_by_us, missed_by_direct: how many of the other's minima each has not, within the window.
+        reported_eV: our reported ground state above the lowest minimum of both searches, eV.
+        relaxed_eV: the same after relaxing it further with the engine.
+        direct_eV: the direct search's lowest above it.
+        unperturbed_eV: where the unperturbed start alone ends above it; None if that failed.
+        rmsd_A: our reported ground state to the lowest minimum of both searches, A.
+    """
+
+    key: str
+    starts: int
+    converged: int
+    failures: tuple[tuple[str, int], ...]
+    calls: int
+    core_s: float
+    direct_minima: int
+    our_minima: int
+    missed_by_us: int
+    missed_by_direct: int
+    reported_eV: float
+    relaxed_eV: float
+    direct_eV: float
+    unperturbed_eV: float | None
+    rmsd_A: float
+
+
+@dataclass(frozen=True)
+class LevelTruth:
+    """A transition level: as reported, as the direct search has it, and the plain relaxation's, off by eV.
+
+    Attributes:
+        defect, upper, lower: which.
+        reported_eV, direct_eV, unperturbed_eV: less the level of the lowest minima of both searches; None
+            where a plain relaxation failed.
+    """
+
+    defect: str
+    upper: int
+    lower: int
+    reported_eV: float
+    direct_eV: float
+    unperturbed_eV: float | None
+
+
+def key_truth(
+    context: StudyContext, group: Group, ground: GroundState, operations: Operations
+) -> KeyTruth:
+    """Relax all starts of one key, and our verified minima, with the engine, and compare.
+
+    Args:
+        context: a study that has run to its levels.
+        group: of the key.
+        ground: the reported ground state.
+        operations: symmetry operations of the host that keep the site.
+    """
+    key = ground.key
+    starts = [f for f in read_frames(context.layout.group(group.name).starts) if f.key == key]
+    surface = EngineSurface(context, "high", key.defect)
+    direct = _relaxed(context, surface, starts)
+    records = surface.records()
+    ours = _relaxed(
+        context,
+        EngineSurface(context, "high", key.defect),
+        _our_frames(context, group, key, ground),
+    )
+    truth = _merged(context, (*direct, *ours), operations)
+    lowest = truth[0]
+    both = [_merged(context, relaxations, operations) for relaxations in (direct, ours)]
+    return KeyTruth(
+        key=str(key),
+        starts=len(starts),
+        converged=sum(r.converged for r in direct),
+        failures=tuple(sorted(Counter(r.reason for r in direct if not r.converged).items())),
+        calls=len(records),
+        core_s=round(sum(record.core_s for record in records), 1),
+        direct_minima=len(both[0]),
+        our_minima=len(both[1]),
+        missed_by_us=_missing(both[0], both[1], operations),
+        missed_by_direct=_missing(both[1], both[0], operations),
+        reported_eV=ground.energy_eV - lowest.energy_eV,
+        relaxed_eV=_lowest_eV(ours) - lowest.energy_eV,
+        direct_eV=_lowest_eV(direct) - lowest.energy_eV,
+        unperturbed_eV=_unperturbed_eV(direct, lowest.energy_eV),
+        rmsd_A=rmsd_A(ground.frame, lowest.frame, operations),
+    )
+
+
+def _relaxed(
+    context: StudyContext, surface: EngineSurface, starts: Sequence[Frame]
+) -> tuple[Relaxation, ...]:
+    # The engine has no committee: only its own convergence and the geometry end a relaxation.
+    settings = context.study.search.model_copy(update={"batch_size": 1})
+    return relax_all(starts, surface, settings, path_frames=0)
+
+
+def _our_frames(
+    context: StudyContext, group: Group, key: DefectKey, ground: GroundState
+) -> list[Frame]:
+    """The ground state first, then the other verified minima, as the engine left them."""
+    frames = {ground.frame.frame_id: ground.frame}
+    for item in read_verified(context, group.name, key):
+        if item.final_label is not None:
+            frames.setdefault(item.frame.frame_id, item.frame)
+    return list(frames.values())
+
+
+def _merged(
+    context: StudyContext, relaxations: Sequence[Relaxation], operations: Operations
+) -> tuple[Minimum, ...]:
+    return merge(tuple(relaxations), operations, context.study.minima, UNPERTURBED)
+
+
+def _lowest_eV(relaxations: Sequence[Relaxation]) -> float:
+    return min((r.energy_eV for r in relaxations if r.converged), default=math.inf)
+
+
+def _unperturbed_eV(direct: Sequence[Relaxation], lowest_eV: float) -> float | None:
+    for relaxation in direct:
+        if relaxation.start.note == UNPERTURBED and relaxation.converged:
+            return relaxation.energy_eV - lowest_eV
+    return None
+
+
+def _missing(minima: Sequence[Minimum], among: Sequence[Minimum], operations: Operations) -> int:
+    """How many minima have no counterpart closer than the criterion of identity."""
+    return sum(
+        all(rmsd_A(one.frame, other.frame, operations) >= IDENTIFIED_A for other in among)
+        for one in minima
+    )
+
+
+def level_truths(rows: Sequence[KeyTruth]) -> tuple[LevelTruth, ...]:
+    """Errors of the levels between adjacent charges: differences of the energies' errors, per electron."""
+    keys = {DefectKey.parse(row.key): row for row in rows}
+    found = []
+    for defect in dict.fromkeys(key.defect for key in keys):
+        states = sorted((k for k in keys if k.defect == defect), key=lambda key: -key.charge)
+        for upper, lower in pairwise(states):
+            one, other = keys[upper], keys[lower]
+            electrons = upper.charge - lower.charge
+            plain = None
+            if one.unperturbed_eV is not None and other.unperturbed_eV is not None:
+                plain = (other.unperturbed_eV - one.unperturbed_eV) / electrons
+            found.append(
+                LevelTruth(
+                    defect, upper.charge, lower.charge,
+                    (other.reported_eV - one.reported_eV) / electrons,
+                    (other.direct_eV - one.direct_eV) / electrons, plain,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def all_truths(context: StudyContext) -> tuple[KeyTruth, ...]:
+    """Every key that has a ground state."""
+    grounds = {state.key: state for state in read_levels(context.layout.energies).ground_states}
+    rows = []
+    for group in exploration_groups(context.study):
+        operations = group_operations(context, group)
+        for key in group.keys:
+            if key in grounds:
+                rows.append(key_truth(context, group, grounds[key], operations))
+                logger.info("%s is compared with the truth", key)
+    return tuple(rows)

@@ -1,0 +1,93 @@
+"""The search against direct relaxations: on a study whose answer is known to be right, and wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_study import small_study, write_study
+
+from defectscape.benchmarks.engine_surface import EngineSurface
+from defectscape.benchmarks.search import Cost, SearchBenchmark, draw_truth
+from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
+from defectscape.domain.frame import Origin
+from defectscape.domain.level import HostEnergies
+from defectscape.files.extxyz import read_frames
+from defectscape.files.tables import save_verified, write_json
+from defectscape.search.batches import relax_all
+from defectscape.stages.context import StudyContext
+from defectscape.stages.host import list_sites, prepare_host
+from defectscape.stages.sampling import make_group_starts
+from defectscape.stages.thermo import GroundState, Levels
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
+    """Charge 0: the direct search's own ground state. Charge -1: the same kind, but off by 0.05 A."""
+    folder = tmp_path_factory.mktemp("truth")
+    study = small_study()
+    study["label_store"] = str(folder / "labels")
+    study["search"] |= {"fmax_eV_A": 0.2, "max_steps": 50, "batch_size": 1}
+    made = StudyContext.load(write_study(study, folder), folder / "results")
+    prepare_host(made)
+    list_sites(made)
+    make_group_starts(made, "v_Cd")
+    files = made.layout.group("v_Cd")
+    surface = EngineSurface(made, "high", "v_Cd")
+    relaxations = relax_all(read_frames(files.starts), surface, made.study.search)
+    states = []
+    for key in sorted({r.start.key for r in relaxations}):
+        own = [r for r in relaxations if r.start.key == key and r.converged]
+        frame = min(own, key=lambda r: r.energy_eV).final
+        if key.charge == -1:
+            moves = np.random.default_rng(0).normal(0, 0.05, frame.positions_A.shape)
+            frame = frame.moved(frame.positions_A + moves, origin=Origin.MINIMUM)
+        energy = surface.evaluate(frame).energy_eV
+        states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
+        save_verified(files.verified(str(key)), [])
+    write_json(made.layout.energies, Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), ()))
+    return made
+
+
+def test_a_right_answer_is_right_and_a_wrong_one_is_measured(context: StudyContext) -> None:
+    before = len(context.store.calls())
+    rows = {row.key: row for row in all_truths(context)}
+    right, wrong = rows["v_Cd_0"], rows["v_Cd_-1"]
+    assert right.reported_eV == pytest.approx(0.0, abs=2e-3)
+    assert right.rmsd_A < 0.02
+    assert right.direct_eV == pytest.approx(0.0, abs=2e-3)
+    assert wrong.reported_eV > 0.02
+    assert wrong.rmsd_A > 0.02
+    assert abs(wrong.relaxed_eV) < wrong.reported_eV
+    for row in rows.values():
+        assert min(row.relaxed_eV, row.direct_eV) == pytest.approx(0.0, abs=1e-9)
+        assert row.starts == 4
+        assert row.converged + sum(count for _, count in row.failures) == row.starts
+        assert row.calls >= row.converged
+        assert row.core_s > 0
+    # The direct relaxations were in the store: asking again computes what was new alone.
+    again = all_truths(context)
+    assert len(context.store.calls()) - before < sum(row.calls for row in again)
+    assert [row.reported_eV for row in again] == [row.reported_eV for row in rows.values()]
+
+
+def row(key: str, reported: float, direct: float = 0.0, plain: float | None = 0.0) -> KeyTruth:
+    return KeyTruth(key, 1, 1, (), 1, 1.0, 1, 1, 0, 0, reported, 0.0, direct, plain, 0.0)
+
+
+def test_levels_are_off_by_the_difference_per_electron() -> None:
+    rows = [row("v_X_+1", 0.01, plain=0.3), row("v_X_0", 0.05), row("v_X_-2", 0.01, plain=None)]
+    one, other = level_truths(rows)
+    assert (one.upper, one.lower) == (1, 0)
+    assert one.reported_eV == pytest.approx(0.04)
+    assert one.unperturbed_eV == pytest.approx(-0.3)
+    assert (other.upper, other.lower, other.unperturbed_eV) == (0, -2, None)
+    assert other.reported_eV == pytest.approx(-0.02)
+    # The same error in both charges is no error of the level.
+    assert level_truths([row("v_X_0", 0.2), row("v_X_-1", 0.2)])[0].reported_eV == 0.0
+
+
+def test_the_figure_takes_what_failed(tmp_path: Path) -> None:
+    rows = (row("v_X_0", 0.01, plain=None), row("v_X_-1", 0.0, direct=float("inf")))
+    result = SearchBenchmark("s", "e", 0.1, rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1))
+    draw_truth(result, tmp_path / "search.json")
+    assert (tmp_path / "search.png").stat().st_size > 5000
