@@ -48,6 +48,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "Jobs",
         "S ",
         "Families",
+        "Orientations",
         "Factor",
         "±",
         "Test frames",

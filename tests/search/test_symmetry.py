@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from defectscape.domain.frame import Origin
-from defectscape.search.symmetry import SCHOENFLIES, point_group
+from defectscape.search.symmetry import ORDERS, SCHOENFLIES, orientations, point_group
 
 
 def _tellurium_shell(v_cd):
@@ -83,3 +83,25 @@ def test_all_32_groups_have_a_name():
 @pytest.mark.parametrize("tolerance_A", [3.0])
 def test_too_wide_a_tolerance_is_narrowed(v_cd, tolerance_A):
     assert point_group(v_cd, tolerance_A) == "Td"
+
+
+def test_orders_are_those_of_the_groups_that_spglib_knows() -> None:
+    """Every group has as many operations as spglib finds in one of its symmorphic space groups."""
+    import spglib
+
+    found = {}
+    for number in range(1, 531):
+        kind = spglib.get_spacegroup_type(number)
+        rotations = spglib.get_symmetry_from_database(number)["rotations"]
+        distinct = len(np.unique(rotations, axis=0))
+        found[SCHOENFLIES[kind.pointgroup_international]] = distinct
+    assert found == ORDERS
+
+
+@pytest.mark.parametrize(
+    ("unrelaxed", "relaxed", "ways"),
+    [("Td", "Td", 1), ("Td", "C3v", 4), ("Td", "C2v", 6), ("Td", "D2d", 3), ("Td", "C1", 24),
+     ("Cs", "C1", 2), ("C3v", "Td", None), ("Td", "unknown", None)],
+)  # fmt: skip
+def test_orientations_of_textbook_distortions(unrelaxed, relaxed, ways) -> None:
+    assert orientations(unrelaxed, relaxed) == ways

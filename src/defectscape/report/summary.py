@@ -65,6 +65,9 @@ class MinimumSummary(Row):
     )
     relax_steps: int = Field(description="Relaxation steps taken with the engine itself.")
     point_group: str = Field(description="Schoenflies symbol.")
+    orientations: int | None = Field(
+        None, description="Orientational degeneracy on its site; null where it left the site."
+    )
     distortion: str = Field(description="Dominant distortion in words.")
     found_from: list[str] = Field(description="Starts that led here.")
     from_unperturbed: bool = Field(description="Whether the unperturbed start led here.")

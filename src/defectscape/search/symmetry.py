@@ -19,6 +19,14 @@ SCHOENFLIES = {
 }  # fmt: skip
 """Hermann-Mauguin symbols of the 32 crystallographic point groups, as spglib writes them."""
 
+ORDERS = {
+    "C1": 1, "Ci": 2, "C2": 2, "Cs": 2, "C2h": 4, "D2": 4, "C2v": 4, "D2h": 8, "C4": 4, "S4": 4,
+    "C4h": 8, "D4": 8, "C4v": 8, "D2d": 8, "D4h": 16, "C3": 3, "S6": 6, "D3": 6, "C3v": 6, "D3d": 12,
+    "C6": 6, "C3h": 6, "C6h": 12, "D6": 12, "C6v": 12, "D3h": 12, "D6h": 24, "T": 12, "Th": 24,
+    "O": 24, "Td": 24, "Oh": 48,
+}  # fmt: skip
+"""How many operations each group has."""
+
 UNKNOWN = "unknown"
 
 
@@ -48,3 +56,16 @@ def point_group(frame: Frame, tolerance_A: float) -> str:
             return SCHOENFLIES[dataset.pointgroup.strip()]
     logger.warning("no point group found for %s (%s)", frame.key, frame.frame_id)
     return UNKNOWN
+
+
+def orientations(unrelaxed: str, relaxed: str) -> int | None:
+    """In how many equivalent ways a relaxed defect can lie on its site: its orientational degeneracy.
+
+    The ratio of the orders of the two point groups, as long as the relaxed one can be a part of the other;
+    None where it cannot (the defect has left its site) or one is unknown.
+    Source: I. Mosquera-Lois et al., Chem. Soc. Rev. 52, 5812 (2023).
+    """
+    if unrelaxed not in ORDERS or relaxed not in ORDERS:
+        return None
+    ways, rest = divmod(ORDERS[unrelaxed], ORDERS[relaxed])
+    return None if rest or ways == 0 else ways

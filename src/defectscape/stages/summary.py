@@ -28,7 +28,7 @@ from defectscape.report.summary import (
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.certainty import judge
 from defectscape.search.description import describe
-from defectscape.search.symmetry import point_group
+from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages import ledger, provenance, trust
 from defectscape.stages.calibration import (
@@ -67,6 +67,7 @@ def _minimum_rows(
         label = item.final_label if item else None
         frame = item.frame if item and label else minimum.frame
         unrelaxed = defect_frame(reference, site, frame.charge)
+        group = point_group(frame, tolerance_A)
         rows.append(
             MinimumSummary(
                 rank=minimum.rank,
@@ -78,7 +79,8 @@ def _minimum_rows(
                 model_error_eV=item.model_error_eV if item else None,
                 engine_fmax_eV_A=label.fmax_eV_A if label else None,
                 relax_steps=item.relax_steps if item else 0,
-                point_group=point_group(frame, tolerance_A),
+                point_group=group,
+                orientations=orientations(point_group(unrelaxed, tolerance_A), group),
                 distortion=describe(frame, unrelaxed, site.frac_coords),
                 found_from=list(minimum.found_from),
                 from_unperturbed=minimum.from_unperturbed,

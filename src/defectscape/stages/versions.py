@@ -21,6 +21,6 @@ STAGE_VERSIONS = {
     "evaluate": 2,
     "thermo": 2,
     "ccd": 1,
-    "summary": 5,
+    "summary": 6,
     "report": 1,
 }
