@@ -137,10 +137,35 @@ def benchmark_search(context: typer.Context, folder: Folder = Path("benchmarks")
     typer.echo(str(target))
 
 
+def benchmark_speed(
+    context: typer.Context,
+    matrices: Annotated[
+        str, typer.Option(help="Supercell matrices of the study's host, as JSON.")
+    ] = "[[[-1,1,1],[1,-1,1],[1,1,-1]], [[2,0,0],[0,2,0],[0,0,2]], [[3,0,0],[0,3,0],[0,0,3]]]",
+    starts: Annotated[int, typer.Option(help="Relaxations of each size.")] = 16,
+    folder: Folder = Path("benchmarks"),
+) -> None:
+    """Relaxations a minute of a finished study's committee, together and one by one."""
+    from defectscape.benchmarks.speed import benchmark_speed as run
+    from defectscape.stages.context import StudyContext
+
+    try:
+        sizes = json.loads(matrices)
+    except ValueError as error:
+        raise ConfigError("matrices", matrices, f"Give JSON: {error}") from error
+    study = StudyContext.load(context.obj.study, context.obj.results)
+    rows = run(study, sizes, (4, 16), starts, folder / f"speed_{study.study.study}.json")
+    for row in rows:
+        typer.echo(
+            f"{row.atoms:5d} atoms, {row.batch_size:3d} together: {row.per_minute:8.1f} a minute of "
+            f"processor time, {row.converged} of {row.relaxations} converged"
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     for command in (
         benchmark_arm, benchmark_model, benchmark_throughput, benchmark_foundation,
-        benchmark_search,
+        benchmark_search, benchmark_speed,
     ):  # fmt: skip
         app.command(rich_help_panel="Benchmarks")(command)

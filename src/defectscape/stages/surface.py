@@ -27,22 +27,30 @@ def _point(prediction: CommitteePrediction) -> SurfacePoint:
 
 @dataclass(frozen=True)
 class CommitteeSurface:
-    """One fidelity of a committee, behind the search's interface."""
+    """One fidelity of a committee, behind the search's interface.
+
+    Attributes:
+        committee: the models.
+        fidelity: the head.
+        allow_size: answer for numbers of atoms not trained on; for timings, not for results.
+    """
 
     committee: Committee
     fidelity: str
+    allow_size: bool = False
 
     def evaluate(self, frame: Frame) -> SurfacePoint:
         """Committee mean and spread on one frame."""
-        return _point(self.committee.evaluate(frame, self.fidelity))
+        return self.evaluate_many([frame])[0]
 
     def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
         """Committee mean and spread on many frames."""
-        return list(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
+        points = self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
+        return list(map(_point, points))
 
     def calculator(self, charge: int) -> Any:
         """An ASE calculator of the committee mean in one charge state."""
-        return self.committee.calculator(charge, self.fidelity)
+        return self.committee.calculator(charge, self.fidelity, allow_size=self.allow_size)
 
 
 def load_committee(files: GroupRound, settings: Training) -> Committee:
