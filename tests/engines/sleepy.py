@@ -1,22 +1,35 @@
 """ASE calculators with habits, for the tests of the engine that takes any."""
 
+import os
+import signal
 import time
 
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 
 
 class Habits(Calculator):
-    """Energy -q in eV from ``atoms.info``; may sleep, fail, or move an atom."""
+    """Energy -q in eV from ``atoms.info``; may sleep, work, fail, crash, or move an atom."""
 
     implemented_properties = ("energy", "forces")
 
-    def __init__(self, sleep_s=0.0, failures=0, moves=False, level=0):
+    def __init__(
+        self, sleep_s=0.0, failures=0, moves=False, level=0, busy_s=0.0, segmentation_fault=False,
+        exits=False,
+    ):  # fmt: skip
         super().__init__()
+        self.busy_s, self.segmentation_fault, self.exits = busy_s, segmentation_fault, exits
         self.sleep_s, self.failures, self.moves, self.level = sleep_s, failures, moves, level
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         time.sleep(self.sleep_s)
+        until = time.process_time() + self.busy_s
+        while time.process_time() < until:
+            pass
+        if self.segmentation_fault:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.exits:
+            os._exit(7)
         if self.level < self.failures:
             raise CalculationFailed(f"no luck at level {self.level}")
         if self.moves:

@@ -79,13 +79,6 @@ def test_its_ladder_is_climbed_in_order(crystal, frame_of, tmp_path: Path) -> No
     assert [f"level {k}" in failed.failure for k in range(4)] == [True] * 4
 
 
-def test_it_may_take_no_longer_than_it_is_given(crystal, frame_of) -> None:
-    engine = AseEngine(settings("sleepy.Habits", arguments={"sleep_s": 30}, time_limit_s=0.5))
-    with pytest.raises(CalculationFailed, match=r"had not ended after 0\.5 s") as caught:
-        engine.compute(frame_of(crystal("CdTe")), 0)
-    assert caught.value.hopeless
-
-
 def test_an_answer_for_another_structure_is_a_failure(crystal, frame_of) -> None:
     engine = AseEngine(settings("sleepy.Habits", arguments={"moves": True}))
     with pytest.raises(CalculationFailed, match="another structure"):

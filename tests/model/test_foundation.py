@@ -1,5 +1,6 @@
 """A foundation start: the file's energies and forces at first, our references, a live embedding."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from defectscape.model.committee import Committee
 from defectscape.model.foundation import foundation_architecture
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
+from defectscape.model.trust import trust
 
 FIDELITIES = ("low", "high")
 CPU = torch.device("cpu")
@@ -42,7 +44,15 @@ def make_foundation(path: Path, heads: tuple[str, ...] = ("default",), **changes
         }  # fmt: skip
         model = mace_modules.ScaleShiftMACE(**{**arguments, **changes})
     torch.save(model, path)
+    trust(path)
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_trust_list(tmp_path_factory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +165,9 @@ def test_what_is_no_foundation_is_refused(
         settings = settings_of(foundation=str(path), steps=1, **{**ARCHITECTURE, **changes})
         train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
 
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match="No such file"):
         train(tmp_path / "absent.model")
+    trust(model_paths[0])
     with pytest.raises(ModelError, match="holds ChargedMACE"):
         train(model_paths[0])
     with pytest.raises(ModelError, match="a, b"):

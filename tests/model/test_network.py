@@ -108,10 +108,11 @@ def test_states_not_trained_on_are_refused(
 
 def test_another_file_is_refused(tmp_path) -> None:
     path = tmp_path / "linear.model"
-    torch.save(torch.nn.Linear(2, 2), path)
-    with pytest.raises(ModelError, match="holds Linear"):
+    weights = tmp_path / "linear.weights"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), weights)
+    with pytest.raises(ModelError, match="format None"):
         load_network(path)
-    path.write_bytes(path.read_bytes()[:100])
+    weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ModelError, match="cannot be read"):
         load_network(path)
     with pytest.raises(ModelError, match="no such file"):

@@ -102,7 +102,7 @@ def grow(base, attempt):
     return base * 2 ** (attempt - 1)
 
 
-FINAL_COMMITTEE = [str(LAYOUT.final.model(member)) for member in FINALISTS]
+FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]
 VERIFIED = [
     files_of(name).verified(str(key))
     for name, group in GROUPS.items()
@@ -113,7 +113,7 @@ VERIFIED = [
 def last_committee(wildcards):
     """The committee of a group's last round."""
     files = files_of(wildcards.group).round(ROUNDS)
-    return [str(files.model(member)) for member in EXPLORERS]
+    return [str(files.weights(member)) for member in EXPLORERS]
 
 
 def host_settings():
@@ -127,7 +127,7 @@ def round_committee(offset):
 
     def inputs(wildcards):
         files = files_of(wildcards.group).round(int(wildcards.round) + offset)
-        return [str(files.model(member)) for member in EXPLORERS]
+        return [str(files.weights(member)) for member in EXPLORERS]
 
     return inputs
 
@@ -137,7 +137,7 @@ def warm_start(wildcards):
     if not STUDY.exploration.training.warm_start or int(wildcards.round) == 0:
         return []
     before = files_of(wildcards.group).round(int(wildcards.round) - 1)
-    return str(before.model(wildcards.member))
+    return str(before.weights(wildcards.member))
 
 
 def foundation(training):

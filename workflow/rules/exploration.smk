@@ -4,7 +4,7 @@
 rule train:
     """Train one member of a round's charge-embedded MACE committee.
 
-    In: labelled frames, splits. Out: the model file, its training history.
+    In: labelled frames, splits. Out: the model file, its weights file, its training history.
     """
     input:
         str(files_of("{group}").round("{round}").data_low),
@@ -14,6 +14,7 @@ rule train:
         foundation(STUDY.exploration.training),
     output:
         str(files_of("{group}").round("{round}").model("{member}")),
+        str(files_of("{group}").round("{round}").weights("{member}")),
         str(files_of("{group}").round("{round}").history("{member}")),
     log:
         log_of("train", "{group}", "{round}", "{member}"),

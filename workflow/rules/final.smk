@@ -124,7 +124,7 @@ rule dataset_final:
 rule train_final:
     """Train one member of the final committee, on all groups together.
 
-    In: labelled frames, splits. Out: the model file, its training history.
+    In: labelled frames, splits. Out: the model file, its weights file, its training history.
     """
     input:
         str(LAYOUT.final.data_low),
@@ -133,6 +133,7 @@ rule train_final:
         foundation(STUDY.training),
     output:
         str(LAYOUT.final.model("{member}")),
+        str(LAYOUT.final.weights("{member}")),
         str(LAYOUT.final.history("{member}")),
     log:
         log_of("train_final", "{member}"),

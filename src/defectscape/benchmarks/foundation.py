@@ -17,7 +17,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
 from defectscape.engines.ase_calculator import calculator_class, calculator_version
-from defectscape.engines.labelling import core_seconds
+from defectscape.engines.processor_time import core_seconds
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import load_relaxations, write_json
 from defectscape.search.batches import relax_all

@@ -14,7 +14,7 @@ import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.seeds import derive_seed
-from defectscape.engines.labelling import core_seconds
+from defectscape.engines.processor_time import core_seconds
 from defectscape.files.tables import write_json
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites

@@ -18,7 +18,7 @@ import numpy as np
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
-from defectscape.engines.labelling import core_seconds
+from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.program import run_program
 from defectscape.files.atoms import to_atoms
 from defectscape.model.backend import find_device, numerics

@@ -21,7 +21,7 @@ from defectscape.benchmarks.selecting import choose
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.engines.labelling import core_seconds
+from defectscape.engines.processor_time import core_seconds
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory

@@ -145,6 +145,18 @@ def converge(
         )
 
 
+def trust(
+    files: Annotated[list[Path], typer.Argument(help="MACE foundation model files.")],
+) -> None:
+    """Say that model files are trusted: they are pickles, which run when they are read."""
+    from defectscape.model.trust import trust as add
+    from defectscape.model.trust import trust_list
+
+    for file in files:
+        typer.echo(f"{add(file)}  {file}")
+    typer.echo(f"noted in {trust_list()}")
+
+
 def documents(
     folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
 ) -> None:
@@ -159,5 +171,5 @@ def documents(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (check, labels, converge, documents):
+    for command in (check, labels, converge, trust, documents):
         app.command(rich_help_panel="Study")(command)

@@ -7,11 +7,8 @@ installed here; only subclasses of ASE's own base classes are called.
 import contextlib
 import inspect
 import json
-import signal
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -66,7 +63,7 @@ class AseEngine:
         """Energy (eV), forces (eV/A), stress (eV/A^3, if asked for), band edges (eV, if known).
 
         Raises:
-            CalculationFailed: if the calculator fails or takes too long.
+            CalculationFailed: if the calculator fails.
             EngineError: if it does not take the arguments.
         """
         arguments: dict[str, Any] = dict(self.settings.arguments)
@@ -94,12 +91,9 @@ class AseEngine:
                 f"engine {self.name}", error, "Correct engine.arguments, charge and multiplicity"
             ) from error
         try:
-            with _time_limit(self.settings.time_limit_s, self.name):
-                energy_eV = float(
-                    atoms.get_potential_energy(force_consistent=_has_free_energy(atoms))
-                )
-                forces = np.array(atoms.get_forces())
-                stress = atoms.get_stress(voigt=False) if self.settings.stress else None
+            energy_eV = float(atoms.get_potential_energy(force_consistent=_has_free_energy(atoms)))
+            forces = np.array(atoms.get_forces())
+            stress = atoms.get_stress(voigt=False) if self.settings.stress else None
         except (CalculatorError, RuntimeError, ValueError, ArithmeticError, OSError) as error:
             raise CalculationFailed(f"{type(error).__name__}: {error}") from error
         moved = float(np.max(np.abs(atoms.calc.atoms.positions - frame.positions_A), initial=0.0))
@@ -140,24 +134,6 @@ def calculator_version(path: str) -> str:
 
 def _has_free_energy(atoms: Atoms) -> bool:
     return "free_energy" in getattr(atoms.calc, "implemented_properties", ())
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float, name: str) -> Iterator[None]:
-    """Interrupt the block after a time; a library that never returns to Python cannot be."""
-
-    def stop(number: int, stack: FrameType | None) -> None:
-        raise CalculationFailed(
-            f"{name} had not ended after {seconds:g} s (engine.time_limit_s)", hopeless=True
-        )
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _edges_eV(calculator: Any) -> tuple[float | None, float | None]:

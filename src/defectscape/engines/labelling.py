@@ -5,7 +5,6 @@ structure that does not converge costs a study nothing but itself.
 """
 
 import logging
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.processor_time import core_seconds
 from defectscape.store.journal import Call
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LARGE_FORCE, LabelRecord, check_label
@@ -98,12 +98,6 @@ def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelR
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def core_seconds() -> float:
-    """Processor time of this process and of all programs it ran and waited for, s."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> LabelRecord:

@@ -110,7 +110,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
             process = subprocess.Popen(
                 words, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink,
                 stderr=subprocess.STDOUT, env=environment, start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )  # fmt: skip
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise EngineError(
@@ -129,8 +129,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     return Finished(returncode, _tail(output))
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end the program if the labelling job is killed (Linux alone can)."""
+def die_with_parent() -> None:
+    """Have the kernel end this process if the labelling job is killed (Linux alone can)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

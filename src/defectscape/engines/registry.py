@@ -2,6 +2,7 @@
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
+from defectscape.engines.isolated import IsolatedEngine
 from defectscape.settings.ase_calculator import AseEngine as AseSettings
 from defectscape.settings.engine import EngineSettings
 from defectscape.settings.espresso import EspressoEngine as EspressoSettings
@@ -9,7 +10,20 @@ from defectscape.settings.vasp import VaspEngine as VaspSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """The engine of these settings; its package is imported only now.
+    """The engine of these settings; one that is a library gets a process of its own.
+
+    Raises:
+        EngineError: if its package is not installed, or its files are not there.
+    """
+    engine = make_local_engine(settings)
+    if isinstance(settings, EspressoSettings | VaspSettings):
+        return engine
+    limit_s = settings.time_limit_s if isinstance(settings, AseSettings) else None
+    return IsolatedEngine(engine, settings, limit_s)
+
+
+def make_local_engine(settings: EngineSettings) -> Engine:
+    """The engine itself, in this process; its package is imported only now.
 
     Raises:
         EngineError: if its package is not installed, or its files are not there.

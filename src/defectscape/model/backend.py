@@ -5,7 +5,7 @@ holds a ``slice``. mace works around that by setting ``TORCH_FORCE_NO_WEIGHTS_ON
 whole process and its children, which makes every later ``torch.load`` run any code a file holds.
 Here ``slice`` alone is declared safe before e3nn is imported, and the variable is put back as it
 was after mace is imported. Whole models are pickles all the same: ``read_model_file`` is the one
-place that executes one, and must only be given files that this package (or somebody trusted) wrote.
+place that executes one, and only a file that its user has trusted (``trust.py``).
 """
 
 import io
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
+from defectscape.model.trust import check_trusted
 
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _before = os.environ.get(_VARIABLE)
@@ -98,11 +99,12 @@ def read_tensors(path: Path) -> Any:
 
 
 def read_model_file(path: Path) -> Any:
-    """Read a whole pickled model onto the CPU. **Executes the file**: trusted files only.
+    """Read a whole pickled model onto the CPU. **Executes the file**, so it must be trusted.
 
     Raises:
-        ModelError: if the file cannot be read.
+        ModelError: if the file cannot be read, or its user has not trusted it.
     """
+    check_trusted(path)
     return _read(path, weights_only=False)
 
 

@@ -72,7 +72,7 @@ class Committee:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device: str = "cpu") -> "Committee":
-        """Read model files (pickles: only files that this package wrote).
+        """Read the weights files that lie beside model files.
 
         Raises:
             ModelError: if one cannot be read, they do not belong together, or there is no such

@@ -34,8 +34,10 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
     Args:
         card: what it is trained on.
         references: energy references, put back in ``forward``.
-        kwargs: of ScaleShiftMACE.
+        kwargs: of ScaleShiftMACE; kept as ``architecture``, to build the same again.
     """
+
+    architecture: dict[str, Any]
 
     charge_reference_eV: torch.Tensor
     element_reference_eV: torch.Tensor
@@ -43,6 +45,7 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
 
     def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
         shared = card.heads == 1 and len(references.fidelities) > 1
+        architecture = dict(kwargs)
         super().__init__(
             heads=["shared"] if shared else list(references.fidelities),
             atomic_numbers=list(references.elements),
@@ -53,6 +56,7 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
         # What mace's calculators offer: one name per fidelity, whatever the readouts.
         self.heads = list(references.fidelities)
         self.card = card
+        self.architecture = architecture
         self.charge_min = references.charges[0]
         # One column per charge of the range; NaN where a head was never trained on it.
         width = references.charges[-1] - references.charges[0] + 1

@@ -1,33 +1,40 @@
-"""Model files: whole pickles, as mace's calculators load them.
+"""Two files per model: what mace's calculators load, and what we read.
 
-Loading one needs defectscape installed, and nothing else special. It runs the file: only files that
-this package, or somebody trusted, wrote.
+``model_0.model`` is a whole pickle, for `MACECalculator`; reading it runs it, and this package never
+does. ``model_0.weights`` beside it holds the same network as plain values and tensors
+(``blueprint.py``), so that models of somebody else's study can be searched with in peace.
 """
 
 from pathlib import Path
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.backend import read_model_file, write_file
-from defectscape.model.delta import DeltaMACE
-from defectscape.model.network import ChargedMACE
+from defectscape.model.backend import read_tensors, write_file
+from defectscape.model.blueprint import Network, blueprint, rebuild
 
-Network = ChargedMACE | DeltaMACE
-"""What a strategy may yield."""
+__all__ = ["Network", "load_network", "save_network", "weights_path"]
+
+
+def weights_path(path: Path) -> Path:
+    """The weights file that belongs to a model file."""
+    return path.with_suffix(".weights")
 
 
 def save_network(network: Network, path: Path) -> None:
-    """Write the model, on the CPU and whole or not at all, as mace's calculators load it."""
-    write_file(path, network.to("cpu").eval())
+    """Write the model on the CPU, each file whole or not at all; the weights come first."""
+    network = network.to("cpu").eval()
+    write_file(weights_path(path), blueprint(network))
+    write_file(path, network)
 
 
 def load_network(path: Path) -> Network:
-    """Read a model that ``save_network`` wrote (a pickle: trusted files only).
+    """Read a model that ``save_network`` wrote, from its weights file; nothing in it is executed.
 
     Raises:
         ModelError: if it cannot be read or is another kind of model.
     """
-    network = read_model_file(path)
-    if not isinstance(network, Network):
-        remedy = "It is not a defectscape model; train one"
-        raise ModelError("model file", f"{path} holds {type(network).__name__}", remedy)
-    return network
+    plain = read_tensors(weights_path(path))
+    if not isinstance(plain, dict):
+        raise ModelError(
+            "weights file", f"{weights_path(path)} holds {type(plain).__name__}", "Train the model again"
+        )  # fmt: skip
+    return rebuild(plain)

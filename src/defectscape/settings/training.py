@@ -43,7 +43,7 @@ class Training(Settings):
         None,
         description=(
             "File of a MACE foundation model to start from (a pickle, which runs when it is read: "
-            "trusted files only). The architecture above must be the file's. None: random weights."
+            "`defectscape trust FILE` once). The architecture above must be the file's. None: random weights."
         ),
     )
     steps: int = Field(gt=0, description="Optimiser steps at most.")

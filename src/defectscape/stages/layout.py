@@ -34,8 +34,12 @@ class GroupRound:
         return self.folder / f"jumps_{level}.json"
 
     def model(self, member: int | str) -> Path:
-        """A committee member."""
+        """A committee member, as mace's calculators load it."""
         return self.folder / f"model_{member}.model"
+
+    def weights(self, member: int | str) -> Path:
+        """The same member as plain values and tensors, which the search reads."""
+        return self.folder / f"model_{member}.weights"
 
     def history(self, member: int | str) -> Path:
         """How that member was trained."""

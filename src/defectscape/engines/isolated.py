@@ -1,0 +1,131 @@
+"""Engines that are libraries, at arm's length: a crash or an endless calculation costs one label.
+
+A library shares its process with whoever calls it. A segmentation fault in one calculation would end
+the labelling job, again at every retry; a calculation that never returns would hold it for ever. So
+these engines run in a process of their own (``worker.py``), one per job, which is started again when
+it dies.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from defectscape.domain.errors import EngineError, LabelError
+from defectscape.domain.frame import Frame, Ints
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.processor_time import forget_worker, report_worker
+
+logger = logging.getLogger(__name__)
+
+
+class IsolatedEngine:
+    """The engine of these settings, computing in another process.
+
+    Args:
+        engine: the same engine here: it says the name, the version and what a key holds.
+        settings: what the worker makes its engine from.
+        time_limit_s: wall time after which one calculation is ended and fails, s; None for no limit.
+    """
+
+    def __init__(self, engine: Engine, settings: Any, time_limit_s: float | None) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.name = engine.name
+        self.version = engine.version
+        self.settings_json = engine.settings_json
+        self.ladder = engine.ladder
+        self._time_limit_s = time_limit_s
+        self._worker: _Worker | None = None
+
+    def settings_of(self, numbers: Ints) -> str:
+        """As the engine's."""
+        return self.engine.settings_of(numbers)
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        """As the engine's.
+
+        Raises:
+            CalculationFailed: as the engine, and if its process dies or takes too long.
+        """
+        if self._worker is None or not self._worker.alive:
+            self._worker = _Worker(self.settings)
+        return self._worker.compute(frame, rung, self._time_limit_s, self.name)
+
+
+class _Worker:
+    """A worker process and our end of the pipe to it."""
+
+    def __init__(self, settings: Any) -> None:
+        ours, theirs = Pipe()
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "defectscape.engines.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        theirs.close()
+        self._connection: Connection = ours
+        try:
+            self._connection.send(settings)
+            self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise EngineError(
+                f"engine {settings.kind}", f"its process ended at once: {self._end()}",
+                "Look at the log for its last words",
+            ) from None  # fmt: skip
+
+    def __del__(self) -> None:
+        self._end()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return not self._connection.closed and self._process.poll() is None
+
+    def compute(self, frame: Frame, rung: int, time_limit_s: float | None, name: str) -> Label:
+        """Ask, and wait for the answer."""
+        try:
+            self._connection.send((frame, rung))
+            if not self._connection.poll(time_limit_s):
+                self._end()
+                raise CalculationFailed(
+                    f"{name} had not ended after {time_limit_s:g} s (engine.time_limit_s)",
+                    hopeless=True,
+                )
+            (kind, *content), core_s = self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise CalculationFailed(f"the process of {name} died: {self._end()}") from None
+        report_worker(self._process.pid, core_s)
+        return _answer(kind, content)
+
+    def _end(self) -> str:
+        """End it, if it has not ended by itself; how it ended, in words."""
+        self._connection.close()
+        if self._process.poll() is None:
+            try:
+                # It may be on its way out already: give its own reason the chance to be known.
+                self._process.wait(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        status = self._process.wait()
+        forget_worker(self._process.pid)
+        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+def _answer(kind: str, content: list[Any]) -> Label:
+    if kind == "failed":
+        raise CalculationFailed(content[0], hopeless=content[1])
+    if kind == "label error":
+        raise LabelError(*content)
+    if kind == "engine error":
+        raise EngineError(*content)
+    label: Label = content[0]
+    return label

@@ -1,0 +1,30 @@
+"""Processor time of this process and of everything that it has computed elsewhere."""
+
+import os
+
+_running: dict[int, float] = {}
+"""Processor time of live workers by process number, s; once waited for, the system counts them."""
+
+
+def core_seconds() -> float:
+    """Processor time of this process, of programs it waited for, and of its live workers, s."""
+    return _sum(os.times()) + sum(_running.values())
+
+
+def own_core_seconds() -> float:
+    """Processor time of this process and of programs it waited for, s: what a worker reports."""
+    return _sum(os.times())
+
+
+def report_worker(process: int, core_s: float) -> None:
+    """Note what a live worker has used so far."""
+    _running[process] = core_s
+
+
+def forget_worker(process: int) -> None:
+    """The worker has ended and was waited for."""
+    _running.pop(process, None)
+
+
+def _sum(times: os.times_result) -> float:
+    return times.user + times.system + times.children_user + times.children_system

@@ -1,0 +1,115 @@
+"""Engines in a process of their own: the same labels, and a death that costs one label."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from defectscape.domain.errors import EngineError
+from defectscape.domain.frame import Frame
+from defectscape.engines.base import CalculationFailed
+from defectscape.engines.isolated import IsolatedEngine
+from defectscape.engines.labelling import label_frame
+from defectscape.engines.processor_time import core_seconds
+from defectscape.engines.registry import make_engine, make_local_engine
+from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.store.labels import LabelStore
+
+
+def settings(**changes: object) -> Settings:
+    values: dict[str, object] = {
+        "kind": "ase", "calculator": "sleepy.Habits", "method": "x", "charge": "info.q",
+        "multiplicity": "none",
+    }  # fmt: skip
+    return Settings.model_validate(values | changes)
+
+
+@pytest.fixture
+def frame(crystal, frame_of) -> Frame:
+    return frame_of(crystal("CdTe", vacancy=True), -1)
+
+
+def worker_of(engine: IsolatedEngine) -> int:
+    assert engine._worker is not None
+    return engine._worker._process.pid
+
+
+def test_a_library_has_its_own_process_and_gives_the_same_label(frame, tblite_settings) -> None:
+    engine, local = make_engine(tblite_settings()), make_local_engine(tblite_settings())
+    assert isinstance(engine, IsolatedEngine)
+    mine, reference = engine.compute(frame, 0), local.compute(frame, 0)
+    # Sums depend on how arrays happen to lie in memory, in the last bits.
+    assert mine.energy_eV == pytest.approx(reference.energy_eV, abs=1e-9)
+    np.testing.assert_allclose(mine.forces_eV_A, reference.forces_eV_A, atol=1e-9)
+    assert engine.settings_of(frame.numbers) == local.settings_of(frame.numbers)
+    assert worker_of(engine) != os.getpid()
+
+
+def test_failures_and_faults_keep_their_meaning(frame) -> None:
+    with pytest.raises(CalculationFailed, match="another structure") as caught:
+        make_engine(settings(arguments={"moves": True})).compute(frame, 0)
+    assert caught.value.hopeless
+    with pytest.raises(EngineError, match="colour"):
+        make_engine(settings(arguments={"colour": "red"})).compute(frame, 0)
+
+
+def test_it_may_take_no_longer_than_it_is_given(frame) -> None:
+    engine = make_engine(settings(arguments={"sleep_s": 30}, time_limit_s=0.5))
+    began = time.monotonic()
+    with pytest.raises(CalculationFailed, match=r"had not ended after 0\.5 s") as caught:
+        engine.compute(frame, 0)
+    assert caught.value.hopeless
+    assert time.monotonic() - began < 25
+
+
+@pytest.mark.parametrize(
+    ("habit", "words"), [("segmentation_fault", "SIGSEGV"), ("exits", "exit status 7")]
+)
+def test_a_crash_is_a_recorded_failure_and_the_next_label_is_computed(
+    frame, tmp_path: Path, habit: str, words: str
+) -> None:
+    store = LabelStore(tmp_path)
+    bad = label_frame(frame, make_engine(settings(arguments={habit: True})), store, 30.0)
+    assert bad.label is None
+    assert words in (bad.failure or "")
+    good = label_frame(frame, make_engine(settings()), store, 30.0)
+    assert good.label is not None
+    statuses = [call.status for call in store.calls()]
+    assert sorted(statuses) == ["failed", "ok"]
+
+
+def test_a_worker_that_was_killed_is_started_again(frame) -> None:
+    engine = make_engine(settings())
+    engine.compute(frame, 0)
+    first = worker_of(engine)
+    os.kill(first, signal.SIGKILL)
+    while Path(f"/proc/{first}/stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+    engine.compute(frame, 0)
+    assert worker_of(engine) != first
+
+
+def test_its_processor_time_is_counted_once(frame) -> None:
+    engine = make_engine(settings(arguments={"busy_s": 0.3}))
+    began = core_seconds()
+    engine.compute(frame, 0)
+    used = core_seconds() - began
+    # The start of the worker is processor time too.
+    assert used > 0.25
+    worker = engine._worker
+    worker._end()
+    after = core_seconds() - began
+    assert used - 0.05 < after < used + 0.5
+
+
+def test_the_record_says_what_the_worker_used(frame, tmp_path: Path) -> None:
+    store = LabelStore(tmp_path)
+    engine = make_engine(settings(arguments={"busy_s": 0.3}))
+    label_frame(frame, engine, store, 30.0)
+    (record,) = store.records()
+    assert record.core_s > 0.25
+    assert json.loads(record.settings)["arguments"] == {"busy_s": 0.3}
