@@ -72,9 +72,11 @@ class SlurmNode:
         run("slurmctld", "-f", CONFIGURATION)
         self.start_slurmd()
 
-    def start_slurmd(self) -> None:
+    def start_slurmd(self, *, resume: bool = False) -> None:
         """Start the node's daemon and wait until the node is idle or at work."""
         run("slurmd", "-f", CONFIGURATION, "-N", self.name, "-b")
+        if resume:
+            run("scontrol", "update", f"nodename={self.name}", "state=resume")
         deadline = time.monotonic() + 60
         state = ""
         while state.rstrip("*") not in ("idle", "mixed", "allocated"):

@@ -162,10 +162,35 @@ def benchmark_speed(
         )
 
 
+def benchmark_scale(
+    labels: Annotated[
+        str, typer.Option(help="Numbers of labels of the store, ascending, as JSON.")
+    ] = "[1000, 10000, 100000]",
+    plans: Annotated[
+        str, typer.Option(help="Numbers of labels of the studies to plan, as JSON.")
+    ] = "[1000, 10000, 50000]",
+    snakefile: Annotated[Path, typer.Option(help="The workflow.")] = Path("Snakefile"),
+    folder: Folder = Path("benchmarks"),
+) -> None:
+    """Times of the store, of gathering, of selection and of planning, by number of labels."""
+    from defectscape.benchmarks.scale import benchmark_scale as run
+
+    try:
+        sizes, studies = json.loads(labels), json.loads(plans)
+    except ValueError as error:
+        raise ConfigError("labels or plans", f"{labels} {plans}", f"Give JSON: {error}") from error
+    result = run(sizes, studies, folder / "scale.json", snakefile)
+    for timing in result.timings:
+        memory = "" if timing.memory_mb is None else f"  {timing.memory_mb:6.0f} MB"
+        typer.echo(f"{timing.what:36} {timing.items:8d} {timing.seconds:10.3f} s{memory}")
+    for row in result.growth:
+        typer.echo(f"{row.what:36} grows as n^{row.exponent:.2f}")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     for command in (
         benchmark_arm, benchmark_model, benchmark_throughput, benchmark_foundation,
-        benchmark_search, benchmark_speed,
+        benchmark_search, benchmark_speed, benchmark_scale,
     ):  # fmt: skip
         app.command(rich_help_panel="Benchmarks")(command)

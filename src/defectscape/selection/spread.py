@@ -9,6 +9,9 @@ from defectscape.domain.frame import Floats
 CONSTANT = 1e-9
 """A feature whose spread is below this fraction of the largest spread is constant."""
 
+TAKEN = -1.0
+"""In place of a distance: this point is taken."""
+
 
 def standardised(features: Floats) -> Floats:
     """Features (n, d) with zero mean and unit variance; constant ones become zero."""
@@ -33,15 +36,19 @@ def farthest_points(features: Floats, already: Sequence[int], count: int) -> lis
         count: how many to choose.
     """
     points = standardised(features)
-    taken = set(already)
     nearest = np.full(len(points), np.inf)
-    for index in taken:
-        nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
+    for index in already:
+        nearest = np.minimum(nearest, _distances(points, index))
+    # What is taken is nearer than anything, so it is never the farthest.
+    nearest[list(already)] = TAKEN
     chosen: list[int] = []
-    while len(chosen) < count and len(taken) < len(points):
-        open_ = np.array([index for index in range(len(points)) if index not in taken])
-        best = int(open_[np.argmax(nearest[open_])])
+    for _ in range(min(count, len(points) - len(set(already)))):
+        best = int(np.argmax(nearest))
         chosen.append(best)
-        taken.add(best)
-        nearest = np.minimum(nearest, np.linalg.norm(points - points[best], axis=1))
+        nearest = np.minimum(nearest, _distances(points, best))
+        nearest[best] = TAKEN
     return chosen
+
+
+def _distances(points: Floats, index: int) -> Floats:
+    return np.asarray(np.linalg.norm(points - points[index], axis=1))

@@ -1,0 +1,187 @@
+"""Processes that are ended in the middle of their work."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from faulty_study import GROUP, LOW, SEARCHED, Study
+from outcomes import Fault, computed_twice, note, report, wrong_records
+
+from defectscape.files.extxyz import read_frames
+
+
+def children(process: int) -> list[int]:
+    """Process numbers of all descendants."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
+    )
+    own = [int(word) for word in found.stdout.split()]
+    return own + [more for child in own for more in children(child)]
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def labelling_jobs(process: int) -> list[int]:
+    return [
+        child for child in children(process)
+        if " label v_Cd" in (line := command_line(child)) and "bash" not in line
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("how", "signal_number", "seen"),
+    [
+        ("everything killed (SIGKILL: out of memory, power)", signal.SIGKILL, "Nothing at the time; the next start asks for `snakemake --unlock`"),
+        ("snakemake terminated (SIGTERM)", signal.SIGTERM, "Snakemake waits for the running jobs, then stops"),
+        ("Ctrl-C (SIGINT)", signal.SIGINT, "Snakemake stops its jobs and says how many steps are done"),
+    ],
+)  # fmt: skip
+def test_the_workflow_ended_while_it_labels(pooled: Study, how, signal_number, seen) -> None:
+    pooled.faults(sleep_s=0.3)
+    running = pooled.start(*LOW)
+    before = pooled.wait_for_labels(4, running)
+    if signal_number == signal.SIGTERM:
+        os.kill(running.pid, signal_number)
+    else:
+        os.killpg(running.pid, signal_number)
+    running.communicate(timeout=120)
+    pooled.faults()
+    pooled.finish(*LOW)
+    assert len(pooled.done()) == 24
+    report(
+        how, "Started again, it goes on after the last finished label", seen, pooled.store, before
+    )
+
+
+def test_snakemake_killed_while_its_jobs_go_on(pooled: Study) -> None:
+    pooled.faults(sleep_s=0.4)
+    running = pooled.start(*LOW)
+    before = pooled.wait_for_labels(4, running)
+    jobs = labelling_jobs(running.pid)
+    assert len(jobs) == 2
+    os.kill(running.pid, signal.SIGKILL)
+    # Started again at once: four jobs are at work on two lists of frames.
+    pooled.finish(*LOW)
+    for job in jobs:
+        while (
+            Path(f"/proc/{job}").exists()
+            and "defunct" not in command_line(job)
+            and command_line(job)
+        ):
+            time.sleep(0.1)
+    assert len(pooled.done()) == 24
+    report(
+        "snakemake killed, its jobs go on, started again at once",
+        "Old and new jobs label side by side; the first to finish a label wins",
+        "Nothing; progress counts more labels from the store", pooled.store, before, most_twice=24,
+    )  # fmt: skip
+
+
+def test_a_labelling_job_killed(pooled: Study) -> None:
+    pooled.faults(sleep_s=0.3)
+    running = pooled.start(*LOW)
+    before = pooled.wait_for_labels(4, running)
+    os.kill(labelling_jobs(running.pid)[0], signal.SIGKILL)
+    text = running.communicate(timeout=120)[0]
+    assert running.returncode != 0
+    assert "Error in rule label" in text
+    pooled.faults()
+    pooled.finish(*LOW)
+    assert len(pooled.done()) == 24
+    report(
+        "one labelling job killed",
+        "The other jobs go on; the next start labels what is missing",
+        "`Error in rule label`, with the job's log", pooled.store, before,
+    )  # fmt: skip
+
+
+def _kill_at_checkpoint(study: Study, running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 180
+    while not list((study.folder / GROUP / "round_0").glob("*checkpoint*")):
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def test_a_training_killed(trained: Study) -> None:
+    model = trained.folder / GROUP / "round_0/model_0.weights"
+    history = json.loads(model.with_suffix(".json").read_text())
+    reference = model.read_bytes()
+    for name in ("model_0.weights", "model_0.model", "model_0.json"):
+        (trained.folder / GROUP / "round_0" / name).unlink()
+    target = f"{GROUP}/round_0/model_0.weights"
+    running = trained.start(target)
+    _kill_at_checkpoint(trained, running)
+    before = trained.done()
+    trained.finish(target)
+    again = json.loads(model.with_suffix(".json").read_text())
+    assert model.read_bytes() == reference, "the weights are not those of an unbroken training"
+    assert (
+        [row["loss"] for row in again["evaluations"]]
+        == [row["loss"] for row in history["evaluations"]]
+        if "evaluations" in history
+        else True
+    )
+    report(
+        "a training killed and started again",
+        "It goes on from its checkpoint; the weights are those of an unbroken training to the bit",
+        "`resuming from step ...` in its log", trained.store, before,
+    )  # fmt: skip
+
+
+def test_a_search_killed(trained: Study) -> None:
+    reference = (trained.folder / SEARCHED).read_text()
+    (trained.folder / SEARCHED).unlink()
+    running = trained.start(SEARCHED)
+    deadline = time.monotonic() + 180
+    log = trained.folder / "results/small/logs/search/v_Cd_0.log"
+    log.unlink(missing_ok=True)
+    while not log.exists() or "relax" not in log.read_text():
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    before = trained.done()
+    trained.finish(SEARCHED)
+    assert (trained.folder / SEARCHED).read_text() == reference
+    report(
+        "a search killed and started again",
+        "It is made again from its start, with the same outcome to the bit; it needs no label",
+        "Snakemake asks for `--unlock`, as after every kill", trained.store, before,
+    )  # fmt: skip
+
+
+def test_clocks_that_disagree(trained: Study) -> None:
+    """A node whose clock is an hour slow: what it wrote looks older than what it was made from."""
+    before, calls = trained.done(), len(trained.store.calls())
+    hour_ago = time.time() - 3600
+    for target in LOW:
+        os.utime(trained.folder / target, (hour_ago, hour_ago))
+    for path in trained.folder.glob("labels/records/*/*.json"):
+        os.utime(path, (hour_ago, hour_ago))
+    done = trained.run(SEARCHED)
+    assert done.returncode == 0, done.stderr
+    assert "label" in done.stdout + done.stderr
+    assert len(trained.store.calls()) == calls, "an engine was called"
+    assert len(read_frames(trained.folder / GROUP / "pool.extxyz")) == 24
+    assert (computed_twice(trained.store), wrong_records(trained.store)) == (0, 0)
+    report(
+        "a node's clock an hour slow",
+        "Snakemake runs jobs again whose output looks old; they take their labels from the store",
+        "Labelling jobs that end at once, all labels from the store", trained.store, before,
+    )  # fmt: skip
+
+
+__all__ = ["Fault", "note"]
