@@ -28,7 +28,7 @@ rule benchmark_arm:
     message:
         "Benchmark: {wildcards.arm}"
     shell:
-        "defectscape --log {log} benchmark-arm {params.file} {wildcards.arm}"
+        "defectscape --log {log:q} benchmark-arm {params.file:q} {wildcards.arm}"
 
 
 rule benchmark_throughput:
@@ -54,7 +54,7 @@ rule benchmark_throughput:
     message:
         "Benchmark: training throughput"
     shell:
-        "defectscape --log {log} benchmark-throughput {params.file}"
+        "defectscape --log {log:q} benchmark-throughput {params.file:q}"
 
 
 rule benchmark_model:
@@ -80,7 +80,7 @@ rule benchmark_model:
     message:
         "Benchmark: learning curves"
     shell:
-        "defectscape --log {log} benchmark-model {params.file}"
+        "defectscape --log {log:q} benchmark-model {params.file:q}"
 
 
 rule benchmark_search:
@@ -107,4 +107,4 @@ rule benchmark_search:
     message:
         "Benchmark: the search against the truth"
     shell:
-        "defectscape --log {log} benchmark-search"
+        "defectscape --log {log:q} benchmark-search"

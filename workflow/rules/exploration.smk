@@ -31,7 +31,7 @@ rule train:
     message:
         "{wildcards.group}: training member {wildcards.member} of round {wildcards.round}"
     shell:
-        "defectscape --log {log} train {wildcards.group} {wildcards.round} {wildcards.member}"
+        "defectscape --log {log:q} train {wildcards.group} {wildcards.round} {wildcards.member}"
 
 
 rule search:
@@ -64,7 +64,7 @@ rule search:
     message:
         "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
-        "defectscape --log {log} search {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} search {wildcards.group} {wildcards.round}"
 
 
 rule harvest:
@@ -101,4 +101,4 @@ rule harvest:
     message:
         "{wildcards.group}: choosing the frames of round {wildcards.round}"
     shell:
-        "defectscape --log {log} harvest {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} harvest {wildcards.group} {wildcards.round}"

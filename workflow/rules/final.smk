@@ -31,7 +31,7 @@ rule search_final:
     message:
         "{wildcards.group}: final search"
     shell:
-        "defectscape --log {log} search-final {wildcards.group}"
+        "defectscape --log {log:q} search-final {wildcards.group}"
 
 
 rule minima:
@@ -60,7 +60,7 @@ rule minima:
     message:
         "{wildcards.group}: merging and ranking minima"
     shell:
-        "defectscape --log {log} minima {wildcards.group}"
+        "defectscape --log {log:q} minima {wildcards.group}"
 
 
 rule verify:
@@ -87,7 +87,7 @@ rule verify:
     message:
         "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:
-        "defectscape --log {log} verify {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} verify {wildcards.group} {wildcards.key}"
 
 
 rule dataset_final:
@@ -118,7 +118,7 @@ rule dataset_final:
     message:
         "Gathering all labels of the study"
     shell:
-        "defectscape --log {log} dataset-final"
+        "defectscape --log {log:q} dataset-final"
 
 
 rule train_final:
@@ -150,7 +150,7 @@ rule train_final:
     message:
         "Training final member {wildcards.member}"
     shell:
-        "defectscape --log {log} train-final {wildcards.member}"
+        "defectscape --log {log:q} train-final {wildcards.member}"
 
 
 rule evaluate:
@@ -183,4 +183,4 @@ rule evaluate:
     message:
         "Measuring the final committee on held-out frames"
     shell:
-        "defectscape --log {log} evaluate"
+        "defectscape --log {log:q} evaluate"

@@ -26,7 +26,7 @@ rule host:
     message:
         "Validating the host and building its supercell"
     shell:
-        "defectscape --log {log} host"
+        "defectscape --log {log:q} host"
 
 
 rule references:
@@ -58,7 +58,7 @@ rule references:
     message:
         "Labelling the perfect supercell and the elements"
     shell:
-        "defectscape --log {log} references"
+        "defectscape --log {log:q} references"
 
 
 rule sites:
@@ -86,4 +86,4 @@ rule sites:
     message:
         "Enumerating the host's defects"
     shell:
-        "defectscape --log {log} sites"
+        "defectscape --log {log:q} sites"

@@ -32,7 +32,7 @@ rule label:
     message:
         "{wildcards.group}: {wildcards.level}-fidelity labels of round {wildcards.round}, job {wildcards.chunk}"
     shell:
-        "defectscape --log {log} label {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} label {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
 
 
@@ -73,4 +73,4 @@ rule dataset:
     message:
         "{wildcards.group}: gathering the labels of round {wildcards.round}"
     shell:
-        "defectscape --log {log} dataset {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} dataset {wildcards.group} {wildcards.round}"

@@ -30,7 +30,7 @@ rule thermo:
     message:
         "Formation energies and transition levels"
     shell:
-        "defectscape --log {log} thermo"
+        "defectscape --log {log:q} thermo"
 
 
 rule ccd:
@@ -58,7 +58,7 @@ rule ccd:
     message:
         "Configuration-coordinate diagrams"
     shell:
-        "defectscape --log {log} ccd"
+        "defectscape --log {log:q} ccd"
 
 
 rule summary:
@@ -92,7 +92,7 @@ rule summary:
     message:
         "Writing summary.json and the structures of the minima"
     shell:
-        "defectscape --log {log} summary"
+        "defectscape --log {log:q} summary"
 
 
 rule report:
@@ -124,4 +124,4 @@ rule report:
     message:
         "Writing the report"
     shell:
-        "defectscape --log {log} report"
+        "defectscape --log {log:q} report"

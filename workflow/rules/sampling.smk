@@ -31,7 +31,7 @@ rule starts:
     message:
         "{wildcards.group}: making starts and the initial pool"
     shell:
-        "defectscape --log {log} starts {wildcards.group}"
+        "defectscape --log {log:q} starts {wildcards.group}"
 
 
 rule relax_starts:
@@ -59,7 +59,7 @@ rule relax_starts:
     message:
         "{wildcards.key}: relaxing some starts with the low-fidelity engine"
     shell:
-        "defectscape --log {log} relax-starts {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} relax-starts {wildcards.group} {wildcards.key}"
 
 
 rule select:
@@ -92,4 +92,4 @@ rule select:
     message:
         "{wildcards.group}: selecting the first high-fidelity frames"
     shell:
-        "defectscape --log {log} select {wildcards.group}"
+        "defectscape --log {log:q} select {wildcards.group}"

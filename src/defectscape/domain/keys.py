@@ -13,7 +13,9 @@ HOST = "host"
 """The defect name of frames without a defect."""
 
 _CHARGE = re.compile(r"^(0|[+-][1-9][0-9]*)$")
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$")
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
+"""Names of defects: they become names of files, and words of commands."""
+_NAME = re.compile(NAME_PATTERN)
 
 
 def parse_charge(text: str) -> int:
@@ -22,7 +24,7 @@ def parse_charge(text: str) -> int:
     Raises:
         DefectError: for anything else, also for a positive charge without its sign.
     """
-    if not _CHARGE.match(text):
+    if not _CHARGE.fullmatch(text):
         raise DefectError(
             "charge", repr(text), "Write it with its sign, in quotes: '+1', '-2' or '0'"
         )
@@ -47,7 +49,7 @@ class DefectKey:
     charge: int
 
     def __post_init__(self) -> None:
-        if not _NAME.match(self.defect):
+        if not _NAME.fullmatch(self.defect):
             raise DefectError(
                 "defect name",
                 repr(self.defect),
@@ -65,7 +67,7 @@ class DefectKey:
             DefectError: if the charge is missing or has no sign.
         """
         defect, _, charge = text.rpartition("_")
-        if not defect or not _CHARGE.match(charge):
+        if not defect or not _CHARGE.fullmatch(charge):
             raise DefectError(
                 "defect key", repr(text), "End it with the signed charge, as in v_Cd_-2"
             )

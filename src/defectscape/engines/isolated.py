@@ -63,16 +63,16 @@ class _Worker:
 
     def __init__(self, settings: Any) -> None:
         ours, theirs = Pipe()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
-        }
+        # Modules come from where ours come from, and never from the working folder: a study from
+        # somebody else may hold files with the names of modules.
+        paths = os.pathsep.join(path for path in sys.path if path)
+        environment = {**os.environ, "PYTHONPATH": paths}
+        self._connection: Connection = ours
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "defectscape.engines.worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "defectscape.engines.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         theirs.close()
-        self._connection: Connection = ours
         try:
             self._connection.send(settings)
             self._connection.recv()
@@ -83,7 +83,8 @@ class _Worker:
             ) from None  # fmt: skip
 
     def __del__(self) -> None:
-        self._end()
+        if hasattr(self, "_process"):
+            self._end()
 
     @property
     def alive(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from defectscape.domain.keys import NAME_PATTERN
 from defectscape.settings.base import Charge, FilePath, Settings
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -49,8 +50,9 @@ class Defect(Settings):
     """One defect and its charge states."""
 
     name: str = Field(
+        pattern=NAME_PATTERN,
         description="Our name: `v_Cd`, `Te_Cd`, `i_Cd`; with an index (`v_Sb_1`) where the host has "
-        "inequivalent sites. `defectscape check` lists those available."
+        "inequivalent sites. `defectscape check` lists those available.",
     )
     charges: list[Charge] = Field(
         min_length=1, description="Charge states explored together, signed and quoted: ['0', '-1']."

@@ -117,7 +117,7 @@ class LabelStore:
         return read_calls(self.root / "journal")
 
     def _path(self, key: str, suffix: str) -> Path:
-        if not _KEY.match(key):
+        if not _KEY.fullmatch(key):
             raise StoreError("label key", repr(key), "A key has 64 hexadecimal digits")
         return self.root / RECORDS / key[:2] / f"{key}{suffix}"
 
