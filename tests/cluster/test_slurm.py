@@ -19,8 +19,8 @@ PROFILE = ["--profile", str(ROOT / "profiles/slurm"), "--jobs", "4"]
 SECONDS = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
 
 
-def start(study: Study, *targets: str) -> subprocess.Popen[str]:
-    return study.start(*PROFILE, *SECONDS, *targets)
+def start(study: Study, *targets: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    return study.start(*PROFILE, *options, *SECONDS, *targets)
 
 
 def through_slurm(study: Study, *targets: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,6 @@ def labelling(node: SlurmNode) -> list[str]:
 
 def test_a_study_from_start_to_report(node: SlurmNode, tmp_path: Path) -> None:
     settings = small_study()
-    settings["exploration"]["rounds"] = 0
     study = Study(tmp_path)
     write_study(settings, tmp_path)
     before = len(node.jobs())
@@ -70,7 +69,7 @@ def test_a_job_that_is_cancelled(node: SlurmNode, pooled: Study) -> None:
 def test_a_job_that_needs_more_time_than_it_may(node: SlurmNode, pooled: Study) -> None:
     # One minute, Slurm's smallest limit, is too short for 14 labels of 7 s, and two are enough for the rest.
     pooled.faults(sleep_s=7.0)
-    running = start(pooled, "--set-resources", "label:runtime=1", "--", *LOW)
+    running = start(pooled, *LOW, options=("--set-resources", "label:runtime=1"))
     before = pooled.wait_for_labels(4, running)
     text = running.communicate(timeout=600)[0]
     assert running.returncode == 0, text
@@ -129,7 +128,7 @@ def test_any_scheduler_by_its_commands(node: SlurmNode, pooled: Study) -> None:
         "--cluster-generic-submit-cmd",
         "sbatch --parsable --export=ALL -c {threads} --mem={resources.mem_mb} -t {resources.runtime}",
         "--cluster-generic-status-cmd", str(ROOT / "profiles/cluster-generic/slurm_status.sh"),
-        "--cluster-generic-cancel-cmd", "scancel", "--", *LOW,
+        "--cluster-generic-cancel-cmd", "scancel", *LOW,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Submitted" in done.stdout + done.stderr

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from faulty import FAULTS
 from faulty_study import GROUP, SEARCHED, Study
 
 
@@ -27,6 +28,14 @@ def pooled(searched: Study, tmp_path: Path) -> Study:
     for path in (study.folder / GROUP).glob("round_*"):
         shutil.rmtree(path)
     return study
+
+
+@pytest.fixture
+def here(pooled: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The same, with this process in its folder."""
+    monkeypatch.chdir(pooled.folder)
+    monkeypatch.setenv(FAULTS, str(pooled.folder / "faults.json"))
+    return pooled
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from small_study import ROOT, small_study, write_study
 
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames
+from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import label_chunk
 from defectscape.store.labels import LabelStore
 
 BIN = Path(sys.executable).parent
@@ -33,7 +35,7 @@ def faulty_study() -> dict[str, Any]:
         study["fidelities"][level]["engine"] = {
             "kind": "ase", "calculator": "faulty.Pairs", "method": f"pairs {level}",
             "arguments": {"depth_eV": depth}, "charge": "charge", "multiplicity": "none",
-            "time_limit_s": 15.0,
+            "time_limit_s": 6.0,
         }  # fmt: skip
     return study
 
@@ -97,13 +99,15 @@ class Study:
             env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def label(self, chunk: int = 0) -> subprocess.Popen[str]:
-        """One labelling job, as the workflow starts it."""
-        return subprocess.Popen(
-            [BIN / "defectscape", "--study", "study.yaml", "label", "v_Cd", "0", "low", str(chunk)],
-            cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+    def context(self) -> StudyContext:
+        """What the stages of this study work with; paths are relative to the study's folder."""
+        return StudyContext.load(Path("study.yaml"), Path("results"))
+
+    def label_all(self) -> None:
+        """What the two labelling jobs do, in this process, which must be in the study's folder."""
+        context = self.context()
+        for chunk in range(2):
+            label_chunk(context, "v_Cd", 0, "low", chunk)
 
     def pool(self) -> tuple[Frame, ...]:
         return tuple(read_frames(self.folder / GROUP / "pool.extxyz"))

@@ -1,71 +1,70 @@
 """Many writers of one store."""
 
 import json
-import subprocess
-import sys
+import multiprocessing
+import shutil
+import time
 from pathlib import Path
+from typing import Any
 
+import pytest
 from faulty_study import LOW, Study
 from outcomes import report
 
+from defectscape.engines.labelling import label_frames
+from defectscape.engines.registry import make_local_engine
+
 WRITERS = 16
 
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from defectscape.engines.labelling import label_frames
-from defectscape.files.extxyz import read_frames
-from defectscape.stages.context import StudyContext
-own, start = sys.argv[1] == "own", float(sys.argv[3])
-context = StudyContext.load(Path("study.yaml"), Path("results"))
-frames = read_frames(Path("results/small/groups/v_Cd/pool.extxyz"))
-chosen = frames[int(sys.argv[2]) :: 16] if own else frames[:4]
-engine = context.engine("low")
-time.sleep(max(0.0, start - time.time()))
-records = label_frames(chosen, engine, context.store, 30.0, "writer")
-print([record.label.energy_eV for record in records])
-"""
+
+def _write(study: Study, number: int, what: str, start: float, answers: Any) -> None:
+    context, frames = study.context(), study.pool()
+    engine = make_local_engine(context.fidelity("low").engine)
+    chosen = frames[number::WRITERS] if what == "own" else frames[:4]
+    time.sleep(max(0.0, start - time.time()))
+    records = label_frames(chosen, engine, context.store, 30.0, "writer")
+    answers.put([record.label.energy_eV for record in records if record.label is not None])
 
 
-def write_together(study: Study, what: str) -> list[str]:
+def write_together(study: Study, what: str) -> list[list[float]]:
     """Sixteen processes that begin at the same moment; what each of them read back."""
-    import time
-
-    start = str(time.time() + 12)
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, what, str(number), start], cwd=study.folder,
-            env=study.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
+    fork = multiprocessing.get_context("fork")
+    answers, start = fork.Queue(), time.time() + 4
+    writers = [
+        fork.Process(target=_write, args=(study, number, what, start, answers))
         for number in range(WRITERS)
-    ]  # fmt: skip
-    answers = [process.communicate(timeout=300) for process in running]
-    assert [process.returncode for process in running] == [0] * WRITERS, answers
-    return [out.strip().splitlines()[-1] for out, _ in answers]
+    ]
+    for writer in writers:
+        writer.start()
+    found = [answers.get(timeout=120) for _ in writers]
+    for writer in writers:
+        writer.join(timeout=60)
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    return found
 
 
-def test_sixteen_writers_of_the_same_labels(pooled: Study) -> None:
-    answers = write_together(pooled, "same")
-    assert len(set(answers)) == 1, "writers saw different labels"
-    assert len(pooled.done()) == 4
+def test_sixteen_writers_of_the_same_labels(here: Study) -> None:
+    here.faults(sleep_s=0.05)
+    answers = write_together(here, "same")
+    assert all(answer == answers[0] for answer in answers), "writers saw different labels"
+    assert len(answers[0]) == len(here.done()) == 4
     report(
         "16 writers of the same 4 labels at once", "The first to finish wins; all read the same label",
-        "Nothing", pooled.store, pooled.done(), most_twice=4,
+        "Nothing", here.store, here.done(), most_twice=4,
     )  # fmt: skip
 
 
-def test_sixteen_writers_of_different_labels(pooled: Study) -> None:
-    write_together(pooled, "own")
-    assert len(pooled.done()) == 24
+def test_sixteen_writers_of_different_labels(here: Study) -> None:
+    write_together(here, "own")
+    assert len(here.done()) == 24
     report(
         "16 writers of different labels at once", "Every record is a file of its own",
-        "Nothing", pooled.store, pooled.done(),
+        "Nothing", here.store, here.done(),
     )  # fmt: skip
 
 
+@pytest.mark.pipeline
 def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
-    import shutil
-
     other = Study(tmp_path / "other")
     shutil.copytree(pooled.folder, other.folder)
     for study in (pooled, other):
@@ -75,11 +74,15 @@ def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
     for process in running:
         text = process.communicate(timeout=300)[0]
         assert process.returncode == 0, text
-    outcomes = [
-        [json.loads((study.folder / target).read_text()) for target in LOW]
+    labels = [
+        sorted(
+            (row["frame_id"], row["key"], row["trainable"])
+            for target in LOW
+            for row in json.loads((study.folder / target).read_text())
+        )
         for study in (pooled, other)
     ]
-    assert outcomes[0] == outcomes[1]
+    assert labels[0] == labels[1]
     store = type(pooled.store)(tmp_path / "shared")
     keys = {path.stem for path in store.root.glob("records/*/*.json")}
     assert len(keys) == 24

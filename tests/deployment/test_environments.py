@@ -1,0 +1,74 @@
+"""The conda files and the container agree with the packages that pip installs, and every rule has one."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+from small_study import ROOT
+
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+# conda's name: PyPI's name
+RENAMED = {"pytorch": "torch", "tblite-python": "tblite"}
+ONLY_CONDA = {"python", "pip", "qe"}
+
+
+def locked() -> dict[str, Version]:
+    """What `make run` installs."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    return {name.lower().replace("_", "-"): Version(version) for name, version in pairs}
+
+
+def requirements(path: Path) -> list[str]:
+    content = yaml.safe_load(path.read_text())
+    words: list[str] = []
+    for item in content["dependencies"]:
+        words += item["pip"] if isinstance(item, dict) else [item]
+    return words
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_versions_are_those_of_the_lock_file(path: Path) -> None:
+    known = locked()
+    for words in requirements(path):
+        name, _, bounds = words.partition(" ")
+        name = RENAMED.get(name, name)
+        if name in ONLY_CONDA or name in ("torch", "torch-ema"):
+            continue
+        # conda's `=3.2` is pip's `==3.2.*`.
+        bounds = re.sub(r"^=(?!=)(.*)$", r"==\1.*", bounds.strip())
+        version = known[name.lower().replace("_", "-")]
+        assert Requirement(f"{name}{bounds}").specifier.contains(version), (words, version)
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_channels_are_free_of_licences_that_bind(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_every_rule_has_an_environment() -> None:
+    names = {path.name for path in ENVIRONMENTS}
+    used = set()
+    for path in RULES:
+        text = path.read_text()
+        for block in re.split(r"^(?=rule )", text, flags=re.MULTILINE)[1:]:
+            found = re.findall(r'"\.\./\.\./envs/(\w+\.yaml)"', block)
+            assert len(found) == 1, f"{path.name}: {block.splitlines()[0]}"
+            used.add(found[0])
+    assert used == names
+
+
+def test_the_container_has_what_ci_installs() -> None:
+    container = (ROOT / "envs/Containerfile").read_text()
+    for package in ("quantum-espresso", "cp2k-data", "libopenblas0-serial"):
+        assert package in container
+    for source in re.findall(r"^COPY (.+) \S+$", container, flags=re.MULTILINE):
+        for name in source.split():
+            assert (ROOT / name).exists(), name
+    python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert Requirement(f"python{python}").specifier.contains("3.11")
