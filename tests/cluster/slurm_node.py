@@ -76,7 +76,11 @@ class SlurmNode:
         """Start the node's daemon and wait until the node is idle or at work."""
         run("slurmd", "-f", CONFIGURATION, "-N", self.name, "-b")
         if resume:
-            run("scontrol", "update", f"nodename={self.name}", "state=resume")
+            # It may have returned by itself already (ReturnToService), which is then refused.
+            subprocess.run(
+                ["scontrol", "update", f"nodename={self.name}", "state=resume"], check=False,
+                capture_output=True,
+            )  # fmt: skip
         deadline = time.monotonic() + 60
         state = ""
         while state.rstrip("*") not in ("idle", "mixed", "allocated"):

@@ -35,7 +35,7 @@ def faulty_study() -> dict[str, Any]:
         study["fidelities"][level]["engine"] = {
             "kind": "ase", "calculator": "faulty.Pairs", "method": f"pairs {level}",
             "arguments": {"depth_eV": depth}, "charge": "charge", "multiplicity": "none",
-            "time_limit_s": 6.0,
+            "time_limit_s": 10.0,
         }  # fmt: skip
     return study
 

@@ -5,7 +5,7 @@ from faulty_study import Study
 from outcomes import report
 
 CASES = {
-    "hangs": ("had not ended after 6 s", "ended after `engine.time_limit_s`"),
+    "hangs": ("had not ended after 10 s", "ended after `engine.time_limit_s`"),
     "crashes": ("SIGSEGV", "its process died; it has one of its own, which is started again"),
     "is not finite": ("NaN or infinity", "a number that is not finite is refused"),
     "does not converge": ("no convergence", "every rung of the engine's ladder was tried"),
