@@ -77,7 +77,7 @@ def test_a_job_that_needs_more_time_than_it_may(node: SlurmNode, pooled: Study) 
     assert len(pooled.done()) == 24
     report(
         "a Slurm job beyond its time limit",
-        "It is submitted again, with twice the time, and goes on after its last finished label",
+        "It is submitted again (the rules ask for twice the time), and goes on after its last finished label",
         "`SLURM status is: 'TIMEOUT'`", pooled.store, before,
     )  # fmt: skip
 
