@@ -145,7 +145,7 @@ def test_a_training_killed(trained: Study) -> None:
     report(
         "a training killed and started again",
         "It goes on from its checkpoint; the weights are those of an unbroken training to the bit",
-        "`resuming from step ...` in its log", trained.store, before,
+        "`continuing from step ...` in its log", trained.store, before,
     )  # fmt: skip
 
 
