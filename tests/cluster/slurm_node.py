@@ -115,10 +115,6 @@ class SlurmNode:
         text = run("squeue", "-h", "--states=all", "--sort=i", "-o", "%T|%k")
         return [(line.partition("|")[2], line.partition("|")[0]) for line in text.splitlines()]
 
-    def ids(self, state: str) -> list[str]:
-        """Numbers of the jobs in a state."""
-        return run("squeue", "-h", f"--states={state}", "-o", "%i").split()
-
     def logs(self) -> str:
         """The last lines of the daemons' logs."""
         return "\n".join(path.read_text()[-1500:] for path in (self.folder / "log").glob("*.log"))

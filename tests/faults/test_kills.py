@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,7 @@ def test_snakemake_killed_while_its_jobs_go_on(pooled: Study) -> None:
     # Started again at once: four jobs are at work on two lists of frames.
     pooled.finish(*LOW)
     for job in jobs:
-        while (
-            Path(f"/proc/{job}").exists()
-            and "defunct" not in command_line(job)
-            and command_line(job)
-        ):
+        while command_line(job):
             time.sleep(0.1)
     assert len(pooled.done()) == 24
     report(
@@ -113,9 +110,10 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     )  # fmt: skip
 
 
-def _kill_at_checkpoint(study: Study, running: subprocess.Popen[str]) -> None:
+def _kill_when(ready: Callable[[], bool], running: subprocess.Popen[str]) -> None:
+    """End the work, all its processes, as soon as it is so far."""
     deadline = time.monotonic() + 180
-    while not list((study.folder / GROUP / "round_0").glob("*checkpoint*")):
+    while not ready():
         assert running.poll() is None, running.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -131,17 +129,13 @@ def test_a_training_killed(trained: Study) -> None:
         (trained.folder / GROUP / "round_0" / name).unlink()
     target = f"{GROUP}/round_0/model_0.weights"
     running = trained.start(target)
-    _kill_at_checkpoint(trained, running)
+    folder = trained.folder / GROUP / "round_0"
+    _kill_when(lambda: any(folder.glob("*checkpoint*")), running)
     before = trained.done()
     trained.finish(target)
     again = json.loads(model.with_suffix(".json").read_text())
     assert model.read_bytes() == reference, "the weights are not those of an unbroken training"
-    assert (
-        [row["loss"] for row in again["evaluations"]]
-        == [row["loss"] for row in history["evaluations"]]
-        if "evaluations" in history
-        else True
-    )
+    assert again["validations"] == history["validations"]
     report(
         "a training killed and started again",
         "It goes on from its checkpoint; the weights are those of an unbroken training to the bit",
@@ -153,15 +147,9 @@ def test_a_search_killed(trained: Study) -> None:
     reference = (trained.folder / SEARCHED).read_text()
     (trained.folder / SEARCHED).unlink()
     running = trained.start(SEARCHED)
-    deadline = time.monotonic() + 180
     log = trained.folder / "results/small/logs/search/v_Cd_0.log"
     log.unlink(missing_ok=True)
-    while not log.exists() or "relax" not in log.read_text():
-        assert running.poll() is None, running.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    _kill_when(lambda: log.exists() and "relax" in log.read_text(), running)
     before = trained.done()
     trained.finish(SEARCHED)
     assert (trained.folder / SEARCHED).read_text() == reference

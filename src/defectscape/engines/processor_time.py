@@ -8,12 +8,13 @@ _running: dict[int, float] = {}
 
 def core_seconds() -> float:
     """Processor time of this process, of programs it waited for, and of its live workers, s."""
-    return _sum(os.times()) + sum(_running.values())
+    return own_core_seconds() + sum(_running.values())
 
 
 def own_core_seconds() -> float:
     """Processor time of this process and of programs it waited for, s: what a worker reports."""
-    return _sum(os.times())
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def report_worker(process: int, core_s: float) -> None:
@@ -24,7 +25,3 @@ def report_worker(process: int, core_s: float) -> None:
 def forget_worker(process: int) -> None:
     """The worker has ended and was waited for."""
     _running.pop(process, None)
-
-
-def _sum(times: os.times_result) -> float:
-    return times.user + times.system + times.children_user + times.children_system
