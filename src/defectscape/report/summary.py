@@ -4,6 +4,8 @@
 made from this file and from nothing else, so the two cannot disagree.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 SUMMARY_VERSION = 1
@@ -200,9 +202,23 @@ class JobRow(Row):
     """Wall time of a rule, from its benchmark files."""
 
     rule: str = Field(description="Rule name.")
+    kind: Literal["engine", "training", "relaxation", "other"] = Field(
+        description="What it is there for; labels that were in the store cost an engine's rule other time."
+    )
     jobs: int = Field(description="Jobs.")
     wall_s: float = Field(description="Sum of wall seconds.")
     cpu_s: float = Field(description="Sum of CPU seconds.")
+
+
+class Overhead(Row):
+    """What the last run's jobs did with their wall time, starting and stopping included."""
+
+    engine_s: float = Field(description="The engine at work, s.")
+    training_s: float = Field(description="Training, s.")
+    relaxation_s: float = Field(description="Searches with the model, s.")
+    other_s: float = Field(description="Everything else, s: the pipeline's own work.")
+    labels: int = Field(description="Labels that these jobs had the engine compute.")
+    share_percent: float = Field(description="Everything else, of all of it, %.")
 
 
 class CurvePoint(Row):
@@ -345,6 +361,7 @@ class Summary(Row):
     ccd: list[CcdSummary]
     cost: list[CostRow]
     jobs: list[JobRow]
+    overhead: Overhead | None = Field(None, description="Null without Snakemake's benchmark files.")
     training: list[TrainingCurve]
     gates: list[GateRow]
     warnings: list[str] = Field(description="What the reader must know before using the numbers.")

@@ -239,7 +239,14 @@ def jobs(summary: Summary) -> Table:
     """Wall and CPU time of the rules, with their share of the wall time."""
     total = sum(row.wall_s for row in summary.jobs)
     rows = tuple(
-        (row.rule, row.jobs, row.wall_s, row.cpu_s, 100 * row.wall_s / total if total else None)
+        (
+            row.rule,
+            row.kind,
+            row.jobs,
+            row.wall_s,
+            row.cpu_s,
+            100 * row.wall_s / total if total else None,
+        )
         for row in summary.jobs
     )
     return Table(
@@ -247,6 +254,7 @@ def jobs(summary: Summary) -> Table:
         "Time of the workflow's rules.",
         (
             Column("Rule"),
+            Column("For"),
             Column("Jobs", digits=0),
             Column("Wall time", "s", 1),
             Column("CPU time", "s", 1),

@@ -1,11 +1,10 @@
-"""The cost ledger: labels by stage and fidelity from the store, wall time by rule from benchmarks."""
+"""The cost ledger: the labels of a study by stage and fidelity, from the store."""
 
-import csv
 from collections.abc import Iterable
 
 from defectscape.files.extxyz import read_labelled
 from defectscape.files.tables import read_json
-from defectscape.report.summary import CostRow, JobRow
+from defectscape.report.summary import CostRow
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import Outcome, round_outcomes
@@ -62,22 +61,3 @@ def label_costs(context: StudyContext) -> list[CostRow]:
             ]
             rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
     return [*rows, _verification(context)]
-
-
-def rule_times(context: StudyContext) -> list[JobRow]:
-    """Wall and CPU seconds of every rule, from Snakemake's benchmark files of the last run."""
-    rows = []
-    if not context.layout.benchmarks.is_dir():
-        return []
-    for folder in sorted(context.layout.benchmarks.iterdir()):
-        jobs, wall_s, cpu_s = 0, 0.0, 0.0
-        for path in sorted(folder.glob("*.tsv")):
-            with path.open(encoding="utf-8") as lines:
-                for line in csv.DictReader(lines, delimiter="\t"):
-                    jobs += 1
-                    wall_s += float(line["s"])
-                    # Jobs that end within a second have no sample of their CPU time.
-                    cpu_s += float(line["cpu_time"]) if line["cpu_time"] not in ("-", "NA") else 0.0
-        if jobs:
-            rows.append(JobRow(rule=folder.name, jobs=jobs, wall_s=wall_s, cpu_s=cpu_s))
-    return rows

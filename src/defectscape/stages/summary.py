@@ -30,7 +30,7 @@ from defectscape.search.certainty import judge
 from defectscape.search.description import describe
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.stages import ledger, provenance, trust
+from defectscape.stages import ledger, provenance, times, trust
 from defectscape.stages.calibration import (
     calibration_rows,
     level_tests,
@@ -243,6 +243,7 @@ def write_summary(context: StudyContext) -> None:
         if key in grounds
     ]
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
+    jobs = times.read_jobs(context)
     summary = Summary(
         study=context.study.study,
         low=low,
@@ -259,7 +260,8 @@ def write_summary(context: StudyContext) -> None:
         search=_search_points(context),
         ccd=trust.diagrams(context),
         cost=ledger.label_costs(context),
-        jobs=ledger.rule_times(context),
+        jobs=times.rule_times(jobs),
+        overhead=times.overhead(context, jobs),
         training=trust.training_curves(context),
         gates=trust.gate_rows(context),
         warnings=provenance.warnings(context, defects, found),
