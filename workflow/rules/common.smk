@@ -24,10 +24,21 @@ ROUNDS = STUDY.exploration.rounds
 CHUNKS = list(range(STUDY.label_jobs))
 EXPLORERS = list(range(STUDY.exploration.training.committee))
 FINALISTS = list(range(STUDY.training.committee))
+
+
+def conda_path():
+    """In a conda environment, where the package is not installed, rules run it from its sources."""
+    methods = workflow.deployment_settings.deployment_method
+    if not any(method.name == "CONDA" for method in methods):
+        return ""
+    programs = Path(workflow.basedir).resolve() / "workflow/bin"
+    return f"export PATH={shlex.quote(str(programs))}:$PATH; "
+
+
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
 shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
-    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; "
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; " + conda_path()
 )
 # One thread per job: two threads on a busy node are slower than one.
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
