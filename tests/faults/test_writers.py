@@ -88,6 +88,6 @@ def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
     assert len(keys) == 24
     report(
         "two pipelines on one store at once",
-        "Both end with the same labels; those that both were computing count twice",
-        "Nothing; progress counts labels from the store", store, keys, most_twice=24,
+        "Both end with the same labels, each in an order of its own; the last few may meet",
+        "Nothing; progress counts labels from the store", store, keys, most_twice=12,
     )  # fmt: skip

@@ -5,7 +5,9 @@ structure that does not converge costs a study nothing but itself.
 """
 
 import logging
+import os
 import platform
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -76,16 +78,27 @@ def label_frames(
         frames, engine, store, max_force_eV_A, retry_failures: as for ``label_frame``.
         progress: what the lines of progress call this work.
     """
-    records: list[LabelRecord] = []
+    records: dict[int, LabelRecord] = {}
     meter = _Meter(progress, len(frames))
-    for frame in frames:
+    for index in _own_order(len(frames)):
         calls = _CountedEngine(engine)
         began = time.perf_counter()
-        record = label_frame(frame, calls, store, max_force_eV_A, retry_failures=retry_failures)
-        records.append(record)
+        record = label_frame(
+            frames[index], calls, store, max_force_eV_A, retry_failures=retry_failures
+        )
+        records[index] = record
         meter.add(record, time.perf_counter() - began, computed=calls.count > 0)
     meter.end()
-    return records
+    return [records[index] for index in range(len(frames))]
+
+
+def _own_order(count: int) -> list[int]:
+    """An order of this process's own.
+
+    Two processes that went through one list in one order would compute every label of it twice, side by
+    side; in orders of their own they find each other's labels in the store, and only the last few meet.
+    """
+    return random.Random(f"{platform.node()} {os.getpid()}").sample(range(count), count)
 
 
 def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelRecord:
