@@ -39,6 +39,7 @@ def bare_summary(summary: Summary) -> Summary:
         name: []
         for name in (
             "defects",
+            "equilibria",
             "levels",
             "errors",
             "parity",

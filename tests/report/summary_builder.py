@@ -15,6 +15,7 @@ from defectscape.report.summary import (
     CostRow,
     CurvePoint,
     DefectSummary,
+    EquilibriumRow,
     ErrorSummary,
     GateRow,
     HostSummary,
@@ -28,6 +29,7 @@ from defectscape.report.summary import (
     ParityData,
     Provenance,
     SearchPoint,
+    StateConcentrationRow,
     Summary,
     TrainingCurve,
 )
@@ -119,6 +121,11 @@ def make_summary() -> Summary:
             JobRow(rule="search", kind="relaxation", jobs=6, wall_s=602.4, cpu_s=1180.7),
             JobRow(rule="verify", kind="engine", jobs=6, wall_s=215.3, cpu_s=410.2),
             JobRow(rule="report", kind="other", jobs=1, wall_s=9.1, cpu_s=8.8),
+        ],
+        equilibria=[
+            _equilibrium(limit, kelvin)
+            for limit in ("Cd-rich", "Te-rich")
+            for kelvin in (600.0, 800.0, 1000.0)
         ],
         overhead=Overhead(
             engine_s=2800.0,
@@ -426,3 +433,26 @@ def make_geometries() -> dict[str, str]:
         _geometry("v_Cd", charge, 0): f"v_Cd {signed(charge)} (test data)\n1.0\n"
         for charge in VBM_ENERGIES_EV["v_Cd"]
     }
+
+
+def _equilibrium(limit: str, kelvin: float) -> EquilibriumRow:
+    """Boltzmann factors of the formation energies at a Fermi level of 0.6 eV."""
+    rows = []
+    for name, energies in VBM_ENERGIES_EV.items():
+        for charge, energy in energies.items():
+            at = energy + 0.6 * charge + (LIMIT_SHIFT_EV[name] if limit == "Cd-rich" else 0.0)
+            value = 1.5e22 * math.exp(-at / (8.617e-5 * kelvin))
+            rows.append(
+                StateConcentrationRow(
+                    defect=name,
+                    charge=charge,
+                    annealing_cm3=value,
+                    operating_cm3=0.8 * value,
+                    operating_std_log10=0.11,
+                )
+            )
+    return EquilibriumRow(
+        limit=limit, annealing_K=kelvin, operating_K=300.0, annealing_fermi_eV=0.6,
+        annealing_fermi_std_eV=0.012, operating_fermi_eV=0.52, operating_fermi_std_eV=0.015,
+        electrons_cm3=2.1e3, holes_cm3=4.0e10 * kelvin, states=rows,
+    )  # fmt: skip

@@ -47,7 +47,16 @@ class Scan(HTMLParser):
 
 def test_sections_come_in_order_with_the_answer_first(page):
     ids = [attrs["id"] for tag, attrs in Scan(page).tags if tag == "section"]
-    assert ids == ["ground-states", "energies", "search", "ccd", "trust", "cost", "provenance"]
+    assert ids == [
+        "ground-states",
+        "energies",
+        "concentrations",
+        "search",
+        "ccd",
+        "trust",
+        "cost",
+        "provenance",
+    ]
 
 
 def test_page_holds_the_numbers_a_reader_looks_for(page):

@@ -54,6 +54,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "Test frames",
         "Rank correlation",
         "In units of the bar",
+        "log₁₀",
     )
     for table in all_tables(summary).values():
         for column in table.columns:

@@ -1,5 +1,7 @@
 """Tables and a figure of the calibration: from a committee's spread to an error bar."""
 
+from dataclasses import dataclass
+
 import plotly.graph_objects as go
 
 from defectscape.report.figures_style import EDGE, base_figure, colour, literal
@@ -86,25 +88,49 @@ def level_test_table(summary: Summary) -> Table:
     )
 
 
-def coverage_figure(summary: Summary) -> go.Figure | None:
-    """Observed coverage of the high fidelity's bars before and after; None if uncalibrated."""
-    rows = [
-        row
+@dataclass(frozen=True)
+class CoverageBar:
+    """Share of the test errors of one kind inside a bar of one width, %.
+
+    Attributes:
+        label: which errors, and how many should be inside.
+        before_percent, after_percent: how many are, without and with calibration.
+    """
+
+    label: str
+    before_percent: float | None
+    after_percent: float | None
+
+
+def coverage_bars(summary: Summary) -> tuple[CoverageBar, ...]:
+    """Coverage of the high fidelity's bars; none if uncalibrated."""
+    return tuple(
+        CoverageBar(
+            _label(row, percent), _percent(getattr(row, f"coverage{percent}_before")),
+            _percent(getattr(row, f"coverage{percent}_after")),
+        )
         for row in summary.calibration
         if row.fidelity == summary.high.name and row.coverage68_after is not None
-    ]
-    if not rows:
+        for percent in (68, 95)
+    )  # fmt: skip
+
+
+def coverage_figure(summary: Summary) -> go.Figure | None:
+    """Observed coverage of the high fidelity's bars before and after; None if uncalibrated."""
+    bars = coverage_bars(summary)
+    if not bars:
         return None
     figure = base_figure("", "Test errors inside the bar (%)", 360)
-    for index, (name, levels) in enumerate(
+    labels = [bar.label for bar in bars]
+    for index, (name, values) in enumerate(
         (
-            ("spread as it is", ("coverage68_before", "coverage95_before")),
-            ("calibrated", ("coverage68_after", "coverage95_after")),
+            ("spread as it is", [bar.before_percent for bar in bars]),
+            ("calibrated", [bar.after_percent for bar in bars]),
         )
     ):
         figure.add_bar(
-            x=[_label(row, percent) for row in rows for percent in (68, 95)],
-            y=[_percent(getattr(row, field)) for row in rows for field in levels],
+            x=labels,
+            y=values,
             name=literal(name),
             marker={"color": colour(index)},
             hovertemplate="%{x}: %{y:.0f}%<extra>%{fullData.name}</extra>",

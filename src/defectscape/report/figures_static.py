@@ -1,21 +1,21 @@
-"""Static figures as PNG and PDF, drawn by matplotlib from the same data as the page.
-
-The object interface is used throughout: no global state, no display, the same bytes on every run.
-"""
+"""Static figures of results as PNG and PDF, drawn by matplotlib from the same data as the page."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from defectscape.report import figures_static_trust as trust
+from defectscape.report.concentrations_data import concentration_curves, concentration_limits
+from defectscape.report.figures_canvas import MARKERS, STYLE, canvas, empty, plain
 from defectscape.report.figures_data import (
     CHARGE_LABEL_SHARE,
     PALETTE,
     Envelope,
+    ccd_curves,
+    ccd_text,
     charge_text,
     defect_names,
     energy_range,
@@ -29,25 +29,18 @@ from defectscape.report.figures_data import (
 from defectscape.report.figures_trust_data import parity_by_fidelity
 from defectscape.report.summary import Summary
 
-MARKERS = ("o", "s", "D", "^", "v", "P", "*")
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "axes.linewidth": 0.8,
-    "pdf.fonttype": 42,
-    "legend.frameon": False,
-    "svg.hashsalt": "defectscape",
-}
-
 
 def write_figures(summary: Summary, folder: Path) -> tuple[Path, ...]:
-    """Write ``formation_energies``, ``levels``, ``parity`` and ``search`` as PNG and PDF."""
+    """Write every figure that the summary has something for, as PNG and PDF."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, Callable[[Summary], Figure]] = {
         "formation_energies": formation_energies,
         "levels": level_diagram,
         "parity": parity,
         "search": search,
+        **({"concentrations": concentrations} if concentration_limits(summary) else {}),
+        **({"configuration_coordinates": configuration_coordinates} if summary.ccd else {}),
+        **trust.figures(summary),
     }
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
@@ -58,25 +51,6 @@ def write_figures(summary: Summary, folder: Path) -> tuple[Path, ...]:
                 figure.savefig(path, dpi=160, metadata=metadata)
                 paths.append(path)
     return tuple(paths)
-
-
-def plain(text: str) -> str:
-    """Text from the study, safe from matplotlib's mathematics."""
-    return text.replace("$", r"\$")
-
-
-def canvas(columns: int, width_in: float, height_in: float) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side; at least one."""
-    count = max(columns, 1)
-    figure = Figure(figsize=(width_in * count, height_in), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, [figure.add_subplot(1, count, i + 1) for i in range(count)]
-
-
-def empty(axes: Axes, text: str) -> None:
-    """Say that there is nothing to draw."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
 def formation_energies(summary: Summary) -> Figure:
@@ -228,4 +202,43 @@ def search(summary: Summary) -> Figure:
         axes.set_xlabel("Energy above lowest (eV)")
         axes.grid(axis="y", color="#eeeeee", lw=0.6)
         axes.legend(fontsize=7, loc="best", frameon=True, edgecolor="none")
+    return figure
+
+
+def concentrations(summary: Summary) -> Figure:
+    """Defects and carriers after quenching against the temperature of annealing, one panel per limit."""
+    names = concentration_limits(summary)
+    figure, panels = canvas(len(names), 3.6, 3.2)
+    for axes, limit in zip(panels, names, strict=True):
+        for curve in concentration_curves(summary, limit):
+            colour = "#555555" if curve.index is None else PALETTE[curve.index % len(PALETTE)]
+            marker = None if curve.index is None else MARKERS[curve.index % len(MARKERS)]
+            axes.semilogy(
+                curve.annealing_K, curve.values_cm3, color=colour, marker=marker, ms=5, lw=1.6,
+                ls={"electrons": "--", "holes": ":"}.get(curve.name, "-"), label=plain(curve.name),
+            )  # fmt: skip
+        axes.set(xlabel="Annealed at (K)", title=plain(limit))
+        axes.legend(fontsize=8)
+    panels[0].set_ylabel("After quenching (cm$^{-3}$)")
+    return figure
+
+
+def configuration_coordinates(summary: Summary) -> Figure:
+    """Both charge states' energies along each path, with committee standard deviations."""
+    figure, panels = canvas(len(summary.ccd), 3.4, 3.2)
+    for axes, row in zip(panels, summary.ccd, strict=True):
+        curves = ccd_curves(row)
+        for index, (charge, energies, std) in enumerate(
+            (
+                (row.initial_charge, curves.initial_eV, row.initial_std_eV),
+                (row.final_charge, curves.final_eV, row.final_std_eV),
+            )
+        ):
+            axes.errorbar(
+                curves.Q_amu05_A, energies, std, color=PALETTE[index], marker=MARKERS[index], ms=5,
+                lw=1.4, capsize=3, label=f"q = {charge_text(charge)}",
+            )  # fmt: skip
+        axes.set(xlabel="Q (amu$^{1/2}$ Å)", title=plain(ccd_text(row)))
+        axes.legend(fontsize=8)
+    panels[0].set_ylabel("Energy at $E_F$ = VBM (eV)")
     return figure

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from defectscape.report.figures_style import base_figure, colour, literal, symbol
-from defectscape.report.figures_trust_data import training_by_group, verification_errors
-from defectscape.report.summary import CurvePoint, ParityData, Summary, TrainingCurve
+from defectscape.report.figures_trust_data import label_times, training_errors, verification_errors
+from defectscape.report.summary import ParityData, Summary, TrainingCurve
 
 
 def parity_figure(entries: Sequence[ParityData], quantity: str) -> go.Figure:
@@ -57,13 +57,13 @@ def training_figure(curves: Sequence[TrainingCurve], quantity: str) -> go.Figure
     heads: dict[str, int] = {}
     for member, curve in enumerate(curves):
         for point in curve.points:
-            for name in _errors(point, quantity):
+            for name in training_errors(point, quantity):
                 heads.setdefault(name, len(heads))
         for head, index in heads.items():
             pairs = [
                 (point.step, errors[head])
                 for point in curve.points
-                if head in (errors := _errors(point, quantity))
+                if head in (errors := training_errors(point, quantity))
             ]
             figure.add_scatter(
                 x=[step for step, _ in pairs],
@@ -75,11 +75,6 @@ def training_figure(curves: Sequence[TrainingCurve], quantity: str) -> go.Figure
             )
     figure.update_yaxes(type="log", dtick="D2")
     return figure
-
-
-def _errors(point: CurvePoint, quantity: str) -> dict[str, float]:
-    """Validation errors per head, meV/atom for energies and meV/Å for forces."""
-    return point.energy_rmse_meV_atom if quantity == "energy" else point.force_rmse_meV_A
 
 
 def verification_figure(summary: Summary) -> go.Figure:
@@ -139,20 +134,5 @@ def time_figure(summary: Summary) -> go.Figure:
 
 def label_time_figure(summary: Summary) -> go.Figure:
     """Core time of the labels per stage, split by level of theory."""
-    stages = list(dict.fromkeys(row.stage for row in summary.cost))
-    parts = {
-        name: [
-            sum(row.core_s for row in summary.cost if (row.stage, row.fidelity) == (stage, name))
-            for stage in stages
-        ]
-        for name in dict.fromkeys(row.fidelity for row in summary.cost)
-    }
+    stages, parts = label_times(summary)
     return bar_figure(stages, parts, "Core time of labels (s)")
-
-
-def final_curves(summary: Summary) -> tuple[TrainingCurve, ...]:
-    """Curves of the final committee; those of the last group if none is called final."""
-    groups = training_by_group(summary)
-    if not groups:
-        return ()
-    return groups.get("final", groups[list(groups)[-1]])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from defectscape.report.figures_data import key_text
-from defectscape.report.summary import ParityData, Summary, TrainingCurve
+from defectscape.report.summary import CurvePoint, ParityData, Summary, TrainingCurve
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,29 @@ def training_by_group(summary: Summary) -> dict[str, tuple[TrainingCurve, ...]]:
     for curve in summary.training:
         groups.setdefault(curve.model.rpartition("/")[0] or curve.model, []).append(curve)
     return {name: tuple(curves) for name, curves in groups.items()}
+
+
+def final_curves(summary: Summary) -> tuple[TrainingCurve, ...]:
+    """Curves of the final committee; those of the last group if none is called final."""
+    groups = training_by_group(summary)
+    if not groups:
+        return ()
+    return groups.get("final", groups[list(groups)[-1]])
+
+
+def training_errors(point: CurvePoint, quantity: str) -> dict[str, float]:
+    """Validation errors per head, meV/atom for energies and meV/Å for forces."""
+    return point.energy_rmse_meV_atom if quantity == "energy" else point.force_rmse_meV_A
+
+
+def label_times(summary: Summary) -> tuple[list[str], dict[str, list[float]]]:
+    """Stages, and for each level the core time of its labels in each of them, s."""
+    stages = list(dict.fromkeys(row.stage for row in summary.cost))
+    parts = {
+        name: [
+            sum(row.core_s for row in summary.cost if (row.stage, row.fidelity) == (stage, name))
+            for stage in stages
+        ]
+        for name in dict.fromkeys(row.fidelity for row in summary.cost)
+    }
+    return stages, parts

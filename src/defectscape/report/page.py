@@ -17,6 +17,8 @@ from plotly.offline import get_plotlyjs
 
 from defectscape.report import facts, figures, figures_trust
 from defectscape.report.calibration import coverage_figure
+from defectscape.report.concentrations_data import concentration_limits
+from defectscape.report.figures_concentrations import concentration_figure
 from defectscape.report.figures_data import (
     ccd_text,
     defect_names,
@@ -24,7 +26,11 @@ from defectscape.report.figures_data import (
     limits,
     search_by_defect,
 )
-from defectscape.report.figures_trust_data import parity_by_fidelity, verification_errors
+from defectscape.report.figures_trust_data import (
+    final_curves,
+    parity_by_fidelity,
+    verification_errors,
+)
 from defectscape.report.summary import Summary
 from defectscape.report.table import number
 from defectscape.report.tables import all_tables
@@ -115,6 +121,9 @@ def _plots(summary: Summary) -> dict[str, dict[str, Markup]]:
     found: dict[str, dict[str, go.Figure]] = {
         "formation": {name: figures.formation_figure(summary, name) for name in limits(summary)},
         "levels": {"": figures.level_figure(summary)} if summary.levels else {},
+        "concentrations": {
+            name: concentration_figure(summary, name) for name in concentration_limits(summary)
+        },
         "search": {
             name: figures.search_figure(summary, strip)
             for name, strip in search_by_defect(summary).items()
@@ -144,7 +153,7 @@ def _plots(summary: Summary) -> dict[str, dict[str, Markup]]:
 
 def _training(summary: Summary) -> dict[str, go.Figure]:
     """Training curves of the final committee: energies and forces."""
-    curves = figures_trust.final_curves(summary)
+    curves = final_curves(summary)
     if not curves:
         return {}
     return {what: figures_trust.training_figure(curves, what) for what in ("energy", "force")}

@@ -25,6 +25,7 @@ class Column:
         strong: marks values that the reader must not overlook.
         download: whether the values are names of files that the page may carry.
         absent: what the page writes where there is no value.
+        scientific: whether values span powers of ten, and are written with them.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Column:
     strong: Callable[[Cell], bool] | None = None
     download: bool = False
     absent: str = NO_VALUE
+    scientific: bool = False
 
     @property
     def heading(self) -> str:
@@ -55,6 +57,8 @@ class Column:
             return cell or NO_VALUE
         if self.charge:
             return f"{cell:+d}".replace("-", "−") if cell else "0"
+        if self.scientific:
+            return power_of_ten(cell, self.digits or 0)
         return number(cell, self.digits or 0)
 
     def marked(self, cell: Cell) -> bool:
@@ -103,3 +107,12 @@ def write_table(table: Table, folder: Path) -> Path:
 def _plain(cell: Cell) -> Cell:
     """Booleans as words, everything else unchanged."""
     return ("yes" if cell else "no") if isinstance(cell, bool) else cell
+
+
+def power_of_ten(value: float, digits: int) -> str:
+    """A value in scientific notation, as 1.2 × 10¹⁵."""
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa.replace('-', '−')} × 10{raised}"

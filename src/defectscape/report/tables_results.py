@@ -3,6 +3,7 @@
 from defectscape.report.figures_data import limits
 from defectscape.report.summary import DefectSummary, Summary
 from defectscape.report.table import Cell, Column, Table
+from defectscape.report.tables_concentrations import concentrations, equilibria
 
 GAIN_LIMIT_MEV = 20.0
 """Gains over the unperturbed relaxation above this are emphasised, meV."""
@@ -22,6 +23,8 @@ def result_tables(summary: Summary) -> dict[str, Table]:
         search(summary),
         ccd(summary),
         chemical_potentials(summary),
+        equilibria(summary),
+        concentrations(summary),
     )
     return {table.name: table for table in tables}
 

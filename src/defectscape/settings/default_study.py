@@ -92,6 +92,10 @@ DEFAULT_STUDY: dict[str, Any] = {
             "kind": "point_charge",
             "dielectric": [[10.3, 0.0, 0.0], [0.0, 10.3, 0.0], [0.0, 0.0, 10.3]],
         },
+        "concentrations": {
+            "bands": {"kind": "effective_masses", "electron": 0.11, "hole": 0.6},
+            "annealing_K": [600.0, 800.0, 1000.0],
+        },
     },
 }
 """As it would be written in YAML; keys left out have their defaults."""

@@ -38,6 +38,60 @@ class PointChargeCorrection(Settings):
 Correction = Annotated[NoCorrection | PointChargeCorrection, Field(discriminator="kind")]
 
 
+class EffectiveMasses(Settings):
+    """Parabolic band edges."""
+
+    kind: Literal["effective_masses"] = Field(
+        description="`effective_masses`: parabolic bands at the edges that the engine gives."
+    )
+    electron: float = Field(
+        gt=0,
+        description="Density-of-states mass of the conduction band, all its valleys together, electron masses.",
+    )
+    hole: float = Field(
+        gt=0,
+        description="Density-of-states mass of the valence band, all its bands together, electron masses.",
+    )
+
+
+class DensityOfStates(Settings):
+    """A density of states computed with VASP."""
+
+    kind: Literal["vasprun"] = Field(
+        description="`vasprun`: density of states of the host from VASP."
+    )
+    file: FilePath = Field(
+        description="vasprun.xml[.gz] of the host's density of states, at the high fidelity's level."
+    )
+
+
+Bands = Annotated[EffectiveMasses | DensityOfStates, Field(discriminator="kind")]
+
+
+class Concentrations(Settings):
+    """Defects in equilibrium at an annealing temperature, then frozen in."""
+
+    bands: Bands = Field(description="The host's bands, which hold the carriers.")
+    annealing_K: list[float] = Field(
+        min_length=1, description="Temperatures at which the defects form, K."
+    )
+    operating_K: float = Field(
+        300.0, gt=0, description="Temperature of use, to which they are quenched, K."
+    )
+    dopant_cm3: float = Field(
+        0.0,
+        description="Fixed charge of other dopants, cm^-3: donors positive, acceptors negative.",
+    )
+
+    @model_validator(mode="after")
+    def _temperatures_are_absolute(self) -> "Concentrations":
+        if min(self.annealing_K) < self.operating_K:
+            raise ValueError(
+                f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K"
+            )
+        return self
+
+
 class Thermo(Settings):
     """Formation energies and transition levels."""
 
@@ -50,6 +104,9 @@ class Thermo(Settings):
         "engine's own. Choose it as dense as the supercell's: small cells at Gamma are off by eV.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
+    concentrations: Concentrations | None = Field(
+        None, description="Concentrations and the self-consistent Fermi level; left out, none."
+    )
 
     @model_validator(mode="after")
     def _meshes_are_of_references(self) -> "Thermo":

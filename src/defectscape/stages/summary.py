@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from defectscape.files.tables import load_host_file, load_minima, load_relaxatio
 from defectscape.model.calibration import Scale
 from defectscape.report.summary import (
     DefectSummary,
+    EquilibriumRow,
     HostSummary,
     LevelGapRow,
     LevelSummary,
     MinimumSummary,
     SearchPoint,
+    StateConcentrationRow,
     Summary,
 )
 from defectscape.sampling.sites import defect_frame, pick_site
@@ -42,6 +44,7 @@ from defectscape.stages.level_gap import study_gaps
 from defectscape.stages.search import UNPERTURBED
 from defectscape.stages.thermo import GroundState, Levels, read_levels, verified_energy_eV
 from defectscape.stages.verification import read_verified
+from defectscape.thermo.concentrations import Equilibrium
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +207,18 @@ def _levels(found: Levels) -> list[LevelSummary]:
     ]
 
 
+def _equilibrium(found: Equilibrium) -> EquilibriumRow:
+    states = [
+        StateConcentrationRow(
+            defect=state.key.defect, charge=state.key.charge, annealing_cm3=state.annealing_cm3,
+            operating_cm3=state.operating_cm3, operating_std_log10=state.operating_std_log10,
+        )
+        for state in found.states
+    ]  # fmt: skip
+    numbers = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "states"}
+    return EquilibriumRow(**numbers, states=states)
+
+
 def _write_structures(context: StudyContext) -> None:
     """POSCARs and one extended XYZ file of all minima, the verified geometry where there is one."""
     folder = context.layout.minima_folder
@@ -252,6 +267,7 @@ def write_summary(context: StudyContext) -> None:
         chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
         defects=defects,
         levels=_levels(found),
+        equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=trust.error_rows(context),
         parity=trust.parity(context),
         level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],

@@ -2,8 +2,10 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +20,20 @@ from defectscape.domain.level import (
     TransitionLevel,
 )
 from defectscape.domain.minimum import VerifiedMinimum
+from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
+from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
+from defectscape.search.symmetry import orientations, point_group
 from defectscape.search.tied import TiedSurface
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface, load_committee
 from defectscape.stages.verification import read_verified
+from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import chemical_potential_limits
+from defectscape.thermo.concentrations import Equilibrium, equilibria
 from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
 from defectscape.thermo.formation import formation_energies
 from defectscape.thermo.levels import transition_levels
@@ -75,6 +82,7 @@ class Levels:
     limits: tuple[ChemicalPotentialLimit, ...]
     formation: tuple[FormationEnergy, ...]
     levels: tuple[TransitionLevel, ...]
+    equilibria: tuple[Equilibrium, ...]
 
 
 def read_levels(path: Path) -> Levels:
@@ -177,16 +185,51 @@ def compute_levels(context: StudyContext) -> None:
             "Raise search.max_steps or the labels of selection",
         )  # fmt: skip
     states = tuple(_ground_state(context, *pair, surface, rms_eV) for pair in found)
+    sites = load_sites(context.layout.sites)
     inputs = tuple(
-        StateEnergy(s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified) for s in states
-    )
+        StateEnergy(
+            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified,
+            degeneracy=_orientations(context, host, sites, s.frame),
+        )
+        for s in states
+    )  # fmt: skip
     correction = context.study.thermo.correction
     formation = formation_energies(inputs, host, energies, limits, correction)
     first = tuple(energy for energy in formation if energy.limit == limits[0].name)
     levels = transition_levels(first, energies.gap_eV)
-    sites = load_sites(context.layout.sites)
     diagram = build_diagram(inputs, host, sites, energies, limits, correction)
     _check_against_doped(levels, doped_levels_eV(diagram))
     context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
-    write_json(context.layout.energies, Levels(states, energies, limits, formation, levels))
+    found_equilibria = _equilibria(context, diagram, host, energies, limits, states)
+    write_json(
+        context.layout.energies,
+        Levels(states, energies, limits, formation, levels, found_equilibria),
+    )
+
+
+def _orientations(
+    context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], frame: Frame
+) -> float | None:
+    """Orientational degeneracy of a relaxed defect on its site."""
+    tolerance_A = context.study.minima.symmetry_tolerance_A
+    unrelaxed = defect_frame(host, pick_site(sites, frame.key.defect), frame.charge)
+    return orientations(point_group(unrelaxed, tolerance_A), point_group(frame, tolerance_A))
+
+
+def _equilibria(
+    context: StudyContext,
+    diagram: Any,
+    host: HostCrystal,
+    energies: HostEnergies,
+    limits: Sequence[ChemicalPotentialLimit],
+    states: Sequence[GroundState],
+) -> tuple[Equilibrium, ...]:
+    """Concentrations, if the study asks for them."""
+    settings = context.study.thermo.concentrations
+    if settings is None:
+        return ()
+    bulk_dos = fermi_dos(host, energies, settings.bands)
+    uncertainties_eV = {state.key: state.uncertainty_eV for state in states}
+    names = [limit.name for limit in limits]
+    return equilibria(diagram, names, bulk_dos, settings, uncertainties_eV)
