@@ -12,6 +12,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.ccd import compute_diagrams
+from defectscape.stages.ccd_check import check_diagrams
 from defectscape.stages.context import StudyContext
 from defectscape.stages.evaluation import evaluate_final
 from defectscape.stages.harvest import harvest
@@ -60,7 +61,7 @@ def small_study() -> dict[str, Any]:
     study["thermo"]["elemental_references"] = {
         element: str(ROOT / f"config/elements/{element}.vasp") for element in ("Cd", "Te")
     }
-    study["ccd"] = {"points": 5}
+    study["ccd"] = {"points": 5, "engine_points": 2}
     return study
 
 
@@ -109,6 +110,7 @@ def run_study(config: Path, results: Path) -> StudyContext:
     evaluate_final(context)
     compute_levels(context)
     compute_diagrams(context)
+    check_diagrams(context)
     write_summary(context)
     write_page(context)
     return context

@@ -55,6 +55,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "Rank correlation",
         "In units of the bar",
         "log₁₀",
+        "Engine points",
     )
     for table in all_tables(summary).values():
         for column in table.columns:

@@ -38,7 +38,7 @@ def conda_path():
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
 shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
-    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; " + conda_path()
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; {conda_path()}"
 )
 # One thread per job: two threads on a busy node are slower than one.
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))

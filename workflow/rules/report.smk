@@ -54,11 +54,37 @@ rule ccd:
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("ccd", "ccd"),
+        settings=settings("ccd", "ccd.points", "ccd.extend", "ccd.pairs"),
     message:
         "Configuration-coordinate diagrams"
     shell:
         "defectscape --log {log:q} ccd"
+
+
+rule ccd_check:
+    """Some points of the diagrams by the high-fidelity engine, to test the model there.
+
+    In: diagrams. Out: energies of engine and model as JSON; an empty list if no points are asked for.
+    """
+    input:
+        str(LAYOUT.ccd),
+    output:
+        str(LAYOUT.ccd_check),
+    log:
+        log_of("ccd_check"),
+    benchmark:
+        benchmark_of("ccd_check")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    params:
+        settings=settings("ccd_check", "fidelities.high", "ccd.engine_points"),
+    message:
+        "Points of the diagrams by the engine"
+    shell:
+        "defectscape --log {log:q} ccd-check"
 
 
 rule summary:
@@ -69,6 +95,7 @@ rule summary:
     input:
         str(LAYOUT.energies),
         str(LAYOUT.ccd),
+        str(LAYOUT.ccd_check),
         str(LAYOUT.errors),
         str(LAYOUT.calibration),
         [str(files_of(name).minima) for name in GROUPS],

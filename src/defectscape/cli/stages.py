@@ -53,6 +53,7 @@ STUDY_STAGES = (
     ("evaluate", "evaluation", "evaluate_final", "Gates and held-out errors of the final model."),
     ("thermo", "thermo", "compute_levels", "Formation energies and transition levels."),
     ("ccd", "ccd", "compute_diagrams", "Configuration-coordinate diagrams."),
+    ("ccd-check", "ccd_check", "check_diagrams", "Points of the diagrams by the engine."),
     ("summary", "summary", "write_summary", "Write summary.json and the minima's structures."),
     ("report", "report", "write_page", "Write the report page, its figures and tables."),
 )

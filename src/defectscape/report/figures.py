@@ -244,6 +244,17 @@ def ccd_figure(ccd: CcdSummary) -> go.Figure:
             error_y={"array": list(std), "width": 4, "thickness": 1.2},
             hovertemplate="Q %{x:.2f}<br>%{y:.3f} eV<extra></extra>",
         )
+    for index, checks in enumerate((curves.initial_checks, curves.final_checks)):
+        if checks:
+            figure.add_scatter(
+                x=[Q for Q, _ in checks], y=[energy for _, energy in checks], mode="markers",
+                name=f"{charge_text(sides[index][0])}, engine", showlegend=True,
+                marker={
+                    "symbol": "circle-open", "size": 13, "color": colour(index),
+                    "line": {"width": 2},
+                },
+                hovertemplate="engine<br>Q %{x:.2f}<br>%{y:.3f} eV<extra></extra>",
+            )  # fmt: skip
     for level in (0.0, curves.offset_eV):
         figure.add_hline(y=level, line={"color": "#999999", "width": 1, "dash": "dot"})
     return figure

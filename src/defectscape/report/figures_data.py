@@ -208,13 +208,16 @@ def level_marks(summary: Summary) -> tuple[LevelMark, ...]:
 class CcdCurves:
     """Both curves of a configuration-coordinate diagram on one energy scale, E_F = VBM.
 
-    The initial charge's minimum is at 0; the final one's at ``offset_eV``.
+    The initial charge's minimum is at 0; the final one's at ``offset_eV``. Checks are the engine's
+    points, as (Q, energy).
     """
 
     Q_amu05_A: tuple[float, ...]
     initial_eV: tuple[float, ...]
     final_eV: tuple[float, ...]
     offset_eV: float
+    initial_checks: tuple[tuple[float, float], ...] = ()
+    final_checks: tuple[tuple[float, float], ...] = ()
 
 
 def ccd_curves(ccd: CcdSummary) -> CcdCurves:
@@ -225,7 +228,11 @@ def ccd_curves(ccd: CcdSummary) -> CcdCurves:
     """
     offset = (ccd.initial_charge - ccd.final_charge) * ccd.level_eV
     final = tuple(energy + offset for energy in ccd.final_eV)
-    return CcdCurves(tuple(ccd.Q_amu05_A), tuple(ccd.initial_eV), final, offset)
+    return CcdCurves(
+        tuple(ccd.Q_amu05_A), tuple(ccd.initial_eV), final, offset,
+        tuple((point.Q_amu05_A, point.engine_eV) for point in ccd.initial_checks),
+        tuple((point.Q_amu05_A, point.engine_eV + offset) for point in ccd.final_checks),
+    )  # fmt: skip
 
 
 def ccd_text(ccd: CcdSummary) -> str:

@@ -238,6 +238,11 @@ def configuration_coordinates(summary: Summary) -> Figure:
                 curves.Q_amu05_A, energies, std, color=PALETTE[index], marker=MARKERS[index], ms=5,
                 lw=1.4, capsize=3, label=f"q = {charge_text(charge)}",
             )  # fmt: skip
+        for index, checks in enumerate((curves.initial_checks, curves.final_checks)):
+            axes.plot(
+                [Q for Q, _ in checks], [energy for _, energy in checks], "o", mfc="none", ms=10,
+                color=PALETTE[index], label="engine" if checks else None,
+            )  # fmt: skip
         axes.set(xlabel="Q (amu$^{1/2}$ Å)", title=plain(ccd_text(row)))
         axes.legend(fontsize=8)
     panels[0].set_ylabel("Energy at $E_F$ = VBM (eV)")

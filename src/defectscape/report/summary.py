@@ -14,6 +14,7 @@ from defectscape.report.summary_results import (
     LevelOfTheory,
     LevelSummary,
     MinimumSummary,
+    PathPoint,
     SearchPoint,
     StateConcentrationRow,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "MinimumSummary",
     "Overhead",
     "ParityData",
+    "PathPoint",
     "Provenance",
     "Row",
     "SearchPoint",

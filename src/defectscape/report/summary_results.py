@@ -162,6 +162,16 @@ class SearchPoint(Row):
     reason: str
 
 
+class PathPoint(Row):
+    """One point of a curve by the engine."""
+
+    Q_amu05_A: float = Field(description="Generalised coordinate, amu^(1/2) A.")
+    engine_eV: float = Field(
+        description="The engine's energy above its own at the ground state, eV."
+    )
+    model_eV: float = Field(description="The model's, likewise, eV.")
+
+
 class CcdSummary(Row):
     """Configuration-coordinate diagram of one pair of adjacent charge states."""
 
@@ -194,3 +204,11 @@ class CcdSummary(Row):
     harmonic_initial: bool = Field(description="Whether a parabola fits the initial curve.")
     harmonic_final: bool = Field(description="Whether a parabola fits the final curve.")
     source: str = Field(description="Which model or engine gave the energies.")
+    initial_checks: list[PathPoint] = Field(
+        [],
+        description="Points of the initial curve that the engine computed, besides its ground state.",
+    )
+    final_checks: list[PathPoint] = Field([], description="The same of the final curve.")
+    engine_rms_eV: float | None = Field(
+        None, description="RMS difference of model and engine over those points, eV."
+    )

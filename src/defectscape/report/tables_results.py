@@ -215,6 +215,8 @@ def ccd(summary: Summary) -> Table:
             Column("Harmonic, initial", strong=lambda cell: cell is False),
             Column("Harmonic, final", strong=lambda cell: cell is False),
             Column("Energies from"),
+            Column("Engine points", digits=0),
+            Column("Model against engine there, RMS", "meV", 1),
         ),
         tuple(
             (
@@ -232,6 +234,8 @@ def ccd(summary: Summary) -> Table:
                 row.harmonic_initial,
                 row.harmonic_final,
                 row.source,
+                len(row.initial_checks) + len(row.final_checks),
+                milli(row.engine_rms_eV),
             )
             for row in summary.ccd
         ),

@@ -3,11 +3,12 @@
 from pydantic import Field, model_validator
 
 from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.ccd import Ccd
 from defectscape.settings.engine import Fidelities
 from defectscape.settings.sampling import Sampling, Selection
 from defectscape.settings.search import Exploration, Minima, Search, Verification
 from defectscape.settings.structure import Defect, Host
-from defectscape.settings.thermo import Ccd, Thermo
+from defectscape.settings.thermo import Thermo
 from defectscape.settings.training import Training
 
 
@@ -51,4 +52,15 @@ class Study(Settings):
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_are_of_the_study(self) -> "Study":
+        states = {d.name: {*d.charges, *d.added_charges} for d in self.defects}
+        for pair in self.ccd.pairs or ():
+            if not {pair.initial, pair.final} <= states.get(pair.defect, set()):
+                raise ValueError(
+                    f"ccd.pairs: {pair.defect} from {pair.initial:+d} to {pair.final:+d} is not of "
+                    "this study; add the charge states to its defects"
+                )
         return self

@@ -116,14 +116,3 @@ class Thermo(Settings):
             if len(mesh) != 3 or min(mesh) < 1:
                 raise ValueError(f"elemental_kpoints of {element}: give three positive integers")
         return self
-
-
-class Ccd(Settings):
-    """Configuration-coordinate diagrams between adjacent charge states."""
-
-    points: int = Field(9, ge=3, description="Points along each path.")
-    extend: float = Field(
-        0.4,
-        ge=0,
-        description="How far beyond either end the path runs, as a fraction of its length.",
-    )

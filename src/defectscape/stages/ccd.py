@@ -1,14 +1,18 @@
-"""Configuration-coordinate stage: one diagram for each pair of adjacent charge states."""
+"""Configuration-coordinate stage: one diagram for each transition between adjacent charge states."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
-from defectscape.files.tables import write_json
+from defectscape.domain.keys import DefectKey
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.settings.ccd import ChargePair
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface, load_committee
 from defectscape.stages.thermo import GroundState, read_levels
@@ -45,19 +49,19 @@ def _spread_eV(frames: tuple[Frame, ...], origin: int, surface: CommitteeSurface
 
 
 def _diagram(
-    context: StudyContext, upper: GroundState, lower: GroundState, level_eV: float,
+    context: StudyContext, initial: GroundState, final: GroundState, offset_eV: float,
     surface: CommitteeSurface,
 ) -> Diagram:  # fmt: skip
     settings = context.study.ccd
-    names = str(upper.key), str(lower.key)
+    names = str(initial.key), str(final.key)
     try:
         path = configuration_path(
-            upper.frame, lower.frame, points=settings.points, extend=settings.extend
+            initial.frame, final.frame, points=settings.points, extend=settings.extend
         )
     except ThermoError as error:
         logger.warning("no diagram: %s", error)
         return Diagram(*names, None, None, None, str(error))
-    ccd = trace_ccd(path, lambda frame: surface.evaluate(frame).energy_eV, level_eV)
+    ccd = trace_ccd(path, lambda frame: surface.evaluate(frame).energy_eV, offset_eV)
     start = int(np.flatnonzero(path.fractions == 0.0)[0])
     end = int(np.flatnonzero(path.fractions == 1.0)[0])
     return Diagram(
@@ -66,20 +70,45 @@ def _diagram(
     )  # fmt: skip
 
 
+def read_diagrams(path: Path) -> tuple[Diagram, ...]:
+    """What ``compute_diagrams`` wrote."""
+    return tuple(decode(Diagram, content) for content in read_json(path)["diagrams"])
+
+
+def chosen_pairs(
+    states: Sequence[GroundState], pairs: Sequence[ChargePair] | None
+) -> Iterator[tuple[GroundState, GroundState]]:
+    """The ground states before and after each transition: those asked for, or all between neighbours."""
+    by_key = {state.key: state for state in states}
+    if pairs is not None:
+        for pair in pairs:
+            ends = [DefectKey(pair.defect, charge) for charge in (pair.initial, pair.final)]
+            missing = [str(key) for key in ends if key not in by_key]
+            if missing:
+                logger.warning("no diagram: the search found no minimum of %s", ", ".join(missing))
+                continue
+            yield by_key[ends[0]], by_key[ends[1]]
+        return
+    for defect in dict.fromkeys(state.key.defect for state in states):
+        own = sorted(
+            (state for state in states if state.key.defect == defect),
+            key=lambda state: -state.key.charge,
+        )
+        for upper, lower in pairwise(own):
+            if upper.key.charge - lower.key.charge == 1:
+                yield upper, lower
+
+
 def compute_diagrams(context: StudyContext) -> None:
-    """Diagrams of every defect between charges that differ by one, from high to low charge."""
+    """Diagrams of the study's transitions, by the final committee."""
     found = read_levels(context.layout.energies)
     committee = load_committee(context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     limit = found.limits[0].name
     energies = {item.key: item.energy_eV for item in found.formation if item.limit == limit}
-    diagrams: list[Diagram] = []
-    for defect in dict.fromkeys(state.key.defect for state in found.ground_states):
-        states = [state for state in found.ground_states if state.key.defect == defect]
-        states.sort(key=lambda state: -state.key.charge)
-        for upper, lower in pairwise(states):
-            if upper.key.charge - lower.key.charge == 1:
-                # Electron taken from the valence band: the level itself is the zero-phonon offset.
-                level_eV = energies[lower.key] - energies[upper.key]
-                diagrams.append(_diagram(context, upper, lower, level_eV, surface))
+    diagrams = [
+        # With the Fermi level at the VBM the offset is the difference of the formation energies.
+        _diagram(context, initial, final, energies[final.key] - energies[initial.key], surface)
+        for initial, final in chosen_pairs(found.ground_states, context.study.ccd.pairs)
+    ]
     write_json(context.layout.ccd, {"diagrams": diagrams})

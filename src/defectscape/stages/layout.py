@@ -180,6 +180,11 @@ class Layout:
         return self.folder / "ccd" / "ccd.json"
 
     @property
+    def ccd_check(self) -> Path:
+        """Points of the diagrams by the engine."""
+        return self.folder / "ccd" / "engine.json"
+
+    @property
     def minima_folder(self) -> Path:
         """POSCARs of all minima."""
         return self.folder / "minima"

@@ -6,6 +6,7 @@ from defectscape.files.extxyz import read_labelled
 from defectscape.files.tables import read_json
 from defectscape.report.summary import CostRow
 from defectscape.settings.groups import exploration_groups
+from defectscape.stages.ccd_check import read_checks
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import Outcome, round_outcomes
 
@@ -60,4 +61,23 @@ def label_costs(context: StudyContext) -> list[CostRow]:
                 for outcome in round_outcomes(context, group.name, number, level)
             ]
             rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
-    return [*rows, _verification(context)]
+    return [*rows, _verification(context), *_path_points(context)]
+
+
+def _path_points(context: StudyContext) -> list[CostRow]:
+    """Labels along configuration coordinates; no row if none were asked for."""
+    curves = [
+        curve
+        for check in read_checks(context.layout.ccd_check).values()
+        for curve in (check.initial, check.final)
+    ]
+    if not curves:
+        return []
+    return [
+        CostRow(
+            stage="configuration coordinates", fidelity=context.fidelity("high").name,
+            labels=sum(len(curve.points) for curve in curves),
+            failed=sum(curve.failed for curve in curves),
+            core_s=sum(curve.core_s for curve in curves),
+        )
+    ]  # fmt: skip

@@ -1,7 +1,10 @@
 """What the summary says of the model: errors, parity, training curves, gates, diagrams."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
 from defectscape.files.tables import decode, read_json
 from defectscape.model.errors import ErrorTable, Parity
@@ -11,10 +14,12 @@ from defectscape.report.summary import (
     ErrorSummary,
     GateRow,
     ParityData,
+    PathPoint,
     TrainingCurve,
 )
 from defectscape.settings.groups import exploration_groups
-from defectscape.stages.ccd import Diagram
+from defectscape.stages.ccd import read_diagrams
+from defectscape.stages.ccd_check import CurveCheck, read_checks
 from defectscape.stages.context import StudyContext
 
 MAX_FORCE_POINTS = 600
@@ -133,10 +138,11 @@ def gate_rows(context: StudyContext) -> list[GateRow]:
 def diagrams(context: StudyContext) -> list[CcdSummary]:
     """The configuration-coordinate diagrams that could be drawn."""
     names = context.fidelity_names
+    checks = read_checks(context.layout.ccd_check)
     rows = []
-    for content in read_json(context.layout.ccd)["diagrams"]:
-        diagram = decode(Diagram, content)
+    for diagram in read_diagrams(context.layout.ccd):
         ccd = diagram.ccd
+        check = checks.get((diagram.initial, diagram.final))
         if ccd is None or diagram.initial_std_eV is None or diagram.final_std_eV is None:
             continue
         initial, final = ccd.fit_initial, ccd.fit_final
@@ -151,7 +157,7 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
                 final_eV=(ccd.energies_final_eV - ccd.dE_eV).tolist(),
                 initial_std_eV=diagram.initial_std_eV.tolist(),
                 final_std_eV=diagram.final_std_eV.tolist(),
-                level_eV=ccd.dE_eV,
+                level_eV=ccd.dE_eV / (ccd.path.initial_key.charge - ccd.path.final_key.charge),
                 relaxation_initial_eV=initial.relaxation_energy_eV,
                 relaxation_final_eV=final.relaxation_energy_eV,
                 phonon_initial_eV=initial.phonon_energy_eV,
@@ -161,6 +167,25 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
                 harmonic_initial=initial.anharmonic is False,
                 harmonic_final=final.anharmonic is False,
                 source=f"final committee, head {names[1]}",
+                initial_checks=_path_points(ccd.path.Q_amu05_A, check.initial) if check else [],
+                final_checks=_path_points(ccd.path.Q_amu05_A, check.final) if check else [],
+                engine_rms_eV=_rms_eV([check.initial, check.final]) if check else None,
             )
         )
     return rows
+
+
+def _path_points(Q_amu05_A: Floats, check: CurveCheck) -> list[PathPoint]:
+    """The engine's points of a curve, its ground state left out."""
+    return [
+        PathPoint(Q_amu05_A=float(Q_amu05_A[point]), engine_eV=engine, model_eV=model)
+        for point, engine, model in check.beside_ground_state
+    ]
+
+
+def _rms_eV(checks: Sequence[CurveCheck]) -> float | None:
+    """RMS difference of model and engine over several curves; None if nothing was compared."""
+    differences = [
+        model - engine for check in checks for _, engine, model in check.beside_ground_state
+    ]
+    return float(np.sqrt(np.mean(np.square(differences)))) if differences else None

@@ -20,7 +20,8 @@ STAGE_VERSIONS = {
     "verify": 2,
     "evaluate": 2,
     "thermo": 2,
-    "ccd": 1,
+    "ccd": 2,
+    "ccd_check": 1,
     "summary": 6,
     "report": 1,
 }

@@ -56,6 +56,22 @@ def path_fractions(points: int, extend: float) -> Floats:
     return fractions
 
 
+def check_order(fractions: Floats, own: int, other: int) -> list[int]:
+    """All points of a curve in the order in which an engine should check them.
+
+    Its own ground state, the other one, then always the point farthest from those before.
+
+    Args:
+        fractions: positions of the points, (n,).
+        own, other: the two ground states' points.
+    """
+    order = [own, other]
+    while len(order) < len(fractions):
+        distances = np.abs(fractions[:, None] - fractions[order]).min(axis=1)
+        order.append(int(np.argmax(distances)))
+    return order
+
+
 def configuration_path(
     initial: Frame, final: Frame, *, points: int, extend: float
 ) -> ConfigurationPath:

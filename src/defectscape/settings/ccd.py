@@ -1,0 +1,52 @@
+"""Configuration-coordinate diagrams."""
+
+from pydantic import Field, model_validator
+
+from defectscape.domain.keys import NAME_PATTERN
+from defectscape.settings.base import Charge, Settings
+
+
+class ChargePair(Settings):
+    """Two adjacent charge states of one defect."""
+
+    defect: str = Field(pattern=NAME_PATTERN, description="Our name of the defect.")
+    initial: Charge = Field(description="Charge state before the transition.")
+    final: Charge = Field(description="Charge state after it.")
+
+    @model_validator(mode="after")
+    def _one_electron_apart(self) -> "ChargePair":
+        if abs(self.initial - self.final) != 1:
+            raise ValueError(
+                f"{self.defect}: {self.initial:+d} and {self.final:+d} are not one electron apart"
+            )
+        return self
+
+
+class Ccd(Settings):
+    """Configuration-coordinate diagrams between adjacent charge states."""
+
+    points: int = Field(9, ge=3, description="Points along each path.")
+    extend: float = Field(
+        0.4,
+        ge=0,
+        description="How far beyond either end the path runs, as a fraction of its length.",
+    )
+    pairs: list[ChargePair] | None = Field(
+        None,
+        description="Which transitions are drawn: `{defect: v_Cd, initial: '0', final: '-1'}`; left out, all between "
+        "adjacent charge states, from high to low charge.",
+    )
+    engine_points: int = Field(
+        0,
+        ge=0,
+        description="Points of each curve that the high-fidelity engine computes besides, to test the model: one "
+        "label each. The two ground states come first, then the middle, then the ends.",
+    )
+
+    @model_validator(mode="after")
+    def _a_check_needs_a_zero(self) -> "Ccd":
+        if self.engine_points == 1:
+            raise ValueError("engine_points: one point is the zero of its curve; give two at least")
+        if self.engine_points > self.points:
+            raise ValueError(f"engine_points: {self.engine_points} of {self.points} points")
+        return self

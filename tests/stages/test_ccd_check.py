@@ -1,0 +1,149 @@
+"""The engine's points of a diagram: which, relative to what, and what a failed one costs."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_study import small_study, write_study
+
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.files.tables import write_json
+from defectscape.settings.ccd import ChargePair
+from defectscape.stages.ccd import Diagram, chosen_pairs
+from defectscape.stages.ccd_check import check_diagrams, read_checks
+from defectscape.stages.context import StudyContext
+from defectscape.stages.ledger import _path_points
+from defectscape.stages.thermo import GroundState
+from defectscape.thermo.ccd import trace_ccd
+from defectscape.thermo.path import check_order, configuration_path
+
+SPRING = 0.3
+
+
+class Oscillator:
+    """A parabola along x of the second atom, stiffer by a quarter than the model's."""
+
+    name, version, ladder = "oscillator", "1", (Rung("plain", "as it is"),)
+    settings_json = "{}"
+
+    def __init__(self, failing: tuple[float, ...] = ()) -> None:
+        self.failing = failing
+        self.calls = 0
+
+    def settings_of(self, numbers: np.ndarray) -> str:
+        return "{}"
+
+    def compute(self, frame: Frame, rung: int) -> Label:
+        self.calls += 1
+        x = float(frame.positions_A[1, 0] - frame.positions_A[0, 0])
+        if any(abs(x - value) < 1e-6 for value in self.failing):
+            raise CalculationFailed("no", hopeless=True)
+        return Label(energy_eV(frame, 1.25 * SPRING) - 7.0, np.zeros((len(frame), 3)))
+
+
+def energy_eV(frame: Frame, spring: float) -> float:
+    x = float(frame.positions_A[1, 0] - frame.positions_A[0, 0])
+    return 0.5 * spring * (x - (2.5 if frame.charge == 0 else 3.0)) ** 2
+
+
+def ground(charge: int) -> Frame:
+    x = 2.5 if charge == 0 else 3.0
+    return Frame(
+        [52, 52], [[0, 0, 0], [x, 0, 0]], np.diag([9.0, 10.0, 11.0]), DefectKey("v_Cd", charge), 1,
+        Origin.MINIMUM, "f",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> StudyContext:
+    study = small_study()
+    study["label_store"] = str(tmp_path / "labels")
+    study["ccd"] = {"points": 5, "extend": 0.0, "engine_points": 3}
+    return StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
+
+
+def prepare(context: StudyContext, engine: Oscillator, monkeypatch: pytest.MonkeyPatch) -> Diagram:
+    path = configuration_path(ground(0), ground(-1), points=5, extend=0.0)
+    ccd = trace_ccd(path, lambda frame: energy_eV(frame, SPRING), 0.4)
+    diagram = Diagram("v_Cd_0", "v_Cd_-1", ccd, np.zeros(5), np.zeros(5), "")
+    context.layout.ccd.parent.mkdir(parents=True)
+    write_json(context.layout.ccd, {"diagrams": [diagram]})
+    monkeypatch.setattr(StudyContext, "engine", lambda self, level: engine)
+    return diagram
+
+
+def test_both_curves_are_compared_above_their_own_ground_states(context, monkeypatch):
+    engine = Oscillator()
+    diagram = prepare(context, engine, monkeypatch)
+    check_diagrams(context)
+    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    assert engine.calls == 6
+    assert (check.initial.points, check.initial.zero) == ((0, 2, 4), 0)
+    assert (check.final.points, check.final.zero) == ((0, 2, 4), 4)
+    assert check.initial.engine_eV == pytest.approx([0, 1.25 * SPRING / 32, 1.25 * SPRING / 8])
+    assert check.initial.model_eV == pytest.approx([0, SPRING / 32, SPRING / 8])
+    assert check.final.engine_eV == pytest.approx([1.25 * SPRING / 8, 1.25 * SPRING / 32, 0])
+    assert check.final.model_eV == pytest.approx([SPRING / 8, SPRING / 32, 0])
+    assert len(check.final.beside_ground_state) == 2
+    (row,) = _path_points(context)
+    assert (row.labels, row.failed) == (6, 0)
+    # Again: all from the store.
+    check_diagrams(context)
+    assert engine.calls == 6
+    assert diagram.ccd is not None
+
+
+def test_a_failed_point_is_counted_and_a_failed_zero_leaves_nothing(context, monkeypatch):
+    prepare(context, Oscillator(failing=(2.75,)), monkeypatch)
+    check_diagrams(context)
+    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    assert (check.initial.points, check.initial.failed) == ((0, 4), 1)
+
+
+def test_without_its_ground_state_a_curve_is_not_compared(context, monkeypatch):
+    prepare(context, Oscillator(failing=(2.5,)), monkeypatch)
+    check_diagrams(context)
+    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    assert (check.initial.points, check.initial.failed) == ((), 3)
+    assert check.final.points == (2, 4)
+
+
+def test_nothing_is_labelled_unless_asked_for(context, monkeypatch):
+    engine = Oscillator()
+    prepare(context, engine, monkeypatch)
+    silent = context.study.ccd.model_copy(update={"engine_points": 0})
+    quiet = StudyContext(context.study.model_copy(update={"ccd": silent}), context.layout)
+    check_diagrams(quiet)
+    assert engine.calls == 0
+    assert read_checks(quiet.layout.ccd_check) == {}
+    assert _path_points(quiet) == []
+
+
+def test_points_come_from_the_ground_states_to_the_middle_to_the_rest():
+    fractions = np.array([-0.4, -0.2, 0.0, 0.25, 0.5, 0.75, 1.0, 1.2, 1.4])
+    order = check_order(fractions, 2, 6)
+    assert order[:3] == [2, 6, 4]
+    assert set(order[3:5]) == {0, 8}
+    assert sorted(order) == list(range(9))
+
+
+def state(charge: int) -> GroundState:
+    return GroundState(
+        DefectKey("v_Cd", charge), "v_Cd", 0, ground(charge), 0.0, 0.0, "", True, None
+    )
+
+
+def test_transitions_asked_for_keep_their_direction_and_missing_ones_are_left_out():
+    states = [state(0), state(-1)]
+    pairs = [
+        ChargePair(defect="v_Cd", initial="-1", final="0"),
+        ChargePair(defect="v_Cd", initial="-1", final="-2"),
+    ]
+    found = [(a.key.charge, b.key.charge) for a, b in chosen_pairs(states, pairs)]
+    assert found == [(-1, 0)]
+    assert [(a.key.charge, b.key.charge) for a, b in chosen_pairs(states, None)] == [(0, -1)]
+    assert asdict(states[0].key) == {"defect": "v_Cd", "charge": 0}
