@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
+from ase.optimize import BFGS
 
 from defectscape.domain.frame import Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.relaxation import nudged
-from defectscape.search.verification import verify
+from defectscape.search.verification import REACH_A, SHRINK, tied_steps, verify
 from defectscape.settings.search import Verification
 
 
@@ -40,9 +42,31 @@ def _settings(steps, fmax_eV_A=0.05):
     return Verification(minima_per_charge=1, relax_steps=steps, fmax_eV_A=fmax_eV_A)
 
 
-def test_without_steps_one_label_is_computed(minimum):
+class WrongEmt(EMT):
+    """A model of EMT: forces off by some 0.2 eV/A, curvatures by springs of 0.5 eV/A^2."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        rng = np.random.default_rng(3)
+        forces = rng.normal(0.0, 0.2, size=atoms.positions.shape)
+        forces -= forces.mean(axis=0)
+        away = atoms.positions - np.round(atoms.positions / 0.9025) * 0.9025
+        self.results["energy"] += 0.25 * float(np.sum(away**2)) - float(
+            np.sum(forces * atoms.positions)
+        )
+        self.results["free_energy"] = self.results["energy"]
+        self.results["forces"] = self.results["forces"] - 0.5 * away + forces
+
+
+@pytest.fixture(scope="module")
+def step(surface_of, search):
+    """Steps by a model that is wrong."""
+    return tied_steps(surface_of(lambda charge: WrongEmt()), search)
+
+
+def test_without_steps_one_label_is_computed(minimum, step):
     engine = EmtLabels()
-    verified, done = verify(minimum, engine, _settings(0))
+    verified, done = verify(minimum, engine, step, _settings(0))
     assert len(engine.frames) == len(done) == 1
     assert engine.frames[0] is minimum.frame
     assert verified.frame is minimum.frame
@@ -51,12 +75,12 @@ def test_without_steps_one_label_is_computed(minimum):
     assert verified.model_error_eV == pytest.approx(1.5 - verified.label.energy_eV)
 
 
-def test_every_step_is_one_label_and_the_energy_falls(minimum):
+def test_every_step_is_one_label_and_the_energy_falls(minimum, step):
     engine = EmtLabels()
-    verified, done = verify(minimum, engine, _settings(4, fmax_eV_A=1e-6))
-    assert len(engine.frames) == len(done) == 5
-    assert verified.relax_steps == 4
-    assert len({frame.frame_id for frame, _ in done}) == 5
+    verified, done = verify(minimum, engine, step, _settings(2, fmax_eV_A=1e-6))
+    assert len(engine.frames) == len(done) == 3
+    assert verified.relax_steps == 2
+    assert len({frame.frame_id for frame, _ in done}) == 3
     assert verified.final_label.energy_eV == min(label.energy_eV for _, label in done)
     assert verified.final_label.energy_eV < verified.label.energy_eV
     assert verified.frame.origin is Origin.RELAXATION
@@ -64,24 +88,60 @@ def test_every_step_is_one_label_and_the_energy_falls(minimum):
     assert verified.frame.family == minimum.frame.family
 
 
-def test_it_stops_at_convergence(minimum):
+def test_it_stops_at_convergence(minimum, step):
     engine = EmtLabels()
-    verified, _ = verify(minimum, engine, _settings(100))
+    verified, _ = verify(minimum, engine, step, _settings(100))
     assert verified.final_label.fmax_eV_A < 0.05
     assert verified.relax_steps < 30
 
 
-def test_the_lowest_geometry_is_kept_not_the_last(minimum):
+def test_a_model_s_curvature_saves_labels(minimum, step):
+    """BFGS, which starts from a guess of 70 eV/A^2, needs several times as many."""
+    atoms = to_atoms(minimum.frame)
+    atoms.calc = EMT()
+    optimiser = BFGS(atoms, logfile=None, maxstep=0.1)
+    optimiser.run(fmax=0.02, steps=100)
+    engine = EmtLabels()
+    verified, _ = verify(minimum, engine, step, _settings(100, fmax_eV_A=0.02))
+    assert verified.final_label.fmax_eV_A < 0.02
+    assert len(engine.frames) <= (optimiser.get_number_of_steps() + 1) / 2
+    assert verified.final_label.energy_eV == pytest.approx(atoms.get_potential_energy(), abs=2e-3)
+
+
+def test_no_atom_leaps(minimum, surface_of, search):
+    """A surface that slopes without end: the step is cut, and cut again when the energy rises."""
+
+    class Slope(EMT):
+        def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            pull = np.zeros_like(atoms.positions)
+            pull[0, 0], pull[1, 0] = 3.0, -3.0
+            self.results = {
+                "energy": -float(np.sum(pull * atoms.positions)), "free_energy": 0.0, "forces": pull,
+            }  # fmt: skip
+
+    engine = EmtLabels(adds_eV=lambda call: 5.0 if call > 1 else 0.0)
+    steep = tied_steps(surface_of(lambda charge: Slope()), search)
+    _, done = verify(minimum, engine, steep, _settings(2, fmax_eV_A=1e-6))
+    lengths = [
+        np.linalg.norm(frame.positions_A - minimum.frame.positions_A, axis=1).max()
+        for frame, _ in done[1:]
+    ]
+    assert lengths[0] <= REACH_A + 1e-9
+    assert lengths[1] <= SHRINK * REACH_A + 1e-9
+
+
+def test_the_lowest_geometry_is_kept_not_the_last(minimum, step):
     engine = EmtLabels(adds_eV=lambda call: 10.0 if call > 2 else 0.0)
-    verified, done = verify(minimum, engine, _settings(3, fmax_eV_A=1e-6))
+    verified, done = verify(minimum, engine, step, _settings(3, fmax_eV_A=1e-6))
     assert verified.final_label is done[1][1]
     assert verified.frame is done[1][0]
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-def test_a_failed_label_ends_it_with_what_is_there(minimum, fails_at):
+def test_a_failed_label_ends_it_with_what_is_there(minimum, step, fails_at):
     engine = EmtLabels(fails_at=fails_at)
-    verified, done = verify(minimum, engine, _settings(5, fmax_eV_A=1e-6))
+    verified, done = verify(minimum, engine, step, _settings(5, fmax_eV_A=1e-6))
     assert len(engine.frames) == fails_at
     assert len(done) == fails_at - 1
     if fails_at == 1:

@@ -66,10 +66,11 @@ rule minima:
 rule verify:
     """Label, and on request relax, the best minima of a charge state with the high-fidelity engine.
 
-    In: minima. Out: the engine's verdict on each, and the labels it took.
+    In: minima, the committee that found them. Out: the engine's verdict on each, and the labels it took.
     """
     input:
         str(files_of("{group}").minima),
+        last_committee,
     output:
         str(files_of("{group}").verified("{key}")),
         str(files_of("{group}").verified("{key}").with_suffix(".extxyz")),
@@ -78,12 +79,12 @@ rule verify:
     benchmark:
         benchmark_of("verify", "{group}", "{key}")
     conda:
-        "../../envs/engines.yaml"
+        "../../envs/verification.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=settings("verify", "verification", "fidelities.high"),
+        settings=settings("verify", "verification", "fidelities.high", "search"),
     message:
         "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:

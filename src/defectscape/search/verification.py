@@ -1,97 +1,96 @@
-"""What the high-fidelity engine says of a minimum, and where it takes it."""
+"""What the high-fidelity engine says of a minimum, and where it takes it.
+
+A step of the engine's relaxation does not guess the curvature, as BFGS has to: it goes to the minimum of
+the model's surface tied to the engine's forces, so a few labels lead where tens would.
+"""
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.optimize import BFGS
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
-from defectscape.files.atoms import to_atoms
-from defectscape.search.guard import PROPERTIES
-from defectscape.settings.search import Verification
+from defectscape.search.relaxation import relax
+from defectscape.search.surface import Surface
+from defectscape.search.tied import TiedSurface
+from defectscape.settings.search import Search, Verification
 
 logger = logging.getLogger(__name__)
 
-MAX_STEP_A = 0.1
+REACH_A = 0.3
+"""No atom moves further in one step: the model's curvature holds near the geometry that was labelled."""
+
+SHRINK = 0.25
+"""After a step that raised the engine's energy, the next one from the best geometry is so much shorter."""
+
 NOTE = "verification"
 
 Labeller = Callable[[Frame], Label | None]
 """Gives a frame's label, or None where the calculation failed."""
 
+Stepper = Callable[[Frame, Label, float], Frame]
+"""Gives the next geometry from a labelled one; no atom moves further than so many A."""
+
+
+def tied_steps(surface: Surface, settings: Search) -> Stepper:
+    """Steps to the minimum of a model's surface tied to the engine's forces.
+
+    Args:
+        surface: the model, for its curvature.
+        settings: how that surface is relaxed.
+    """
+
+    def step(frame: Frame, label: Label, reach_A: float) -> Frame:
+        tied = TiedSurface(surface, frame, label.forces_eV_A)
+        displacements = relax(frame, tied, settings).final.positions_A - frame.positions_A
+        longest = float(np.linalg.norm(displacements, axis=1).max())
+        if longest > reach_A:
+            displacements *= reach_A / longest
+        return frame.moved(frame.positions_A + displacements, origin=Origin.RELAXATION, note=NOTE)
+
+    return step
+
 
 def verify(
-    minimum: Minimum, label: Labeller, settings: Verification
+    minimum: Minimum, label: Labeller, step: Stepper, settings: Verification
 ) -> tuple[VerifiedMinimum, tuple[tuple[Frame, Label], ...]]:
-    """Label a minimum, then relax it a few steps with the engine itself.
+    """Label a minimum, then relax it a few steps with the engine's forces.
 
-    Every step costs one label. The relaxation (BFGS) ends at ``settings.fmax_eV_A``, after
+    Every step costs one label. The relaxation ends at ``settings.fmax_eV_A``, after
     ``settings.relax_steps`` steps, or with the first failed label; the lowest of the labelled
-    geometries is kept.
+    geometries is kept, and every step starts from the lowest so far.
 
     Returns:
         The verified minimum, and all labelled frames in their order (to train on), the model's
         geometry first.
     """
-    calculator = _LabelCalculator(minimum.frame, label)
-    atoms = to_atoms(minimum.frame)
-    atoms.calc = calculator
-    try:
-        atoms.get_forces()
-        if settings.relax_steps > 0:
-            optimiser = BFGS(atoms, logfile=None, maxstep=MAX_STEP_A)
-            optimiser.run(fmax=settings.fmax_eV_A, steps=settings.relax_steps)
-    except _LabelFailedError:
-        logger.warning(
-            "%s, minimum %d: label %d failed",
-            minimum.frame.key,
-            minimum.rank,
-            len(calculator.done) + 1,
-        )
-    done = tuple(calculator.done)
+    done: list[tuple[Frame, Label]] = []
+    reach_A = REACH_A
+    frame = minimum.frame
+    while True:
+        found = label(frame)
+        if found is None:
+            logger.warning(
+                "%s, minimum %d: label %d failed", frame.key, minimum.rank, len(done) + 1
+            )
+            break
+        if done and found.energy_eV >= _lowest(done)[1].energy_eV:
+            reach_A *= SHRINK
+        done.append((frame, found))
+        best, best_label = _lowest(done)
+        if best_label.fmax_eV_A < settings.fmax_eV_A or len(done) > settings.relax_steps:
+            break
+        frame = step(best, best_label, reach_A)
+        if frame.frame_id in {earlier.frame_id for earlier, _ in done}:
+            break
     if not done:
-        return VerifiedMinimum(minimum, None, minimum.frame, None, 0), done
-    frame, final_label = min(done, key=lambda item: item[1].energy_eV)
-    return VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1), done
+        return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
+    frame, final_label = _lowest(done)
+    verified = VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1)
+    return verified, tuple(done)
 
 
-class _LabelFailedError(Exception):
-    """The engine has no label for this geometry."""
-
-
-class _LabelCalculator(Calculator):
-    """An ASE calculator whose every call is one label, remembered in ``done``."""
-
-    implemented_properties = PROPERTIES
-
-    def __init__(self, first: Frame, label: Labeller) -> None:
-        super().__init__()
-        self.first = first
-        self.labeller = label
-        self.done: list[tuple[Frame, Label]] = []
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Any = ("energy",),
-        system_changes: Any = all_changes,
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        assert atoms is not None
-        frame = self.first
-        if self.done:
-            frame = self.first.moved(atoms.positions, origin=Origin.RELAXATION, note=NOTE)
-        label = self.labeller(frame)
-        if label is None:
-            raise _LabelFailedError
-        self.done.append((frame, label))
-        self.results = {
-            "energy": label.energy_eV,
-            "free_energy": label.energy_eV,
-            "forces": np.array(label.forces_eV_A),
-        }
+def _lowest(done: list[tuple[Frame, Label]]) -> tuple[Frame, Label]:
+    return min(done, key=lambda item: item[1].energy_eV)

@@ -11,10 +11,12 @@ from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
 from defectscape.search.certainty import next_to_verify
-from defectscape.search.verification import verify
+from defectscape.search.verification import Stepper, tied_steps, verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
+from defectscape.stages.layout import GroupFiles
 from defectscape.stages.sampling import found_family
+from defectscape.stages.surface import CommitteeSurface, load_committee
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +39,13 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
         record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
         return record.label if record.trainable else None
 
+    step = _steps(context, files)
     verified: list[VerifiedMinimum] = []
     labelled: list[LabelledFrame] = []
     settings = context.study.verification
     waiting = to_verify(minima, settings.minima_per_charge)
     while waiting:
-        result, path = verify(waiting.pop(0), label, settings)
+        result, path = verify(waiting.pop(0), label, step, settings)
         verified.append(result)
         family = found_family(key.defect)
         labelled += [
@@ -53,6 +56,15 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
             waiting = next_to_verify(minima, verified, settings)
     save_verified(files.verified(text), verified)
     write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
+
+
+def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
+    """Steps on the surface of the committee that found the minima; on a CPU, where the engine is."""
+    exploration = context.study.exploration
+    settings = exploration.training.model_copy(update={"device": "cpu"})
+    committee = load_committee(files.round(exploration.rounds), settings)
+    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    return tied_steps(surface, context.study.search)
 
 
 def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:

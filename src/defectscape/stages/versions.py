@@ -17,7 +17,7 @@ STAGE_VERSIONS = {
     "search": 3,
     "harvest": 1,
     "minima": 1,
-    "verify": 2,
+    "verify": 3,
     "evaluate": 2,
     "thermo": 2,
     "ccd": 2,
