@@ -18,6 +18,7 @@ from defectscape.settings.thermo import (
 from defectscape.thermo.bands import fermi_dos, parabolic_dos
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.concentrations import equilibria
+from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram
 from defectscape.thermo.formation import formation_energies
 
@@ -58,12 +59,17 @@ def solved(states, host, sites, energies, limits, dos):
         moved = [
             replace(state, energy_eV=state.energy_eV + shift_eV, degeneracy=1.0) for state in states
         ]
-        diagram = build_diagram(moved, host, sites, energies, limits, NO_CORRECTION)
+        diagram = build_diagram(
+            moved, host, sites, energies, limits, charge_corrections(moved, host, NO_CORRECTION)
+        )
         (found,) = equilibria(
             diagram, [limits[0].name], dos, settings(**changes), uncertainties or {}
         )
         formation = {
-            e.key: e for e in formation_energies(moved, host, energies, limits[:1], NO_CORRECTION)
+            e.key: e
+            for e in formation_energies(
+                moved, host, energies, limits[:1], charge_corrections(moved, host, NO_CORRECTION)
+            )
         }
         return found, formation, {state.key: state.frame.multiplicity for state in states}
 

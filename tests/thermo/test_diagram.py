@@ -12,6 +12,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import HostEnergies, StateEnergy
 from defectscape.settings.thermo import NoCorrection, PointChargeCorrection
 from defectscape.thermo.chempots import chemical_potential_limits
+from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import (
     build_diagram,
     doped_formation_energies_eV,
@@ -35,7 +36,9 @@ def limits(host, energies):
 
 @pytest.fixture(scope="module")
 def diagram(states, host, sites, energies, limits):
-    return build_diagram(states, host, sites, energies, limits, CORRECTION)
+    return build_diagram(
+        states, host, sites, energies, limits, charge_corrections(states, host, CORRECTION)
+    )
 
 
 def by_hand(charge, raw_eV, mu_cd_eV):
@@ -45,7 +48,9 @@ def by_hand(charge, raw_eV, mu_cd_eV):
 def test_formation_energies_agree_with_the_hand_and_with_doped(
     states, host, energies, limits, diagram
 ):
-    ours = formation_energies(states, host, energies, limits, CORRECTION)
+    ours = formation_energies(
+        states, host, energies, limits, charge_corrections(states, host, CORRECTION)
+    )
     doped = doped_formation_energies_eV(diagram, limits)
     mu_cd = {"Cd-rich": -1.5, "Te-rich": -6.0 + 3.2}
     raw = {state.key: state.energy_eV for state in states}
@@ -60,7 +65,9 @@ def test_formation_energies_agree_with_the_hand_and_with_doped(
 def test_levels_agree_with_the_hand_and_with_doped_in_every_limit(
     states, host, energies, limits, diagram
 ):
-    ours = formation_energies(states, host, energies, limits, CORRECTION)
+    ours = formation_energies(
+        states, host, energies, limits, charge_corrections(states, host, CORRECTION)
+    )
     doped = doped_levels_eV(diagram)
     # level(q/q-1) = E(q-1) - E(q) + ((q-1)^2 - q^2) corr - VBM
     expected = {(0, -1): 2.8 + CORRECTION_EV - 2.3, (-1, -2): 3.1 + 3 * CORRECTION_EV - 2.3}
@@ -78,15 +85,21 @@ def test_shift_of_the_energy_zero_of_an_ionised_state_follows_the_vbm(states, ho
     low = HostEnergies(-192.0, 2.3, 1.5)
     high = HostEnergies(-192.0, 2.8, 1.5)
     settings = NoCorrection(kind="none")
-    first = formation_energies(states, host, low, limits, settings)
-    second = formation_energies(states, host, high, limits, settings)
+    first = formation_energies(
+        states, host, low, limits, charge_corrections(states, host, settings)
+    )
+    second = formation_energies(
+        states, host, high, limits, charge_corrections(states, host, settings)
+    )
     for a, b in zip(first, second, strict=True):
         assert b.energy_eV - a.energy_eV == pytest.approx(0.5 * a.key.charge)
 
 
 def test_members_are_shifted_like_the_energy_itself(states, host, energies, limits):
     members = replace(states[1], member_energies_eV=(-183.1, -183.2, -183.3))
-    (energy,) = formation_energies([members], host, energies, limits[:1], CORRECTION)
+    (energy,) = formation_energies(
+        [members], host, energies, limits[:1], charge_corrections([members], host, CORRECTION)
+    )
     assert np.mean(energy.member_energies_eV) == pytest.approx(energy.energy_eV)
     assert np.ptp(energy.member_energies_eV) == pytest.approx(0.2)
 
@@ -114,7 +127,14 @@ def test_two_defects_on_one_site_keep_their_own_names_and_levels(
         key = DefectKey("v_Cd_b", state.key.charge)
         frame = replace(state.frame, key=key)
         other.append(replace(state, key=key, frame=frame, energy_eV=state.energy_eV + 0.3))
-    both = build_diagram([*states, *other], host, [*sites, twin], energies, limits, CORRECTION)
+    both = build_diagram(
+        [*states, *other],
+        host,
+        [*sites, twin],
+        energies,
+        limits,
+        charge_corrections([*states, *other], host, CORRECTION),
+    )
     assert len(both.defect_entries) == 6
     levels = doped_levels_eV(both)
     assert levels["v_Cd", 0, -1] == pytest.approx(levels["v_Cd_b", 0, -1])
@@ -129,9 +149,19 @@ def test_antisite_counts_both_reservoirs(host, sites, energies, limits, vacancy)
         key=DefectKey("Te_Cd", 0),
     )
     antisite = StateEnergy(frame.key, frame, -190.0, 0.0, True)
-    ours = formation_energies([antisite], host, energies, limits, CORRECTION)
+    ours = formation_energies(
+        [antisite], host, energies, limits, charge_corrections([antisite], host, CORRECTION)
+    )
     doped = doped_formation_energies_eV(
-        build_diagram([antisite], host, sites, energies, limits, CORRECTION), limits
+        build_diagram(
+            [antisite],
+            host,
+            sites,
+            energies,
+            limits,
+            charge_corrections([antisite], host, CORRECTION),
+        ),
+        limits,
     )
     # -190 + 192 + mu(Cd) - mu(Te)
     expected = {"Cd-rich": 2.0 - 1.5 + 4.5, "Te-rich": 2.0 - 2.8 + 3.2}
@@ -143,9 +173,13 @@ def test_antisite_counts_both_reservoirs(host, sites, energies, limits, vacancy)
 def test_levels_far_outside_the_gap_are_ours_only(states, host, sites, energies, limits):
     """doped looks 1 eV beyond the band edges; our list goes on and says it is outside."""
     deep = [states[0], replace(states[1], energy_eV=states[1].energy_eV + 4.0)]
-    diagram = build_diagram(deep, host, sites, energies, limits, CORRECTION)
+    diagram = build_diagram(
+        deep, host, sites, energies, limits, charge_corrections(deep, host, CORRECTION)
+    )
     assert doped_levels_eV(diagram) == {}
-    ours = formation_energies(deep, host, energies, limits[:1], CORRECTION)
+    ours = formation_energies(
+        deep, host, energies, limits[:1], charge_corrections(deep, host, CORRECTION)
+    )
     (level,) = transition_levels(ours, energies.gap_eV)
     assert level.level_eV == pytest.approx(4.5 + CORRECTION_EV, abs=1e-5)
     assert not level.in_gap
@@ -155,14 +189,18 @@ def test_doped_leaves_warnings_as_they_were(states, host, sites, energies, limit
     before = (warnings.formatwarning, list(warnings.filters))
     stranger = HostEnergies(-200.0, 2.3, 1.5)
     with caplog.at_level(logging.WARNING):
-        build_diagram(states, host, sites, stranger, limits, CORRECTION)
+        build_diagram(
+            states, host, sites, stranger, limits, charge_corrections(states, host, CORRECTION)
+        )
     assert (warnings.formatwarning, list(warnings.filters)) == before
     assert "bulk supercell" in caplog.text
 
 
 def test_wrong_states_are_refused_by_name(states, host, sites, energies, limits):
     def build(given, table=sites):
-        return build_diagram(given, host, table, energies, limits, CORRECTION)
+        return build_diagram(
+            given, host, table, energies, limits, charge_corrections(given, host, CORRECTION)
+        )
 
     with pytest.raises(ThermoError, match="none"):
         build([])

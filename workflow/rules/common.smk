@@ -121,6 +121,23 @@ VERIFIED = [
 ]
 
 
+def group_of(key):
+    """The exploration group of a defect key."""
+    return next(
+        name
+        for name, group in GROUPS.items()
+        if key in {str(other) for other in group.keys}
+    )
+
+
+def potential_files():
+    """Potentials of the host and of all ground states, where the correction compares them."""
+    if STUDY.thermo.correction.kind != "efnv":
+        return []
+    keys = [str(key) for group in GROUPS.values() for key in group.keys]
+    return [str(LAYOUT.potentials(name)) for name in ("host", *keys)]
+
+
 def last_committee(wildcards):
     """The committee of a group's last round."""
     files = files_of(wildcards.group).round(ROUNDS)

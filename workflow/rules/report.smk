@@ -11,6 +11,7 @@ rule thermo:
         str(LAYOUT.sites),
         str(LAYOUT.references),
         [str(path) for path in VERIFIED],
+        potential_files(),
         FINAL_COMMITTEE,
     output:
         str(LAYOUT.energies),

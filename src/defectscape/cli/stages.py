@@ -51,6 +51,7 @@ STUDY_STAGES = (
     ("sites", "host", "list_sites", "Enumerate the host's defects with doped."),
     ("dataset-final", "training", "build_final_data", "Gather every label of the study."),
     ("evaluate", "evaluation", "evaluate_final", "Gates and held-out errors of the final model."),
+    ("potentials-host", "potentials", "host_potentials", "Potentials at the host's atoms."),
     ("thermo", "thermo", "compute_levels", "Formation energies and transition levels."),
     ("ccd", "ccd", "compute_diagrams", "Configuration-coordinate diagrams."),
     ("ccd-check", "ccd_check", "check_diagrams", "Points of the diagrams by the engine."),
@@ -102,6 +103,12 @@ def register(app: typer.Typer) -> None:
     )
     def relax_starts(context: typer.Context, group: GroupName, key: Key) -> None:
         _run(context, "descents", "relax_starts", group, key)
+
+    @app.command(
+        "potentials", help="Potentials at the atoms of a ground state.", rich_help_panel="Stages"
+    )
+    def potentials(context: typer.Context, group: GroupName, key: Key) -> None:
+        _run(context, "potentials", "key_potentials", group, key)
 
     @app.command("verify", help="Verify the best minima of one key.", rich_help_panel="Stages")
     def verify(context: typer.Context, group: GroupName, key: Key) -> None:

@@ -117,10 +117,17 @@ class ChemicalPotentialLimit:
 
 @dataclass(frozen=True)
 class FiniteSizeCorrection:
-    """What is added to the energy of a charged supercell, eV, and in words how it was computed."""
+    """What is added to the energy of a charged supercell.
+
+    Attributes:
+        value_eV: the correction, eV.
+        label: in words how it was computed.
+        uncertainty_eV: one standard deviation, as far as the method tells, eV.
+    """
 
     value_eV: float
     label: str
+    uncertainty_eV: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ derivatives; charged cells sit in a uniform background, without any correction.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from defectscape.domain.frame import Frame, Ints
+from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
 from defectscape.engines.espresso_input import (
@@ -22,6 +24,7 @@ from defectscape.engines.espresso_input import (
     pw_input,
 )
 from defectscape.engines.espresso_output import failure_reason, read_result
+from defectscape.engines.espresso_potentials import run_potentials
 from defectscape.engines.program import run_program, scratch_folder
 from defectscape.engines.pseudopotentials import (
     Pseudopotential,
@@ -120,6 +123,26 @@ class EspressoEngine:
                 question than it was asked.
             EngineError: if pw.x or a pseudopotential is not there.
         """
+        with self._solved(frame, rung) as (_, label):
+            return label
+
+    def compute_potentials(self, frame: Frame, rung: int) -> tuple[Label, Floats]:
+        """As ``compute``, with the electrostatic potential at each atom, (n,), V, from pp.x.
+
+        Raises:
+            CalculationFailed: as ``compute``, or if pp.x fails.
+            EngineError: if a program or a pseudopotential is not there.
+        """
+        settings = self.settings
+        with self._solved(frame, rung) as (folder, label):
+            potentials_V = run_potentials(
+                settings.potentials_command, folder, settings.time_limit_s, frame
+            )
+        return label, potentials_V
+
+    @contextmanager
+    def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:
+        """The folder of a finished calculation, for as long as the block lasts, and its label."""
         valence = valence_electrons(self.files, frame.numbers, self.name)
         electrons = valence - frame.charge
         if electrons < frame.multiplicity - 1 or (round(electrons) - frame.multiplicity + 1) % 2:
@@ -132,8 +155,8 @@ class EspressoEngine:
             for step in STEPS[rung]:
                 self._run(frame, folder, electrons, step)
             result = read_result(folder / OUTDIR / f"{PREFIX}.xml", frame, self.settings, valence)
-        self.version = result.version
-        return result.label
+            self.version = result.version
+            yield folder, result.label
 
     def _link(self, frame: Frame, folder: Path) -> None:
         used = {

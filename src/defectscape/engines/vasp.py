@@ -5,6 +5,8 @@ computed without spin polarisation, everything else with NUPDOWN. The energy is 
 (TOTEN), of which the forces are derivatives; charged cells carry no correction.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from defectscape.domain.errors import EngineError, LabelError
-from defectscape.domain.frame import Frame, Ints
+from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
 from defectscape.engines.program import run_program, scratch_folder
@@ -24,7 +26,7 @@ from defectscape.engines.vasp_input import (
     write_inputs,
 )
 from defectscape.engines.vasp_level import VaspLevel, level_of_settings
-from defectscape.engines.vasp_output import VaspRun, read_run
+from defectscape.engines.vasp_output import VaspRun, read_run, read_site_potentials
 from defectscape.settings.program import Scalar
 from defectscape.settings.vasp import VaspEngine as VaspSettings
 
@@ -88,6 +90,23 @@ class VaspEngine:
                 question than it was asked.
             EngineError: if VASP or a POTCAR is not there.
         """
+        with self._solved(frame, rung) as (_, label):
+            return label
+
+    def compute_potentials(self, frame: Frame, rung: int) -> tuple[Label, Floats]:
+        """As ``compute``, with the electrostatic potential at each atom, (n,), V, from OUTCAR.
+
+        Raises:
+            CalculationFailed: as ``compute``, or if OUTCAR has no potentials.
+            EngineError: as ``compute``.
+        """
+        with self._solved(frame, rung) as (folder, label):
+            potentials_V = read_site_potentials(folder / "OUTCAR", len(frame))
+        return label, potentials_V[np.argsort(vasp_order(frame.numbers))]
+
+    @contextmanager
+    def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:
+        """The folder of a finished calculation, for as long as the block lasts, and its label."""
         electrons = self._valence(frame) - frame.charge
         if electrons < 1 or (round(electrons) - frame.multiplicity + 1) % 2:
             raise CalculationFailed(
@@ -99,13 +118,14 @@ class VaspEngine:
                 write_inputs(folder, frame, self.settings, self.files, electrons, tags)
                 self._run(folder)
             run = self._read(folder)
-        check_answer(run, frame, self.level)
-        self.version = run.version
-        label = run.steps[-1].label
-        back = np.argsort(vasp_order(frame.numbers))
-        return Label(
-            label.energy_eV, label.forces_eV_A[back], label.stress_eV_A3, label.vbm_eV, label.cbm_eV
-        )
+            check_answer(run, frame, self.level)
+            self.version = run.version
+            found = run.steps[-1].label
+            back = np.argsort(vasp_order(frame.numbers))
+            yield folder, Label(
+                found.energy_eV, found.forces_eV_A[back], found.stress_eV_A3, found.vbm_eV,
+                found.cbm_eV,
+            )  # fmt: skip
 
     def _valence(self, frame: Frame) -> float:
         total = 0.0

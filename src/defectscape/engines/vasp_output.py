@@ -20,6 +20,7 @@ from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
+from defectscape.engines.base import CalculationFailed
 from defectscape.engines.vasp_level import VaspLevel, level_of_run
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers
@@ -189,3 +190,31 @@ def _multiplicity(run: Vasprun) -> int | None:
         for spin, points in eigenvalues.items()
     }  # fmt: skip
     return 1 + abs(round(count[Spin.up] - count[Spin.down]))
+
+
+POTENTIALS = "average (electrostatic) potential at core"
+
+
+def read_site_potentials(path: Path, atoms: int) -> Floats:
+    """Electrostatic potential at each atom as a positive charge feels it, (atoms,), V, in VASP's order.
+
+    VASP writes the energy of an electron's charge there ("average (electrostatic) potential at core").
+
+    Raises:
+        CalculationFailed: if OUTCAR has none, or of other atoms.
+    """
+    try:
+        lines = path.read_text(encoding="latin-1").splitlines()
+    except OSError as error:
+        raise CalculationFailed(f"VASP left no OUTCAR: {error.strerror}") from error
+    starts = [number for number, line in enumerate(lines) if POTENTIALS in line]
+    pairs: list[tuple[str, str]] = []
+    # The last ionic step's; numbers of atoms and values may touch: "100-71.1234".
+    for line in lines[starts[-1] + 3 :] if starts else ():
+        found = re.findall(r"(\d+)\s*(-?\d+\.\d{4})", line)
+        if not found:
+            break
+        pairs += found
+    if [int(number) for number, _ in pairs] != list(range(1, atoms + 1)):
+        raise CalculationFailed(f"OUTCAR has potentials of {len(pairs)} atoms, not {atoms}")
+    return -np.array([float(value) for _, value in pairs])

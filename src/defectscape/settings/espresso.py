@@ -54,6 +54,11 @@ class EspressoEngine(Program):
         description="SCF energy convergence, Ry. 1e-5 with HSE06 changed forces by 3 meV/A (RMS, 39 atoms "
         "of Sb2Se3) at half the cost.",
     )
+    potentials_command: str = Field(
+        "pp.x",
+        min_length=1,
+        description="Quantum ESPRESSO's pp.x as typed, for the potentials of `thermo.correction: {kind: efnv}`.",
+    )
     exx_fraction: float = Field(0.25, gt=0, le=1, description="Share of exact exchange in HSE06.")
     screening_1_bohr: float = Field(
         0.106, gt=0, description="Screening of exact exchange in HSE06, 1/bohr."

@@ -11,6 +11,9 @@ from defectscape.settings.structure import Defect, Host
 from defectscape.settings.thermo import Thermo
 from defectscape.settings.training import Training
 
+POTENTIAL_ENGINES = ("espresso", "vasp")
+"""Engines that give electrostatic potentials at the atoms."""
+
 
 class Study(Settings):
     """One study: one host, its defects, two levels of theory."""
@@ -52,6 +55,16 @@ class Study(Settings):
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")
+        return self
+
+    @model_validator(mode="after")
+    def _potentials_are_there(self) -> "Study":
+        engine = self.fidelities.high.engine
+        if self.thermo.correction.kind == "efnv" and engine.kind not in POTENTIAL_ENGINES:
+            raise ValueError(
+                f"thermo.correction: efnv needs potentials, which the {engine.kind} engine does not give; "
+                "use point_charge"
+            )
         return self
 
     @model_validator(mode="after")

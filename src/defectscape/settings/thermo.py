@@ -13,18 +13,15 @@ class NoCorrection(Settings):
     kind: Literal["none"] = Field(description="`none`: no finite-size correction at all.")
 
 
-class PointChargeCorrection(Settings):
-    """The periodic point-charge energy in the given dielectric, without potential alignment."""
+class Dielectric(Settings):
+    """A host that screens."""
 
-    kind: Literal["point_charge"] = Field(
-        description="`point_charge`: anisotropic Ewald energy of the charge, no alignment."
-    )
     dielectric: list[list[float]] = Field(
         description="Static dielectric tensor of the host, three rows of three numbers."
     )
 
     @model_validator(mode="after")
-    def _is_a_dielectric(self) -> "PointChargeCorrection":
+    def _is_a_dielectric(self) -> "Dielectric":
         tensor = self.dielectric
         if [len(row) for row in tensor] != [3, 3, 3]:
             raise ValueError("dielectric must have three rows of three numbers")
@@ -35,7 +32,27 @@ class PointChargeCorrection(Settings):
         return self
 
 
-Correction = Annotated[NoCorrection | PointChargeCorrection, Field(discriminator="kind")]
+class PointChargeCorrection(Dielectric):
+    """The periodic point-charge energy in the given dielectric, without potential alignment."""
+
+    kind: Literal["point_charge"] = Field(
+        description="`point_charge`: anisotropic Ewald energy of the charge, no alignment."
+    )
+
+
+class EfnvCorrection(Dielectric):
+    """The point-charge energy with the alignment that the engine's potentials far from the defect give."""
+
+    kind: Literal["efnv"] = Field(
+        description="`efnv`: extended Freysoldt-Neugebauer-Van de Walle (Kumagai and Oba): point charge, and "
+        "alignment of the potentials at the atoms far from the defect; for `espresso` and `vasp`. Each "
+        "ground state and the host cost one more calculation."
+    )
+
+
+Correction = Annotated[
+    NoCorrection | PointChargeCorrection | EfnvCorrection, Field(discriminator="kind")
+]
 
 
 class EffectiveMasses(Settings):

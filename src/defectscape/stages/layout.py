@@ -169,6 +169,10 @@ class Layout:
         """Ground states, formation energies and levels."""
         return self.folder / "thermo" / "levels.json"
 
+    def potentials(self, name: str) -> Path:
+        """Potentials at the atoms of a key's ground state, or of the ``host``."""
+        return self.folder / "thermo" / "potentials" / f"{name}.json"
+
     @property
     def thermodynamics(self) -> Path:
         """doped's DefectThermodynamics."""

@@ -11,8 +11,8 @@ from defectscape.files.tables import load_host_file, read_json
 from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
-from defectscape.stages.thermo import Levels, verified_energy_eV
-from defectscape.stages.verification import read_verified
+from defectscape.stages.thermo import Levels
+from defectscape.stages.verification import read_verified, verified_energy_eV
 from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (
@@ -61,9 +61,10 @@ def provenance(context: StudyContext) -> Provenance:
 def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels) -> list[str]:
     """What limits the numbers, the gravest first."""
     lines = []
-    if context.study.thermo.correction.kind == "none":
+    kind = context.study.thermo.correction.kind
+    if kind == "none":
         lines.append("No finite-size correction was applied to charged states, as configured.")
-    else:
+    elif kind == "point_charge":
         lines.append(
             "Charged states carry a point-charge correction without potential alignment; "
             f"images are {found_distance(context):.1f} A apart."

@@ -42,8 +42,8 @@ from defectscape.stages.calibration import (
 from defectscape.stages.context import StudyContext
 from defectscape.stages.level_gap import study_gaps
 from defectscape.stages.search import UNPERTURBED
-from defectscape.stages.thermo import GroundState, Levels, read_levels, verified_energy_eV
-from defectscape.stages.verification import read_verified
+from defectscape.stages.thermo import GroundState, Levels, read_levels
+from defectscape.stages.verification import read_verified, verified_energy_eV
 from defectscape.thermo.concentrations import Equilibrium
 
 logger = logging.getLogger(__name__)

@@ -14,12 +14,12 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import (
     ChemicalPotentialLimit,
+    FiniteSizeCorrection,
     FormationEnergy,
     HostEnergies,
     StateEnergy,
     TransitionLevel,
 )
-from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.sites import defect_frame, pick_site
@@ -28,13 +28,17 @@ from defectscape.search.surface import Surface
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.search.tied import TiedSurface
 from defectscape.settings.groups import exploration_groups
+from defectscape.settings.thermo import EfnvCorrection
 from defectscape.stages.context import StudyContext
+from defectscape.stages.potentials import read_potentials
 from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.verification import read_verified
+from defectscape.stages.verification import ground_state, read_verified
 from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.concentrations import Equilibrium, equilibria
+from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
+from defectscape.thermo.efnv import efnv_correction
 from defectscape.thermo.formation import formation_energies
 from defectscape.thermo.levels import transition_levels
 
@@ -91,11 +95,6 @@ def read_levels(path: Path) -> Levels:
     return found
 
 
-def verified_energy_eV(item: VerifiedMinimum) -> float:
-    """The engine's energy, infinite where it has none."""
-    return math.inf if item.final_label is None else item.final_label.energy_eV
-
-
 def _left_eV(frame: Frame, surface: Surface, context: StudyContext) -> tuple[float, float] | None:
     """What relaxing further would gain: mean and spread over members, eV."""
     result = relax(frame, surface, context.study.search)
@@ -116,7 +115,7 @@ def _ground_state(
     rms_eV: float | None,
 ) -> GroundState:
     items = read_verified(context, group, key)
-    best = min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
+    best = ground_state(items)
     if best.final_label is not None:
         tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
         left = _left_eV(best.frame, tied, context)
@@ -193,15 +192,15 @@ def compute_levels(context: StudyContext) -> None:
         )
         for s in states
     )  # fmt: skip
-    correction = context.study.thermo.correction
-    formation = formation_energies(inputs, host, energies, limits, correction)
+    corrections = _corrections(context, inputs, host, sites, energies)
+    formation = formation_energies(inputs, host, energies, limits, corrections)
     first = tuple(energy for energy in formation if energy.limit == limits[0].name)
     levels = transition_levels(first, energies.gap_eV)
-    diagram = build_diagram(inputs, host, sites, energies, limits, correction)
+    diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
     _check_against_doped(levels, doped_levels_eV(diagram))
     context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
-    found_equilibria = _equilibria(context, diagram, host, energies, limits, states)
+    found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
     write_json(
         context.layout.energies,
         Levels(states, energies, limits, formation, levels, found_equilibria),
@@ -217,19 +216,41 @@ def _orientations(
     return orientations(point_group(unrelaxed, tolerance_A), point_group(frame, tolerance_A))
 
 
+def _corrections(
+    context: StudyContext,
+    states: Sequence[StateEnergy],
+    host: HostCrystal,
+    sites: Sequence[DefectSite],
+    energies: HostEnergies,
+) -> tuple[FiniteSizeCorrection, ...]:
+    """The finite-size correction of each ground state, as the study asks for it."""
+    settings = context.study.thermo.correction
+    if not isinstance(settings, EfnvCorrection):
+        return charge_corrections(states, host, settings)
+    perfect = read_potentials(context.layout.potentials("host"))
+    return tuple(
+        efnv_correction(
+            state, host, pick_site(sites, state.key.defect), energies, settings.dielectric,
+            read_potentials(context.layout.potentials(str(state.key))).potentials_V,
+            perfect.potentials_V,
+        )
+        for state in states
+    )  # fmt: skip
+
+
 def _equilibria(
     context: StudyContext,
     diagram: Any,
     host: HostCrystal,
     energies: HostEnergies,
     limits: Sequence[ChemicalPotentialLimit],
-    states: Sequence[GroundState],
+    formation: Sequence[FormationEnergy],
 ) -> tuple[Equilibrium, ...]:
     """Concentrations, if the study asks for them."""
     settings = context.study.thermo.concentrations
     if settings is None:
         return ()
     bulk_dos = fermi_dos(host, energies, settings.bands)
-    uncertainties_eV = {state.key: state.uncertainty_eV for state in states}
+    uncertainties_eV = {state.key: state.uncertainty_eV for state in formation}
     names = [limit.name for limit in limits]
     return equilibria(diagram, names, bulk_dos, settings, uncertainties_eV)

@@ -19,7 +19,8 @@ from defectscape.store.record import LabelRecord
 Kind = Literal["engine", "training", "relaxation", "other"]
 KINDS: dict[str, Kind] = {
     "host": "engine", "references": "engine", "relax_starts": "engine", "label_low": "engine",
-    "label_high": "engine", "verify": "engine", "ccd_check": "engine", "train": "training", "train_final": "training",
+    "label_high": "engine", "verify": "engine", "ccd_check": "engine",
+    "potentials": "engine", "potentials_host": "engine", "train": "training", "train_final": "training",
     "search": "relaxation", "search_final": "relaxation",
 }  # fmt: skip
 """What rules are there for, by the names of their benchmark folders; all others are the pipeline's own."""

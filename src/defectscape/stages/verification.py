@@ -1,6 +1,8 @@
 """Verification stage: the high-fidelity engine judges the best minima of one defect key."""
 
 import logging
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from defectscape.domain.frame import Frame
@@ -70,6 +72,21 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
 def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:
     """The verified minima of one key."""
     return load_verified(context.layout.group(group).verified(str(key)))
+
+
+def ground_state(items: Sequence[VerifiedMinimum]) -> VerifiedMinimum:
+    """The lowest by the engine, or by the model where the engine has none."""
+    return min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
+
+
+def ground_frame(item: VerifiedMinimum) -> Frame:
+    """Its structure: the engine's where there is one."""
+    return item.frame if item.final_label is not None else item.minimum.frame
+
+
+def verified_energy_eV(item: VerifiedMinimum) -> float:
+    """The engine's energy, infinite where it has none."""
+    return math.inf if item.final_label is None else item.final_label.energy_eV
 
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:

@@ -6,19 +6,33 @@ added without potential alignment, so it is a first-order correction: localised 
 cells are served well, delocalised ones are not.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.domain.level import FiniteSizeCorrection
-from defectscape.settings.thermo import Correction, NoCorrection
+from defectscape.domain.level import FiniteSizeCorrection, StateEnergy
+from defectscape.domain.site import HostCrystal
+from defectscape.settings.thermo import NoCorrection, PointChargeCorrection
 
 POINT_CHARGE_LABEL = "point charge (no alignment)"
 SYMMETRY_TOLERANCE = 1e-6
 
 
+def charge_corrections(
+    states: Sequence[StateEnergy], host: HostCrystal, settings: NoCorrection | PointChargeCorrection
+) -> tuple[FiniteSizeCorrection, ...]:
+    """The correction of each state where its charge alone decides, all in the host's supercell."""
+    by_charge = {
+        charge: finite_size_correction(charge, host.cell_A, settings)
+        for charge in sorted({state.key.charge for state in states})
+    }
+    return tuple(by_charge[state.key.charge] for state in states)
+
+
 def finite_size_correction(
-    charge: int, cell_A: Floats, settings: Correction
+    charge: int, cell_A: Floats, settings: NoCorrection | PointChargeCorrection
 ) -> FiniteSizeCorrection:
     """The correction of a supercell of total ``charge`` (e) and lattice vectors ``cell_A`` (3, 3).
 

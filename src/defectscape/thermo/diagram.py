@@ -20,9 +20,8 @@ from defectscape.domain.level import (
     StateEnergy,
 )
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.settings.thermo import Correction
 from defectscape.thermo.chempots import doped_chempots
-from defectscape.thermo.formation import exchanged_atoms, state_corrections
+from defectscape.thermo.formation import exchanged_atoms
 from defectscape.thermo.isolation import undisturbed
 from defectscape.thermo.structure import pymatgen_structure
 
@@ -39,9 +38,13 @@ def build_diagram(
     sites: Sequence[DefectSite],
     energies: HostEnergies,
     limits: Sequence[ChemicalPotentialLimit],
-    correction: Correction,
+    corrections: Sequence[FiniteSizeCorrection],
 ) -> Any:
     """A ``doped.thermodynamics.DefectThermodynamics`` of all states, named by their keys.
+
+    Args:
+        states, host, sites, energies, limits: what it is made of.
+        corrections: the finite-size correction of each state.
 
     Raises:
         ThermoError: if there are no states, a key occurs twice, a defect is not in the site table,
@@ -59,12 +62,11 @@ def build_diagram(
     missing = sorted({key.defect for key in keys} - set(named))
     if missing:
         raise ThermoError("site table", f"no {', '.join(missing)}", "Enumerate the sites again")
-    corrections = state_corrections(states, host, correction)
     with undisturbed():
         from doped.thermodynamics import DefectThermodynamics
 
         entries = [
-            _entry(state, host, named[state.key.defect], energies, added)
+            defect_entry(state, host, named[state.key.defect], energies, added)
             for state, added in zip(states, corrections, strict=True)
         ]
         diagram = DefectThermodynamics(
@@ -136,13 +138,14 @@ def load_diagram(path: Path) -> Any:
         return DefectThermodynamics.from_json(str(path))
 
 
-def _entry(
+def defect_entry(
     state: StateEnergy,
     host: HostCrystal,
     site: DefectSite,
     energies: HostEnergies,
     correction: FiniteSizeCorrection,
 ) -> Any:
+    """A state as doped's ``DefectEntry``."""
     from doped.core import DefectEntry
     from pymatgen.entries.computed_entries import ComputedStructureEntry
 
@@ -159,7 +162,7 @@ def _entry(
         charge_state=state.key.charge,
         sc_entry=ComputedStructureEntry(structure, state.energy_eV, entry_id=str(state.key)),
         bulk_entry=ComputedStructureEntry(bulk, energies.bulk_energy_eV, entry_id="host"),
-        corrections={} if correction.label == "none" else {"point_charge": correction.value_eV},
+        corrections={} if correction.label == "none" else {correction.label: correction.value_eV},
         sc_defect_frac_coords=site.frac_coords,
         defect_supercell=structure,
         defect_supercell_site=place,

@@ -6,6 +6,7 @@ with n_i the atoms of element i put in (negative: taken out). The energies here 
 the VBM. Source: S. B. Zhang and J. E. Northrup, Phys. Rev. Lett. 67, 2339 (1991).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,9 +20,7 @@ from defectscape.domain.level import (
     StateEnergy,
 )
 from defectscape.domain.site import HostCrystal
-from defectscape.settings.thermo import Correction
 from defectscape.thermo.chempots import composition
-from defectscape.thermo.corrections import finite_size_correction
 
 CELL_TOLERANCE_A = 1e-4
 
@@ -43,31 +42,22 @@ def exchanged_atoms(state: StateEnergy, host: HostCrystal) -> dict[str, int]:
     return {element: change for element, change in changes.items() if change}
 
 
-def state_corrections(
-    states: Sequence[StateEnergy], host: HostCrystal, settings: Correction
-) -> tuple[FiniteSizeCorrection, ...]:
-    """The finite-size correction of each state, all in the host's supercell."""
-    by_charge = {
-        charge: finite_size_correction(charge, host.cell_A, settings)
-        for charge in sorted({state.key.charge for state in states})
-    }
-    return tuple(by_charge[state.key.charge] for state in states)
-
-
 def formation_energies(
     states: Sequence[StateEnergy],
     host: HostCrystal,
     energies: HostEnergies,
     limits: Sequence[ChemicalPotentialLimit],
-    correction: Correction,
+    corrections: Sequence[FiniteSizeCorrection],
 ) -> tuple[FormationEnergy, ...]:
     """Formation energies of all states at E_F = VBM: limit by limit, states in the given order.
 
+    Args:
+        states, host, energies, limits: what they are made of.
+        corrections: the finite-size correction of each state.
+
     Raises:
-        ThermoError: if a state has another cell, an element without a chemical potential, or the
-            dielectric tensor is unphysical.
+        ThermoError: if a state has another cell, or an element without a chemical potential.
     """
-    corrections = state_corrections(states, host, correction)
     return tuple(
         _formation_energy(state, host, energies, limit, added)
         for limit in limits
@@ -95,7 +85,7 @@ def _formation_energy(
         key=state.key,
         limit=limit.name,
         energy_eV=state.energy_eV + shift_eV,
-        uncertainty_eV=state.uncertainty_eV,
+        uncertainty_eV=math.hypot(state.uncertainty_eV, correction.uncertainty_eV),
         verified=state.verified,
         correction_eV=correction.value_eV,
         correction_label=correction.label,

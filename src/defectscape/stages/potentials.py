@@ -1,0 +1,119 @@
+"""Potentials stage: electrostatic potentials at the atoms of the host and of each ground state.
+
+The finite-size correction eFNV compares them. Each is one more calculation of a structure whose label is
+known, so its energy must be that label's.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from defectscape.domain.errors import ConfigError, ThermoError
+from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.processor_time import core_seconds
+from defectscape.engines.site_potentials import PotentialEngine
+from defectscape.files.tables import decode, load_host_file, read_json, write_json
+from defectscape.sampling.host import host_frame
+from defectscape.stages.context import StudyContext
+from defectscape.stages.verification import ground_frame, ground_state, read_verified
+
+logger = logging.getLogger(__name__)
+
+SAME_ENERGY_EV = 5e-3
+"""Two solutions of one structure that differ by more are of different states."""
+
+
+@dataclass(frozen=True, eq=False)
+class SitePotentials:
+    """Potentials at the atoms of one structure.
+
+    Attributes:
+        frame_id: the structure.
+        energy_eV: its energy in this calculation, eV.
+        potentials_V: at each atom, (n,), V.
+        engine_version: which program.
+        core_s: what it cost, core-seconds.
+    """
+
+    frame_id: str
+    energy_eV: float
+    potentials_V: Floats
+    engine_version: str
+    core_s: float
+
+
+def host_potentials(context: StudyContext) -> None:
+    """Potentials of the perfect supercell."""
+    frame = host_frame(load_host_file(context.layout.host))
+    record = context.record(frame, "high")
+    _write(context, frame, record.label if record else None, context.layout.potentials("host"))
+
+
+def key_potentials(context: StudyContext, group: str, text: str) -> None:
+    """Potentials of the ground state of one key; an empty file where the search found no minimum."""
+    key = DefectKey.parse(text)
+    target = context.layout.potentials(text)
+    items = read_verified(context, group, key)
+    if not items:
+        logger.warning("%s has no minimum, so no potentials", key)
+        write_json(target, None)
+        return
+    best = ground_state(items)
+    _write(context, ground_frame(best), best.final_label, target)
+
+
+def read_potentials(path: Path) -> SitePotentials:
+    """What a job of this stage wrote.
+
+    Raises:
+        ThermoError: if there is nothing in it.
+    """
+    content = read_json(path)
+    if content is None:
+        raise ThermoError(str(path), "has no potentials", "Look at the log of its job")
+    found: SitePotentials = decode(SitePotentials, content)
+    return found
+
+
+def _write(context: StudyContext, frame: Frame, known: Label | None, target: Path) -> None:
+    engine = context.engine("high")
+    if not isinstance(engine, PotentialEngine):
+        raise ConfigError(
+            "thermo.correction.kind", f"efnv, but {engine.name} gives no potentials",
+            "Use `point_charge`, or the espresso or vasp engine",
+        )  # fmt: skip
+    began = core_seconds()
+    label, potentials_V = _climb(engine, frame)
+    if known is not None and abs(label.energy_eV - known.energy_eV) > SAME_ENERGY_EV:
+        raise ThermoError(
+            f"potentials of {frame.key}",
+            f"their calculation ended {label.energy_eV - known.energy_eV:+.3f} eV from the label",
+            "The SCF has two solutions there; converge it tighter, or use `kind: point_charge`",
+        )
+    write_json(
+        target,
+        SitePotentials(
+            frame.frame_id, label.energy_eV, potentials_V, engine.version, core_seconds() - began
+        ),
+    )
+
+
+def _climb(engine: Engine, frame: Frame) -> tuple[Label, Floats]:
+    """The first rung of the engine's ladder that succeeds."""
+    assert isinstance(engine, PotentialEngine)
+    reasons = []
+    for number, rung in enumerate(engine.ladder):
+        try:
+            return engine.compute_potentials(frame, number)
+        except CalculationFailed as error:
+            reasons.append(f"{rung.name}: {error.reason}")
+            logger.info("%s: %s", frame.key, reasons[-1])
+            if error.hopeless:
+                break
+    raise ThermoError(
+        f"potentials of {frame.key}", "; ".join(reasons),
+        "Its label is there, so look at what else is needed: pp.x, or OUTCAR",
+    )  # fmt: skip
