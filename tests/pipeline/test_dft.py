@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.gth import find_table
+from defectscape.files.tables import load_host_file
 from defectscape.report.summary import Summary
 from defectscape.store.labels import LabelStore
+from defectscape.thermo.corrections import point_charge_energy_eV
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -112,6 +115,23 @@ def test_what_separates_the_levels_is_reported_for_each_charge(summary: Summary)
         assert gap.frames >= 5
         assert abs(gap.shift_eV) > 1.0
         assert 0.0 < gap.spread_meV_atom < abs(1e3 * gap.shift_eV)
+
+
+def test_potentials_align_the_charged_state(folder: Path, summary: Summary) -> None:
+    rows = {row.key: row for row in summary.defects}
+    assert rows["v_Si_-1"].correction_label.startswith("eFNV")
+    assert rows["v_Si_0"].correction_eV == 0.0
+    host = load_host_file(folder / "results/si_dft/host/host.json")
+    point_eV = point_charge_energy_eV(host.cell_A, 11.7 * np.eye(3))
+    alignment_eV = rows["v_Si_-1"].correction_eV - point_eV
+    assert 1e-3 < abs(alignment_eV) < 1.0
+    assert next(row for row in summary.cost if row.stage == "potentials").labels == 3
+
+
+def test_the_engine_checked_the_path(summary: Summary) -> None:
+    (ccd,) = summary.ccd
+    assert len(ccd.initial_checks) == len(ccd.final_checks) == 1
+    assert ccd.engine_rms_eV is not None
 
 
 def test_a_second_run_does_nothing(folder: Path) -> None:

@@ -9,6 +9,7 @@ from defectscape.settings.groups import exploration_groups
 from defectscape.stages.ccd_check import read_checks
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import Outcome, round_outcomes
+from defectscape.stages.potentials import read_potentials
 
 
 def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
@@ -61,7 +62,22 @@ def label_costs(context: StudyContext) -> list[CostRow]:
                 for outcome in round_outcomes(context, group.name, number, level)
             ]
             rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
-    return [*rows, _verification(context), *_path_points(context)]
+    return [*rows, _verification(context), *_potentials(context), *_path_points(context)]
+
+
+def _potentials(context: StudyContext) -> list[CostRow]:
+    """Calculations for potentials at atoms; no row where the correction needs none."""
+    if context.study.thermo.correction.kind != "efnv":
+        return []
+    keys = [str(key) for group in exploration_groups(context.study) for key in group.keys]
+    paths = [context.layout.potentials(name) for name in ("host", *keys)]
+    found = [read_potentials(path) for path in paths if read_json(path) is not None]
+    return [
+        CostRow(
+            stage="potentials", fidelity=context.fidelity("high").name, labels=len(found), failed=0,
+            core_s=sum(item.core_s for item in found),
+        )
+    ]  # fmt: skip
 
 
 def _path_points(context: StudyContext) -> list[CostRow]:
