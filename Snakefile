@@ -25,4 +25,5 @@ rule all:
     input:
         str(LAYOUT.report),
         str(LAYOUT.summary),
+        str(LAYOUT.model_card),
     localrule: True

@@ -1,5 +1,6 @@
 """pw.x without pw.x: what is asked, what is refused, what becomes of a calculation that goes wrong."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -255,3 +256,22 @@ def test_an_impossible_spin_is_refused_before_anything_runs(folder: Path) -> Non
 def test_a_missing_program_is_named(folder: Path) -> None:
     with pytest.raises(EngineError, match="no-such-program"):
         EspressoEngine(settings(folder, command="no-such-program -x")).compute(diamond(), 0)
+
+
+def test_a_relaxation_s_input_is_the_label_s_with_atoms_that_move(folder: Path) -> None:
+    engine = EspressoEngine(settings(folder))
+    frame = diamond(-1)
+    text = engine.relaxation_inputs(frame, 0.01)["pw.in"]
+    assert "calculation = 'relax'" in text
+    assert "tot_charge = -1" in text
+    assert "&IONS" in text
+    limit = float(re.search(r"forc_conv_thr = (\S+)", text).group(1))
+    # 1 Ry/bohr is 25.711 eV/A.
+    assert limit == pytest.approx(0.01 / 25.711, rel=1e-4)
+    assert f"pseudo_dir = '{folder}'" in text
+    label = pw_input(frame, engine.settings, 33.0, STEPS[0][0])
+    ours = {line for line in text.splitlines() if "=" in line}
+    theirs = {line for line in label.splitlines() if "=" in line}
+    assert {line.split()[0] for line in theirs ^ ours} == {
+        "calculation", "pseudo_dir", "forc_conv_thr", "nstep", "ion_dynamics",
+    }  # fmt: skip

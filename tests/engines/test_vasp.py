@@ -298,3 +298,14 @@ def test_a_missing_program_is_named(potcars: Path, run: VaspRun) -> None:
 def test_tags_that_are_ours_are_refused(potcars: Path, name: str) -> None:
     with pytest.raises(ValidationError, match=r"follows from the frame|not an INCAR tag"):
         settings(potcars, incar={name: 1})
+
+
+@needs_source
+def test_a_relaxation_s_inputs_hold_no_licensed_file(potcars: Path, run: VaspRun) -> None:
+    files = VaspEngine(settings(potcars)).relaxation_inputs(frame_of(run, 0), 0.01)
+    assert set(files) == {"INCAR", "POSCAR", "KPOINTS", "POTCAR.titles"}
+    tags = dict(line.split(" = ") for line in files["INCAR"].splitlines() if " = " in line)
+    tags = {name.strip(): value.strip() for name, value in tags.items()}
+    assert (tags["NSW"], tags["IBRION"], tags["EDIFFG"]) == ("200", "2", "-0.01")
+    assert float(tags["NELECT"]) == 588.0
+    assert len(files["POTCAR.titles"].splitlines()) == 2

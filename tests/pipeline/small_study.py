@@ -15,6 +15,7 @@ from defectscape.stages.ccd import compute_diagrams
 from defectscape.stages.ccd_check import check_diagrams
 from defectscape.stages.context import StudyContext
 from defectscape.stages.evaluation import evaluate_final
+from defectscape.stages.handover import hand_over
 from defectscape.stages.harvest import harvest
 from defectscape.stages.host import label_references, list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
@@ -112,6 +113,7 @@ def run_study(config: Path, results: Path) -> StudyContext:
     compute_diagrams(context)
     check_diagrams(context)
     write_summary(context)
+    hand_over(context)
     write_page(context)
     return context
 

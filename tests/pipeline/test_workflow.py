@@ -120,7 +120,7 @@ def test_nothing_to_do_the_second_time(study_folder: Path) -> None:
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-FINAL = {"train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "report"}
+FINAL = {"train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "handover", "report"}
 
 
 def test_final_training_runs_only_what_follows_it(study_folder: Path) -> None:

@@ -123,6 +123,33 @@ rule summary:
         "defectscape --log {log:q} summary"
 
 
+rule handover:
+    """A folder for each minimum with inputs for a last relaxation by hand, and the model's card.
+
+    In: summary. Out: folders, card.
+    """
+    input:
+        str(LAYOUT.summary),
+    output:
+        directory(str(LAYOUT.handover)),
+        str(LAYOUT.model_card),
+    log:
+        log_of("handover"),
+    benchmark:
+        benchmark_of("handover")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(30, attempt),
+    params:
+        settings=settings("handover", "fidelities.high"),
+    message:
+        "Writing folders for a last relaxation by hand"
+    shell:
+        "defectscape --log {log:q} handover"
+
+
 rule report:
     """One self-contained HTML page from the summary, with its figures and tables as files.
 

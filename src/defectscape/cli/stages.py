@@ -56,6 +56,7 @@ STUDY_STAGES = (
     ("ccd", "ccd", "compute_diagrams", "Configuration-coordinate diagrams."),
     ("ccd-check", "ccd_check", "check_diagrams", "Points of the diagrams by the engine."),
     ("summary", "summary", "write_summary", "Write summary.json and the minima's structures."),
+    ("handover", "handover", "hand_over", "Folders for a last relaxation; the model's card."),
     ("report", "report", "write_page", "Write the report page, its figures and tables."),
 )
 GROUP_STAGES = (

@@ -140,6 +140,16 @@ class EspressoEngine:
             )
         return label, potentials_V
 
+    def relaxation_inputs(self, frame: Frame, fmax_eV_A: float) -> dict[str, str]:
+        """Inputs of pw.x that relax a frame down to ``fmax_eV_A``, by file name.
+
+        Raises:
+            EngineError: if a pseudopotential is not there: its valence is needed.
+        """
+        electrons = valence_electrons(self.files, frame.numbers, self.name) - frame.charge
+        step = STEPS[0][0]
+        return {"pw.in": pw_input(frame, self.settings, electrons, step, fmax_eV_A)}
+
     @contextmanager
     def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:
         """The folder of a finished calculation, for as long as the block lasts, and its label."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ase.data import chemical_symbols
+from ase.units import Bohr, Rydberg
 
 from defectscape.domain.frame import Frame
 from defectscape.engines.pseudopotentials import Pseudopotential
@@ -33,7 +34,10 @@ class Step:
     from_step_before: bool = False
 
 
-def pw_input(frame: Frame, settings: EspressoEngine, electrons: float, step: Step) -> str:
+def pw_input(
+    frame: Frame, settings: EspressoEngine, electrons: float, step: Step,
+    relax_fmax_eV_A: float | None = None,
+) -> str:  # fmt: skip
     """The input file as text.
 
     Args:
@@ -42,6 +46,7 @@ def pw_input(frame: Frame, settings: EspressoEngine, electrons: float, step: Ste
         settings: the engine's settings.
         electrons: valence electrons of the charged cell.
         step: how the solution is to be reached.
+        relax_fmax_eV_A: relax the atoms down to this force, eV/A; None is a single point.
     """
     species = list(dict.fromkeys(frame.numbers.tolist()))
     lists: Namelists = {
@@ -49,6 +54,13 @@ def pw_input(frame: Frame, settings: EspressoEngine, electrons: float, step: Ste
         "system": _system(frame, settings, electrons, step, len(species)),
         "electrons": _electrons(settings, step),
     }
+    if relax_fmax_eV_A is not None:
+        limit = relax_fmax_eV_A * Bohr / Rydberg
+        lists["control"] |= {
+            "calculation": "relax", "forc_conv_thr": limit, "nstep": 100,
+            "pseudo_dir": str(settings.pseudo_dir),
+        }  # fmt: skip
+        lists["ions"] = {"ion_dynamics": "bfgs"}
     for name, entries in settings.keywords.items():
         lists[name] |= {key.lower(): value for key, value in entries.items()}
     lines = [line for name, entries in lists.items() for line in _namelist(name, entries)]

@@ -22,6 +22,7 @@ from defectscape.engines.vasp_input import (
     Potcar,
     doped_tags,
     find_potcars,
+    relaxation_files,
     vasp_order,
     write_inputs,
 )
@@ -103,6 +104,16 @@ class VaspEngine:
         with self._solved(frame, rung) as (folder, label):
             potentials_V = read_site_potentials(folder / "OUTCAR", len(frame))
         return label, potentials_V[np.argsort(vasp_order(frame.numbers))]
+
+    def relaxation_inputs(self, frame: Frame, fmax_eV_A: float) -> dict[str, str]:
+        """Inputs of VASP that relax a frame down to ``fmax_eV_A``, by file name, without the POTCAR.
+
+        Raises:
+            EngineError: if a POTCAR is not there: its valence is needed.
+        """
+        electrons = self._valence(frame) - frame.charge
+        tags: dict[str, Scalar] = {"NSW": 200, "IBRION": 2, "EDIFFG": -fmax_eV_A}
+        return relaxation_files(frame, self.settings, self.files, electrons, tags)
 
     @contextmanager
     def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:

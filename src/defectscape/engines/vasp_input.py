@@ -112,20 +112,48 @@ def write_inputs(
         electrons: valence electrons of the charged cell (NELECT).
         tags: INCAR tags of the ladder's rung.
     """
+    for name, text in _texts(frame, settings, electrons, tags).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    potcar = "".join(read_potcar(files[element].path) for element in _elements(frame))
+    (folder / "POTCAR").write_text(potcar, encoding="latin-1")
+
+
+def relaxation_files(
+    frame: Frame,
+    settings: VaspEngine,
+    files: Mapping[str, Potcar],
+    electrons: float,
+    tags: Mapping[str, Scalar],
+) -> dict[str, str]:
+    """INCAR, POSCAR and KPOINTS of a relaxation, and the titles of the POTCARs, which are licensed.
+
+    Args:
+        frame, settings, files, electrons: as for ``write_inputs``.
+        tags: INCAR tags of the relaxation.
+    """
+    titles = "".join(f"{files[element].title}\n" for element in _elements(frame))
+    return {**_texts(frame, settings, electrons, tags), "POTCAR.titles": titles}
+
+
+def _elements(frame: Frame) -> list[str]:
+    """Elements in the order of the blocks of atoms."""
+    numbers = frame.numbers[vasp_order(frame.numbers)]
+    return [chemical_symbols[number] for number in dict.fromkeys(numbers.tolist())]
+
+
+def _texts(
+    frame: Frame, settings: VaspEngine, electrons: float, tags: Mapping[str, Scalar]
+) -> dict[str, str]:
+    """INCAR, POSCAR and KPOINTS."""
     order = vasp_order(frame.numbers)
-    numbers = frame.numbers[order]
     incar = Incar(vasp_incar(frame, settings, electrons) | dict(tags))
-    (folder / "INCAR").write_text(f"{incar}\n", encoding="utf-8")
     with quiet("POSCAR"):
-        structure = to_structure(numbers, frame.positions_A[order], frame.cell_A)
+        structure = to_structure(frame.numbers[order], frame.positions_A[order], frame.cell_A)
         poscar = Poscar(structure, comment=f"{frame.key} {frame.frame_id}", sort_structure=False)
         text = poscar.get_str(direct=True, significant_figures=16)
-    (folder / "POSCAR").write_text(text, encoding="utf-8")
     a, b, c = settings.kpoints
-    (folder / "KPOINTS").write_text(f"{Kpoints.gamma_automatic((a, b, c))}\n", encoding="utf-8")
-    elements = [chemical_symbols[number] for number in dict.fromkeys(numbers.tolist())]
-    potcar = "".join(read_potcar(files[element].path) for element in elements)
-    (folder / "POTCAR").write_text(potcar, encoding="latin-1")
+    kpoints = f"{Kpoints.gamma_automatic((a, b, c))}\n"
+    return {"INCAR": f"{incar}\n", "POSCAR": text, "KPOINTS": kpoints}
 
 
 def vasp_incar(frame: Frame, settings: VaspEngine, electrons: float) -> dict[str, Any]:

@@ -204,6 +204,16 @@ class Layout:
         return self.folder / "summary.json"
 
     @property
+    def handover(self) -> Path:
+        """Folders for a last relaxation by hand."""
+        return self.folder / "handover"
+
+    @property
+    def model_card(self) -> Path:
+        """The final model in words."""
+        return self.folder / "final" / "MODEL_CARD.md"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.folder / "report.html"

@@ -24,5 +24,6 @@ STAGE_VERSIONS = {
     "ccd": 2,
     "ccd_check": 1,
     "summary": 6,
+    "handover": 1,
     "report": 1,
 }
