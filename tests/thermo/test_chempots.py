@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from defectscape.domain.errors import ThermoError
-from defectscape.thermo.chempots import chemical_potential_limits, doped_chempots
+from defectscape.thermo.chempots import (
+    Phase,
+    chemical_potential_limits,
+    doped_chempots,
+    given_limits,
+)
 
 CDTE = np.array([48, 52] * 4)
 REFERENCES = {"Cd": -1.0, "Te": -3.0}
@@ -61,3 +66,40 @@ def test_doped_form_has_its_three_keys_and_is_consistent():
         for element, value in values.items():
             relative = table["limits_wrt_el_refs"][name][element]
             assert value == pytest.approx(relative + table["elemental_refs"][element])
+
+
+def test_a_competing_phase_cuts_a_corner_off():
+    """A(B) at -1.2 eV per formula; AB2 at -1.5: mu_B <= -1.5 - (-1.2) = -0.3 eV at that end."""
+    phase = Phase("ditelluride", {"Cd": 2, "Te": 4}, 2 * (-1.0 - 2 * 3.0 - 1.5))
+    limits = chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES, [phase])
+    assert [limit.name for limit in limits] == ["Cd-rich", "with CdTe2"]
+    relative = dict(limits[1].relative_eV)
+    assert relative == pytest.approx({"Cd": -0.9, "Te": -0.3})
+    # One that is unstable itself bounds nothing.
+    harmless = Phase("ditelluride", {"Cd": 1, "Te": 2}, -1.0 - 2 * 3.0 - 1.1)
+    limits = chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES, [harmless])
+    assert [limit.name for limit in limits] == ["Cd-rich", "Te-rich"]
+
+
+def test_a_host_that_decomposes_is_refused():
+    phase = Phase("ditelluride", {"Cd": 1, "Te": 2}, -1.0 - 2 * 3.0 - 4.0)
+    with pytest.raises(ThermoError, match="eV per atom above Cd, CdTe2"):
+        chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES, [phase])
+
+
+def test_a_phase_of_another_element_is_refused():
+    with pytest.raises(ThermoError, match=r"competing phase oxide.*has O"):
+        chemical_potential_limits(
+            CDTE, 4 * -5.2, REFERENCES, [Phase("oxide", {"Cd": 1, "O": 1}, -9.0)]
+        )
+
+
+def test_given_limits_are_taken_if_the_host_is_in_equilibrium():
+    given = {"in between": {"Cd": -0.5, "Te": -0.7}}
+    (limit,) = given_limits(CDTE, 4 * -5.2, REFERENCES, given)
+    assert limit.name == "in between"
+    assert dict(limit.potentials_eV) == pytest.approx({"Cd": -1.5, "Te": -3.7})
+    with pytest.raises(ThermoError, match=r"sum to -0\.5000 eV per atom.*is -0\.6000"):
+        given_limits(CDTE, 4 * -5.2, REFERENCES, {"x": {"Cd": -0.5, "Te": -0.5}})
+    with pytest.raises(ThermoError, match="one value for each of Cd, Te"):
+        given_limits(CDTE, 4 * -5.2, REFERENCES, {"x": {"Cd": -1.2}})

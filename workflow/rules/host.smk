@@ -37,6 +37,7 @@ rule references:
     input:
         str(LAYOUT.host),
         [str(path) for path in STUDY.thermo.elemental_references.values()],
+        [str(path) for path in STUDY.thermo.competing_phases.values()],
     output:
         str(LAYOUT.references),
     log:
@@ -54,6 +55,8 @@ rule references:
             "fidelities",
             "thermo.elemental_references",
             "thermo.elemental_kpoints",
+            "thermo.competing_phases",
+            "thermo.competing_kpoints",
         ),
     message:
         "Labelling the perfect supercell and the elements"

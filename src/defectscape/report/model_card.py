@@ -13,7 +13,8 @@ def model_card(summary: Summary) -> str:
             f"# Model of {summary.study}",
             "",
             f"A committee of {len(summary.model_files)} MACE models of point defects in "
-            f"{summary.host.formula}, trained by defectscape {summary.provenance.defectscape}. Charge and fidelity are inputs: always give both.",
+            f"{summary.host.formula}, trained by defectscape {summary.provenance.defectscape}. "
+            "Charge and fidelity are inputs: always give both.",
             "",
             f"* **Files**: {', '.join(f'`{name}`' for name in summary.model_files)}; `.weights` files beside them hold "
             "the same as plain values, for programs that do not read pickles.",

@@ -120,6 +120,19 @@ class Thermo(Settings):
         description="Gamma-centred mesh of an element's reference, for engines with `kpoints`; left out, the "
         "engine's own. Choose it as dense as the supercell's: small cells at Gamma are off by eV.",
     )
+    competing_phases: dict[str, FilePath] = Field(
+        {},
+        description="Structure file of each other compound of the host's elements, by a name; they are computed "
+        "with the high-fidelity engine and bound the chemical potentials.",
+    )
+    competing_kpoints: dict[str, list[int]] = Field(
+        {}, description="Gamma-centred mesh of a competing phase, as for the elements."
+    )
+    chemical_potentials: dict[str, dict[str, float]] | None = Field(
+        None,
+        description="Limits of your own: per name, potential of each element relative to its reference, eV. They "
+        "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
+    )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
     concentrations: Concentrations | None = Field(
         None, description="Concentrations and the self-consistent Fermi level; left out, none."
@@ -127,9 +140,21 @@ class Thermo(Settings):
 
     @model_validator(mode="after")
     def _meshes_are_of_references(self) -> "Thermo":
-        for element, mesh in self.elemental_kpoints.items():
-            if element not in self.elemental_references:
-                raise ValueError(f"elemental_kpoints: {element} has no elemental reference")
-            if len(mesh) != 3 or min(mesh) < 1:
-                raise ValueError(f"elemental_kpoints of {element}: give three positive integers")
+        for name, meshes, owners in (
+            ("elemental_kpoints", self.elemental_kpoints, self.elemental_references),
+            ("competing_kpoints", self.competing_kpoints, self.competing_phases),
+        ):
+            for owner, mesh in meshes.items():
+                if owner not in owners:
+                    raise ValueError(f"{name}: {owner} has no structure")
+                if len(mesh) != 3 or min(mesh) < 1:
+                    raise ValueError(f"{name} of {owner}: give three positive integers")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_come_from_one_source(self) -> "Thermo":
+        if self.chemical_potentials is not None and self.competing_phases:
+            raise ValueError("give competing_phases or chemical_potentials, not both")
+        if self.chemical_potentials == {}:
+            raise ValueError("chemical_potentials: give one limit at least, or leave it out")
         return self

@@ -1,9 +1,11 @@
 """Host stages: the (relaxed) crystal, the labels of the perfect supercell and of the elements."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from ase.io import write
 
 from defectscape.domain.errors import ConfigError, ThermoError
@@ -59,21 +61,27 @@ def list_sites(context: StudyContext) -> None:
     save_sites(context.layout.sites, enumerate_sites(host, interstitials=wants_interstitials))
 
 
-def _reference_frame(context: StudyContext, element: str) -> Frame:
-    """The reference phase of an element, as given in the config."""
-    structure = read_unit_cell(context.study.thermo.elemental_references[element])
+def _crystal_frame(file: Path, family: str) -> Frame:
+    """A crystal beside the host, as given in the config."""
+    structure = read_unit_cell(file)
     numbers = np.array([site.specie.Z for site in structure])
-    if {site.specie.symbol for site in structure} != {element}:
-        file = context.study.thermo.elemental_references[element]
-        raise ThermoError(
-            f"elemental reference of {element}",
-            f"{file} holds {structure.composition}",
-            f"Give a structure of {element} alone",
-        )
     return Frame(
         numbers, structure.cart_coords, structure.lattice.matrix, HOST_KEY,
-        lowest_multiplicity(numbers, 0), Origin.REFERENCE, f"reference/{element}",
+        lowest_multiplicity(numbers, 0), Origin.REFERENCE, family,
     )  # fmt: skip
+
+
+def _reference_frame(context: StudyContext, element: str) -> Frame:
+    """The reference phase of an element."""
+    file = context.study.thermo.elemental_references[element]
+    frame = _crystal_frame(file, f"reference/{element}")
+    if set(frame.numbers.tolist()) != {atomic_numbers[element]}:
+        raise ThermoError(
+            f"elemental reference of {element}",
+            f"{file} holds {Atoms(frame.numbers).get_chemical_formula()}",
+            f"Give a structure of {element} alone",
+        )
+    return frame
 
 
 def _required(record: LabelRecord, what: str) -> dict[str, object]:
@@ -93,22 +101,21 @@ def _required(record: LabelRecord, what: str) -> dict[str, object]:
     }
 
 
-def _reference_engine(context: StudyContext, element: str) -> Engine:
-    """The high-fidelity engine, with the mesh that the element's reference is to have."""
-    mesh = context.study.thermo.elemental_kpoints.get(element)
+def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str) -> Engine:
+    """The high-fidelity engine, with the mesh that a small crystal is to have."""
     if mesh is None:
         return context.engine("high")
     settings = context.fidelity("high").engine
     if "kpoints" not in type(settings).model_fields:
         raise ConfigError(
-            f"thermo.elemental_kpoints.{element}", f"the {settings.kind} engine has no k-points",
+            where, f"the {settings.kind} engine has no k-points",
             "Take it out, and give a supercell as reference",
         )  # fmt: skip
     return make_engine(settings.model_copy(update={"kpoints": mesh}))
 
 
 def label_references(context: StudyContext) -> None:
-    """Label the perfect supercell at both fidelities and the elements at the high one."""
+    """Label the host at both fidelities, elements and competing phases at the high one."""
     host = load_host_file(context.layout.host)
     table: dict[str, object] = {}
     for level in ("low", "high"):
@@ -120,11 +127,22 @@ def label_references(context: StudyContext) -> None:
             record, f"{fidelity.name} label of the perfect supercell"
         )
     fidelity = context.fidelity("high")
+    thermo = context.study.thermo
     elements: dict[str, object] = {}
-    for element in sorted(context.study.thermo.elemental_references):
+    for element in sorted(thermo.elemental_references):
+        mesh = thermo.elemental_kpoints.get(element)
+        engine = _engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
         frame = _reference_frame(context, element)
-        engine = _reference_engine(context, element)
         record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
         elements[element] = _required(record, f"{fidelity.name} label of elemental {element}")
-    table["elements"] = elements
+    phases: dict[str, object] = {}
+    for name, file in sorted(thermo.competing_phases.items()):
+        mesh = thermo.competing_kpoints.get(name)
+        engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
+        frame = _crystal_frame(file, f"reference/{name}")
+        record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
+        phases[name] = _required(record, f"{fidelity.name} label of {name}") | {
+            "numbers": frame.numbers.tolist()
+        }
+    table |= {"elements": elements, "phases": phases}
     write_json(context.layout.references, table)

@@ -26,7 +26,10 @@ def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
 def _references(context: StudyContext) -> list[CostRow]:
     table = read_json(context.layout.references)
     low, high = context.fidelity_names
-    rows = {low: [table["bulk_low"]], high: [table["bulk_high"], *table["elements"].values()]}
+    rows = {
+        low: [table["bulk_low"]],
+        high: [table["bulk_high"], *table["elements"].values(), *table["phases"].values()],
+    }
     return [
         CostRow(
             stage="host and elements", fidelity=name, labels=len(items), failed=0,

@@ -34,7 +34,12 @@ from defectscape.stages.potentials import read_potentials
 from defectscape.stages.surface import CommitteeSurface, load_committee
 from defectscape.stages.verification import ground_state, read_verified
 from defectscape.thermo.bands import fermi_dos
-from defectscape.thermo.chempots import chemical_potential_limits
+from defectscape.thermo.chempots import (
+    Phase,
+    chemical_potential_limits,
+    composition,
+    given_limits,
+)
 from defectscape.thermo.concentrations import Equilibrium, equilibria
 from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
@@ -149,6 +154,21 @@ def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float
     return HostEnergies(bulk["energy_eV"], bulk["vbm_eV"], gap_eV), references
 
 
+def _limits(
+    context: StudyContext, host: HostCrystal, energies: HostEnergies, references: dict[str, float]
+) -> tuple[ChemicalPotentialLimit, ...]:
+    """The study's own limits, or those of elements and competing phases."""
+    given = context.study.thermo.chemical_potentials
+    if given is not None:
+        return given_limits(host.numbers, energies.bulk_energy_eV, references, given)
+    table = read_json(context.layout.references).get("phases", {})
+    phases = [
+        Phase(name, composition(np.array(row["numbers"])), row["energy_eV"])
+        for name, row in table.items()
+    ]
+    return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, phases)
+
+
 def _check_against_doped(
     levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]
 ) -> None:
@@ -166,7 +186,7 @@ def compute_levels(context: StudyContext) -> None:
     """Ground states of all keys, their formation energies in every limit, and all levels."""
     host = load_host_file(context.layout.host)
     energies, references = _host_energies(context)
-    limits = chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references)
+    limits = _limits(context, host, energies, references)
     committee = load_committee(context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     keys = [(group.name, key) for group in exploration_groups(context.study) for key in group.keys]

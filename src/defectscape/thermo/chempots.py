@@ -1,12 +1,12 @@
-"""Chemical potential limits of the host against its own elements.
+"""Chemical potential limits of the host against its elements and the competing phases that are given.
 
 A compound in equilibrium with itself fixes one combination of the chemical potentials; the corners
-of what is left are where all elements but one are at their reference phase. No other competing
-phase enters, so the limits are outer bounds of the true ones.
+of what is left are where other phases begin to form. Phases that are not given do not bound it.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ase.data import chemical_symbols
@@ -14,6 +14,9 @@ from ase.data import chemical_symbols
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Ints
 from defectscape.domain.level import ChemicalPotentialLimit
+
+EQUILIBRIUM_TOLERANCE_EV = 0.01
+"""Given potentials and the host's formation energy may differ by this much per atom."""
 
 ELEMENTAL_TOLERANCE_EV = 1e-3
 """An elemental host and its own reference phase may differ by this much per atom."""
@@ -44,18 +47,38 @@ def formation_energy_per_atom_eV(
     return (energy_eV - elements_eV) / sum(atoms.values())
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A competing phase.
+
+    Attributes:
+        name: what the study calls it.
+        atoms: atoms per element in its cell.
+        energy_eV: energy of that cell, same engine, eV.
+    """
+
+    name: str
+    atoms: Mapping[str, int]
+    energy_eV: float
+
+
 def chemical_potential_limits(
-    numbers: Ints, bulk_energy_eV: float, references_eV: Mapping[str, float]
+    numbers: Ints,
+    bulk_energy_eV: float,
+    references_eV: Mapping[str, float],
+    phases: Sequence[Phase] = (),
 ) -> tuple[ChemicalPotentialLimit, ...]:
-    """The limits of the host between its elements, sorted by name.
+    """The limits of the host between its elements and competing phases, sorted by name.
 
     Args:
         numbers: atomic numbers of the host cell, (n,).
         bulk_energy_eV: raw energy of that cell, eV.
         references_eV: energy per atom of each element's reference phase, eV, same engine.
+        phases: other compounds of the host's elements.
 
     Raises:
-        ThermoError: if an element has no reference, or the host is unstable against its elements.
+        ThermoError: if an element has no reference, a phase has another element, or the host is
+            unstable against the others.
 
     Source: S. P. Ong et al., Chem. Mater. 20, 1798 (2008), through pymatgen's ``PhaseDiagram``.
     """
@@ -74,27 +97,96 @@ def chemical_potential_limits(
         (element,) = atoms
         potential = ((element, bulk_energy_eV / len(numbers)),)
         return (ChemicalPotentialLimit(f"{element}-rich", (element,), potential, references),)
-    return _corners(atoms, bulk_energy_eV, references)
+    for phase in phases:
+        strangers = sorted(set(phase.atoms) - set(atoms))
+        if strangers:
+            raise ThermoError(
+                f"competing phase {phase.name}", f"has {', '.join(strangers)}",
+                "Only phases of the host's own elements bound its potentials",
+            )  # fmt: skip
+    return _corners(atoms, bulk_energy_eV, references, phases)
 
 
 def _corners(
-    atoms: Mapping[str, int], bulk_energy_eV: float, references: tuple[tuple[str, float], ...]
+    atoms: Mapping[str, int],
+    bulk_energy_eV: float,
+    references: tuple[tuple[str, float], ...],
+    phases: Sequence[Phase],
 ) -> tuple[ChemicalPotentialLimit, ...]:
     from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
     from pymatgen.core.composition import Composition
 
     host = Composition(atoms)
     entries = [PDEntry(Composition(element), energy) for element, energy in references]
-    diagram = PhaseDiagram([*entries, PDEntry(host, bulk_energy_eV)])
+    entries += [PDEntry(Composition(dict(phase.atoms)), phase.energy_eV) for phase in phases]
+    own = PDEntry(host, bulk_energy_eV)
+    diagram = PhaseDiagram([*entries, own])
+    above_eV = float(diagram.get_e_above_hull(own) or 0.0)
+    if above_eV > 0:
+        decay = ", ".join(
+            sorted(e.composition.reduced_formula for e in diagram.get_decomposition(host))
+        )
+        raise ThermoError(
+            "host against competing phases",
+            f"{above_eV:.4f} eV per atom above {decay} at this level of theory",
+            "It decomposes there, so it has no chemical potential limits; check thermo.competing_phases",
+        )
     limits = []
-    for phases, potentials in diagram.get_all_chempots(host.reduced_composition).items():
-        names = tuple(sorted(phases.split("-")))
-        # an element may be named by its molecule, O2
-        pure = [Composition(name) for name in names if Composition(name).is_element]
-        rich = "-".join(sorted(phase.elements[0].symbol for phase in pure))
+    for names, potentials in diagram.get_all_chempots(host.reduced_composition).items():
+        found = tuple(sorted(names.split("-")))
         values = tuple(sorted((el.symbol, float(value)) for el, value in potentials.items()))
-        limits.append(ChemicalPotentialLimit(f"{rich}-rich", names, values, references))
+        limits.append(ChemicalPotentialLimit(_limit_name(found, host), found, values, references))
     return tuple(sorted(limits, key=lambda limit: limit.name))
+
+
+def _limit_name(phases: Sequence[str], host: Any) -> str:
+    """``Cd-rich`` where elements are at their reference, ``with CdTe2`` where other phases are there."""
+    from pymatgen.core.composition import Composition
+
+    others = [Composition(name) for name in phases if name != host.reduced_formula]
+    # an element may be named by its molecule, O2
+    rich = sorted(other.elements[0].symbol for other in others if other.is_element)
+    compounds = sorted(other.reduced_formula for other in others if not other.is_element)
+    words = [f"{'-'.join(rich)}-rich"] if rich else []
+    return " ".join([*words, *(["with", " and ".join(compounds)] if compounds else [])])
+
+
+def given_limits(
+    numbers: Ints,
+    bulk_energy_eV: float,
+    references_eV: Mapping[str, float],
+    given: Mapping[str, Mapping[str, float]],
+) -> tuple[ChemicalPotentialLimit, ...]:
+    """Limits that the user gives, relative to the elements' references.
+
+    Args:
+        numbers, bulk_energy_eV, references_eV: as for ``chemical_potential_limits``.
+        given: per name of a limit, potential of each element of the host, eV.
+
+    Raises:
+        ThermoError: if an element is missing or too many, or the host would not be in equilibrium.
+    """
+    atoms = composition(numbers)
+    gain_eV = formation_energy_per_atom_eV(atoms, bulk_energy_eV, references_eV)
+    references = tuple((element, references_eV[element]) for element in atoms)
+    limits = []
+    for name, potentials in given.items():
+        thing = f"thermo.chemical_potentials {name}"
+        if set(potentials) != set(atoms):
+            raise ThermoError(
+                thing, f"has {', '.join(sorted(potentials))}",
+                f"Give one value for each of {', '.join(atoms)}",
+            )  # fmt: skip
+        sum_eV = sum(n * potentials[element] for element, n in atoms.items()) / sum(atoms.values())
+        if abs(sum_eV - gain_eV) > EQUILIBRIUM_TOLERANCE_EV:
+            raise ThermoError(
+                thing,
+                f"they sum to {sum_eV:.4f} eV per atom, the host's formation energy is {gain_eV:.4f}",
+                "In equilibrium with the host both agree; the engine may differ from the one that they come from",
+            )
+        values = tuple((el, potentials[el] + references_eV[el]) for el in atoms)
+        limits.append(ChemicalPotentialLimit(name, ("given",), values, references))
+    return tuple(limits)
 
 
 def doped_chempots(limits: Sequence[ChemicalPotentialLimit]) -> dict[str, Any]:
