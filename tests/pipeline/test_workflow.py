@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from small_study import ROOT, small_study, write_study
 
+from defectscape.settings.ccd import Ccd
+from defectscape.settings.search import Search
+
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
@@ -121,6 +124,13 @@ def test_nothing_to_do_the_second_time(study_folder: Path) -> None:
 
 
 FINAL = {"train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "handover", "report"}
+
+
+def test_a_default_written_out_runs_nothing(study_folder: Path) -> None:
+    study = small_study()
+    study["search"]["max_force_std_eV_A"] = Search.model_fields["max_force_std_eV_A"].default
+    study["ccd"]["extend"] = Ccd.model_fields["extend"].default
+    assert not rules_to_run(study_folder, study)
 
 
 def test_final_training_runs_only_what_follows_it(study_folder: Path) -> None:

@@ -54,13 +54,16 @@ wildcard_constraints:
 
 
 def settings(stage, *blocks, **extra):
-    """The settings a stage depends on, as text: a change of any of them runs the stage again."""
-    dump = STUDY.model_dump(mode="json")
+    """The settings a stage depends on, as text: a change of any of them runs the stage again.
+
+    Without defaults: a setting that a later version adds must not run a finished study again.
+    """
+    dump = STUDY.model_dump(mode="json", exclude_defaults=True)
     content = {}
     for block in blocks:
         value = dump
         for part in block.split("."):
-            value = value[part]
+            value = (value or {}).get(part)
         content[block] = value
     return json.dumps(
         {"version": STAGE_VERSIONS[stage], **content, **extra}, sort_keys=True
