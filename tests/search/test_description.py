@@ -71,3 +71,30 @@ def test_an_antisite_can_leave_its_site(v_cd):
 def test_what_has_no_name_is_given_by_its_size(v_cd):
     frame = _moved(v_cd, [(45, [0.2, 0.0, 0.0])])
     assert describe(frame, v_cd, SITE) == "distorted, largest displacement 0.20 A"
+
+
+def test_a_split_vacancy_is_an_atom_between_two_empty_sites(v_cd):
+    inverse = np.linalg.inv(v_cd.cell_A)
+    fractional = v_cd.positions_A @ inverse
+    vectors = (fractional - np.rint(fractional)) @ v_cd.cell_A
+    cadmium = np.flatnonzero(v_cd.numbers == 48)
+    second = cadmium[np.argmin(np.linalg.norm(vectors[cadmium], axis=1))]
+    frame = _moved(v_cd, [(second, -0.5 * vectors[second])])
+    words = describe(frame, v_cd, SITE)
+    length = 0.5 * np.linalg.norm(vectors[second])
+    assert words.startswith("split vacancy, Cd ")
+    assert float(words.split()[3]) == pytest.approx(length, abs=0.06)
+    near = _moved(v_cd, [(second, -0.2 * vectors[second])])
+    assert "split" not in describe(near, v_cd, SITE)
+
+
+def test_a_split_interstitial_pushes_an_atom_out_of_its_site(v_cd, shell):
+    near, vectors = shell
+    atoms = Atoms(v_cd.numbers, v_cd.positions_A, cell=v_cd.cell_A, pbc=True)
+    atoms += Atoms("Te", positions=[[0.0, 0.0, 0.0]])
+    antisite = type(v_cd)(
+        atoms.numbers, atoms.positions, v_cd.cell_A, v_cd.key, 1, Origin.START, "Te_Cd/start"
+    )
+    step = 1.1 * vectors[0] / np.linalg.norm(vectors[0])
+    words = describe(_moved(antisite, [(near[0], step)]), antisite, SITE)
+    assert words.startswith("split with Te 1.0") or words.startswith("split with Te 1.1")

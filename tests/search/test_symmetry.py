@@ -6,7 +6,13 @@ from ase import Atoms
 from ase.build import bulk
 
 from defectscape.domain.frame import Origin
-from defectscape.search.symmetry import ORDERS, SCHOENFLIES, orientations, point_group
+from defectscape.search.symmetry import (
+    ORDERS,
+    SCHOENFLIES,
+    lowering,
+    orientations,
+    point_group,
+)
 
 
 def _tellurium_shell(v_cd):
@@ -105,3 +111,20 @@ def test_orders_are_those_of_the_groups_that_spglib_knows() -> None:
 )  # fmt: skip
 def test_orientations_of_textbook_distortions(unrelaxed, relaxed, ways) -> None:
     assert orientations(unrelaxed, relaxed) == ways
+
+
+@pytest.mark.parametrize(
+    ("unrelaxed", "relaxed", "words"),
+    [
+        ("Td", "D2d", "Jahn-Teller-like, Td to D2d"),
+        ("Td", "C3v", "Jahn-Teller-like, Td to C3v"),
+        ("Td", "Td", ""),
+        ("Cs", "C1", ""),  # no level to split
+        ("C2v", "D2d", ""),  # a gain, no loss
+        ("Td", "unknown", ""),
+    ],
+)
+def test_only_degenerate_groups_can_be_lowered_by_jahn_and_teller(
+    unrelaxed: str, relaxed: str, words: str
+) -> None:
+    assert lowering(unrelaxed, relaxed) == words

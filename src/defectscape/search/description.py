@@ -1,4 +1,4 @@
-"""What happened at a defect, in words: dimers, new bonds, off-centring, breathing."""
+"""What happened at a defect, in words: dimers, new bonds, split and off-centre atoms, breathing."""
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
@@ -13,6 +13,10 @@ BREATHING = 0.01
 _SHELL = 1.2
 _BOND = 1.2
 _NEW_BOND_SHORTER_A = 0.3
+_NEIGHBOUR = 1.7
+"""Second neighbours count as neighbours: in a split vacancy it is an atom of the lost one's kind that comes."""
+_HALFWAY = 0.6
+_OUT_OF_THE_WAY_A = 0.8
 
 
 def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, float]) -> str:
@@ -26,6 +30,8 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
     Returns:
         Words, most telling first, joined by commas: new short contacts (``Te-Te dimer 2.78 A``,
         ``new Cd-Te bond 2.90 A``; bonded: closer than 1.2 times the sum of the covalent radii),
+        ``split vacancy, Sb 1.31 A from its site`` where an atom has come towards an empty site,
+        ``split with Te 1.20 A from its site`` where one makes room for the atom on the site,
         ``Te off-centre 0.41 A`` for an atom on the site, ``breathing inward 4%`` for the mean
         distance of the first shell to the site; ``unchanged`` below 0.05 A.
 
@@ -40,7 +46,10 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
     centre = np.array(centre_frac) @ reference.cell_A
     from_centre = _distances(reference.cell_A, centre[None], reference.positions_A)[0]
     on_site = np.flatnonzero(from_centre < CENTRED_A)
-    words = _contacts(reference, relaxed)
+    words = [
+        *_split(reference, moves, from_centre, on_site, centre),
+        *_contacts(reference, relaxed),
+    ]
     for atom in on_site:
         moved_A = float(np.linalg.norm(moves[atom]))
         if moved_A > CENTRED_A:
@@ -50,6 +59,29 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
     after = _distances(reference.cell_A, centre[None], relaxed[shell])[0]
     words += _breathing(float(np.mean(after / from_centre[shell]) - 1.0))
     return ", ".join(words) or f"distorted, largest displacement {largest:.2f} A"
+
+
+def _split(
+    reference: Frame, moves: Floats, from_centre: Floats, on_site: Ints, centre: Floats
+) -> list[str]:
+    """A neighbour that left its own site for the defect's: halfway at least, or out of its way."""
+    lengths = np.linalg.norm(moves, axis=1)
+    lengths[on_site] = 0.0
+    near = np.flatnonzero(
+        from_centre < _NEIGHBOUR * np.min(from_centre[lengths > 0], initial=np.inf)
+    )
+    if not len(near):
+        return []
+    atom = int(near[np.argmax(lengths[near])])
+    name, moved_A = chemical_symbols[reference.numbers[atom]], float(lengths[atom])
+    after = _distances(
+        reference.cell_A, centre[None], reference.positions_A[atom][None] + moves[atom]
+    )[0, 0]
+    if not len(on_site) and after < _HALFWAY * from_centre[atom]:
+        return [f"split vacancy, {name} {moved_A:.2f} A from its site"]
+    if len(on_site) and moved_A > _OUT_OF_THE_WAY_A:
+        return [f"split with {name} {moved_A:.2f} A from its site"]
+    return []
 
 
 def _breathing(change: float) -> list[str]:

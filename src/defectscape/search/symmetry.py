@@ -58,6 +58,48 @@ def point_group(frame: Frame, tolerance_A: float) -> str:
     return UNKNOWN
 
 
+DEGENERATE = frozenset(
+    [
+        "C4",
+        "S4",
+        "C4h",
+        "D4",
+        "C4v",
+        "D2d",
+        "D4h",
+        "C3",
+        "S6",
+        "D3",
+        "C3v",
+        "D3d",
+        "C6",
+        "C3h",
+        "C6h",
+        "D6",
+        "C6v",
+        "D3h",
+        "D6h",
+        "T",
+        "Td",
+        "Th",
+        "O",
+        "Oh",
+    ]
+)
+"""Groups with representations of more than one dimension, or conjugate pairs: levels that can split."""
+
+
+def lowering(unrelaxed: str, relaxed: str) -> str:
+    """A loss of symmetry that could be of Jahn and Teller's kind, in words; empty if it could not.
+
+    Whether a degenerate level was partly filled is not known here, so it is called "like".
+    """
+    ways = orientations(unrelaxed, relaxed)
+    if unrelaxed not in DEGENERATE or ways is None or ways < 2:
+        return ""
+    return f"Jahn-Teller-like, {unrelaxed} to {relaxed}"
+
+
 def orientations(unrelaxed: str, relaxed: str) -> int | None:
     """In how many equivalent ways a relaxed defect can lie on its site: its orientational degeneracy.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase.io import write
 
+from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
@@ -30,7 +31,7 @@ from defectscape.report.summary import (
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.certainty import judge
 from defectscape.search.description import describe
-from defectscape.search.symmetry import orientations, point_group
+from defectscape.search.symmetry import lowering, orientations, point_group
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages import ledger, provenance, times, trust
 from defectscape.stages.calibration import (
@@ -70,7 +71,7 @@ def _minimum_rows(
         label = item.final_label if item else None
         frame = item.frame if item and label else minimum.frame
         unrelaxed = defect_frame(reference, site, frame.charge)
-        group = point_group(frame, tolerance_A)
+        site_group, group = (point_group(f, tolerance_A) for f in (unrelaxed, frame))
         rows.append(
             MinimumSummary(
                 rank=minimum.rank,
@@ -83,14 +84,22 @@ def _minimum_rows(
                 engine_fmax_eV_A=label.fmax_eV_A if label else None,
                 relax_steps=item.relax_steps if item else 0,
                 point_group=group,
-                orientations=orientations(point_group(unrelaxed, tolerance_A), group),
-                distortion=describe(frame, unrelaxed, site.frac_coords),
+                orientations=orientations(site_group, group),
+                distortion=_in_words(frame, unrelaxed, site, lowering(site_group, group)),
                 found_from=list(minimum.found_from),
                 from_unperturbed=minimum.from_unperturbed,
                 geometry_file=geometry_name(frame.key, minimum.rank),
             )
         )
     return rows
+
+
+def _in_words(frame: Frame, unrelaxed: Frame, site: DefectSite, lowered: str) -> str:
+    """The dominant distortion; what has a name of its own needs no group theory."""
+    words = describe(frame, unrelaxed, site.frac_coords)
+    if lowered and words.startswith(("breathing", "distorted")):
+        return f"{lowered}, {words}"
+    return words
 
 
 def _gain(

@@ -23,7 +23,7 @@ STAGE_VERSIONS = {
     "thermo": 3,
     "ccd": 2,
     "ccd_check": 1,
-    "summary": 6,
+    "summary": 7,
     "handover": 1,
     "report": 1,
 }
