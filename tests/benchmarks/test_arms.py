@@ -92,6 +92,15 @@ def test_every_combination_is_an_arm_once(file: Path) -> None:
     assert all(arm.charge_embedding or arm.strategy == "high_only" for arm in arms)
 
 
+def test_arms_without_charge_may_be_trained_at_some_points_only(file: Path) -> None:
+    benchmark = load_benchmark(file)
+    fewer = benchmark.model_copy(update={"without_charge_labels": [12]})
+    blind = {arm.high_labels for arm in arms_of(fewer) if not arm.charge_embedding}
+    assert blind == {12}
+    left_out = set(arms_of(benchmark)) - set(arms_of(fewer))
+    assert {(arm.high_labels, arm.charge_embedding) for arm in left_out} == {(6, False)}
+
+
 def test_both_phases_share_the_steps(file: Path) -> None:
     benchmark = load_benchmark(file)
     for arm in arms_of(benchmark):

@@ -94,6 +94,8 @@ def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
             for count in sorted(set(points) & set(pair.high_labels)):
                 whole = place == 0 and count == max(pair.high_labels)
                 for strategy, charge in kinds:
+                    if not charge and count not in (benchmark.without_charge_labels or [count]):
+                        continue
                     for repeat in range(benchmark.repeats):
                         for member in range(benchmark.committee if whole and charge else 1):
                             yield Arm(

@@ -70,6 +70,9 @@ class ModelBenchmark(Settings):
     without_charge: list[Strategy] = Field(
         [], description="Strategies trained once more with the charge embedding off."
     )
+    without_charge_labels: list[int] | None = Field(
+        None, description="Points of the learning curve trained so. None: all of the data set's."
+    )
     repeats: int = Field(
         ge=1,
         description="Repetitions; each holds out other families, draws other labels, other weights.",
