@@ -199,6 +199,11 @@ class CcdSummary(Row):
         description="Effective phonon energy, initial charge, eV."
     )
     phonon_final_eV: float | None = Field(description="Effective phonon energy, final charge, eV.")
+    quantum_initial_eV: float | None = Field(
+        None,
+        description="Lowest vibrational spacing of the initial curve, no parabola assumed, eV.",
+    )
+    quantum_final_eV: float | None = Field(None, description="The same of the final curve, eV.")
     huang_rhys_initial: float | None
     huang_rhys_final: float | None
     harmonic_initial: bool = Field(description="Whether a parabola fits the initial curve.")

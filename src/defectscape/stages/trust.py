@@ -162,6 +162,8 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
                 relaxation_final_eV=final.relaxation_energy_eV,
                 phonon_initial_eV=initial.phonon_energy_eV,
                 phonon_final_eV=final.phonon_energy_eV,
+                quantum_initial_eV=initial.quantum_eV,
+                quantum_final_eV=final.quantum_eV,
                 huang_rhys_initial=initial.huang_rhys,
                 huang_rhys_final=final.huang_rhys,
                 harmonic_initial=initial.anharmonic is False,

@@ -21,7 +21,7 @@ STAGE_VERSIONS = {
     "evaluate": 2,
     "potentials": 1,
     "thermo": 3,
-    "ccd": 2,
+    "ccd": 3,
     "ccd_check": 1,
     "summary": 7,
     "handover": 1,

@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.thermo.path import ConfigurationPath
+from defectscape.thermo.vibrations import vibrational_quantum_eV
 
 _ANGULAR_FREQUENCY_SI = np.sqrt(constants.e / constants.atomic_mass) / constants.angstrom
 PHONON_EV = float(constants.hbar * _ANGULAR_FREQUENCY_SI / constants.e)
@@ -45,6 +46,8 @@ class HarmonicFit:
         points: number of points fitted.
         anharmonic: whether a parabola is a bad description; None where three points leave nothing
             to judge it by.
+        quantum_eV: spacing of the two lowest vibrational levels of the curve as it is, eV; None if the
+            curve ends below them.
     """
 
     phonon_energy_eV: float | None
@@ -54,6 +57,7 @@ class HarmonicFit:
     rms_eV: float
     points: int
     anharmonic: bool | None
+    quantum_eV: float | None
 
 
 @dataclass(frozen=True)
@@ -154,8 +158,9 @@ def fit_minimum(
     rms = float(np.sqrt(np.mean((np.polyval((second, first, constant), x) - y) ** 2)))
     relaxation = float(energies_eV[other] - energies_eV[own])
     count = int(near.sum())
+    quantum_eV = vibrational_quantum_eV(Q_amu05_A, energies_eV)
     if second <= 0:
-        return HarmonicFit(None, None, relaxation, None, rms, count, True)
+        return HarmonicFit(None, None, relaxation, None, rms, count, True, quantum_eV)
     minimum = -first / (2 * second)
     phonon = PHONON_EV * float(np.sqrt(2 * second)) / abs(span)
     large = rms > ANHARMONIC_RMS * float(np.ptp(y)) or abs(minimum) > LARGEST_OFFSET
@@ -167,6 +172,7 @@ def fit_minimum(
         rms_eV=rms,
         points=count,
         anharmonic=None if count < FEWEST_FIT_POINTS else bool(large or relaxation <= 0),
+        quantum_eV=quantum_eV,
     )
 
 
