@@ -15,6 +15,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.atoms import frame_info, from_atoms
-from defectscape.files.text import write_text
+from defectscape.files.text import read_text, write_text
 
 _READ_FAILURES = (
     XYZError, ValueError, KeyError, IndexError, OSError, EOFError, lzma.LZMAError, zlib.error,
@@ -156,7 +157,8 @@ def _images(path: Path) -> Iterator[tuple[Atoms, str]]:
     if path.stat().st_size == 0:
         return
     try:
-        images = ase.io.read(path, index=":", format="extxyz")
+        # Unpacked at once: ASE seeks to every frame, which unpacks a packed file from its start each time.
+        images = ase.io.read(StringIO(read_text(path)), index=":", format="extxyz")
     except _READ_FAILURES as error:
         raise LabelError(
             str(path), f"not extended XYZ ({error})", "Write the file again"

@@ -33,3 +33,17 @@ def _write_bytes(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, unpacked as its name says.
+
+    Raises:
+        OSError, EOFError, lzma.LZMAError, zlib.error: if it cannot be read or unpacked.
+    """
+    content = path.read_bytes()
+    if path.suffix == ".xz":
+        content = lzma.decompress(content)
+    elif path.suffix == ".gz":
+        content = gzip.decompress(content)
+    return content.decode("utf-8")
