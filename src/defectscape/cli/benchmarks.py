@@ -187,10 +187,27 @@ def benchmark_scale(
         typer.echo(f"{row.what:36} grows as n^{row.exponent:.2f}")
 
 
+def benchmark_physics(
+    summaries: Annotated[list[Path], typer.Argument(help="summary.json of finished studies.")],
+    folder: Folder = Path("benchmarks"),
+) -> None:
+    """Levels and configuration-coordinate curves of finished studies, model against engine."""
+    from defectscape.benchmarks.physics import benchmark_physics as run
+
+    result = run(summaries, folder / "physics.json")
+    for row in result.curves:
+        name = f"{row.study} {row.defect} {row.initial_charge:+d} to {row.final_charge:+d}"
+        error = "no engine points" if row.rms_meV is None else f"{row.rms_meV:.1f} meV (RMS)"
+        typer.echo(f"{name:40} {row.points:3d} points, {error}")
+    for level in result.levels:
+        error = "" if level.rms_meV is None else f", {level.rms_meV:.1f} meV (RMS)"
+        typer.echo(f"{level.study:40} {level.levels:3d} levels{error}")
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     for command in (
         benchmark_arm, benchmark_model, benchmark_throughput, benchmark_foundation,
-        benchmark_search, benchmark_speed, benchmark_scale,
+        benchmark_search, benchmark_speed, benchmark_scale, benchmark_physics,
     ):  # fmt: skip
         app.command(rich_help_panel="Benchmarks")(command)
