@@ -15,6 +15,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.engines.gth import find_table
 from defectscape.files.tables import load_host_file
 from defectscape.report.summary import Summary
+from defectscape.stages.potentials import read_potentials
 from defectscape.store.labels import LabelStore
 from defectscape.thermo.corrections import point_charge_energy_eV
 
@@ -124,7 +125,15 @@ def test_potentials_align_the_charged_state(folder: Path, summary: Summary) -> N
     host = load_host_file(folder / "results/si_dft/host/host.json")
     point_eV = point_charge_energy_eV(host.cell_A, 11.7 * np.eye(3))
     alignment_eV = rows["v_Si_-1"].correction_eV - point_eV
-    assert 1e-3 < abs(alignment_eV) < 1.0
+    # Most of it is there without a charge, too: an atom that is missing shifts the zero of the potential, by
+    # more than a volt in so small a cell.
+    potentials = {
+        name: read_potentials(folder / f"results/si_dft/thermo/potentials/{name}.json").potentials_V
+        for name in ("host", "v_Si_0")
+    }
+    shift_V = float(potentials["v_Si_0"].mean() - potentials["host"].mean())
+    assert alignment_eV == pytest.approx(shift_V, abs=0.6)
+    assert shift_V > 1.0
     assert next(row for row in summary.cost if row.stage == "potentials").labels == 3
 
 
