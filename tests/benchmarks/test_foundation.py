@@ -16,9 +16,10 @@ from defectscape.files.tables import read_json, save_relaxations, save_verified,
 from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
-from defectscape.stages.thermo import GroundState, Levels
+from defectscape.stages.thermo import Levels
 
 CALCULATOR = "chgnet.model.dynamics.CHGNetCalculator"
 ARGUMENTS = {"use_device": "cpu"}
@@ -53,7 +54,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
             frame = frame.moved(positions, origin=Origin.MINIMUM)
         states.append(GroundState(key, "v_Cd", 0, frame, best.energy_eV, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
-    levels = Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), ())
+    levels = Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), (), ())
     write_json(made.layout.energies, levels)
     return made
 

@@ -15,9 +15,10 @@ from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
 from defectscape.search.batches import relax_all
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
-from defectscape.stages.thermo import GroundState, Levels
+from defectscape.stages.thermo import Levels
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         energy = surface.evaluate(frame).energy_eV
         states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
-    write_json(made.layout.energies, Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), ()))
+    write_json(
+        made.layout.energies, Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), (), ())
+    )
     return made
 
 

@@ -16,8 +16,8 @@ from defectscape.settings.ccd import ChargePair
 from defectscape.stages.ccd import Diagram, chosen_pairs
 from defectscape.stages.ccd_check import check_diagrams, read_checks
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState
 from defectscape.stages.ledger import _path_points
-from defectscape.stages.thermo import GroundState
 from defectscape.thermo.ccd import trace_ccd
 from defectscape.thermo.path import check_order, configuration_path
 

@@ -23,8 +23,9 @@ from defectscape.search.merging import merge
 from defectscape.search.recovery import IDENTIFIED_A
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState
 from defectscape.stages.search import UNPERTURBED, group_operations
-from defectscape.stages.thermo import GroundState, read_levels
+from defectscape.stages.thermo import read_levels
 from defectscape.stages.verification import read_verified
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from defectscape.domain.keys import DefectKey
 from defectscape.files.tables import decode, read_json, write_json
 from defectscape.settings.ccd import ChargePair
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState
 from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.thermo import GroundState, read_levels
+from defectscape.stages.thermo import read_levels
 from defectscape.thermo.ccd import Ccd, trace_ccd
 from defectscape.thermo.path import configuration_path
 

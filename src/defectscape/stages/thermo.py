@@ -1,7 +1,6 @@
-"""Thermo stage: ground states, formation energies, transition levels, doped's diagram."""
+"""Thermo stage: formation energies, transition levels, concentrations, doped's diagram."""
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
-from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
@@ -23,16 +21,14 @@ from defectscape.domain.level import (
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.sites import defect_frame, pick_site
-from defectscape.search.relaxation import relax
-from defectscape.search.surface import Surface
 from defectscape.search.symmetry import orientations, point_group
-from defectscape.search.tied import TiedSurface
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.thermo import EfnvCorrection
 from defectscape.stages.context import StudyContext
+from defectscape.stages.ground_states import GroundState, make_ground_state
 from defectscape.stages.potentials import read_potentials
 from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.verification import ground_state, read_verified
+from defectscape.stages.verification import read_verified
 from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import (
     Phase,
@@ -49,37 +45,8 @@ from defectscape.thermo.levels import transition_levels
 
 logger = logging.getLogger(__name__)
 
-SAME_BASIN_A = 0.3
-"""A final relaxation that moves an atom further has left the basin and says nothing about it."""
-
 AGREEMENT_EV = 1e-3
 """Our levels and doped's must agree within this."""
-
-
-@dataclass(frozen=True, eq=False)
-class GroundState:
-    """The ground state of one key, with what its energy rests on.
-
-    Attributes:
-        key, group: defect key and exploration group.
-        rank: the model's rank of the minimum.
-        frame: its structure.
-        energy_eV: the engine's energy if verified, else the committee mean, eV.
-        uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
-        verified: whether the engine computed it.
-        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
-            if that relaxation failed or left the basin.
-    """
-
-    key: DefectKey
-    group: str
-    rank: int
-    frame: Frame
-    energy_eV: float
-    uncertainty_eV: float
-    uncertainty_origin: str
-    verified: bool
-    relaxation_left_eV: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,47 +65,6 @@ def read_levels(path: Path) -> Levels:
     """What ``compute_levels`` wrote."""
     found: Levels = decode(Levels, read_json(path))
     return found
-
-
-def _left_eV(frame: Frame, surface: Surface, context: StudyContext) -> tuple[float, float] | None:
-    """What relaxing further would gain: mean and spread over members, eV."""
-    result = relax(frame, surface, context.study.search)
-    moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
-    if not result.converged or moved > SAME_BASIN_A:
-        logger.warning("%s: final relaxation %s, moved %.2f A", frame.key, result.reason, moved)
-        return None
-    before = np.array(surface.evaluate(frame).member_energies_eV)
-    gains = before - np.array(result.member_energies_eV)
-    return max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
-
-
-def _ground_state(
-    context: StudyContext,
-    group: str,
-    key: DefectKey,
-    surface: CommitteeSurface,
-    rms_eV: float | None,
-) -> GroundState:
-    items = read_verified(context, group, key)
-    best = ground_state(items)
-    if best.final_label is not None:
-        tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
-        left = _left_eV(best.frame, tied, context)
-        remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
-        return GroundState(
-            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            math.hypot(remaining, spread),
-            "what relaxing it further would still gain: the engine's forces, the final committee's "
-            "curvature; the finite-size error is not in it" if left is not None
-            else "RMS model error on verified minima, as the final relaxation left the basin",
-            True, left[0] if left else None,
-        )  # fmt: skip
-    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
-    return GroundState(
-        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
-        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
-        False, None,
-    )  # fmt: skip
 
 
 def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float]]:
@@ -203,7 +129,7 @@ def compute_levels(context: StudyContext) -> None:
             "ground states", "the search found no minimum of any defect",
             "Raise search.max_steps or the labels of selection",
         )  # fmt: skip
-    states = tuple(_ground_state(context, *pair, surface, rms_eV) for pair in found)
+    states = tuple(make_ground_state(context, *pair, surface, rms_eV) for pair in found)
     sites = load_sites(context.layout.sites)
     inputs = tuple(
         StateEnergy(

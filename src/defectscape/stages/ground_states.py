@@ -1,0 +1,95 @@
+"""The ground state of each key, with what its energy rests on."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.search.relaxation import relax
+from defectscape.search.surface import Surface
+from defectscape.search.tied import TiedSurface
+from defectscape.stages.context import StudyContext
+from defectscape.stages.surface import CommitteeSurface
+from defectscape.stages.verification import ground_state, read_verified
+
+logger = logging.getLogger(__name__)
+
+SAME_BASIN_A = 0.3
+"""A final relaxation that moves an atom further has left the basin and says nothing about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroundState:
+    """The ground state of one key, with what its energy rests on.
+
+    Attributes:
+        key, group: defect key and exploration group.
+        rank: the model's rank of the minimum.
+        frame: its structure.
+        energy_eV: the engine's energy if verified, else the committee mean, eV.
+        uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
+        verified: whether the engine computed it.
+        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
+            if that relaxation failed or left the basin.
+    """
+
+    key: DefectKey
+    group: str
+    rank: int
+    frame: Frame
+    energy_eV: float
+    uncertainty_eV: float
+    uncertainty_origin: str
+    verified: bool
+    relaxation_left_eV: float | None
+
+
+def _left_eV(frame: Frame, surface: Surface, context: StudyContext) -> tuple[float, float] | None:
+    """What relaxing further would gain: mean and spread over members, eV."""
+    result = relax(frame, surface, context.study.search)
+    moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
+    if not result.converged or moved > SAME_BASIN_A:
+        logger.warning("%s: final relaxation %s, moved %.2f A", frame.key, result.reason, moved)
+        return None
+    before = np.array(surface.evaluate(frame).member_energies_eV)
+    gains = before - np.array(result.member_energies_eV)
+    return max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
+
+
+def make_ground_state(
+    context: StudyContext,
+    group: str,
+    key: DefectKey,
+    surface: CommitteeSurface,
+    rms_eV: float | None,
+) -> GroundState:
+    """The lowest minimum of a key, by the engine where it has computed any.
+
+    Args:
+        context, group, key: whose.
+        surface: the final committee, for what relaxing further would gain.
+        rms_eV: RMS error of the model on verified minima, eV; None if none was verified.
+    """
+    items = read_verified(context, group, key)
+    best = ground_state(items)
+    if best.final_label is not None:
+        tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
+        left = _left_eV(best.frame, tied, context)
+        remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
+        return GroundState(
+            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
+            math.hypot(remaining, spread),
+            "what relaxing it further would still gain: the engine's forces, the final committee's "
+            "curvature; the finite-size error is not in it" if left is not None
+            else "RMS model error on verified minima, as the final relaxation left the basin",
+            True, left[0] if left else None,
+        )  # fmt: skip
+    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    return GroundState(
+        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
+        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
+        False, None,
+    )  # fmt: skip
