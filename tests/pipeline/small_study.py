@@ -18,7 +18,7 @@ from defectscape.stages.evaluation import evaluate_final
 from defectscape.stages.handover import hand_over
 from defectscape.stages.harvest import harvest
 from defectscape.stages.host import label_references, list_sites, prepare_host
-from defectscape.stages.labels import build_round_data, label_chunk
+from defectscape.stages.labels import build_round_data, label_chunk, label_rounds
 from defectscape.stages.report import write_page
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.search import merge_minima, search_final, search_round
@@ -80,7 +80,9 @@ def _explore(context: StudyContext, group: Group) -> None:
         if number > 0:
             search_round(context, group.name, number - 1)
             harvest(context, group.name, number)
-        for level in ("low", "high") if number == 0 else ("high",):
+        for level in ("low", "high"):
+            if number not in label_rounds(study, level, number):
+                continue
             if (number, level) == (0, "high"):
                 select_group_initial(context, group.name)
             for chunk in range(study.label_jobs):

@@ -20,6 +20,8 @@ from small_study import (
     write_study,
 )
 
+from defectscape.files.extxyz import read_frames, read_labelled
+
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
 Rerun = Callable[[dict[str, Any]], Counter[tuple[str, str]]]
@@ -75,10 +77,27 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     calls = rerun(study)
     checks = (study["verification"]["minima_per_charge"] + 1) * (
         1 + study["verification"]["relax_steps"]
-    )
+    ) + study["ccd"]["engine_points"]
     assert {method for method, _ in calls} <= {HIGH}
     assert all(count <= checks for count in calls.values())
     assert sum(calls.values()) > 0, "the search converged further, so there is something to verify"
+
+
+def test_rounds_may_have_cheap_labels_of_what_the_search_found(rerun: Rerun) -> None:
+    study = small_study()
+    study["selection"]["low_per_charge_per_round"] = 4
+    calls = rerun(study)
+    assert {key: n for (method, key), n in calls.items() if method == LOW} == {
+        "v_Cd_0": 4, "v_Cd_-1": 4,
+    }  # fmt: skip
+    files = Path("results/small/groups/v_Cd/round_1")
+    chosen = {level: read_frames(files / name) for level, name in (
+        ("low", "selected_low.extxyz"), ("high", "selected.extxyz"),
+    )}  # fmt: skip
+    ids = {level: {frame.frame_id for frame in frames} for level, frames in chosen.items()}
+    assert ids["high"] < ids["low"], "what gets the expensive label gets the cheap one, too"
+    known = {item.frame.frame_id for item in read_labelled(files / "data_low.extxyz", "gfn1")}
+    assert ids["low"] < known
 
 
 def test_one_more_defect_costs_its_own_labels_only(rerun: Rerun) -> None:

@@ -96,6 +96,31 @@ def relaxed_files(wildcards):
     return [str(files.relaxed_outcomes(str(key))) for key in keys]
 
 
+def frames_to_label(wildcards):
+    """The frames that a labelling job takes its chunk from."""
+    group = files_of(wildcards.group)
+    if wildcards.level == "low" and int(wildcards.round) == 0:
+        return str(group.pool)
+    files = group.round(wildcards.round)
+    return str(files.selected if wildcards.level == "high" else files.selected_low)
+
+
+def rounds_of(level, last):
+    """The rounds up to ``last`` that have labels of a level."""
+    every = level == "high" or STUDY.selection.low_per_charge_per_round > 0
+    return range(last + 1 if every else 1)
+
+
+def taken_files(wildcards):
+    """What a harvest must not choose again: the frames of the rounds before it."""
+    group, before = files_of(wildcards.group), int(wildcards.round) - 1
+    files = [str(group.round(n).selected) for n in rounds_of("high", before)]
+    if STUDY.selection.low_per_charge_per_round == 0:
+        return files
+    low = [str(group.round(n).selected_low) for n in rounds_of("low", before) if n]
+    return files + low + [str(group.pool)] + relaxed_files(wildcards)
+
+
 def label_files(level):
     """Input function: outcomes of all labelling jobs of all rounds up to this one."""
 
@@ -104,7 +129,7 @@ def label_files(level):
         relaxed = relaxed_files(wildcards) if level == "low" else []
         return relaxed + [
             str(group.round(number).labels(level, chunk, len(CHUNKS)))
-            for number in (range(int(wildcards.round) + 1) if level == "high" else (0,))
+            for number in rounds_of(level, int(wildcards.round))
             for chunk in CHUNKS
         ]
 

@@ -70,9 +70,10 @@ rule search:
 rule harvest:
     """Choose a round's new frames from the search before it: minima, disagreement, spread.
 
-    In: relaxations and committee of the round before. Out: frames for the high fidelity.
+    In: relaxations and committee of the round before, what was labelled so far. Out: frames for both levels.
     """
     input:
+        taken_files,
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").splits),
@@ -82,6 +83,7 @@ rule harvest:
         round_committee(-1),
     output:
         str(files_of("{group}").round("{round}").selected),
+        str(files_of("{group}").round("{round}").selected_low),
     log:
         log_of("harvest", "{group}", "{round}"),
     benchmark:

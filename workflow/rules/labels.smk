@@ -2,16 +2,12 @@
 
 
 rule label:
-    """Label one chunk of the pool (low, round 0) or of a round's selection (high), through the store.
+    """Label one chunk of the pool (low, round 0) or of a round's selection, through the store.
 
     In: the frames. Out: one line per frame that says where its label is, or why it failed.
     """
     input:
-        lambda wildcards: str(
-            files_of(wildcards.group).pool
-            if wildcards.level == "low"
-            else files_of(wildcards.group).round(wildcards.round).selected
-        ),
+        frames_to_label,
     output:
         str(
             files_of("{group}")

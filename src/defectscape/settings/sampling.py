@@ -77,6 +77,13 @@ class Selection(Settings):
         gt=0,
         description="New high-fidelity labels per defect and charge in each active-learning round.",
     )
+    low_per_charge_per_round: int = Field(
+        0,
+        ge=0,
+        description="New low-fidelity labels per defect and charge in each round: of what the search found, the "
+        "round's high-fidelity frames first. They are cheap, and teach the model what the pool does not hold. With "
+        "them, low-fidelity labels depend on the high-fidelity ones.",
+    )
     disagreement_share: float = Field(
         0.5, ge=0, le=1,
         description="Share of a round's selection chosen by committee disagreement; the rest by spread.",

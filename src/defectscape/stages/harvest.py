@@ -1,4 +1,4 @@
-"""Harvest stage: what a round's search found becomes the next round's expensive labels."""
+"""Harvest stage: what a round's search found becomes the next round's labels."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
+from defectscape.settings.sampling import Selection
 from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import frames_file, label_rounds, pool_frames
 from defectscape.stages.sampling import found_family, read_splits
 from defectscape.stages.search import merged
 from defectscape.stages.surface import CommitteeSurface, load_committee
@@ -39,23 +41,46 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     relaxations = load_relaxations(files.round(number - 1).relaxations)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    taken = [f for n in range(number) for f in read_frames(files.round(n).selected)]
+    taken = {level: _taken(context, name, number, level) for level in ("low", "high")}
     centre = np.array(site.frac_coords)
-    selected: list[Frame] = []
+    budgets = context.study.selection
+    selected: dict[str, list[Frame]] = {"low": [], "high": []}
     for key in group.keys:
         lowest = merged(context, group, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
             for minimum in lowest[:LOWEST_MINIMA]
         ]
-        candidates = _candidates(context, key, minima, relaxations, splits, taken)
-        if not candidates:
-            logger.warning("%s: the search left no new frame to label", key)
-            continue
-        mine = [frame for frame in taken if frame.key == key]
-        chosen = _choose(context, candidates, minima, mine, splits, surface, centre)
-        selected += [candidates[index] for index in chosen]
-    write_frames(files.round(number).selected, selected)
+        first: Sequence[Frame] = minima
+        for level, budget in (
+            ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
+        ):  # fmt: skip
+            if not budget:
+                continue
+            candidates = _candidates(
+                context, key, [*first, *minima], relaxations, splits, taken[level]
+            )
+            if not candidates:
+                logger.warning("%s: the search left no new frame to label at %s", key, level)
+                continue
+            mine = [frame for frame in taken[level] if frame.key == key]
+            chosen = _choose(candidates, first, mine, splits, surface, centre, budgets, budget)
+            # What gets the expensive label gets the cheap one, too.
+            first = [candidates[index] for index in chosen]
+            selected[level] += first
+    write_frames(files.round(number).selected, selected["high"])
+    write_frames(files.round(number).selected_low, selected["low"])
+
+
+def _taken(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
+    """Frames that have a label of a level, or are to have one, from the rounds before."""
+    found = [
+        frame
+        for earlier in label_rounds(context.study, level, number - 1)
+        if (level, earlier) != ("low", 0)
+        for frame in read_frames(frames_file(context, name, earlier, level))
+    ]
+    return [*pool_frames(context, name), *found] if level == "low" else found
 
 
 def _candidates(
@@ -81,15 +106,17 @@ def _candidates(
 
 
 def _choose(
-    context: StudyContext, candidates: Sequence[Frame], minima: Sequence[Frame],
-    taken: Sequence[Frame], splits: dict[str, Split], surface: CommitteeSurface, centre: Floats,
+    candidates: Sequence[Frame], first: Sequence[Frame], taken: Sequence[Frame],
+    splits: dict[str, Split], surface: CommitteeSurface, centre: Floats, settings: Selection,
+    budget: int,
 ) -> list[int]:  # fmt: skip
-    """Indices of the candidates to label."""
+    """Indices of the candidates to label: ``first`` in any case, then up to the budget."""
     points = surface.evaluate_many(candidates)
     disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
-    ids = {frame.frame_id for frame in minima}
+    ids = {frame.frame_id for frame in first}
     must = [index for index, frame in enumerate(candidates) if frame.frame_id in ids]
     return select_round(
         candidates, frame_descriptors(candidates, centre), disagreement,
-        frame_descriptors(taken, centre), must, splits, context.study.selection,
+        frame_descriptors(taken, centre), must, splits,
+        settings.model_copy(update={"per_charge_per_round": budget}),
     )  # fmt: skip

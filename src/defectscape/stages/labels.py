@@ -13,6 +13,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.engines.labelling import label_frames
 from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
 from defectscape.files.tables import read_json, write_json
+from defectscape.settings.study import Study
 from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
 
@@ -45,11 +46,10 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
 def label_chunk(
     context: StudyContext, group: str, round_number: int, level: str, chunk: int
 ) -> None:
-    """Label one chunk of the pool (``low``, round 0) or of a round's selection (``high``)."""
-    group_files = context.layout.group(group)
-    files = group_files.round(round_number)
+    """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
+    files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
-    source = group_files.pool if level == "low" else files.selected
+    source = frames_file(context, group, round_number, level)
     frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
     fidelity = context.fidelity(level)
     title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
@@ -57,6 +57,20 @@ def label_chunk(
         frames, context.engine(level), context.store, fidelity.max_force_eV_A, title
     )
     write_json(files.labels(level, chunk, chunks), [asdict(outcome_of(r)) for r in records])
+
+
+def frames_file(context: StudyContext, group: str, number: int, level: str) -> Path:
+    """The frames that the labelling jobs of a round and level label."""
+    files = context.layout.group(group)
+    if level == "high":
+        return files.round(number).selected
+    return files.pool if number == 0 else files.round(number).selected_low
+
+
+def label_rounds(study: Study, level: str, last: int) -> range:
+    """The rounds up to ``last`` that have labels of a level."""
+    every = level == "high" or study.selection.low_per_charge_per_round > 0
+    return range(last + 1 if every else 1)
 
 
 def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
@@ -83,7 +97,7 @@ def round_outcomes(
     files = group_files.round(number)
     chunks = context.study.label_jobs
     paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
-    if level == "low" and context.study.sampling.relaxed_starts:
+    if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
         paths += [group_files.relaxed_outcomes(str(key)) for key in members.keys]
     return read_outcomes(paths)
 
@@ -148,12 +162,11 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
         for teacher in members.teachers:
             data += read_group_data(context, teacher, last, level, name)
         data += _imported_labels(context, group, level)
-        # The pool does not depend on the high fidelity, so neither does any low-fidelity label.
-        for earlier in range(number + 1) if level == "high" else (0,):
+        for earlier in label_rounds(context.study, level, number):
             frames = (
                 pool_frames(context, group)
-                if level == "low"
-                else read_frames(files.round(earlier).selected)
+                if (level, earlier) == ("low", 0)
+                else read_frames(frames_file(context, group, earlier, level))
             )
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)

@@ -15,6 +15,11 @@ class GroupRound:
         """Frames that get a high-fidelity label in this round."""
         return self.folder / "selected.extxyz"
 
+    @property
+    def selected_low(self) -> Path:
+        """Frames that get a low-fidelity label in this round, from round 1 on; round 0 has the pool."""
+        return self.folder / "selected_low.extxyz"
+
     def labels(self, level: str, chunk: int | str, chunks: int) -> Path:
         """Outcome of one labelling job; ``level`` is ``low`` or ``high``."""
         return self.folder / f"labels_{level}" / f"{chunk}-of-{chunks}.json"

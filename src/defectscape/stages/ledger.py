@@ -8,7 +8,7 @@ from defectscape.report.summary import CostRow
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.ccd_check import read_checks
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import Outcome, round_outcomes
+from defectscape.stages.labels import Outcome, label_rounds, round_outcomes
 from defectscape.stages.potentials import read_potentials
 
 
@@ -57,8 +57,7 @@ def label_costs(context: StudyContext) -> list[CostRow]:
     """Labels used by the study, with the core-seconds they took whenever they were computed."""
     rows = _references(context)
     for level in ("low", "high"):
-        # The pool is labelled once; each round adds high-fidelity labels only.
-        for number in range(context.study.exploration.rounds + 1 if level == "high" else 1):
+        for number in label_rounds(context.study, level, context.study.exploration.rounds):
             outcomes = [
                 outcome
                 for group in exploration_groups(context.study)

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ase.data import chemical_symbols
 
@@ -86,7 +87,22 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     checks = most * (1 + study.verification.relax_steps)
     high = selection.initial_per_charge + selection.test_per_charge
     high += rounds * selection.per_charge_per_round + checks
-    return starts, 1 + keys * low, 1 + len(study.thermo.elemental_references) + keys * high
+    low += rounds * selection.low_per_charge_per_round
+    return starts, 1 + keys * low, keys * high + _crystals(study) + _extras(study)
+
+
+def _crystals(study: Study) -> int:
+    """The host, its elements and competing phases."""
+    return 1 + len(study.thermo.elemental_references) + len(study.thermo.competing_phases)
+
+
+def _extras(study: Study) -> int:
+    """Points of the diagrams, and potentials for the correction."""
+    charges = [sorted({*d.charges, *d.added_charges}) for d in study.defects]
+    neighbours = sum(b - a == 1 for states in charges for a, b in pairwise(states))
+    pairs = neighbours if study.ccd.pairs is None else len(study.ccd.pairs)
+    potentials = 1 + sum(map(len, charges)) if study.thermo.correction.kind == "efnv" else 0
+    return 2 * pairs * study.ccd.engine_points + potentials
 
 
 Times = dict[str, list[float]]
