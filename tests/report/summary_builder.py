@@ -134,6 +134,7 @@ def make_summary() -> Summary:
             other_s=81.2,
             labels=52,
             share_percent=1.42,
+            share_of_minutes_percent=1.34,
         ),
         training=[_curve(f"{group}/{member}", member) for group in GROUPS for member in range(3)],
         calibration=[

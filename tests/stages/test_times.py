@@ -75,6 +75,7 @@ def test_labels_of_the_jobs_are_the_engines_and_others_are_not(context: StudyCon
     assert (found.training_s, found.relaxation_s) == (50.0, 30.0)
     assert found.other_s == pytest.approx(16.0)
     assert found.share_percent == pytest.approx(100 * 16 / 185)
+    assert found.share_of_minutes_percent == pytest.approx(100 * 16 / (16 + 50 + 30 + 120))
 
 
 def test_rules_are_summed_and_named_by_what_they_are_for(context: StudyContext) -> None:

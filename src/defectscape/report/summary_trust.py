@@ -89,6 +89,9 @@ class Overhead(Row):
     other_s: float = Field(description="Everything else, s: the pipeline's own work.")
     labels: int = Field(description="Labels that these jobs had the engine compute.")
     share_percent: float = Field(description="Everything else, of all of it, %.")
+    share_of_minutes_percent: float = Field(
+        description="The same if each of these labels had taken a minute, as those of DFT do or more, %."
+    )
 
 
 class CurvePoint(Row):

@@ -106,9 +106,11 @@ def share_out(jobs: Iterable[Job], engine_s: float, labels: int) -> Overhead | N
     engine_s = min(engine_s, walls.get("engine", 0.0))
     training_s, relaxation_s = walls.get("training", 0.0), walls.get("relaxation", 0.0)
     other_s = total - engine_s - training_s - relaxation_s
+    with_minutes_s = other_s + training_s + relaxation_s + 60.0 * labels
     return Overhead(
         engine_s=engine_s, training_s=training_s, relaxation_s=relaxation_s, other_s=other_s,
         labels=labels, share_percent=100 * other_s / total,
+        share_of_minutes_percent=100 * other_s / with_minutes_s,
     )  # fmt: skip
 
 
