@@ -20,7 +20,8 @@ class CurveRow:
         defect, initial_charge, final_charge: the transition.
         dQ_amu05_A: distance of the ground states, amu^(1/2) A.
         points: points that the engine computed, ground states not counted.
-        rms_meV, largest_meV: differences there, meV; None without such points.
+        rms_meV, largest_meV: the model's own differences there, meV; None without such points.
+        left_out_rms_meV: of the curves moved onto the engine's points, at points left out in turn.
         span_meV: the engine's largest energy among them, meV.
     """
 
@@ -33,6 +34,7 @@ class CurveRow:
     points: int
     rms_meV: float | None
     largest_meV: float | None
+    left_out_rms_meV: float | None
     span_meV: float | None
 
 
@@ -98,6 +100,7 @@ def _curve(summary: Summary, row: CcdSummary) -> CurveRow:
     return CurveRow(
         summary.study, summary.high.method, row.defect, row.initial_charge, row.final_charge,
         row.dQ_amu05_A, len(checks), _rms(errors), _largest(errors),
+        None if row.left_out_rms_eV is None else 1e3 * row.left_out_rms_eV,
         max(1e3 * point.engine_eV for point in checks) if checks else None,
     )  # fmt: skip
 

@@ -244,6 +244,12 @@ def ccd_figure(ccd: CcdSummary) -> go.Figure:
             error_y={"array": list(std), "width": 4, "thickness": 1.2},
             hovertemplate="Q %{x:.2f}<br>%{y:.3f} eV<extra></extra>",
         )
+    for index, model_eV in enumerate((curves.initial_model_eV, curves.final_model_eV)):
+        if model_eV:
+            figure.add_scatter(
+                x=curves.Q_amu05_A, y=model_eV, mode="lines", showlegend=False, hoverinfo="skip",
+                line={"color": faded(index, 0.5), "width": 1.2, "dash": "dot", "shape": "spline"},
+            )  # fmt: skip
     for index, checks in enumerate((curves.initial_checks, curves.final_checks)):
         if checks:
             figure.add_scatter(

@@ -218,6 +218,8 @@ class CcdCurves:
     offset_eV: float
     initial_checks: tuple[tuple[float, float], ...] = ()
     final_checks: tuple[tuple[float, float], ...] = ()
+    initial_model_eV: tuple[float, ...] = ()
+    final_model_eV: tuple[float, ...] = ()
 
 
 def ccd_curves(ccd: CcdSummary) -> CcdCurves:
@@ -232,6 +234,7 @@ def ccd_curves(ccd: CcdSummary) -> CcdCurves:
         tuple(ccd.Q_amu05_A), tuple(ccd.initial_eV), final, offset,
         tuple((point.Q_amu05_A, point.engine_eV) for point in ccd.initial_checks),
         tuple((point.Q_amu05_A, point.engine_eV + offset) for point in ccd.final_checks),
+        tuple(ccd.initial_model_eV), tuple(energy + offset for energy in ccd.final_model_eV),
     )  # fmt: skip
 
 

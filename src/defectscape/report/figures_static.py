@@ -238,6 +238,9 @@ def configuration_coordinates(summary: Summary) -> Figure:
                 curves.Q_amu05_A, energies, std, color=PALETTE[index], marker=MARKERS[index], ms=5,
                 lw=1.4, capsize=3, label=f"q = {charge_text(charge)}",
             )  # fmt: skip
+        for index, model_eV in enumerate((curves.initial_model_eV, curves.final_model_eV)):
+            if model_eV:
+                axes.plot(curves.Q_amu05_A, model_eV, ":", color=PALETTE[index], lw=1, alpha=0.6)
         for index, checks in enumerate((curves.initial_checks, curves.final_checks)):
             axes.plot(
                 [Q for Q, _ in checks], [energy for _, energy in checks], "o", mfc="none", ms=10,

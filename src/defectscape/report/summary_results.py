@@ -215,5 +215,13 @@ class CcdSummary(Row):
     )
     final_checks: list[PathPoint] = Field([], description="The same of the final curve.")
     engine_rms_eV: float | None = Field(
-        None, description="RMS difference of model and engine over those points, eV."
+        None, description="RMS difference of the model and the engine over those points, eV."
+    )
+    initial_model_eV: list[float] = Field(
+        [], description="The model's own initial curve, where the engine's points moved it, eV."
+    )
+    final_model_eV: list[float] = Field([], description="The same of the final curve, eV.")
+    left_out_rms_eV: float | None = Field(
+        None,
+        description="RMS error of the moved curves at engine points left out in turn, the worse of the two, eV.",
     )

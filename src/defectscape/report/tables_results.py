@@ -219,6 +219,7 @@ def ccd(summary: Summary) -> Table:
             Column("Energies from"),
             Column("Engine points", digits=0),
             Column("Model against engine there, RMS", "meV", 1),
+            Column("Moved curve against points left out", "meV", 1),
         ),
         tuple(
             (
@@ -240,6 +241,7 @@ def ccd(summary: Summary) -> Table:
                 row.source,
                 len(row.initial_checks) + len(row.final_checks),
                 milli(row.engine_rms_eV),
+                milli(row.left_out_rms_eV),
             )
             for row in summary.ccd
         ),

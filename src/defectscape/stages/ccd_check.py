@@ -39,6 +39,11 @@ class CurveCheck:
     failed: int
 
     @property
+    def differences_eV(self) -> tuple[float, ...]:
+        """Engine less model at the points, eV; zero at the ground state."""
+        return tuple(e - m for e, m in zip(self.engine_eV, self.model_eV, strict=True))
+
+    @property
     def beside_ground_state(self) -> tuple[tuple[int, float, float], ...]:
         """Point, engine and model energy (eV) of all points but the ground state, which is their zero."""
         rows = zip(self.points, self.engine_eV, self.model_eV, strict=True)

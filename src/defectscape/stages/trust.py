@@ -19,8 +19,9 @@ from defectscape.report.summary import (
 )
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.ccd import read_diagrams
-from defectscape.stages.ccd_check import CurveCheck, read_checks
+from defectscape.stages.ccd_check import CurveCheck, DiagramCheck, read_checks
 from defectscape.stages.context import StudyContext
+from defectscape.thermo.ccd_correction import corrected, left_out_rms_eV
 
 MAX_FORCE_POINTS = 600
 """Force components kept per key and fidelity for the parity plot."""
@@ -145,7 +146,14 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
         check = checks.get((diagram.initial, diagram.final))
         if ccd is None or diagram.initial_std_eV is None or diagram.final_std_eV is None:
             continue
-        initial, final = ccd.fit_initial, ccd.fit_final
+        drawn = ccd
+        if check is not None:
+            drawn = corrected(
+                ccd,
+                (check.initial.points, check.initial.differences_eV),
+                (check.final.points, check.final.differences_eV),
+            )
+        initial, final = drawn.fit_initial, drawn.fit_final
         rows.append(
             CcdSummary(
                 defect=ccd.path.initial_key.defect,
@@ -153,8 +161,10 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
                 final_charge=ccd.path.final_key.charge,
                 dQ_amu05_A=ccd.path.dQ_amu05_A,
                 Q_amu05_A=ccd.path.Q_amu05_A.tolist(),
-                initial_eV=ccd.energies_initial_eV.tolist(),
-                final_eV=(ccd.energies_final_eV - ccd.dE_eV).tolist(),
+                initial_eV=drawn.energies_initial_eV.tolist(),
+                final_eV=(drawn.energies_final_eV - ccd.dE_eV).tolist(),
+                initial_model_eV=ccd.energies_initial_eV.tolist() if check else [],
+                final_model_eV=(ccd.energies_final_eV - ccd.dE_eV).tolist() if check else [],
                 initial_std_eV=diagram.initial_std_eV.tolist(),
                 final_std_eV=diagram.final_std_eV.tolist(),
                 level_eV=ccd.dE_eV / (ccd.path.initial_key.charge - ccd.path.final_key.charge),
@@ -168,10 +178,12 @@ def diagrams(context: StudyContext) -> list[CcdSummary]:
                 huang_rhys_final=final.huang_rhys,
                 harmonic_initial=initial.anharmonic is False,
                 harmonic_final=final.anharmonic is False,
-                source=f"final committee, head {names[1]}",
+                source=f"final committee, head {names[1]}"
+                + (", moved onto the engine's points" if drawn is not ccd else ""),
                 initial_checks=_path_points(ccd.path.Q_amu05_A, check.initial) if check else [],
                 final_checks=_path_points(ccd.path.Q_amu05_A, check.final) if check else [],
                 engine_rms_eV=_rms_eV([check.initial, check.final]) if check else None,
+                left_out_rms_eV=_left_out_eV(ccd.path.Q_amu05_A, check) if check else None,
             )
         )
     return rows
@@ -183,6 +195,15 @@ def _path_points(Q_amu05_A: Floats, check: CurveCheck) -> list[PathPoint]:
         PathPoint(Q_amu05_A=float(Q_amu05_A[point]), engine_eV=engine, model_eV=model)
         for point, engine, model in check.beside_ground_state
     ]
+
+
+def _left_out_eV(Q_amu05_A: Floats, check: DiagramCheck) -> float | None:
+    """What the moved curves are wrong by at points that they were not told of, the worse of the two."""
+    found = [
+        left_out_rms_eV(Q_amu05_A, curve.points, curve.differences_eV, curve.zero)
+        for curve in (check.initial, check.final)
+    ]
+    return max((value for value in found if value is not None), default=None)
 
 
 def _rms_eV(checks: Sequence[CurveCheck]) -> float | None:

@@ -23,7 +23,7 @@ STAGE_VERSIONS = {
     "thermo": 3,
     "ccd": 3,
     "ccd_check": 1,
-    "summary": 7,
+    "summary": 8,
     "handover": 1,
     "report": 1,
 }
