@@ -244,7 +244,7 @@ def configuration_coordinates(summary: Summary) -> Figure:
         for index, checks in enumerate((curves.initial_checks, curves.final_checks)):
             axes.plot(
                 [Q for Q, _ in checks], [energy for _, energy in checks], "o", mfc="none", ms=10,
-                color=PALETTE[index], label="engine" if checks else None,
+                color=PALETTE[index], label="engine" if checks and not index else None,
             )  # fmt: skip
         axes.set(xlabel="Q (amu$^{1/2}$ Å)", title=plain(ccd_text(row)))
         axes.legend(fontsize=8)

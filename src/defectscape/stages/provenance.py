@@ -7,9 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 import yaml
 
 from defectscape import __version__
-from defectscape.files.tables import load_host_file, read_json
+from defectscape.domain.keys import DefectKey
+from defectscape.files.tables import read_json
 from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
 from defectscape.settings.groups import exploration_groups
+from defectscape.stages import trust
 from defectscape.stages.context import StudyContext
 from defectscape.stages.thermo import Levels
 from defectscape.stages.verification import read_verified, verified_energy_eV
@@ -156,24 +158,14 @@ def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
 def _fallen(context: StudyContext) -> list[str]:
     """Diagrams whose curve falls below the ground state it should have its minimum at."""
     lines = []
-    for diagram in read_json(context.layout.ccd)["diagrams"]:
-        ccd = diagram["ccd"]
-        if ccd is None:
-            continue
-        for key, curve, zero_eV in (
-            (diagram["initial"], ccd["energies_initial_eV"], 0.0),
-            (diagram["final"], ccd["energies_final_eV"], ccd["dE_eV"]),
-        ):
-            fall_eV = zero_eV - min(curve)
+    for row in trust.diagrams(context):
+        ends = [DefectKey(row.defect, charge) for charge in (row.initial_charge, row.final_charge)]
+        for key, curve in zip(ends, (row.initial_eV, row.final_eV), strict=True):
+            fall_eV = -min(curve)
             if fall_eV > FALLEN_EV:
                 lines.append(
-                    f"The curve of {key} in the diagram of {diagram['initial']} and "
-                    f"{diagram['final']} falls {1e3 * fall_eV:.0f} meV below its verified ground "
-                    "state: the final model is wrong there by so much."
+                    f"The curve of {key} in the diagram of {ends[0]} and {ends[1]} falls "
+                    f"{1e3 * fall_eV:.0f} meV below its verified ground state: it is wrong there by "
+                    "so much, or a lower minimum lies on the way."
                 )
     return lines
-
-
-def found_distance(context: StudyContext) -> float:
-    """Distance of a defect to its periodic image, A."""
-    return load_host_file(context.layout.host).min_image_distance_A
