@@ -8,7 +8,7 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import read_json
+from defectscape.files.tables import load_host_file, read_json
 from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages import trust
@@ -169,3 +169,8 @@ def _fallen(context: StudyContext) -> list[str]:
                     "so much, or a lower minimum lies on the way."
                 )
     return lines
+
+
+def found_distance(context: StudyContext) -> float:
+    """Distance of a defect to its periodic image, A."""
+    return load_host_file(context.layout.host).min_image_distance_A
