@@ -31,6 +31,7 @@ from defectscape.report.figures_trust_data import (
     parity_by_fidelity,
     verification_errors,
 )
+from defectscape.report.structures import structure_views
 from defectscape.report.summary import Summary
 from defectscape.report.table import number
 from defectscape.report.tables import all_tables
@@ -78,6 +79,7 @@ def render_report(summary: Summary, geometries: Mapping[str, str]) -> str:
         uncertainties=facts.uncertainties(summary),
         gain_limit_meV=GAIN_LIMIT_MEV,
         off_gap=[(row, level_text(row)) for row in summary.levels if not row.in_gap],
+        structures=structure_views(summary, geometries),
         downloads={name: data_uri(text) for name, text in geometries.items()},
         plotly_js=Markup(get_plotlyjs()),
     )

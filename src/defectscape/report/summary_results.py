@@ -72,6 +72,10 @@ class DefectSummary(Row):
     key: str = Field(description="Defect key, for example v_Cd_-2.")
     defect: str = Field(description="Defect name.")
     charge: int = Field(description="Charge, units of e.")
+    site_frac: list[float] = Field(
+        [],
+        description="The defect's site before relaxation, fractional coordinates of the supercell.",
+    )
     ground_state_rank: int = Field(
         description="Model rank of the minimum that is the ground state."
     )

@@ -65,6 +65,7 @@ def _defect(
         key=str(key),
         defect=key.defect,
         charge=key.charge,
+        site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
         certain=verdict.certain,

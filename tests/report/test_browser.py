@@ -1,0 +1,79 @@
+"""The page in a real browser: scripts run, structures are drawn, nothing is complained of."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from defectscape.report.page import write_report
+from defectscape.report.structures import structure_views
+
+BROWSER = shutil.which("chromium")
+
+
+def poscar(move_A: float = 0.0) -> str:
+    """CdTe without the cadmium at the origin, one neighbour moved."""
+    atoms = bulk("CdTe", "zincblende", a=6.5, cubic=True).repeat(2)
+    del atoms[0]
+    nearest = int(np.argmin(np.linalg.norm(atoms.positions, axis=1)))
+    atoms.positions[nearest] *= 1 - move_A / np.linalg.norm(atoms.positions[nearest])
+    text = io.StringIO()
+    ase.io.write(text, atoms, format="vasp", direct=True, sort=True)
+    return text.getvalue()
+
+
+@pytest.fixture
+def drawn(summary):
+    """The summary with sites, and geometries of all ground states."""
+    rows = [row.model_copy(update={"site_frac": [0.0, 0.0, 0.0]}) for row in summary.defects]
+    return summary.model_copy(update={"defects": rows}), {
+        row.geometry_file: poscar(0.1 * number) for number, row in enumerate(rows)
+    }
+
+
+def test_atoms_around_the_site_are_drawn_with_their_bonds(drawn) -> None:
+    summary, geometries = drawn
+    views = structure_views(summary, geometries)
+    assert len(views) == len(summary.defects)
+    data = json.loads(views[0].data)
+    distances = np.linalg.norm(np.array([atom[1:] for atom in data["atoms"]]), axis=1)
+    assert 0 < distances.min() < distances.max() < 6.0
+    # 4 neighbours at 2.8 A, 12 at 4.6 A, 12 at 5.4 A, and the site is empty.
+    assert views[0].atoms == len(data["atoms"]) == 28
+    names = [element["name"] for element in data["elements"]]
+    assert sorted(names) == ["Cd", "Te"]
+    for i, j in data["bonds"]:
+        kinds = {names[data["atoms"][k][0]] for k in (i, j)}
+        assert kinds == {"Cd", "Te"}
+
+
+def test_a_geometry_that_cannot_be_read_is_left_out(drawn) -> None:
+    summary, geometries = drawn
+    first = summary.defects[0].geometry_file
+    views = structure_views(summary, {**geometries, first: "nothing\n"})
+    assert len(views) == len(summary.defects) - 1
+
+
+@pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [1200, 380])
+def test_a_browser_draws_it_without_complaint(drawn, tmp_path: Path, width: int) -> None:
+    summary, geometries = drawn
+    page = write_report(summary, tmp_path / "report.html", geometries)
+    done = subprocess.run(
+        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         "--virtual-time-budget=15000", f"--window-size={width},4000", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, check=True, timeout=240,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    counts = [view.atoms for view in structure_views(summary, geometries)]
+    assert [int(n) for n in re.findall(r'data-drawn="(\d+)"', done.stdout)] == counts
+    # plotly has drawn every figure
+    assert done.stdout.count("main-svg") >= done.stdout.count("js-plotly-plot") > 5
