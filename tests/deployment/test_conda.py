@@ -50,7 +50,8 @@ def conda(tmp_path: Path) -> dict[str, str]:
     outer.chmod(0o755)
     (prefix / "bin/activate").write_text('export PATH="$1/bin:$PATH"\n')
     path = f"{prefix / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**others, "PATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def test_rules_run_from_the_sources(tmp_path: Path, conda: dict[str, str]) -> None:
@@ -65,7 +66,9 @@ def test_rules_run_from_the_sources(tmp_path: Path, conda: dict[str, str]) -> No
     assert (tmp_path / target).is_file()
     (environment,) = (tmp_path / ".snakemake/conda").glob("*_")
     python = environment / "bin/python"
-    without = subprocess.run([python, "-c", "import defectscape"], cwd=tmp_path, check=False)
+    without = subprocess.run(
+        [python, "-c", "import defectscape"], cwd=tmp_path, env=conda, check=False
+    )
     assert without.returncode == 1, "the environment has the package, so this test shows nothing"
     subprocess.run([python, "-c", "import pymatgen"], cwd=tmp_path, check=True)
 
