@@ -86,14 +86,15 @@ def benchmark_scale(
         snakefile: the workflow; None leaves the planning out.
     """
     timings: list[Timing] = []
+    # First, while this process is small: a child counts the memory of the one that it was forked from.
+    for labels in plans if snakefile is not None else ():
+        assert snakefile is not None
+        with tempfile.TemporaryDirectory(prefix="defectscape-scale-") as folder:
+            timings.append(_plan_timing(Path(folder), labels, snakefile))
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="defectscape-scale-") as folder:
             timings += _store_timings(Path(folder), size)
         timings.append(_selection_timing(size))
-    if snakefile is not None:
-        for labels in plans:
-            with tempfile.TemporaryDirectory(prefix="defectscape-scale-") as folder:
-                timings.append(_plan_timing(Path(folder), labels, snakefile))
     result = ScaleResult(tuple(timings), tuple(_growth(timings)))
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, asdict(result))
