@@ -10,7 +10,7 @@ import yaml
 
 from defectscape.domain.keys import DefectKey
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.groups import Group, exploration_groups
+from defectscape.settings.groups import Group, exploration_groups, label_rounds
 from defectscape.stages.ccd import compute_diagrams
 from defectscape.stages.ccd_check import check_diagrams
 from defectscape.stages.context import StudyContext
@@ -18,7 +18,7 @@ from defectscape.stages.evaluation import evaluate_final
 from defectscape.stages.handover import hand_over
 from defectscape.stages.harvest import harvest
 from defectscape.stages.host import label_references, list_sites, prepare_host
-from defectscape.stages.labels import build_round_data, label_chunk, label_rounds
+from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.report import write_page
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.search import merge_minima, search_final, search_round

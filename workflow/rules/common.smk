@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
 from defectscape.stages.layout import Layout
 from defectscape.stages.versions import STAGE_VERSIONS
@@ -99,25 +99,20 @@ def relaxed_files(wildcards):
 def frames_to_label(wildcards):
     """The frames that a labelling job takes its chunk from."""
     group = files_of(wildcards.group)
-    if wildcards.level == "low" and int(wildcards.round) == 0:
-        return str(group.pool)
-    files = group.round(wildcards.round)
-    return str(files.selected if wildcards.level == "high" else files.selected_low)
-
-
-def rounds_of(level, last):
-    """The rounds up to ``last`` that have labels of a level."""
-    every = level == "high" or STUDY.selection.low_per_charge_per_round > 0
-    return range(last + 1 if every else 1)
+    return str(group.to_label(wildcards.level, int(wildcards.round)))
 
 
 def taken_files(wildcards):
     """What a harvest must not choose again: the frames of the rounds before it."""
     group, before = files_of(wildcards.group), int(wildcards.round) - 1
-    files = [str(group.round(n).selected) for n in rounds_of("high", before)]
+    files = [str(group.round(n).selected) for n in label_rounds(STUDY, "high", before)]
     if STUDY.selection.low_per_charge_per_round == 0:
         return files
-    low = [str(group.round(n).selected_low) for n in rounds_of("low", before) if n]
+    low = [
+        str(group.round(n).selected_low)
+        for n in label_rounds(STUDY, "low", before)
+        if n
+    ]
     return files + low + [str(group.pool)] + relaxed_files(wildcards)
 
 
@@ -129,7 +124,7 @@ def label_files(level):
         relaxed = relaxed_files(wildcards) if level == "low" else []
         return relaxed + [
             str(group.round(number).labels(level, chunk, len(CHUNKS)))
-            for number in rounds_of(level, int(wildcards.round))
+            for number in label_rounds(STUDY, level, int(wildcards.round))
             for chunk in CHUNKS
         ]
 

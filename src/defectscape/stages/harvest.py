@@ -16,9 +16,10 @@ from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
+from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import frames_file, label_rounds, pool_frames
+from defectscape.stages.labels import pool_frames
 from defectscape.stages.sampling import found_family, read_splits
 from defectscape.stages.search import merged
 from defectscape.stages.surface import CommitteeSurface, load_committee
@@ -78,7 +79,7 @@ def _taken(context: StudyContext, name: str, number: int, level: str) -> list[Fr
         frame
         for earlier in label_rounds(context.study, level, number - 1)
         if (level, earlier) != ("low", 0)
-        for frame in read_frames(frames_file(context, name, earlier, level))
+        for frame in read_frames(context.layout.group(name).to_label(level, earlier))
     ]
     return [*pool_frames(context, name), *found] if level == "low" else found
 

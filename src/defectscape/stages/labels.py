@@ -13,7 +13,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.engines.labelling import label_frames
 from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
 from defectscape.files.tables import read_json, write_json
-from defectscape.settings.study import Study
+from defectscape.settings.groups import label_rounds
 from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
 
@@ -49,7 +49,7 @@ def label_chunk(
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
-    source = frames_file(context, group, round_number, level)
+    source = context.layout.group(group).to_label(level, round_number)
     frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
     fidelity = context.fidelity(level)
     title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
@@ -57,20 +57,6 @@ def label_chunk(
         frames, context.engine(level), context.store, fidelity.max_force_eV_A, title
     )
     write_json(files.labels(level, chunk, chunks), [asdict(outcome_of(r)) for r in records])
-
-
-def frames_file(context: StudyContext, group: str, number: int, level: str) -> Path:
-    """The frames that the labelling jobs of a round and level label."""
-    files = context.layout.group(group)
-    if level == "high":
-        return files.round(number).selected
-    return files.pool if number == 0 else files.round(number).selected_low
-
-
-def label_rounds(study: Study, level: str, last: int) -> range:
-    """The rounds up to ``last`` that have labels of a level."""
-    every = level == "high" or study.selection.low_per_charge_per_round > 0
-    return range(last + 1 if every else 1)
 
 
 def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
@@ -166,7 +152,7 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
             frames = (
                 pool_frames(context, group)
                 if (level, earlier) == ("low", 0)
-                else read_frames(frames_file(context, group, earlier, level))
+                else read_frames(files.to_label(level, earlier))
             )
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)

@@ -72,6 +72,12 @@ class GroupFiles:
         """Starting structures of the relaxations."""
         return self.folder / "starts.extxyz"
 
+    def to_label(self, level: str, number: int) -> Path:
+        """The frames that the labelling jobs of a level (``low`` or ``high``) label in a round."""
+        if level == "high":
+            return self.round(number).selected
+        return self.pool if number == 0 else self.round(number).selected_low
+
     @property
     def pool(self) -> Path:
         """The dense pool: every frame that gets a low-fidelity label."""

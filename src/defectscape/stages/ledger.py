@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from defectscape.files.extxyz import read_labelled
 from defectscape.files.tables import read_json
 from defectscape.report.summary import CostRow
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.stages.ccd_check import read_checks
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import Outcome, label_rounds, round_outcomes
+from defectscape.stages.labels import Outcome, round_outcomes
 from defectscape.stages.potentials import read_potentials
 
 

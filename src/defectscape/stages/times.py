@@ -81,10 +81,11 @@ def rule_times(jobs: Iterable[Job]) -> list[JobRow]:
 def overhead(context: StudyContext, jobs: tuple[Job, ...]) -> Overhead | None:
     """How the jobs' wall time is shared out; None if there is none."""
     asking = [job for job in jobs if KINDS.get(job.rule) == "engine"]
-    computed = [
-        record for record in _records(context)
-        if any(job.ran_at(datetime.fromisoformat(record.timestamp).timestamp()) for job in asking)
-    ]  # fmt: skip
+    computed = []
+    for record in _records(context):
+        time_s = datetime.fromisoformat(record.timestamp).timestamp()
+        if any(job.ran_at(time_s) for job in asking):
+            computed.append(record)
     return share_out(jobs, sum(record.wall_s for record in computed), len(computed))
 
 
