@@ -42,6 +42,9 @@ def make_group_starts(context: StudyContext, name: str) -> None:
         pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, study.seed)
     splits: dict[str, Split] = {}
     families = {frame.family for frame in (*pool, *imported_frames(context, name))}
+    # What relaxations find is no descendant of a held-out start: minima always train. They are left
+    # out of the draw, so that imported ones do not deal the other families anew.
+    families.discard(found_family(group.defect))
     for teacher in group.teachers:
         splits |= read_splits(context, teacher)
     new = families - set(splits)
@@ -49,7 +52,6 @@ def make_group_starts(context: StudyContext, name: str) -> None:
         # A learner keeps its teachers' splits: a family that trains there must not test here.
         assigned = assign_splits(sorted(families), study.sampling, study.seed)
         splits |= {family: assigned[family] for family in new}
-    # What relaxations find is no descendant of a held-out start: minima always train.
     splits[found_family(group.defect)] = Split.TRAIN
     write_json(files.splits, {family: str(split) for family, split in sorted(splits.items())})
     write_frames(files.starts, starts)
