@@ -48,6 +48,7 @@ def bare_summary(summary: Summary) -> Summary:
             "level_tests",
             "search",
             "ccd",
+            "capture",
             "cost",
             "jobs",
             "training",

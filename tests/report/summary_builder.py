@@ -11,6 +11,8 @@ import numpy as np
 
 from defectscape.report.summary import (
     CalibrationRow,
+    CaptureSummary,
+    CaptureTemperature,
     CcdSummary,
     CostRow,
     CurvePoint,
@@ -107,6 +109,27 @@ def make_summary() -> Summary:
             for charge in states
         ],
         search=_search(rng),
+        capture=[
+            CaptureSummary(
+                defect="v_Cd",
+                initial_charge=-1,
+                final_charge=-2,
+                carrier="electron",
+                released_eV=0.412,
+                released_std_eV=0.034,
+                coupling_eV_amu05_A=0.021,
+                temperatures=[
+                    CaptureTemperature(
+                        temperature_K=300.0,
+                        coefficient_cm3_s=3.4e-9,
+                        low_cm3_s=1.2e-9,
+                        high_cm3_s=8.8e-9,
+                        coulomb_factor=0.071,
+                    )
+                ],
+                reason="",
+            )
+        ],
         ccd=[_ccd("v_Cd", 0, -1), _ccd("v_Cd", -1, -2), _ccd("Te_Cd", 1, 0)],
         cost=[
             CostRow(stage="host", fidelity="ipea1", labels=12, failed=0, core_s=64.2),

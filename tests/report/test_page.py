@@ -90,7 +90,17 @@ def test_page_holds_the_numbers_a_reader_looks_for(page):
 
 def test_every_cell_of_every_result_table_is_on_the_page(page, summary):
     words = Scan(page).words
-    for name in ("ground_states", "levels", "errors", "ccd", "cost", "jobs", "gates", "failures"):
+    for name in (
+        "ground_states",
+        "levels",
+        "errors",
+        "ccd",
+        "capture",
+        "cost",
+        "jobs",
+        "gates",
+        "failures",
+    ):
         table = all_tables(summary)[name]
         for row in table.rows:
             for column, cell in zip(table.columns, row, strict=True):

@@ -56,6 +56,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "In units of the bar",
         "log₁₀",
         "Engine points",
+        "Coulomb factor",
     )
     for table in all_tables(summary).values():
         for column in table.columns:

@@ -7,6 +7,8 @@ made from this file and from nothing else, so the two cannot disagree.
 from pydantic import Field
 
 from defectscape.report.summary_results import (
+    CaptureSummary,
+    CaptureTemperature,
     CcdSummary,
     DefectSummary,
     EquilibriumRow,
@@ -37,6 +39,8 @@ from defectscape.report.summary_trust import (
 __all__ = [
     "SUMMARY_VERSION",
     "CalibrationRow",
+    "CaptureSummary",
+    "CaptureTemperature",
     "CcdSummary",
     "CostRow",
     "CurvePoint",
@@ -90,6 +94,7 @@ class Summary(Row):
     )
     search: list[SearchPoint]
     ccd: list[CcdSummary]
+    capture: list[CaptureSummary] = Field([], description="Capture of carriers, where asked for.")
     cost: list[CostRow]
     jobs: list[JobRow]
     overhead: Overhead | None = Field(None, description="Null without Snakemake's benchmark files.")

@@ -229,3 +229,33 @@ class CcdSummary(Row):
         None,
         description="RMS error of the moved curves at engine points left out in turn, the worse of the two, eV.",
     )
+
+
+class CaptureTemperature(Row):
+    """A capture coefficient at one temperature."""
+
+    temperature_K: float
+    coefficient_cm3_s: float = Field(description="Capture coefficient, cm^3/s.")
+    low_cm3_s: float | None = Field(
+        description="The smallest within the level's standard uncertainty, cm^3/s."
+    )
+    high_cm3_s: float | None = Field(
+        description="The largest within the level's standard uncertainty, cm^3/s."
+    )
+    coulomb_factor: float | None = Field(
+        description="Enhancement by the defect's charge, contained in the coefficient; null if not asked for."
+    )
+
+
+class CaptureSummary(Row):
+    """Capture of a carrier by multiphonon emission."""
+
+    defect: str
+    initial_charge: int
+    final_charge: int
+    carrier: str = Field(description="`electron` or `hole`.")
+    released_eV: float | None = Field(description="Energy set free, eV.")
+    released_std_eV: float | None = Field(description="Its standard uncertainty: the level's, eV.")
+    coupling_eV_amu05_A: float = Field(description="The user's matrix element, eV/(amu^(1/2) A).")
+    temperatures: list[CaptureTemperature]
+    reason: str = Field(description="Why there are no coefficients; empty if there are.")

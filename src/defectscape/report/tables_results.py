@@ -3,6 +3,7 @@
 from defectscape.report.figures_data import limits
 from defectscape.report.summary import DefectSummary, Summary
 from defectscape.report.table import Cell, Column, Table
+from defectscape.report.tables_capture import capture
 from defectscape.report.tables_concentrations import concentrations, equilibria
 
 GAIN_LIMIT_MEV = 20.0
@@ -22,6 +23,7 @@ def result_tables(summary: Summary) -> dict[str, Table]:
         minima(summary),
         search(summary),
         ccd(summary),
+        capture(summary),
         chemical_potentials(summary),
         equilibria(summary),
         concentrations(summary),

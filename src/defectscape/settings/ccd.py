@@ -1,5 +1,7 @@
 """Configuration-coordinate diagrams."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from defectscape.domain.keys import NAME_PATTERN
@@ -22,6 +24,44 @@ class ChargePair(Settings):
         return self
 
 
+class Coulomb(Settings):
+    """Carriers near a charged defect."""
+
+    mass: float = Field(gt=0, description="Effective mass of the carrier, electron masses.")
+    dielectric_constant: float = Field(
+        ge=1, description="Static dielectric constant of the host, ions included."
+    )
+
+
+class Capture(ChargePair):
+    """Capture of a carrier by multiphonon emission: an electron where the charge falls, a hole where it rises."""
+
+    coupling_eV_amu05_A: float = Field(
+        gt=0,
+        description="Electron-phonon matrix element, eV/(amu^(1/2) A), from a calculation of your own.",
+    )
+    coupling_at: Literal["initial", "final"] = Field(
+        description="The ground state at whose geometry the matrix element was computed; coefficients can "
+        "differ tenfold between the two."
+    )
+    volume_A3: float = Field(
+        gt=0, description="Volume of the supercell that the matrix element belongs to, A^3."
+    )
+    degeneracy: int = Field(ge=1, description="Number of equivalent final states.")
+    temperatures_K: list[float] = Field(min_length=1, description="Temperatures, K.")
+    coulomb: Coulomb | None = Field(
+        None,
+        description="For a charged defect, by how much it draws carriers near or keeps them away; left out, the "
+        "coefficient is that of a carrier which is spread out evenly.",
+    )
+
+    @model_validator(mode="after")
+    def _temperatures_are_absolute(self) -> "Capture":
+        if min(self.temperatures_K) <= 0:
+            raise ValueError(f"temperatures_K: {min(self.temperatures_K):g} K")
+        return self
+
+
 class Ccd(Settings):
     """Configuration-coordinate diagrams between adjacent charge states."""
 
@@ -41,6 +81,12 @@ class Ccd(Settings):
         ge=0,
         description="Points of each curve that the high-fidelity engine computes besides, to test the model: one "
         "label each. The two ground states come first, then the middle, then the ends.",
+    )
+
+    capture: list[Capture] = Field(
+        [],
+        description="Captures of carriers whose coefficients are computed from the diagrams: `{defect: v_Cd, initial: "
+        "'-1', final: '-2', ...}`.",
     )
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ from defectscape.stages.calibration import (
     level_tests,
     scale_of,
 )
+from defectscape.stages.captures import capture_rows
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.level_gap import study_gaps
@@ -193,6 +194,7 @@ def write_summary(context: StudyContext) -> None:
     ]
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
     jobs = times.read_jobs(context)
+    levels, diagrams = _levels(found), trust.diagrams(context)
     summary = Summary(
         study=context.study.study,
         low=low,
@@ -200,7 +202,7 @@ def write_summary(context: StudyContext) -> None:
         host=_host(context, found),
         chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
         defects=defects,
-        levels=_levels(found),
+        levels=levels,
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=trust.error_rows(context),
         parity=trust.parity(context),
@@ -208,7 +210,8 @@ def write_summary(context: StudyContext) -> None:
         calibration=calibration_rows(context),
         level_tests=level_tests(context),
         search=_search_points(context),
-        ccd=trust.diagrams(context),
+        ccd=diagrams,
+        capture=capture_rows(context.study.ccd.capture, diagrams, levels, found.host.gap_eV),
         cost=ledger.label_costs(context),
         jobs=times.rule_times(jobs),
         overhead=times.overhead(context, jobs),

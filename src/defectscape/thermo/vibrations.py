@@ -1,5 +1,7 @@
 """Vibrational levels of a curve that need be no parabola, along one generalised coordinate."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import constants
 from scipy.interpolate import CubicSpline
@@ -13,6 +15,8 @@ KINETIC_EV_AMU_A2 = float(
 """hbar^2 / 2 for a mass-weighted coordinate, eV amu A^2: 2.09e-3."""
 
 GRID_POINTS = 1500
+FINE_GRID_POINTS = 4000
+"""For levels high above the minimum: 0.1% of a kinetic energy of 1 eV on a path of 10 amu^(1/2) A."""
 
 
 def vibrational_quantum_eV(Q_amu05_A: Floats, energies_eV: Floats) -> float | None:
@@ -35,3 +39,49 @@ def vibrational_quantum_eV(Q_amu05_A: Floats, energies_eV: Floats) -> float | No
     if levels[1] > min(energies_eV[0], energies_eV[-1]):
         return None
     return float(levels[1] - levels[0])
+
+
+@dataclass(frozen=True, eq=False)
+class VibrationalLevels:
+    """Levels of one curve.
+
+    Attributes:
+        Q_amu05_A: the grid that the states stand on, amu^(1/2) A, (g,).
+        energies_eV: energies, lowest first, (n,), eV.
+        states: normalised states, the square sums to one over the grid, (g, n).
+    """
+
+    Q_amu05_A: Floats
+    energies_eV: Floats
+    states: Floats
+
+    def elements(self, other: "VibrationalLevels", origin_amu05_A: float) -> Floats:
+        """<m|Q - origin|n> between these levels m and the other's n on the same grid, (m, n), amu^(1/2) A."""
+        lever = (self.Q_amu05_A - origin_amu05_A)[:, None]
+        return np.asarray(self.states.T @ (lever * other.states))
+
+
+def vibrational_levels(
+    Q_amu05_A: Floats, energies_eV: Floats, ceiling_eV: float
+) -> VibrationalLevels:
+    """All levels below a ceiling of the cubic spline through a curve.
+
+    The coordinate ends in walls where the curve does, so the ceiling should be no higher than the curve's
+    lower end.
+
+    Args:
+        Q_amu05_A: generalised coordinate, (n,), ascending.
+        energies_eV: energy along it, (n,).
+        ceiling_eV: levels above are left out, eV.
+    """
+    grid = np.linspace(Q_amu05_A[0], Q_amu05_A[-1], FINE_GRID_POINTS)
+    potential = CubicSpline(Q_amu05_A, energies_eV)(grid)
+    hopping = KINETIC_EV_AMU_A2 / (grid[1] - grid[0]) ** 2
+    lowest = float(potential.min())
+    if ceiling_eV <= lowest:
+        return VibrationalLevels(grid, np.empty(0), np.empty((len(grid), 0)))
+    energies, states = eigh_tridiagonal(
+        potential + 2 * hopping, np.full(len(grid) - 1, -hopping), select="v",
+        select_range=(lowest, ceiling_eV),
+    )  # fmt: skip
+    return VibrationalLevels(grid, energies, states)
