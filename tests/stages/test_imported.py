@@ -7,13 +7,19 @@ from small_study import small_study, write_study
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.labelling import label_frame
-from defectscape.files.extxyz import read_labelled, write_frames
+from defectscape.files.extxyz import read_frames, read_labelled, write_frames
 from defectscape.files.tables import load_host_file, load_sites
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.stages.context import StudyContext
+from defectscape.stages.harvest import taken_frames
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
-from defectscape.stages.sampling import make_group_starts, read_splits, select_group_initial
+from defectscape.stages.sampling import (
+    found_family,
+    make_group_starts,
+    read_splits,
+    select_group_initial,
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +86,23 @@ def test_their_families_are_split_like_any_other_and_other_charges_stay_out(
     assert {f"v_Cd/imported_{k}" for k in range(4)} <= set(splits)
     assert "v_Cd/stranger" not in splits
     assert DefectKey("v_Cd", 1) not in context.group("v_Cd")[0].keys
+
+
+def test_rounds_know_what_they_have_labels_of(context: StudyContext) -> None:
+    for level, count in (("low", 3), ("high", 2)):
+        families = [frame.family for frame in taken_frames(context, "v_Cd", 1, level)]
+        assert sum("imported" in family for family in families) == count
+
+
+def test_imported_minima_leave_the_other_splits_alone(context: StudyContext, tmp_path) -> None:
+    splits = read_splits(context, "v_Cd")
+    study = small_study()
+    study["imported"] = [str(tmp_path / "imported.extxyz")]
+    found = _of_family(read_frames(context.study.imported[0])[0], found_family("v_Cd"))
+    write_frames(tmp_path / "imported.extxyz", [*read_frames(context.study.imported[0]), found])
+    other = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
+    prepare_host(other)
+    list_sites(other)
+    make_group_starts(other, "v_Cd")
+    assert read_splits(other, "v_Cd") == splits
+    assert splits[found_family("v_Cd")] == "train"

@@ -19,7 +19,7 @@ from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import pool_frames
+from defectscape.stages.labels import imported_labels, pool_frames
 from defectscape.stages.sampling import found_family, read_splits
 from defectscape.stages.search import merged
 from defectscape.stages.surface import CommitteeSurface, load_committee
@@ -42,7 +42,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     relaxations = load_relaxations(files.round(number - 1).relaxations)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    taken = {level: _taken(context, name, number, level) for level in ("low", "high")}
+    taken = {level: taken_frames(context, name, number, level) for level in ("low", "high")}
     centre = np.array(site.frac_coords)
     budgets = context.study.selection
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
@@ -73,9 +73,10 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     write_frames(files.round(number).selected_low, selected["low"])
 
 
-def _taken(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
-    """Frames that have a label of a level, or are to have one, from the rounds before."""
-    found = [
+def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
+    """Frames that have a label of a level, or are to have one: of the rounds before, and imported."""
+    found = [item.frame for item in imported_labels(context, name, level)]
+    found += [
         frame
         for earlier in label_rounds(context.study, level, number - 1)
         if (level, earlier) != ("low", 0)

@@ -126,7 +126,7 @@ def imported_frames(context: StudyContext, group: str) -> list[Frame]:
     ]
 
 
-def _imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
+def imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
     """What the store has of the imported frames at a level."""
     name = context.fidelity(level).name
     limit_eV_A = context.fidelity(level).max_force_eV_A
@@ -147,7 +147,7 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
         data: list[LabelledFrame] = []
         for teacher in members.teachers:
             data += read_group_data(context, teacher, last, level, name)
-        data += _imported_labels(context, group, level)
+        data += imported_labels(context, group, level)
         for earlier in label_rounds(context.study, level, number):
             frames = (
                 pool_frames(context, group)
