@@ -153,6 +153,27 @@ def test_an_arm_is_trained_once_and_again_only_if_it_changes(
         run_arm(changed, arm, folder, tmp_path)
 
 
+def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    benchmark = load_benchmark(file)
+    few, many = (
+        next(
+            arm for arm in arms_of(benchmark)
+            if (arm.strategy, arm.high_labels, arm.repeat, arm.schedule) == ("delta", count, 0, "long")
+        )
+        for count in (6, 12)
+    )  # fmt: skip
+    run_arm(benchmark, few, tmp_path / "outcomes", tmp_path / "shared")
+    with caplog.at_level("INFO"):
+        shared = run_arm(benchmark, many, tmp_path / "outcomes", tmp_path / "shared")
+    assert "low model: continuing from step 30" in caplog.text
+    alone = run_arm(benchmark, many, tmp_path / "outcomes_alone", tmp_path / "alone")
+    assert shared.errors == alone.errors
+    assert shared.frames == alone.frames
+    assert shared.core_s > 0.5 * alone.core_s
+
+
 def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     benchmark = load_benchmark(file)
     arms = [a for a in arms_of(benchmark) if a.schedule == "long" and a.high_labels == 12]

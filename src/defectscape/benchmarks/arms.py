@@ -53,6 +53,12 @@ class Arm:
             f"-{self.high_labels}-{self.repeat}-{self.member}{chosen}"
         )
 
+    @property
+    def first_phase(self) -> str:
+        """A name for what is trained before any high-fidelity label comes in: of all label counts the same."""
+        charge = "" if self.charge_embedding else "_no_charge"
+        return f"{self.data}-{self.schedule}-{self.strategy}{charge}-{self.repeat}-{self.member}"
+
 
 def arms_of(benchmark: ModelBenchmark) -> tuple[Arm, ...]:
     """All arms; those of the most labels, under the first schedule, have a whole committee."""

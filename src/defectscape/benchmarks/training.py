@@ -114,12 +114,16 @@ def run_arm(
     if known is not None and (model.exists() or not need_model):
         logger.info("%s is known", arm.name)
         return known
-    began = core_seconds()
+    began, shared = core_seconds(), scratch / f"{arm.first_phase}.first"
+    found = shared.exists()
     history = train_member(
         data.train, data.valid, data.fidelities, settings, seed, arm.member, model,
-        checkpoint=scratch / f"{arm.name}.checkpoint",
+        checkpoint=scratch / f"{arm.name}.checkpoint", shared_first=shared,
     )  # fmt: skip
     core_s = core_seconds() - began
+    if found:
+        # Its first phase was trained by another arm; it counts for this one, too.
+        core_s += sum(phase.seconds for phase in history.earlier)
     outcome = _measure(arm, digest, data, history, Committee.load([model]), core_s)
     write_outcome(path, outcome)
     return outcome

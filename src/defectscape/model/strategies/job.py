@@ -30,6 +30,7 @@ class Job:
         device: where to train.
         start: the model to start from, of the same strategy, or None.
         checkpoint: file to continue from, or None.
+        shared_first: where the checkpoint of a first phase that several trainings share stays, or None.
     """
 
     train: tuple[LabelledFrame, ...]
@@ -41,6 +42,7 @@ class Job:
     device: torch.device
     start: Network | None
     checkpoint: Path | None
+    shared_first: Path | None = None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -49,7 +51,7 @@ class Job:
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
-        """Every checkpoint file that a strategy may have written."""
+        """Every checkpoint file that this training alone may have written."""
         return () if self.checkpoint is None else (self.checkpoint, _first(self.checkpoint))
 
     def part(self, fidelity: str) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
@@ -73,12 +75,18 @@ class Job:
             changes: of the settings.
         """
         seed = derive_seed(self.seed, "first phase") if first else self.seed
-        point = _first(self.checkpoint) if first and self.checkpoint else self.checkpoint
+        point = self._first_point if first else self.checkpoint
         phase = Phase(
             name, train, valid, fidelities, self.elements,
             self.settings.model_copy(update=changes), seed, self.member, start,
         )  # fmt: skip
         return train_phase(phase, self.device, point)
+
+    @property
+    def _first_point(self) -> Path | None:
+        """Checkpoint of a first phase."""
+        own = _first(self.checkpoint) if self.checkpoint else None
+        return self.shared_first or own
 
     @property
     def pretrain_steps(self) -> int:
