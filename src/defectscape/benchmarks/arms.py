@@ -46,18 +46,19 @@ class Arm:
     @property
     def name(self) -> str:
         """A name for files."""
-        charge = "" if self.charge_embedding else "_no_charge"
         chosen = f"-{self.selector}_after_{self.first}" if self.chosen else ""
-        return (
-            f"{self.data}-{self.schedule}-{self.strategy}{charge}"
-            f"-{self.high_labels}-{self.repeat}-{self.member}{chosen}"
-        )
+        return f"{self._kind}-{self.high_labels}-{self.repeat}-{self.member}{chosen}"
 
     @property
     def first_phase(self) -> str:
         """A name for what is trained before any high-fidelity label comes in: of all label counts the same."""
+        return f"{self._kind}-{self.repeat}-{self.member}"
+
+    @property
+    def _kind(self) -> str:
+        """What all label counts, repetitions and members have in common."""
         charge = "" if self.charge_embedding else "_no_charge"
-        return f"{self.data}-{self.schedule}-{self.strategy}{charge}-{self.repeat}-{self.member}"
+        return f"{self.data}-{self.schedule}-{self.strategy}{charge}"
 
 
 def arms_of(benchmark: ModelBenchmark) -> tuple[Arm, ...]:

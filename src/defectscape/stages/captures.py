@@ -1,7 +1,6 @@
 """Capture of carriers along the diagrams of a study."""
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 
@@ -40,10 +39,6 @@ def _row(
     capture: Capture, diagrams: Sequence[CcdSummary], levels: Sequence[LevelSummary], gap_eV: float
 ) -> CaptureSummary:
     carrier = "electron" if capture.final < capture.initial else "hole"
-    what = {
-        "defect": capture.defect, "initial_charge": capture.initial, "final_charge": capture.final,
-        "carrier": carrier, "coupling_eV_amu05_A": capture.coupling_eV_amu05_A,
-    }  # fmt: skip
     charges = {capture.initial, capture.final}
     diagram = next(
         (
@@ -52,36 +47,41 @@ def _row(
         ),
         None,
     )  # fmt: skip
-    if diagram is None:
-        reason = "no diagram of these two charge states"
-        return CaptureSummary(
-            **what, released_eV=None, released_std_eV=None, temperatures=[], reason=reason
-        )
-    level = diagram.level_eV
-    released_eV = gap_eV - level if carrier == "electron" else level
-    bar_eV = _bar_eV(capture, levels)
-    try:
-        middle = _coefficients(capture, diagram, released_eV)
-    except ThermoError as error:
-        return CaptureSummary(
-            **what, released_eV=released_eV, released_std_eV=bar_eV, temperatures=[],
-            reason=str(error),
-        )  # fmt: skip
-    low, high = _range(capture, diagram, released_eV, bar_eV)
-    factors = _coulomb(capture, carrier)
+    released_eV = bar_eV = None
+    temperatures: list[CaptureTemperature] = []
+    reason = "no diagram of these two charge states"
+    if diagram is not None:
+        released_eV = gap_eV - diagram.level_eV if carrier == "electron" else diagram.level_eV
+        bar_eV = _bar_eV(capture, levels)
+        try:
+            temperatures = _temperatures(capture, diagram, carrier, released_eV, bar_eV)
+            reason = ""
+        except ThermoError as error:
+            reason = str(error)
     return CaptureSummary(
-        **what, released_eV=released_eV, released_std_eV=bar_eV, reason="",
-        temperatures=[
-            CaptureTemperature(
-                temperature_K=kelvin,
-                coefficient_cm3_s=float(middle[i] * factors[i]),
-                low_cm3_s=None if low is None else float(min(low[i], middle[i]) * factors[i]),
-                high_cm3_s=None if high is None else float(max(high[i], middle[i]) * factors[i]),
-                coulomb_factor=None if capture.coulomb is None else float(factors[i]),
-            )
-            for i, kelvin in enumerate(capture.temperatures_K)
-        ],
+        defect=capture.defect, initial_charge=capture.initial, final_charge=capture.final,
+        carrier=carrier, released_eV=released_eV, released_std_eV=bar_eV,
+        coupling_eV_amu05_A=capture.coupling_eV_amu05_A, temperatures=temperatures, reason=reason,
     )  # fmt: skip
+
+
+def _temperatures(
+    capture: Capture, diagram: CcdSummary, carrier: str, released_eV: float, bar_eV: float | None
+) -> list[CaptureTemperature]:
+    """A coefficient with its range for every temperature."""
+    middle = _coefficients(capture, diagram, released_eV)
+    low, high = _range(capture, diagram, released_eV, bar_eV, middle)
+    factors = _coulomb(capture, carrier)
+    return [
+        CaptureTemperature(
+            temperature_K=kelvin,
+            coefficient_cm3_s=float(middle[i] * factors[i]),
+            low_cm3_s=None if low is None else float(low[i] * factors[i]),
+            high_cm3_s=None if high is None else float(high[i] * factors[i]),
+            coulomb_factor=None if capture.coulomb is None else float(factors[i]),
+        )
+        for i, kelvin in enumerate(capture.temperatures_K)
+    ]
 
 
 def _bar_eV(capture: Capture, levels: Sequence[LevelSummary]) -> float | None:
@@ -111,18 +111,19 @@ def _coefficients(capture: Capture, diagram: CcdSummary, released_eV: float) -> 
 
 
 def _range(
-    capture: Capture, diagram: CcdSummary, released_eV: float, bar_eV: float | None
+    capture: Capture, diagram: CcdSummary, released_eV: float, bar_eV: float | None, middle: Floats
 ) -> tuple[Floats | None, Floats | None]:
     """Smallest and largest coefficients within the bar; None where an end of it cannot be computed."""
     if bar_eV is None:
         return None, None
     try:
         found = [
-            _coefficients(capture, diagram, released_eV + sign * part * bar_eV)
-            for sign, part in product((-1, 1), (0.5, 1.0))
+            _coefficients(capture, diagram, released_eV + part * bar_eV)
+            for part in (-1.0, -0.5, 0.5, 1.0)
         ]
     except ThermoError:
         return None, None
+    found.append(middle)
     return np.min(found, axis=0), np.max(found, axis=0)
 
 

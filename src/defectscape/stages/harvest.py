@@ -74,15 +74,16 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
 
 
 def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
-    """Frames that have a label of a level, or are to have one: of the rounds before, and imported."""
-    found = [item.frame for item in imported_labels(context, name, level)]
+    """Frames that have a label of a level, or are to have one, once each: of the rounds before, and imported."""
+    found = list(pool_frames(context, name)) if level == "low" else []
+    found += [item.frame for item in imported_labels(context, name, level)]
     found += [
         frame
         for earlier in label_rounds(context.study, level, number - 1)
         if (level, earlier) != ("low", 0)
         for frame in read_frames(context.layout.group(name).to_label(level, earlier))
     ]
-    return [*pool_frames(context, name), *found] if level == "low" else found
+    return list({frame.frame_id: frame for frame in found}.values())
 
 
 def _candidates(

@@ -29,13 +29,8 @@ def vibrational_quantum_eV(Q_amu05_A: Floats, energies_eV: Floats) -> float | No
         Q_amu05_A: generalised coordinate, (n,), ascending.
         energies_eV: energy along it, (n,).
     """
-    grid = np.linspace(Q_amu05_A[0], Q_amu05_A[-1], GRID_POINTS)
-    potential = CubicSpline(Q_amu05_A, energies_eV)(grid)
-    hopping = KINETIC_EV_AMU_A2 / (grid[1] - grid[0]) ** 2
-    levels = eigh_tridiagonal(
-        potential + 2 * hopping, np.full(GRID_POINTS - 1, -hopping), select="i",
-        select_range=(0, 1), eigvals_only=True,
-    )  # fmt: skip
+    _, diagonal, beside = _hamiltonian(Q_amu05_A, energies_eV, GRID_POINTS)
+    levels = eigh_tridiagonal(diagonal, beside, select="i", select_range=(0, 1), eigvals_only=True)
     if levels[1] > min(energies_eV[0], energies_eV[-1]):
         return None
     return float(levels[1] - levels[0])
@@ -74,14 +69,22 @@ def vibrational_levels(
         energies_eV: energy along it, (n,).
         ceiling_eV: levels above are left out, eV.
     """
-    grid = np.linspace(Q_amu05_A[0], Q_amu05_A[-1], FINE_GRID_POINTS)
-    potential = CubicSpline(Q_amu05_A, energies_eV)(grid)
-    hopping = KINETIC_EV_AMU_A2 / (grid[1] - grid[0]) ** 2
-    lowest = float(potential.min())
+    grid, diagonal, beside = _hamiltonian(Q_amu05_A, energies_eV, FINE_GRID_POINTS)
+    # No level lies below the curve's lowest point, where the kinetic energy begins.
+    lowest = float(diagonal.min() + 2 * beside[0])
     if ceiling_eV <= lowest:
         return VibrationalLevels(grid, np.empty(0), np.empty((len(grid), 0)))
     energies, states = eigh_tridiagonal(
-        potential + 2 * hopping, np.full(len(grid) - 1, -hopping), select="v",
-        select_range=(lowest, ceiling_eV),
-    )  # fmt: skip
+        diagonal, beside, select="v", select_range=(lowest, ceiling_eV)
+    )
     return VibrationalLevels(grid, energies, states)
+
+
+def _hamiltonian(
+    Q_amu05_A: Floats, energies_eV: Floats, points: int
+) -> tuple[Floats, Floats, Floats]:
+    """Grid (g,), and diagonal (g,) and neighbouring elements (g - 1,), eV, of the tridiagonal Hamiltonian on it."""
+    grid = np.linspace(Q_amu05_A[0], Q_amu05_A[-1], points)
+    hopping = KINETIC_EV_AMU_A2 / (grid[1] - grid[0]) ** 2
+    diagonal = CubicSpline(Q_amu05_A, energies_eV)(grid) + 2 * hopping
+    return grid, diagonal, np.full(points - 1, -hopping)

@@ -42,7 +42,7 @@ class Job:
     device: torch.device
     start: Network | None
     checkpoint: Path | None
-    shared_first: Path | None = None
+    shared_first: Path | None
 
     @property
     def elements(self) -> tuple[int, ...]:
