@@ -62,7 +62,7 @@ class Arm:
 
 
 def arms_of(benchmark: ModelBenchmark) -> tuple[Arm, ...]:
-    """All arms; those of the most labels, under the first schedule, have a whole committee."""
+    """All arms; the calibrated ones of the most labels have a committee under the first schedule."""
     return tuple(dict.fromkeys([*_arms(benchmark), *_trials(benchmark)]))
 
 
@@ -95,16 +95,18 @@ def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
 def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
     kinds = [(strategy, True) for strategy in benchmark.strategies]
     kinds += [(strategy, False) for strategy in benchmark.without_charge]
+    calibrated = benchmark.calibrated or benchmark.strategies
     for pair in benchmark.data:
         for place, schedule in enumerate(benchmark.schedules):
             points = schedule.high_labels or pair.high_labels
             for count in sorted(set(points) & set(pair.high_labels)):
-                whole = place == 0 and count == max(pair.high_labels)
+                last = place == 0 and count == max(pair.high_labels)
                 for strategy, charge in kinds:
+                    whole = last and charge and strategy in calibrated
                     if not charge and count not in (benchmark.without_charge_labels or [count]):
                         continue
                     for repeat in range(benchmark.repeats):
-                        for member in range(benchmark.committee if whole and charge else 1):
+                        for member in range(benchmark.committee if whole else 1):
                             yield Arm(
                                 pair.name, schedule.name, strategy, charge, count, repeat, member
                             )

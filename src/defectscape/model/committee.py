@@ -19,6 +19,7 @@ from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.keys import format_charge
 from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
+from defectscape.model.convolution import arrange
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.references import count_elements
 from defectscape.model.saving import Network, load_network
@@ -69,6 +70,7 @@ class Committee:
                     raise ModelError(f"{thing} of a committee member", other, remedy)
             network.to(self.device).eval()
             network.requires_grad_(False)
+            arrange(network)
 
     @classmethod
     def load(cls, paths: Sequence[Path], device: str = "cpu") -> "Committee":

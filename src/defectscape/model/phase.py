@@ -28,6 +28,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.model.backend import mace_modules
 from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import read_checkpoint, write_checkpoint
+from defectscape.model.convolution import arrange, restore
 from defectscape.model.dataset import batch_members, collate
 from defectscape.model.history import TrainingHistory, Validation
 from defectscape.model.network import ChargedMACE
@@ -67,6 +68,7 @@ def train_phase(
     """
     run = _Run(prepare(phase), device, checkpoint)
     history = run.run()
+    restore(run.network)
     return run.network, history
 
 
@@ -82,6 +84,7 @@ class _Run:
         self.member, self.seed = prepared.card.member, prepared.card.seed
         self.name = prepared.phase.name
         self.network = prepared.network.to(device)
+        arrange(self.network)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.average = ExponentialMovingAverage(self.parameters, decay=settings.ema_decay)
         self.optimiser = torch.optim.Adam(self.parameters, lr=settings.learning_rate, amsgrad=True)

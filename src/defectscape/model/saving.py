@@ -10,6 +10,7 @@ from pathlib import Path
 from defectscape.domain.errors import ModelError
 from defectscape.model.backend import read_tensors, write_file
 from defectscape.model.blueprint import Network, blueprint, rebuild
+from defectscape.model.convolution import restore
 
 __all__ = ["Network", "load_network", "save_network", "weights_path"]
 
@@ -22,6 +23,7 @@ def weights_path(path: Path) -> Path:
 def save_network(network: Network, path: Path) -> None:
     """Write the model on the CPU, each file whole or not at all; the weights come first."""
     network = network.to("cpu").eval()
+    restore(network)
     write_file(weights_path(path), blueprint(network))
     write_file(path, network)
 

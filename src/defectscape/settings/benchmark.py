@@ -73,13 +73,17 @@ class ModelBenchmark(Settings):
     without_charge_labels: list[int] | None = Field(
         None, description="Points of the learning curve trained so. None: all of the data set's."
     )
+    calibrated: list[Strategy] | None = Field(
+        None,
+        description="Strategies whose last point gets a committee, for calibration. None: all.",
+    )
     repeats: int = Field(
         ge=1,
         description="Repetitions; each holds out other families, draws other labels, other weights.",
     )
     schedules: list[Schedule] = Field(min_length=1, description="Trainings of every arm.")
     committee: int = Field(
-        2, ge=2, description="Members of the last point's arms, whose spread is calibrated."
+        2, ge=2, description="Members of the last point's committees, whose spread is calibrated."
     )
     selection: list[SelectionTrial] = Field([], description="Trials of active selection.")
     training: Training = Field(

@@ -1,0 +1,85 @@
+"""The arranged convolution: mace's own numbers, its own files, and layers it leaves alone."""
+
+import copy
+
+import pytest
+import torch
+
+from defectscape.model.backend import mace_modules, numerics, o3
+from defectscape.model.convolution import ArrangedConvolution, arrange, fits, restore
+
+CPU = torch.device("cpu")
+EDGES, ATOMS = 40, 7
+
+
+def interaction(features: str, harmonics: int, target: str) -> torch.nn.Module:
+    """A mace interaction with random weights, in the default dtype."""
+    kind = mace_modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    return kind(
+        node_attrs_irreps=o3.Irreps("2x0e"),
+        node_feats_irreps=o3.Irreps(features),
+        edge_attrs_irreps=o3.Irreps.spherical_harmonics(harmonics),
+        edge_feats_irreps=o3.Irreps("8x0e"),
+        target_irreps=o3.Irreps(target),
+        hidden_irreps=o3.Irreps(features),
+        avg_num_neighbors=5.0,
+        radial_MLP=[16, 16],
+    )
+
+
+def sums(block: torch.nn.Module) -> list[torch.Tensor]:
+    """Messages, their gradients, and gradients of these, as a training on forces needs them."""
+    torch.manual_seed(1)
+    features = torch.randn(ATOMS, block.node_feats_irreps.dim, requires_grad=True)
+    harmonics = torch.randn(EDGES, block.edge_attrs_irreps.dim, requires_grad=True)
+    lengths = torch.randn(EDGES, 8, requires_grad=True)
+    edges = torch.randint(0, ATOMS - 1, (2, EDGES))
+    message, _ = block(torch.eye(2)[torch.arange(ATOMS) % 2], features, harmonics, lengths, edges)
+    inputs = [features, harmonics, lengths]
+    first = torch.autograd.grad(message.tanh().sum(), inputs, create_graph=True)
+    weights = list(block.conv_tp_weights.parameters())
+    loss = sum(part.square().sum() for part in first)
+    second = torch.autograd.grad(loss, [*inputs, *weights])
+    return [message, *first, *second]
+
+
+@pytest.mark.parametrize(
+    ("features", "harmonics", "target"),
+    [
+        ("4x0e", 2, "4x0e+4x1o+4x2e"),
+        ("4x0e+4x1o", 2, "4x0e+4x1o+4x2e"),
+        ("3x0e+3x1o+3x2e", 3, "3x0e+3x1o+3x2e+3x3o"),
+    ],
+)
+def test_it_gives_maces_messages_and_derivatives(features, harmonics, target) -> None:
+    with numerics("float64", CPU):
+        torch.manual_seed(0)
+        block = interaction(features, harmonics, target)
+        expected = sums(block)
+        arrange(block)
+        assert isinstance(block.conv_tp, ArrangedConvolution)
+        for value, known in zip(sums(block), expected, strict=True):
+            assert float(known.detach().abs().max()) > 1e-3
+            torch.testing.assert_close(value, known, rtol=1e-10, atol=1e-10)
+
+
+def test_it_leaves_no_trace(committee) -> None:
+    network = copy.deepcopy(committee.members[0])
+    arranged = [type(block.conv_tp) for block in network.interactions]
+    assert arranged == [ArrangedConvolution] * 2, "committees search with it"
+    restore(network)
+    names, plain = list(network.state_dict()), [block.conv_tp for block in network.interactions]
+    assert all(isinstance(layer, o3.TensorProduct) for layer in plain)
+    arrange(network)
+    restore(network)
+    assert list(network.state_dict()) == names
+    assert not any(hasattr(block, "conv_fusion") for block in network.interactions)
+
+
+def test_other_layers_stay_as_they_are() -> None:
+    irreps = o3.Irreps("4x0e")
+    paths = [(0, 0, 0, "uuu", True)]
+    options = {"internal_weights": False, "shared_weights": False}
+    assert not fits(o3.TensorProduct(irreps, irreps, irreps, paths, **options))
+    assert not fits(o3.FullyConnectedTensorProduct(irreps, irreps, irreps))
+    assert not fits(torch.nn.Linear(2, 2))
