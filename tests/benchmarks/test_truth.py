@@ -57,6 +57,7 @@ def test_a_right_answer_is_right_and_a_wrong_one_is_measured(context: StudyConte
     right, wrong = rows["v_Cd_0"], rows["v_Cd_-1"]
     assert right.reported_eV == pytest.approx(0.0, abs=2e-3)
     assert right.rmsd_A < 0.02
+    assert 1 <= right.right_starts <= right.converged
     assert right.direct_eV == pytest.approx(0.0, abs=2e-3)
     assert wrong.reported_eV > 0.02
     assert wrong.rmsd_A > 0.02
@@ -74,7 +75,7 @@ def test_a_right_answer_is_right_and_a_wrong_one_is_measured(context: StudyConte
 
 
 def row(key: str, reported: float, direct: float = 0.0, plain: float | None = 0.0) -> KeyTruth:
-    return KeyTruth(key, 1, 1, (), 1, 1.0, 1, 1, 0, 0, reported, 0.0, direct, plain, 0.0)
+    return KeyTruth(key, 1, 1, 1, (), 1, 1.0, 1, 1, 0, 0, reported, 0.0, direct, plain, 0.0)
 
 
 def test_levels_are_off_by_the_difference_per_electron() -> None:
@@ -91,6 +92,8 @@ def test_levels_are_off_by_the_difference_per_electron() -> None:
 
 def test_the_figure_takes_what_failed(tmp_path: Path) -> None:
     rows = (row("v_X_0", 0.01, plain=None), row("v_X_-1", 0.0, direct=float("inf")))
-    result = SearchBenchmark("s", "e", 0.1, rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1))
+    result = SearchBenchmark(
+        "s", "e", 0.1, rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1, 1), ()
+    )
     draw_truth(result, tmp_path / "search.json")
     assert (tmp_path / "search.png").stat().st_size > 5000

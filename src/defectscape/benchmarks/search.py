@@ -11,12 +11,14 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from defectscape.benchmarks.growth import GrowthRow, growth
 from defectscape.benchmarks.truth import KeyTruth, LevelTruth, all_truths, level_truths
 from defectscape.files.tables import write_json
 from defectscape.report.figures_data import PALETTE
 from defectscape.stages.context import StudyContext
 
-MODEL_RULES = ("train", "search", "harvest", "search_final", "minima", "select")
+SEARCH_RULES = ("search", "search_final", "harvest", "minima")
+TRAINING_RULES = ("train", "train_final", "select")
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,16 @@ class Cost:
     Attributes:
         our_low_calls, our_high_calls: labels of the study, verification and references included.
         our_label_core_s: their processor time, s.
-        our_model_core_s: of trainings and searches that lead to the ground states, s; 0 if the study has no
-            benchmark files.
+        our_training_core_s, our_search_core_s: of the models, and of relaxing starts with them, s; 0 if the
+            study has no benchmark files.
         direct_calls, direct_core_s: of the direct relaxations.
     """
 
     our_low_calls: int
     our_high_calls: int
     our_label_core_s: float
-    our_model_core_s: float
+    our_training_core_s: float
+    our_search_core_s: float
     direct_calls: int
     direct_core_s: float
 
@@ -49,6 +52,7 @@ class SearchBenchmark:
     keys: tuple[KeyTruth, ...]
     levels: tuple[LevelTruth, ...]
     cost: Cost
+    growth: tuple[GrowthRow, ...]
 
 
 def benchmark_search(context: StudyContext, target: Path) -> SearchBenchmark:
@@ -58,13 +62,15 @@ def benchmark_search(context: StudyContext, target: Path) -> SearchBenchmark:
         StoreError: if the study has not run to its summary.
     """
     rows = all_truths(context)
+    cost = _cost(context, rows)
     result = SearchBenchmark(
         context.study.study,
         context.fidelity("high").engine.method,
         context.study.search.fmax_eV_A,
         rows,
         level_truths(rows),
-        _cost(context, rows),
+        cost,
+        growth(rows, cost.our_label_core_s + cost.our_training_core_s, cost.our_search_core_s),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)
@@ -81,10 +87,14 @@ def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
         )
         for name in (low, high)
     }
-    model_s = sum(job["cpu_s"] for job in summary["jobs"] if job["rule"] in MODEL_RULES)
+    training_s, search_s = (
+        round(sum(job["cpu_s"] for job in summary["jobs"] if job["rule"] in rules), 1)
+        for rules in (TRAINING_RULES, SEARCH_RULES)
+    )
     return Cost(
         calls[low], calls[high], round(sum(row["core_s"] for row in summary["cost"]), 1),
-        round(model_s, 1), sum(row.calls for row in rows), round(sum(row.core_s for row in rows), 1),
+        training_s, search_s, sum(row.calls for row in rows),
+        round(sum(row.core_s for row in rows), 1),
     )  # fmt: skip
 
 

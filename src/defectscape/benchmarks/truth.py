@@ -30,6 +30,9 @@ from defectscape.stages.verification import read_verified
 
 logger = logging.getLogger(__name__)
 
+RIGHT_EV = 0.01
+"""An energy this close to the lowest is that of the ground state."""
+
 
 @dataclass(frozen=True)
 class KeyTruth:
@@ -38,6 +41,7 @@ class KeyTruth:
     Attributes:
         key: defect key.
         starts, converged: direct relaxations tried and converged.
+        right_starts: how many of them end within 10 meV of the lowest minimum of both searches.
         failures: reasons of the others, with their numbers.
         calls, core_s: engine calls of the direct relaxations, and their processor time, s.
         direct_minima, our_minima: distinct minima after relaxation with the engine.
@@ -52,6 +56,7 @@ class KeyTruth:
     key: str
     starts: int
     converged: int
+    right_starts: int
     failures: tuple[tuple[str, int], ...]
     calls: int
     core_s: float
@@ -112,6 +117,7 @@ def key_truth(
         key=str(key),
         starts=len(starts),
         converged=sum(r.converged for r in direct),
+        right_starts=sum(r.converged and r.energy_eV - lowest.energy_eV < RIGHT_EV for r in direct),
         failures=tuple(sorted(Counter(r.reason for r in direct if not r.converged).items())),
         calls=len(records),
         core_s=round(sum(record.core_s for record in records), 1),

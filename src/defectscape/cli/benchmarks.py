@@ -132,8 +132,14 @@ def benchmark_search(context: typer.Context, folder: Folder = Path("benchmarks")
     cost = result.cost
     typer.echo(
         f"ours {cost.our_low_calls} + {cost.our_high_calls} calls, {cost.our_label_core_s:.0f} core-s, "
-        f"models {cost.our_model_core_s:.0f}; direct {cost.direct_calls}, {cost.direct_core_s:.0f}"
+        f"trainings {cost.our_training_core_s:.0f}, searches {cost.our_search_core_s:.0f} core-s; "
+        f"direct {cost.direct_calls} calls, {cost.direct_core_s:.0f} core-s"
     )
+    for point in result.growth:
+        typer.echo(
+            f"{point.starts} starts: direct {point.direct_core_s:.0f} core-s, finds {point.direct_found:.1f} of "
+            f"{len(result.keys)} ground states; ours {point.our_core_s:.0f} core-s, ratio {point.ratio:.2f}"
+        )
     typer.echo(str(target))
 
 
@@ -183,7 +189,7 @@ def benchmark_scale(
     for timing in result.timings:
         memory = "" if timing.memory_mb is None else f"  {timing.memory_mb:6.0f} MB"
         typer.echo(f"{timing.what:36} {timing.items:8d} {timing.seconds:10.3f} s{memory}")
-    for row in result.growth:
+    for point in result.growth:
         typer.echo(f"{row.what:36} grows as n^{row.exponent:.2f}")
 
 
