@@ -189,7 +189,7 @@ def benchmark_scale(
     for timing in result.timings:
         memory = "" if timing.memory_mb is None else f"  {timing.memory_mb:6.0f} MB"
         typer.echo(f"{timing.what:36} {timing.items:8d} {timing.seconds:10.3f} s{memory}")
-    for point in result.growth:
+    for row in result.growth:
         typer.echo(f"{row.what:36} grows as n^{row.exponent:.2f}")
 
 
