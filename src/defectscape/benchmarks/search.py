@@ -12,7 +12,13 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from defectscape.benchmarks.growth import GrowthRow, growth
-from defectscape.benchmarks.truth import KeyTruth, LevelTruth, all_truths, level_truths
+from defectscape.benchmarks.truth import (
+    DirectSearch,
+    KeyTruth,
+    LevelTruth,
+    all_truths,
+    level_truths,
+)
 from defectscape.files.tables import write_json
 from defectscape.report.figures_data import PALETTE
 from defectscape.stages.context import StudyContext
@@ -49,28 +55,33 @@ class SearchBenchmark:
     study: str
     engine: str
     fmax_eV_A: float
+    direct: DirectSearch
     keys: tuple[KeyTruth, ...]
     levels: tuple[LevelTruth, ...]
     cost: Cost
     growth: tuple[GrowthRow, ...]
 
 
-def benchmark_search(context: StudyContext, target: Path) -> SearchBenchmark:
+def benchmark_search(context: StudyContext, target: Path, search: DirectSearch) -> SearchBenchmark:
     """Compare a finished study's search with direct relaxations; JSON to ``target``, a figure beside it.
 
     Raises:
         StoreError: if the study has not run to its summary.
+        ConfigError: for a key or a start that it does not have.
     """
-    rows = all_truths(context)
+    rows = all_truths(context, search)
     cost = _cost(context, rows)
+    ours = cost.our_label_core_s + cost.our_training_core_s
     result = SearchBenchmark(
         context.study.study,
-        context.fidelity("high").engine.method,
-        context.study.search.fmax_eV_A,
+        context.fidelity(search.level).engine.method,
+        search.fmax_eV_A or context.study.search.fmax_eV_A,
+        search,
         rows,
         level_truths(rows),
         cost,
-        growth(rows, cost.our_label_core_s + cost.our_training_core_s, cost.our_search_core_s),
+        # A part of the keys or starts says nothing of the whole study's costs.
+        growth(rows, ours, cost.our_search_core_s) if search.whole else (),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)

@@ -21,7 +21,6 @@ from defectscape.benchmarks.selecting import choose
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.engines.processor_time import core_seconds
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
@@ -114,17 +113,12 @@ def run_arm(
     if known is not None and (model.exists() or not need_model):
         logger.info("%s is known", arm.name)
         return known
-    began, shared = core_seconds(), scratch / f"{arm.first_phase}.first"
-    found = shared.exists()
     history = train_member(
         data.train, data.valid, data.fidelities, settings, seed, arm.member, model,
-        checkpoint=scratch / f"{arm.name}.checkpoint", shared_first=shared,
+        checkpoint=scratch / f"{arm.name}.checkpoint",
+        shared_first=scratch / f"{arm.first_phase}.first",
     )  # fmt: skip
-    core_s = core_seconds() - began
-    if found:
-        # Its first phase was trained by another arm; it counts for this one, too.
-        core_s += sum(phase.seconds for phase in history.earlier)
-    outcome = _measure(arm, digest, data, history, Committee.load([model]), core_s)
+    outcome = _measure(arm, digest, data, history, Committee.load([model]))
     write_outcome(path, outcome)
     return outcome
 
@@ -142,8 +136,7 @@ def _order(item: LabelledFrame) -> tuple[str, str, str]:
 
 
 def _measure(
-    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee,
-    core_s: float,
+    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee
 ) -> ArmOutcome:  # fmt: skip
     high = data.fidelities[1]
     train = [item for item in data.train if item.fidelity == high]
@@ -168,7 +161,7 @@ def _measure(
         train_error=set_error(train, *fitted, None),
         steps=sum(phase.validations[-1].step for phase in (*history.earlier, history)),
         stop_reason=history.stop_reason,
-        core_s=round(core_s, 1),
+        core_s=round(history.all_core_s, 1),
         frames=tuple(
             (str(item.frame.key), len(item.frame), item.label.energy_eV, float(energy))
             for item, energy in zip(data.test, energies, strict=True)

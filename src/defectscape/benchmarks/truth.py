@@ -1,8 +1,9 @@
-"""The search against the truth: every start relaxed with the high-fidelity engine itself.
+"""The search against the truth: starts relaxed with an engine itself, all of them or some.
 
 That is what a user would do without this package, and for a cheap engine it can be done. Both searches
 end with structures that the engine relaxed to the same convergence, so they can be compared: whose ground
-state is lower, what each missed, how far the reported levels are off, and what each cost.
+state is lower, what each missed, how far the reported levels are off, and what each cost. Where the high
+fidelity is too dear for that, the low one relaxes, and the high one judges the two lowest minima.
 """
 
 import logging
@@ -11,8 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 from defectscape.benchmarks.engine_surface import EngineSurface
+from defectscape.domain.errors import ConfigError, SearchError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
@@ -35,6 +38,48 @@ RIGHT_EV = 0.01
 
 
 @dataclass(frozen=True)
+class DirectSearch:
+    """Which relaxations with the engine are made.
+
+    Attributes:
+        level: ``high`` or ``low``: whose engine relaxes.
+        keys: defect keys; None for all.
+        starts: notes of the starts, such as ``unperturbed`` or ``dimer``; None for all.
+        fmax_eV_A: convergence; None for the study's.
+    """
+
+    level: Literal["high", "low"] = "high"
+    keys: tuple[str, ...] | None = None
+    starts: tuple[str, ...] | None = None
+    fmax_eV_A: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the truth about the whole study, at its high level."""
+        return self.level == "high" and self.keys is None and self.starts is None
+
+    def check(self, starts: Sequence[Frame]) -> None:
+        """Refuse keys and starts that are not there.
+
+        Raises:
+            ConfigError: naming those that are.
+        """
+        known = {str(frame.key) for frame in starts}, {frame.note for frame in starts}
+        for thing, asked, names in zip(
+            ("keys", "starts"), (self.keys, self.starts), known, strict=True
+        ):
+            for name in asked or ():
+                if name not in names:
+                    remedy = f"The study has {', '.join(sorted(names))}"
+                    raise ConfigError(thing, repr(name), remedy)
+
+    def of(self, starts: Sequence[Frame], key: DefectKey) -> list[Frame]:
+        """The starts of a key that are relaxed."""
+        own = [frame for frame in starts if frame.key == key]
+        return [frame for frame in own if self.starts is None or frame.note in self.starts]
+
+
+@dataclass(frozen=True)
 class KeyTruth:
     """One defect and charge.
 
@@ -51,6 +96,8 @@ class KeyTruth:
         direct_eV: the direct search's lowest above it.
         unperturbed_eV: where the unperturbed start alone ends above it; None if that failed.
         rmsd_A: our reported ground state to the lowest minimum of both searches, A.
+        direct_at_high_eV: the high level's energy of the direct search's lowest minimum less that of our
+            reported ground state, eV, where the low level relaxed; None otherwise, or if that label failed.
     """
 
     key: str
@@ -69,6 +116,7 @@ class KeyTruth:
     direct_eV: float
     unperturbed_eV: float | None
     rmsd_A: float
+    direct_at_high_eV: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,27 +138,35 @@ class LevelTruth:
 
 
 def key_truth(
-    context: StudyContext, group: Group, ground: GroundState, operations: Operations
-) -> KeyTruth:
-    """Relax all starts of one key, and our verified minima, with the engine, and compare.
+    context: StudyContext, group: Group, ground: GroundState, operations: Operations,
+    search: DirectSearch,
+) -> KeyTruth:  # fmt: skip
+    """Relax starts of one key, and our verified minima, with the engine, and compare.
 
     Args:
         context: a study that has run to its levels.
         group: of the key.
         ground: the reported ground state.
         operations: symmetry operations of the host that keep the site.
+        search: what is relaxed.
+
+    Raises:
+        SearchError: if nothing converged.
     """
     key = ground.key
-    starts = [f for f in read_frames(context.layout.group(group.name).starts) if f.key == key]
-    surface = EngineSurface(context, "high", key.defect)
-    direct = _relaxed(context, surface, starts)
+    starts = search.of(read_frames(context.layout.group(group.name).starts), key)
+    surface = EngineSurface(context, search.level, key.defect)
+    direct = _relaxed(context, search, surface, starts)
     records = surface.records()
-    ours = _relaxed(
-        context,
-        EngineSurface(context, "high", key.defect),
-        _our_frames(context, group, key, ground),
-    )
+    verified = _our_frames(context, group, key, ground)
+    second = EngineSurface(context, search.level, key.defect)
+    ours = _relaxed(context, search, second, verified)
+    reported_eV = ground.energy_eV
+    if search.level == "low":
+        reported_eV = surface.evaluate(ground.frame).energy_eV
     truth = _merged(context, (*direct, *ours), operations)
+    if not truth:
+        raise SearchError(str(key), "no relaxation converged", "Allow more steps or larger forces")
     lowest = truth[0]
     both = [_merged(context, relaxations, operations) for relaxations in (direct, ours)]
     return KeyTruth(
@@ -125,19 +181,34 @@ def key_truth(
         our_minima=len(both[1]),
         missed_by_us=_missing(both[0], both[1], operations),
         missed_by_direct=_missing(both[1], both[0], operations),
-        reported_eV=ground.energy_eV - lowest.energy_eV,
+        reported_eV=reported_eV - lowest.energy_eV,
         relaxed_eV=_lowest_eV(ours) - lowest.energy_eV,
         direct_eV=_lowest_eV(direct) - lowest.energy_eV,
         unperturbed_eV=_unperturbed_eV(direct, lowest.energy_eV),
         rmsd_A=rmsd_A(ground.frame, lowest.frame, operations),
+        direct_at_high_eV=_at_high_eV(context, ground, both[0]) if search.level == "low" else None,
     )
 
 
+def _at_high_eV(
+    context: StudyContext, ground: GroundState, minima: Sequence[Minimum]
+) -> float | None:
+    """The high level's energy of the lowest of some minima, less that of the reported ground state."""
+    if not minima:
+        return None
+    surface = EngineSurface(context, "high", ground.key.defect)
+    difference = surface.evaluate(minima[0].frame).energy_eV - ground.energy_eV
+    return difference if math.isfinite(difference) else None
+
+
 def _relaxed(
-    context: StudyContext, surface: EngineSurface, starts: Sequence[Frame]
+    context: StudyContext, search: DirectSearch, surface: EngineSurface, starts: Sequence[Frame]
 ) -> tuple[Relaxation, ...]:
     # The engine has no committee: only its own convergence and the geometry end a relaxation.
-    settings = context.study.search.model_copy(update={"batch_size": 1})
+    changes: dict[str, float] = {"batch_size": 1}
+    if search.fmax_eV_A is not None:
+        changes["fmax_eV_A"] = search.fmax_eV_A
+    settings = context.study.search.model_copy(update=changes)
     return relax_all(starts, surface, settings, path_frames=0)
 
 
@@ -199,14 +270,20 @@ def level_truths(rows: Sequence[KeyTruth]) -> tuple[LevelTruth, ...]:
     return tuple(found)
 
 
-def all_truths(context: StudyContext) -> tuple[KeyTruth, ...]:
-    """Every key that has a ground state."""
+def all_truths(context: StudyContext, search: DirectSearch) -> tuple[KeyTruth, ...]:
+    """Every key that has a ground state and is asked for.
+
+    Raises:
+        ConfigError: for a key or a start that the study does not have.
+    """
     grounds = {state.key: state for state in read_levels(context.layout.energies).ground_states}
+    groups = exploration_groups(context.study)
+    search.check([f for g in groups for f in read_frames(context.layout.group(g.name).starts)])
     rows = []
-    for group in exploration_groups(context.study):
+    for group in groups:
         operations = group_operations(context, group)
         for key in group.keys:
-            if key in grounds:
-                rows.append(key_truth(context, group, grounds[key], operations))
+            if key in grounds and (search.keys is None or str(key) in search.keys):
+                rows.append(key_truth(context, group, grounds[key], operations, search))
                 logger.info("%s is compared with the truth", key)
     return tuple(rows)

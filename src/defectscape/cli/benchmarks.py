@@ -111,14 +111,41 @@ def benchmark_foundation(
     typer.echo(f"{target}, {result.core_s:.0f} core-s")
 
 
-def benchmark_search(context: typer.Context, folder: Folder = Path("benchmarks")) -> None:
-    """Relax every start of a finished study with the engine itself, and compare: truth and cost."""
+def benchmark_search(
+    context: typer.Context,
+    folder: Folder = Path("benchmarks"),
+    level: Annotated[
+        str,
+        typer.Option(help="Whose engine relaxes: `high`, or `low`, with the high one as judge."),
+    ] = "high",
+    key: Annotated[
+        list[str] | None, typer.Option(help="Defect key to relax, such as v_Cd_0; again for more.")
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(help="Start to relax, such as `unperturbed` or `dimer`; again for more."),
+    ] = None,
+    fmax: Annotated[
+        float | None, typer.Option(help="Convergence, eV/A; left out, the study's.")
+    ] = None,
+) -> None:
+    """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
     from defectscape.benchmarks.search import benchmark_search as run
+    from defectscape.benchmarks.truth import DirectSearch
     from defectscape.stages.context import StudyContext
 
+    if level not in ("high", "low"):
+        raise ConfigError("--level", level, "Choose high or low")
     study = StudyContext.load(context.obj.study, context.obj.results)
-    target = folder / f"search_{study.study.study}.json"
-    result = run(study, target)
+    direct = DirectSearch(
+        "high" if level == "high" else "low",
+        None if key is None else tuple(key),
+        None if start is None else tuple(start),
+        fmax,
+    )
+    suffix = "" if level == "high" else "_low"
+    target = folder / f"search_{study.study.study}{suffix}.json"
+    result = run(study, target, direct)
     typer.echo("energies above the lowest minimum of both searches (meV)")
     typer.echo(
         f"{'key':14} {'reported':>9} {'relaxed':>9} {'direct':>9} {'plain':>9} {'RMSD (A)':>9}"
@@ -129,6 +156,11 @@ def benchmark_search(context: typer.Context, folder: Folder = Path("benchmarks")
             f"{row.key:14} {1e3 * row.reported_eV:9.1f} {1e3 * row.relaxed_eV:9.1f} "
             f"{1e3 * row.direct_eV:9.1f} {plain:>9} {row.rmsd_A:9.3f}"
         )
+        if row.direct_at_high_eV is not None:
+            typer.echo(
+                f"{'':14} the direct search's lowest is {1e3 * row.direct_at_high_eV:+.1f} meV from the reported "
+                "ground state at the high level"
+            )
     cost = result.cost
     typer.echo(
         f"ours {cost.our_low_calls} + {cost.our_high_calls} calls, {cost.our_label_core_s:.0f} core-s, "

@@ -49,6 +49,7 @@ class TrainingHistory:
             per fidelity, nothing removed.
         stop_reason: ``step limit`` or ``no improvement``.
         seconds: wall time, over all restarts.
+        core_s: processor time, over all restarts, s; None in files of earlier versions.
         earlier: the phases before, first to last.
     """
 
@@ -66,6 +67,7 @@ class TrainingHistory:
     forces_rmse_meV_A: dict[str, float]
     stop_reason: str
     seconds: float
+    core_s: float | None = None
     earlier: tuple["TrainingHistory", ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +92,11 @@ class TrainingHistory:
         except (KeyError, TypeError) as error:
             remedy = "It is not a training history of this version; train again"
             raise ModelError("training history", error, remedy) from error
+
+    @property
+    def all_core_s(self) -> float:
+        """Processor time of all phases, as far as it is known, s."""
+        return sum(phase.core_s or 0.0 for phase in (*self.earlier, self))
 
     def curve(self, name: str, fidelity: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and a validation error, ``energy_rmse_meV_atom`` or ``forces_rmse_meV_A``."""

@@ -92,7 +92,7 @@ class _Run:
             energy_weight=settings.energy_weight, forces_weight=settings.forces_weight
         ).to(device)
         self.step = 0
-        self.seconds = 0.0
+        self.seconds = self.core_s = 0.0
         self.best_step, self.best_score = 0, math.inf
         self.best_weights: list[torch.Tensor] = []
         self.points: list[Validation] = []
@@ -117,6 +117,7 @@ class _Run:
         """Steps and validations until there is a reason to stop."""
         settings = self.settings
         begun, before, first = time.monotonic(), self.seconds, self.step
+        core_begun, core_before = time.process_time(), self.core_s
         losses: list[float] = []
         while True:
             # A checkpoint is written before the decision, so a restart decides again, alike.
@@ -130,6 +131,7 @@ class _Run:
                 losses.clear()
                 elapsed = time.monotonic() - begun
                 self.seconds = before + elapsed
+                self.core_s = core_before + time.process_time() - core_begun
                 left = elapsed / (self.step - first) * (settings.steps - self.step)
                 self._log(left)
                 self._save()
@@ -190,6 +192,7 @@ class _Run:
         state = {
             "step": self.step,
             "seconds": self.seconds,
+            "core_s": self.core_s,
             "weights": [parameter.detach() for parameter in self.parameters],
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -214,6 +217,7 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.core_s = state.get("core_s", 0.0)  # unknown in checkpoints of earlier versions
         self.best_step, self.best_score = state["best_step"], state["best_score"]
         self.best_weights = [value.to(self.device) for value in state["best_weights"]]
         self.points = [Validation(**point) for point in state["points"]]
@@ -238,4 +242,5 @@ class _Run:
             forces_rmse_meV_A=forces,
             stop_reason=reason,
             seconds=self.seconds,
+            core_s=self.core_s,
         )
