@@ -97,6 +97,6 @@ DEFAULT_STUDY: dict[str, Any] = {
             "annealing_K": [600.0, 800.0, 1000.0],
         },
     },
-    "ccd": {"engine_points": 5},
+    "ccd": {"points": 13, "engine_points": 13},
 }
 """As it would be written in YAML; keys left out have their defaults."""
