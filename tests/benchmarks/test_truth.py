@@ -79,8 +79,7 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     search = DirectSearch("low", ("v_Cd_-1",), ("unperturbed", "rattle"), fmax_eV_A=0.25)
     (row,) = all_truths(context, search)
     assert (row.key, row.starts) == ("v_Cd_-1", 2)
-    high = context.engine("high")
-    assert {call.method for call in context.store.calls()} >= {high.method}
+    assert row.calls > row.starts
     # The reported structure is off by 0.05 A: what the low level found is better at the high one, too.
     assert row.direct_at_high_eV is not None
     assert row.direct_at_high_eV < -0.02
@@ -108,7 +107,7 @@ def test_levels_are_off_by_the_difference_per_electron() -> None:
 def test_the_figure_takes_what_failed(tmp_path: Path) -> None:
     rows = (row("v_X_0", 0.01, plain=None), row("v_X_-1", 0.0, direct=float("inf")))
     result = SearchBenchmark(
-        "s", "e", 0.1, rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1, 1), ()
+        "s", "e", 0.1, DirectSearch(), rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1, 1), ()
     )
     draw_truth(result, tmp_path / "search.json")
     assert (tmp_path / "search.png").stat().st_size > 5000
