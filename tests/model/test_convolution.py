@@ -76,6 +76,18 @@ def test_it_leaves_no_trace(committee) -> None:
     assert not any(hasattr(block, "conv_fusion") for block in network.interactions)
 
 
+def test_the_plain_layer_follows_changes_of_dtype() -> None:
+    with numerics("float64", CPU):
+        block = interaction("4x0e+4x1o", 2, "4x0e+4x1o+4x2e")
+        arrange(block)
+    with numerics("float32", CPU):
+        arranged = sums(block.to(torch.float32))
+        restore(block)
+        for value, known in zip(sums(block), arranged, strict=True):
+            assert value.dtype == torch.float32
+            torch.testing.assert_close(value, known, rtol=1e-3, atol=1e-3)
+
+
 def test_other_layers_stay_as_they_are() -> None:
     irreps = o3.Irreps("4x0e")
     paths = [(0, 0, 0, "uuu", True)]

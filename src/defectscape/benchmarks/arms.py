@@ -95,7 +95,7 @@ def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
 def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
     kinds = [(strategy, True) for strategy in benchmark.strategies]
     kinds += [(strategy, False) for strategy in benchmark.without_charge]
-    calibrated = benchmark.calibrated or benchmark.strategies
+    calibrated = benchmark.strategies if benchmark.calibrated is None else benchmark.calibrated
     for pair in benchmark.data:
         for place, schedule in enumerate(benchmark.schedules):
             points = schedule.high_labels or pair.high_labels

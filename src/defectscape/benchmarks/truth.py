@@ -139,7 +139,7 @@ class LevelTruth:
 
 def key_truth(
     context: StudyContext, group: Group, ground: GroundState, operations: Operations,
-    search: DirectSearch,
+    search: DirectSearch, starts: Sequence[Frame],
 ) -> KeyTruth:  # fmt: skip
     """Relax starts of one key, and our verified minima, with the engine, and compare.
 
@@ -149,12 +149,13 @@ def key_truth(
         ground: the reported ground state.
         operations: symmetry operations of the host that keep the site.
         search: what is relaxed.
+        starts: of the group.
 
     Raises:
         SearchError: if nothing converged.
     """
     key = ground.key
-    starts = search.of(read_frames(context.layout.group(group.name).starts), key)
+    starts = search.of(starts, key)
     surface = EngineSurface(context, search.level, key.defect)
     direct = _relaxed(context, search, surface, starts)
     records = surface.records()
@@ -277,13 +278,16 @@ def all_truths(context: StudyContext, search: DirectSearch) -> tuple[KeyTruth, .
         ConfigError: for a key or a start that the study does not have.
     """
     grounds = {state.key: state for state in read_levels(context.layout.energies).ground_states}
-    groups = exploration_groups(context.study)
-    search.check([f for g in groups for f in read_frames(context.layout.group(g.name).starts)])
+    groups = [
+        (group, read_frames(context.layout.group(group.name).starts))
+        for group in exploration_groups(context.study)
+    ]
+    search.check([frame for _, starts in groups for frame in starts])
     rows = []
-    for group in groups:
+    for group, starts in groups:
         operations = group_operations(context, group)
         for key in group.keys:
             if key in grounds and (search.keys is None or str(key) in search.keys):
-                rows.append(key_truth(context, group, grounds[key], operations, search))
+                rows.append(key_truth(context, group, grounds[key], operations, search, starts))
                 logger.info("%s is compared with the truth", key)
     return tuple(rows)

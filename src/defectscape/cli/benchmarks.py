@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -115,7 +115,7 @@ def benchmark_search(
     context: typer.Context,
     folder: Folder = Path("benchmarks"),
     level: Annotated[
-        str,
+        Literal["low", "high"],
         typer.Option(help="Whose engine relaxes: `high`, or `low`, with the high one as judge."),
     ] = "high",
     key: Annotated[
@@ -134,16 +134,14 @@ def benchmark_search(
     from defectscape.benchmarks.truth import DirectSearch
     from defectscape.stages.context import StudyContext
 
-    if level not in ("high", "low"):
-        raise ConfigError("--level", level, "Choose high or low")
     study = StudyContext.load(context.obj.study, context.obj.results)
     direct = DirectSearch(
-        "high" if level == "high" else "low",
+        level,
         None if key is None else tuple(key),
         None if start is None else tuple(start),
         fmax,
     )
-    suffix = "" if level == "high" else "_low"
+    suffix = "" if direct.whole else f"_{level}"
     target = folder / f"search_{study.study.study}{suffix}.json"
     result = run(study, target, direct)
     typer.echo("energies above the lowest minimum of both searches (meV)")

@@ -13,13 +13,15 @@ comes back with ``restore``; files hold that one.
 """
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 
 from defectscape.model.backend import o3
 
-__all__ = ["ArrangedConvolution", "arrange", "restore"]
+__all__ = ["ArrangedConvolution", "arrange", "as_mace_has_it", "restore"]
 
 
 class ArrangedConvolution(torch.nn.Module):
@@ -48,6 +50,12 @@ class ArrangedConvolution(torch.nn.Module):
             tables[path.i_in1].append(table)
         for place, parts in tables.items():
             self.register_buffer(f"table_{place}", torch.cat(parts, 1).flatten(1), persistent=False)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> "ArrangedConvolution":
+        """Moves and changes of dtype reach the plain layer, which no module's list holds."""
+        self._plain[0]._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        return self
 
     @property
     def plain(self) -> torch.nn.Module:
@@ -124,6 +132,18 @@ def restore(network: torch.nn.Module) -> None:
         if isinstance(block.conv_tp, ArrangedConvolution):
             block.conv_tp = block.conv_tp.plain
             del block.conv_fusion
+
+
+@contextmanager
+def as_mace_has_it(network: torch.nn.Module) -> Iterator[None]:
+    """mace's own convolutions for a while; a network that was arranged is so again on leaving."""
+    arranged = any(isinstance(b.conv_tp, ArrangedConvolution) for b in _interactions(network))
+    restore(network)
+    try:
+        yield
+    finally:
+        if arranged:
+            arrange(network)
 
 
 def _interactions(network: torch.nn.Module) -> list[Any]:

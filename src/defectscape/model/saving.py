@@ -10,7 +10,7 @@ from pathlib import Path
 from defectscape.domain.errors import ModelError
 from defectscape.model.backend import read_tensors, write_file
 from defectscape.model.blueprint import Network, blueprint, rebuild
-from defectscape.model.convolution import restore
+from defectscape.model.convolution import as_mace_has_it
 
 __all__ = ["Network", "load_network", "save_network", "weights_path"]
 
@@ -23,9 +23,9 @@ def weights_path(path: Path) -> Path:
 def save_network(network: Network, path: Path) -> None:
     """Write the model on the CPU, each file whole or not at all; the weights come first."""
     network = network.to("cpu").eval()
-    restore(network)
-    write_file(weights_path(path), blueprint(network))
-    write_file(path, network)
+    with as_mace_has_it(network):
+        write_file(weights_path(path), blueprint(network))
+        write_file(path, network)
 
 
 def load_network(path: Path) -> Network:
