@@ -1,6 +1,7 @@
 """Where the numbers come from, and what the reader must know before using them."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -82,6 +83,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         for row in defects
         if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
     ]
+    lines += unrelaxed(defects, context.study.verification.fmax_eV_A)
     lines += _host_states(context)
     lines += _jumps(context)
     lines += _gaps(context, defects)
@@ -92,6 +94,27 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             f"Levels outside the band gap, where a supercell gives no bound state: {names}."
         )
     return lines
+
+
+def unrelaxed(defects: Sequence[DefectSummary], fmax_eV_A: float) -> list[str]:
+    """Verified ground states on which the engine's forces are still above ``fmax_eV_A``: one line, or none."""
+    forces = {
+        row.key: entry.engine_fmax_eV_A
+        for row in defects
+        for entry in row.minima
+        if row.verified and entry.rank == row.ground_state_rank
+    }
+    found = [
+        f"{key} ({force_eV_A:.2f} eV/A)"
+        for key, force_eV_A in forces.items()
+        if force_eV_A is not None and force_eV_A > fmax_eV_A
+    ]
+    if not found:
+        return []
+    return [
+        f"The engine's largest force at the ground state is above {fmax_eV_A:g} eV/A, so that the energy is an "
+        f"upper bound: {', '.join(found)}. More `relax_steps` in `verification` bring it down."
+    ]
 
 
 def _host_states(context: StudyContext) -> list[str]:
