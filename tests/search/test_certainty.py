@@ -46,7 +46,7 @@ def test_a_far_rival_is_none_and_a_near_one_is(minimum) -> None:
     open_ = judge(minima, doubtful, 0.02)
     assert not open_.certain
     assert open_.rivals == (2,)
-    assert "1 unverified minima could be lower" in open_.text
+    assert "1 unverified minimum could be lower" in open_.text
 
 
 def test_a_constant_error_of_the_model_changes_nothing(minimum) -> None:

@@ -53,7 +53,10 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
         for name in (summary.high.name, summary.low.name)
     }
     facts = [
-        Fact(f"{sum(row.verified for row in rows)} of {len(rows)}", "ground states verified"),
+        Fact(
+            f"{sum(row.verified for row in rows)} of {len(rows)}",
+            f"ground states verified; {sum(row.verified and row.certain for row in rows)} certain",
+        ),
         Fact(
             f"{sum(1e3 * gain > GAIN_LIMIT_MEV for gain in gains)} of {len(rows)}",
             f"lie over {GAIN_LIMIT_MEV:.0f} meV below the unperturbed relaxation",

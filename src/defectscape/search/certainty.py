@@ -69,7 +69,8 @@ def judge(
         text = f"the engine failed on minimum {', '.join(map(str, failed))}"
         return Certainty(False, (*rivals, *failed), text)
     if rivals:
-        text = f"{len(rivals)} unverified minima could be lower, by {-margins[rivals[0]]:.2f} eV at most"
+        noun = "minimum" if len(rivals) == 1 else "minima"
+        text = f"{len(rivals)} unverified {noun} could be lower, by {-margins[rivals[0]]:.2f} eV at most"
         return Certainty(False, tuple(rivals), text)
     if not margins:
         return Certainty(True, (), f"all {len(asked)} minima found were verified")
