@@ -223,6 +223,18 @@ def test_a_data_set_comes_back_to_the_bit_with_what_it_cost(exported, tmp_path: 
     assert not other.store.calls()
 
 
+def test_what_another_data_set_has_can_be_left_out(exported, tmp_path: Path) -> None:
+    context, path = exported
+    (first, *_) = [item.frame for item, _ in read_data_set(path, read_card(path))]
+    moves = np.random.default_rng(7).normal(0, 0.05, first.positions_A.shape)
+    new = first.moved(first.positions_A + moves, origin=Origin.RATTLE)
+    label_frames([new], context.engine("low"), context.store, 30.0, "test")
+    card = export(context, "low", tmp_path / "new.extxyz", (path,))
+    ((item, _),) = read_data_set(tmp_path / "new.extxyz", card)
+    assert item.frame.geometry_hash == new.geometry_hash
+    assert sum(count for _, count in export(context, "low", tmp_path / "all.extxyz").labels) == 5
+
+
 def test_a_card_says_what_the_labels_are(exported) -> None:
     context, path = exported
     card = read_card(path)

@@ -50,12 +50,17 @@ def export_labels(
     context: typer.Context,
     level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
     path: Annotated[Path, typer.Argument(help="*.extxyz, or *.extxyz.xz compressed.")],
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(help="Data set whose structures are left out; again for more."),
+    ] = None,
 ) -> None:
     """Write all the store's labels of a study's fidelity as a data set with its card."""
     from defectscape.stages.context import StudyContext
     from defectscape.stages.data_sets import export
 
-    card = export(StudyContext.load(context.obj.study, context.obj.results), level, path)
+    study_context = StudyContext.load(context.obj.study, context.obj.results)
+    card = export(study_context, level, path, without or ())
     for key, count in card.labels:
         typer.echo(f"{count:6d} {key}")
     typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")

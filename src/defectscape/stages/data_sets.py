@@ -109,17 +109,30 @@ def write_data_set(
     return card
 
 
-def export(context: StudyContext, level: str, path: Path) -> Card:
+def export(context: StudyContext, level: str, path: Path, without: Sequence[Path] = ()) -> Card:
     """Write every label that the store has of a level, whatever study asked for it.
+
+    Args:
+        context: the study.
+        level: ``low`` or ``high``.
+        path: the data set to write.
+        without: data sets, with their cards, whose structures are left out.
 
     Raises:
         LabelError: if there is none.
     """
     engine, fidelity = context.engine(level), context.fidelity(level)
+    known = {
+        (item.frame.geometry_hash, item.frame.charge)
+        for other in without
+        for item, _ in read_data_set(other, read_card(other))
+    }
     records = [
         record
         for record in context.store.records()
-        if record.label is not None and _is_of(record, engine)
+        if record.label is not None
+        and _is_of(record, engine)
+        and (record.frame.geometry_hash, record.frame.charge) not in known
     ]
     return write_data_set(path, records, fidelity, engine)
 
