@@ -86,8 +86,8 @@ def file(tmp_path: Path) -> Path:
 def test_every_combination_is_an_arm_once(file: Path) -> None:
     arms = arms_of(load_benchmark(file))
     # Long: 2 points x 3 kinds x 2 repetitions, and second members of the last point's charged arms;
-    # short: 1 point.
-    assert len(arms) == len({arm.name for arm in arms}) == 2 * 3 * 2 + 2 * 2 + 3 * 2
+    # short: 1 point, charged arms alone.
+    assert len(arms) == len({arm.name for arm in arms}) == 2 * 3 * 2 + 2 * 2 + 2 * 2
     assert {arm.high_labels for arm in arms if arm.schedule == "short"} == {12}
     assert all(arm.charge_embedding or arm.strategy == "high_only" for arm in arms)
 
@@ -99,6 +99,19 @@ def test_arms_without_charge_may_be_trained_at_some_points_only(file: Path) -> N
     assert blind == {12}
     left_out = set(arms_of(benchmark)) - set(arms_of(fewer))
     assert {(arm.high_labels, arm.charge_embedding) for arm in left_out} == {(6, False)}
+
+
+def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["schedules"][1]["strategies"] = ["delta"]
+    file.write_text(yaml.safe_dump(content))
+    arms = arms_of(load_benchmark(file))
+    assert {arm.strategy for arm in arms if arm.schedule == "short"} == {"delta"}
+    assert {arm.strategy for arm in arms if arm.schedule == "long"} == {"delta", "high_only"}
+    content["schedules"][1]["strategies"] = ["heads"]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="schedule short has heads"):
+        load_benchmark(file)
 
 
 def test_both_phases_share_the_steps(file: Path) -> None:

@@ -93,20 +93,21 @@ def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
 
 
 def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
-    kinds = [(strategy, True) for strategy in benchmark.strategies]
-    kinds += [(strategy, False) for strategy in benchmark.without_charge]
     calibrated = benchmark.strategies if benchmark.calibrated is None else benchmark.calibrated
     for pair in benchmark.data:
         for place, schedule in enumerate(benchmark.schedules):
             points = schedule.high_labels or pair.high_labels
             for count in sorted(set(points) & set(pair.high_labels)):
                 last = place == 0 and count == max(pair.high_labels)
+                kinds = [(s, True) for s in schedule.strategies or benchmark.strategies]
+                if place == 0 and count in (benchmark.without_charge_labels or [count]):
+                    kinds += [(strategy, False) for strategy in benchmark.without_charge]
                 for strategy, charge in kinds:
-                    whole = last and charge and strategy in calibrated
-                    if not charge and count not in (benchmark.without_charge_labels or [count]):
-                        continue
+                    members = benchmark.committee
+                    if not (last and charge and strategy in calibrated):
+                        members = 1
                     for repeat in range(benchmark.repeats):
-                        for member in range(benchmark.committee if whole else 1):
+                        for member in range(members):
                             yield Arm(
                                 pair.name, schedule.name, strategy, charge, count, repeat, member
                             )

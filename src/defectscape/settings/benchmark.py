@@ -41,6 +41,9 @@ class Schedule(Settings):
     high_labels: list[int] | None = Field(
         None, description="Points of the learning curve trained so. None: all of the data set's."
     )
+    strategies: list[Strategy] | None = Field(
+        None, description="Strategies trained so. None: all of the benchmark's."
+    )
 
 
 class SelectionTrial(Settings):
@@ -68,7 +71,8 @@ class ModelBenchmark(Settings):
     data: list[DataSetPair] = Field(min_length=1, description="The data sets.")
     strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
     without_charge: list[Strategy] = Field(
-        [], description="Strategies trained once more with the charge embedding off."
+        [],
+        description="Strategies trained once more, under the first schedule, with the charge embedding off.",
     )
     without_charge_labels: list[int] | None = Field(
         None, description="Points of the learning curve trained so. None: all of the data set's."
@@ -104,4 +108,11 @@ class ModelBenchmark(Settings):
                 raise ValueError(
                     f"selection of {trial.data!r}; data are {', '.join(sorted(known))}"
                 )
+        for schedule in self.schedules:
+            for strategy in schedule.strategies or []:
+                if strategy not in self.strategies:
+                    raise ValueError(
+                        f"schedule {schedule.name} has {strategy}; the benchmark's strategies are "
+                        f"{', '.join(self.strategies)}"
+                    )
         return self
