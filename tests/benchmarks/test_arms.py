@@ -114,6 +114,21 @@ def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
         load_benchmark(file)
 
 
+def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["data"][0] |= {"split": "structures", "test_families": 5, "valid_families": 4}
+    file.write_text(yaml.safe_dump(content))
+    benchmark = load_benchmark(file)
+    data = arm_data(benchmark, arms_of(benchmark)[0])
+    sides = [
+        {item.frame.geometry_hash for item in side} for side in (data.train, data.valid, data.test)
+    ]
+    assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+    assert (len(sides[1]), len(sides[2])) == (4, 5)
+    # Of the 30 structures all others train at the low level, whichever start they were made from.
+    assert sum(item.fidelity == "low" for item in data.train) == 30 - 9
+
+
 def test_both_phases_share_the_steps(file: Path) -> None:
     benchmark = load_benchmark(file)
     for arm in arms_of(benchmark):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +47,21 @@ class ArmData:
 
 
 def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    """Low and high labels of the defects; the host's and the references' are left out."""
+    """Low and high labels of the defects, in the families that the split asks for.
+
+    Those of the host and of the references are left out.
+    """
     sets = []
     for path in (pair.low, pair.high):
         labelled = [item for item, _ in read_data_set(path, read_card(path))]
-        sets.append([item for item in labelled if "/" in item.frame.family])
+        of_defects = [item for item in labelled if "/" in item.frame.family]
+        sets.append(list(map(_alone, of_defects)) if pair.split == "structures" else of_defects)
     return sets[0], sets[1]
+
+
+def _alone(item: LabelledFrame) -> LabelledFrame:
+    """The label with its structure as its family, whatever the charge and the fidelity."""
+    return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
 
 
 def arm_data(

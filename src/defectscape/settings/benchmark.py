@@ -20,8 +20,14 @@ class DataSetPair(Settings):
         min_length=1,
         description="Numbers of high-fidelity training labels: the points of the learning curve.",
     )
-    test_families: int = Field(ge=1, description="Geometry families held out for the errors.")
-    valid_families: int = Field(ge=1, description="Geometry families that stop the training.")
+    split: Literal["families", "structures"] = Field(
+        "families",
+        description="`families`: a start and all that was made from it stay on one side. `structures`: every "
+        "structure is a family of its own, so that relatives of the held-out ones train: errors are smaller "
+        "and say nothing of what was never seen; the difference says how much of the errors that is.",
+    )
+    test_families: int = Field(ge=1, description="Families held out for the errors.")
+    valid_families: int = Field(ge=1, description="Families that stop the training.")
     centre: list[float] | None = Field(
         None,
         min_length=3,
