@@ -113,7 +113,7 @@ def unrelaxed(defects: Sequence[DefectSummary], fmax_eV_A: float) -> list[str]:
         return []
     return [
         f"The engine's largest force at the ground state is above {fmax_eV_A:g} eV/A, so that the energy is an "
-        f"upper bound: {', '.join(found)}. More `relax_steps` in `verification` bring it down."
+        f"upper bound: {', '.join(found)}. More steps (verification.relax_steps) bring it down."
     ]
 
 
