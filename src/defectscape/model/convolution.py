@@ -8,8 +8,8 @@ harmonics, Clebsch-Gordan coefficients and a learned weight, and adds up what ea
 
 e3nn goes through its paths one by one, with the components (1, 3 or 5 numbers) innermost, and autograd
 clears an array of all weights for each slice of it. Here one product serves all paths of an l1,
-the channels are innermost, and atoms, not edges, are put back into mace's order. The plain layer
-comes back with ``restore``; files hold that one.
+the channels are innermost, and atoms, not edges, are put back into mace's order; the weights of an
+edge serve its reverse (``pairs.py``). The plain layer comes back with ``restore``; files hold that one.
 """
 
 from collections import defaultdict
@@ -20,6 +20,7 @@ from typing import Any, cast
 import torch
 
 from defectscape.model.backend import o3
+from defectscape.model.pairs import share_weights, stop_sharing
 
 __all__ = ["ArrangedConvolution", "arrange", "as_mace_has_it", "restore"]
 
@@ -124,6 +125,7 @@ def arrange(network: torch.nn.Module) -> None:
             # The layer's tables follow the network's device and dtype, whatever the default is.
             block.conv_tp = arranged.to(next(block.parameters()))
             block.conv_fusion = True
+            share_weights(block)
 
 
 def restore(network: torch.nn.Module) -> None:
@@ -132,6 +134,7 @@ def restore(network: torch.nn.Module) -> None:
         if isinstance(block.conv_tp, ArrangedConvolution):
             block.conv_tp = block.conv_tp.plain
             del block.conv_fusion
+            stop_sharing(block)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import AtomicNumberTable, Batch, mace_data
 from defectscape.model.card import ModelCard
+from defectscape.model.pairs import all_halves, paired_order
 from defectscape.model.references import EnergyReferences, count_elements
 
 
@@ -95,14 +97,26 @@ class Graphs:
             head=fidelity,
         )
         table = AtomicNumberTable(list(self.elements))
-        return mace_data.AtomicData.from_config(
+        graph = mace_data.AtomicData.from_config(
             config, z_table=table, cutoff=self.r_max_A, heads=list(self.fidelities)
         )
+        order = paired_order(graph.edge_index.numpy(), graph.unit_shifts.numpy())
+        if order is not None:
+            _reorder(graph, torch.from_numpy(order))
+        return graph
 
 
 def collate(graphs: Sequence[mace_data.AtomicData], device: torch.device) -> Batch:
-    """One batch of graphs on ``device``."""
-    return Batch.from_data_list(list(graphs)).to(device)
+    """One batch of graphs on ``device``; of paired edges (``pairs.py``) all first ones come first."""
+    batch = Batch.from_data_list(list(graphs))
+    _reorder(batch, all_halves([graph.edge_index.shape[1] for graph in graphs]))
+    return batch.to(device)
+
+
+def _reorder(graph: Any, order: torch.Tensor) -> None:
+    """Another order of the edges, in place."""
+    graph.edge_index = graph.edge_index[:, order]
+    graph.shifts, graph.unit_shifts = graph.shifts[order], graph.unit_shifts[order]
 
 
 def batch_members(count: int, batch_size: int, seed: int, step: int) -> list[int]:
