@@ -114,6 +114,18 @@ def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
         load_benchmark(file)
 
 
+def test_a_data_set_may_be_for_some_strategies_only(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["data"][0]["strategies"] = ["delta"]
+    file.write_text(yaml.safe_dump(content))
+    arms = arms_of(load_benchmark(file))
+    assert {(arm.strategy, arm.charge_embedding) for arm in arms} == {("delta", True)}
+    content["data"][0]["strategies"] = ["heads"]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="data set morse has heads"):
+        load_benchmark(file)
+
+
 def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     content["data"][0] |= {"split": "structures", "test_families": 5, "valid_families": 4}

@@ -93,15 +93,17 @@ def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
 
 
 def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
-    calibrated = benchmark.strategies if benchmark.calibrated is None else benchmark.calibrated
+    known = benchmark.strategies
+    calibrated = known if benchmark.calibrated is None else benchmark.calibrated
     for pair in benchmark.data:
         for place, schedule in enumerate(benchmark.schedules):
             points = schedule.high_labels or pair.high_labels
             for count in sorted(set(points) & set(pair.high_labels)):
                 last = place == 0 and count == max(pair.high_labels)
-                kinds = [(s, True) for s in schedule.strategies or benchmark.strategies]
+                chosen = set(schedule.strategies or known) & set(pair.strategies or known)
+                kinds = [(strategy, True) for strategy in known if strategy in chosen]
                 if place == 0 and count in (benchmark.without_charge_labels or [count]):
-                    kinds += [(strategy, False) for strategy in benchmark.without_charge]
+                    kinds += [(s, False) for s in benchmark.without_charge if s in chosen]
                 for strategy, charge in kinds:
                     members = benchmark.committee
                     if not (last and charge and strategy in calibrated):

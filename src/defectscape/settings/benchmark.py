@@ -26,6 +26,9 @@ class DataSetPair(Settings):
         "structure is a family of its own, so that relatives of the held-out ones train: errors are smaller "
         "and say nothing of what was never seen; the difference says how much of the errors that is.",
     )
+    strategies: list[Strategy] | None = Field(
+        None, description="Strategies trained on it. None: all of the benchmark's."
+    )
     test_families: int = Field(ge=1, description="Families held out for the errors.")
     valid_families: int = Field(ge=1, description="Families that stop the training.")
     centre: list[float] | None = Field(
@@ -114,11 +117,14 @@ class ModelBenchmark(Settings):
                 raise ValueError(
                     f"selection of {trial.data!r}; data are {', '.join(sorted(known))}"
                 )
-        for schedule in self.schedules:
-            for strategy in schedule.strategies or []:
+        for thing, name, chosen in (
+            *(("schedule", schedule.name, schedule.strategies) for schedule in self.schedules),
+            *(("data set", pair.name, pair.strategies) for pair in self.data),
+        ):
+            for strategy in chosen or []:
                 if strategy not in self.strategies:
                     raise ValueError(
-                        f"schedule {schedule.name} has {strategy}; the benchmark's strategies are "
+                        f"{thing} {name} has {strategy}; the benchmark's strategies are "
                         f"{', '.join(self.strategies)}"
                     )
         return self
