@@ -106,6 +106,8 @@ def test_cells_for_reading():
     charge = Column("Charge", "e", charge=True)
     assert [charge.text(q) for q in (2, 0, -1, None)] == ["+2", "0", "−1", "–"]
     assert Column("Verified").text(False) == "no"
+    bar = Column("Standard uncertainty", "eV", 3, bar=True)
+    assert [bar.text(value) for value in (0.00008, 0.0006, 0.0)] == ["< 0.001", "0.001", "0.000"]
     assert charge.heading == "Charge (e)"
 
 

@@ -26,6 +26,7 @@ class Column:
         download: whether the values are names of files that the page may carry.
         absent: what the page writes where there is no value.
         scientific: whether values span powers of ten, and are written with them.
+        bar: whether values are uncertainties: one that would round to zero is given as a bound.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Column:
     download: bool = False
     absent: str = NO_VALUE
     scientific: bool = False
+    bar: bool = False
 
     @property
     def heading(self) -> str:
@@ -59,7 +61,11 @@ class Column:
             return f"{cell:+d}".replace("-", "−") if cell else "0"
         if self.scientific:
             return power_of_ten(cell, self.digits or 0)
-        return number(cell, self.digits or 0)
+        digits = self.digits or 0
+        least = 10.0**-digits
+        if self.bar and 0 < cell < least / 2:
+            return f"< {number(least, digits)}"
+        return number(cell, digits)
 
     def marked(self, cell: Cell) -> bool:
         """Whether this value is emphasised."""
