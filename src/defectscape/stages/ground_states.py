@@ -11,6 +11,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.tied import TiedSurface
+from defectscape.settings.search import Search
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface
 from defectscape.stages.verification import ground_state, read_verified
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SAME_BASIN_A = 0.3
 """A final relaxation that moves an atom further has left the basin and says nothing about it."""
+LEAST_FMAX_EV_A = 0.002
+"""Forces in single precision are not followed further down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +50,23 @@ class GroundState:
     relaxation_left_eV: float | None
 
 
-def _left_eV(frame: Frame, surface: Surface, context: StudyContext) -> tuple[float, float] | None:
-    """What relaxing further would gain: mean and spread over members, eV."""
-    result = relax(frame, surface, context.study.search)
+def left_eV(
+    frame: Frame, surface: Surface, settings: Search, fmax_eV_A: float
+) -> tuple[float, float] | None:
+    """What relaxing further would gain: mean and spread over members, eV.
+
+    Args:
+        frame: where the engine's largest force is ``fmax_eV_A``.
+        surface: with the engine's forces there.
+        settings: of the search. Its convergence may be looser than what the engine has reached already, where
+            nothing would be left to gain; so the forces go down to a tenth of what they are.
+        fmax_eV_A: largest force at the frame.
+
+    Returns:
+        None if the relaxation failed or left the basin.
+    """
+    target_eV_A = min(settings.fmax_eV_A, max(0.1 * fmax_eV_A, LEAST_FMAX_EV_A))
+    result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
     moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
     if not result.converged or moved > SAME_BASIN_A:
         logger.warning("%s: final relaxation %s, moved %.2f A", frame.key, result.reason, moved)
@@ -77,7 +94,7 @@ def make_ground_state(
     best = ground_state(items)
     if best.final_label is not None:
         tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
-        left = _left_eV(best.frame, tied, context)
+        left = left_eV(best.frame, tied, context.study.search, best.final_label.fmax_eV_A)
         remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
