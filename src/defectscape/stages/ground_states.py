@@ -55,25 +55,32 @@ def left_eV(
 ) -> tuple[float, float] | None:
     """What relaxing further would gain: mean and spread over members, eV.
 
+    To the search's convergence, or to half of the forces where the engine is below that already and nothing would
+    seem left to gain; then on to a tenth of them, as long as that stays in the basin: soft modes may not.
+
     Args:
         frame: where the engine's largest force is ``fmax_eV_A``.
         surface: with the engine's forces there.
-        settings: of the search. Its convergence may be looser than what the engine has reached already, where
-            nothing would be left to gain; so the forces go down to a tenth of what they are.
+        settings: of the search.
         fmax_eV_A: largest force at the frame.
 
     Returns:
-        None if the relaxation failed or left the basin.
+        None if the first relaxation failed or left the basin.
     """
-    target_eV_A = min(settings.fmax_eV_A, max(0.1 * fmax_eV_A, LEAST_FMAX_EV_A))
-    result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
-    moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
-    if not result.converged or moved > SAME_BASIN_A:
-        logger.warning("%s: final relaxation %s, moved %.2f A", frame.key, result.reason, moved)
-        return None
+    first = min(settings.fmax_eV_A, max(0.5 * fmax_eV_A, LEAST_FMAX_EV_A))
+    second = min(first, max(0.1 * fmax_eV_A, LEAST_FMAX_EV_A))
     before = np.array(surface.evaluate(frame).member_energies_eV)
-    gains = before - np.array(result.member_energies_eV)
-    return max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
+    found = None
+    for target_eV_A in dict.fromkeys((first, second)):
+        result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
+        moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
+        if not result.converged or moved > SAME_BASIN_A:
+            text = "%s: final relaxation to %.3f eV/A %s, moved %.2f A"
+            logger.warning(text, frame.key, target_eV_A, result.reason, moved)
+            break
+        gains = before - np.array(result.member_energies_eV)
+        found = max(float(gains.mean()), 0.0), float(gains.std(ddof=1))
+    return found
 
 
 def make_ground_state(
