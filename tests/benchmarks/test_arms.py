@@ -20,6 +20,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
+from defectscape.settings.benchmark import ModelBenchmark
 from defectscape.settings.load import load_benchmark
 from defectscape.stages.data_sets import Card, card_path
 
@@ -101,36 +102,31 @@ def test_arms_without_charge_may_be_trained_at_some_points_only(file: Path) -> N
     assert {(arm.high_labels, arm.charge_embedding) for arm in left_out} == {(6, False)}
 
 
-def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
+def changed(file: Path, section: str, **changes: Any) -> ModelBenchmark:
+    """The benchmark with changes of the last entry of a section."""
     content = yaml.safe_load(file.read_text())
-    content["schedules"][1]["strategies"] = ["delta"]
+    content[section][-1] |= changes
     file.write_text(yaml.safe_dump(content))
-    arms = arms_of(load_benchmark(file))
+    return load_benchmark(file)
+
+
+def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
+    arms = arms_of(changed(file, "schedules", strategies=["delta"]))
     assert {arm.strategy for arm in arms if arm.schedule == "short"} == {"delta"}
     assert {arm.strategy for arm in arms if arm.schedule == "long"} == {"delta", "high_only"}
-    content["schedules"][1]["strategies"] = ["heads"]
-    file.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match="schedule short has heads"):
-        load_benchmark(file)
+        changed(file, "schedules", strategies=["heads"])
 
 
 def test_a_data_set_may_be_for_some_strategies_only(file: Path) -> None:
-    content = yaml.safe_load(file.read_text())
-    content["data"][0]["strategies"] = ["delta"]
-    file.write_text(yaml.safe_dump(content))
-    arms = arms_of(load_benchmark(file))
+    arms = arms_of(changed(file, "data", strategies=["delta"]))
     assert {(arm.strategy, arm.charge_embedding) for arm in arms} == {("delta", True)}
-    content["data"][0]["strategies"] = ["heads"]
-    file.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match="data set morse has heads"):
-        load_benchmark(file)
+        changed(file, "data", strategies=["heads"])
 
 
 def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
-    content = yaml.safe_load(file.read_text())
-    content["data"][0] |= {"split": "structures", "test_families": 5, "valid_families": 4}
-    file.write_text(yaml.safe_dump(content))
-    benchmark = load_benchmark(file)
+    benchmark = changed(file, "data", split="structures", test_families=5, valid_families=4)
     data = arm_data(benchmark, arms_of(benchmark)[0])
     sides = [
         {item.frame.geometry_hash for item in side} for side in (data.train, data.valid, data.test)

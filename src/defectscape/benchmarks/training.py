@@ -60,7 +60,7 @@ def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFram
 
 
 def _alone(item: LabelledFrame) -> LabelledFrame:
-    """The label with its structure as its family, whatever the charge and the fidelity."""
+    """The label with its structure, in its charge state, as its family at both fidelities."""
     return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
 
 

@@ -116,6 +116,11 @@ class DefectSummary(Row):
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
 
+    @property
+    def ground(self) -> MinimumSummary | None:
+        """The minimum that is the ground state; None if it is not among those listed."""
+        return next((row for row in self.minima if row.rank == self.ground_state_rank), None)
+
 
 class LevelSummary(Row):
     """A charge-transition level."""

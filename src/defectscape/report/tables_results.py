@@ -63,7 +63,7 @@ def _large_gain(cell: Cell) -> bool:
 
 
 def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...]:
-    ground = next((entry for entry in row.minima if entry.rank == row.ground_state_rank), None)
+    ground = row.ground
     gain = milli(row.gain_over_unperturbed_eV)
     origin = None if gain is None else ("engine" if row.gain_verified else "model")
     return (

@@ -23,8 +23,9 @@ class DataSetPair(Settings):
     split: Literal["families", "structures"] = Field(
         "families",
         description="`families`: a start and all that was made from it stay on one side. `structures`: every "
-        "structure is a family of its own, so that relatives of the held-out ones train: errors are smaller "
-        "and say nothing of what was never seen; the difference says how much of the errors that is.",
+        "structure in a charge state is a family of its own, so that relatives of the held-out ones train, the "
+        "same geometry in another charge state among them: errors are smaller and say nothing of what was never "
+        "seen; the difference says how much of the errors that is.",
     )
     strategies: list[Strategy] | None = Field(
         None, description="Strategies trained on it. None: all of the benchmark's."

@@ -123,7 +123,7 @@ def export(context: StudyContext, level: str, path: Path, without: Sequence[Path
     """
     engine, fidelity = context.engine(level), context.fidelity(level)
     known = {
-        (item.frame.geometry_hash, item.frame.charge)
+        item.frame.geometry_hash
         for other in without
         for item, _ in read_data_set(other, read_card(other))
     }
@@ -132,7 +132,7 @@ def export(context: StudyContext, level: str, path: Path, without: Sequence[Path
         for record in context.store.records()
         if record.label is not None
         and _is_of(record, engine)
-        and (record.frame.geometry_hash, record.frame.charge) not in known
+        and record.frame.geometry_hash not in known
     ]
     return write_data_set(path, records, fidelity, engine)
 

@@ -98,16 +98,10 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
 
 def unrelaxed(defects: Sequence[DefectSummary], fmax_eV_A: float) -> list[str]:
     """Verified ground states on which the engine's forces are still above ``fmax_eV_A``: one line, or none."""
-    forces = {
-        row.key: entry.engine_fmax_eV_A
-        for row in defects
-        for entry in row.minima
-        if row.verified and entry.rank == row.ground_state_rank
-    }
     found = [
-        f"{key} ({force_eV_A:.2f} eV/A)"
-        for key, force_eV_A in forces.items()
-        if force_eV_A is not None and force_eV_A > fmax_eV_A
+        f"{row.key} ({row.ground.engine_fmax_eV_A:.2f} eV/A)"
+        for row in defects
+        if row.verified and row.ground and (row.ground.engine_fmax_eV_A or 0.0) > fmax_eV_A
     ]
     if not found:
         return []
