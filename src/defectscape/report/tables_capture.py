@@ -30,7 +30,7 @@ def capture(summary: Summary) -> Table:
             Column("After", "e", charge=True),
             Column("Carrier"),
             Column("Energy released", "eV", 3),
-            Column("±", "eV", 3),
+            Column("±", "eV", 3, bar=True),
             Column("Matrix element, given", "eV/(√amu Å)", 4),
             Column("Temperature", "K", 0),
             Column("Coefficient", "cm³/s", 1, scientific=True),

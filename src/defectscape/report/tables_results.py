@@ -142,7 +142,7 @@ def minima(summary: Summary) -> Table:
             Column("Ground state", strong=lambda cell: cell is True),
             Column("Above lowest, model", "eV", 3),
             Column("Committee std", "eV", 3),
-            Column("Calibrated bar", "eV", 3),
+            Column("Calibrated bar", "eV", 3, bar=True),
             Column("Above ground state, engine", "eV", 3),
             Column("Model error", "meV", 1),
             Column("Engine fmax", "eV/Å", 3),
