@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from small_study import small_study, write_study
 
+from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
 from defectscape.benchmarks.search import Cost, SearchBenchmark, draw_truth
-from defectscape.benchmarks.truth import DirectSearch, KeyTruth, all_truths, level_truths
+from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
@@ -83,6 +85,13 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     # The reported structure is off by 0.05 A: what the low level found is better at the high one, too.
     assert row.direct_at_high_eV is not None
     assert row.direct_at_high_eV < -0.02
+    assert [end.start for end in row.ends] == ["unperturbed", "rattle"]
+    assert {end.reason for end in row.ends} == {"converged"}
+    # Cut short, it says so, and where it stood.
+    cut = DirectSearch("low", fmax_eV_A=1e-3, max_steps=1)
+    starts = search.of(read_frames(context.layout.group("v_Cd").starts), DefectKey("v_Cd", -1))
+    cut_off = cut.relax(starts, EngineSurface(context, "low", "v_Cd"), context.study.search)
+    assert [(end.reason, end.steps) for end in ends_of(cut_off, 0.0)] == [("step limit", 1)] * 2
     for asked, name in (({"keys": ("v_Cd_7",)}, "v_Cd_7"), ({"starts": ("dimers",)}, "dimers")):
         with pytest.raises(ConfigError, match=name):
             all_truths(context, DirectSearch(**asked))

@@ -11,9 +11,9 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from defectscape.benchmarks.direct import DirectSearch
 from defectscape.benchmarks.growth import GrowthRow, growth
 from defectscape.benchmarks.truth import (
-    DirectSearch,
     KeyTruth,
     LevelTruth,
     all_truths,

@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
+from defectscape.benchmarks.direct import DirectEnd, DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
-from defectscape.domain.errors import ConfigError, SearchError
+from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.files.extxyz import read_frames
-from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
 from defectscape.search.recovery import IDENTIFIED_A
@@ -35,48 +34,6 @@ logger = logging.getLogger(__name__)
 
 RIGHT_EV = 0.01
 """An energy this close to the lowest is that of the ground state."""
-
-
-@dataclass(frozen=True)
-class DirectSearch:
-    """Which relaxations with the engine are made.
-
-    Attributes:
-        level: ``high`` or ``low``: whose engine relaxes.
-        keys: defect keys; None for all.
-        starts: notes of the starts, such as ``unperturbed`` or ``dimer``; None for all.
-        fmax_eV_A: convergence; None for the study's.
-    """
-
-    level: Literal["high", "low"] = "high"
-    keys: tuple[str, ...] | None = None
-    starts: tuple[str, ...] | None = None
-    fmax_eV_A: float | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is the truth about the whole study, at its high level."""
-        return self.level == "high" and self.keys is None and self.starts is None
-
-    def check(self, starts: Sequence[Frame]) -> None:
-        """Refuse keys and starts that are not there.
-
-        Raises:
-            ConfigError: naming those that are.
-        """
-        known = {str(frame.key) for frame in starts}, {frame.note for frame in starts}
-        for thing, asked, names in zip(
-            ("keys", "starts"), (self.keys, self.starts), known, strict=True
-        ):
-            for name in asked or ():
-                if name not in names:
-                    remedy = f"The study has {', '.join(sorted(names))}"
-                    raise ConfigError(thing, repr(name), remedy)
-
-    def of(self, starts: Sequence[Frame], key: DefectKey) -> list[Frame]:
-        """The starts of a key that are relaxed."""
-        own = [frame for frame in starts if frame.key == key]
-        return [frame for frame in own if self.starts is None or frame.note in self.starts]
 
 
 @dataclass(frozen=True)
@@ -98,6 +55,7 @@ class KeyTruth:
         rmsd_A: our reported ground state to the lowest minimum of both searches, A.
         direct_at_high_eV: the high level's energy of the direct search's lowest minimum less that of our
             reported ground state, eV, where the low level relaxed; None otherwise, or if that label failed.
+        ends: where every direct relaxation ended.
     """
 
     key: str
@@ -117,6 +75,7 @@ class KeyTruth:
     unperturbed_eV: float | None
     rmsd_A: float
     direct_at_high_eV: float | None = None
+    ends: tuple[DirectEnd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,11 +116,11 @@ def key_truth(
     key = ground.key
     starts = search.of(starts, key)
     surface = EngineSurface(context, search.level, key.defect)
-    direct = _relaxed(context, search, surface, starts)
+    direct = search.relax(starts, surface, context.study.search)
     records = surface.records()
     verified = _our_frames(context, group, key, ground)
     second = EngineSurface(context, search.level, key.defect)
-    ours = _relaxed(context, search, second, verified)
+    ours = search.relax(verified, second, context.study.search)
     reported_eV = ground.energy_eV
     if search.level == "low":
         reported_eV = surface.evaluate(ground.frame).energy_eV
@@ -188,6 +147,7 @@ def key_truth(
         unperturbed_eV=_unperturbed_eV(direct, lowest.energy_eV),
         rmsd_A=rmsd_A(ground.frame, lowest.frame, operations),
         direct_at_high_eV=_at_high_eV(context, ground, both[0]) if search.level == "low" else None,
+        ends=ends_of(direct, lowest.energy_eV),
     )
 
 
@@ -200,17 +160,6 @@ def _at_high_eV(
     surface = EngineSurface(context, "high", ground.key.defect)
     difference = surface.evaluate(minima[0].frame).energy_eV - ground.energy_eV
     return difference if math.isfinite(difference) else None
-
-
-def _relaxed(
-    context: StudyContext, search: DirectSearch, surface: EngineSurface, starts: Sequence[Frame]
-) -> tuple[Relaxation, ...]:
-    # The engine has no committee: only its own convergence and the geometry end a relaxation.
-    changes: dict[str, float] = {"batch_size": 1}
-    if search.fmax_eV_A is not None:
-        changes["fmax_eV_A"] = search.fmax_eV_A
-    settings = context.study.search.model_copy(update=changes)
-    return relax_all(starts, surface, settings, path_frames=0)
 
 
 def _our_frames(

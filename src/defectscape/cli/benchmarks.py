@@ -128,10 +128,13 @@ def benchmark_search(
     fmax: Annotated[
         float | None, typer.Option(help="Convergence, eV/A; left out, the study's.")
     ] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Step limit of a relaxation; left out, the study's.")
+    ] = None,
 ) -> None:
     """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
+    from defectscape.benchmarks.direct import DirectSearch
     from defectscape.benchmarks.search import benchmark_search as run
-    from defectscape.benchmarks.truth import DirectSearch
     from defectscape.stages.context import StudyContext
 
     study = StudyContext.load(context.obj.study, context.obj.results)
@@ -140,6 +143,7 @@ def benchmark_search(
         None if key is None else tuple(key),
         None if start is None else tuple(start),
         fmax,
+        max_steps,
     )
     suffix = "" if direct.whole else f"_{level}"
     target = folder / f"search_{study.study.study}{suffix}.json"
@@ -154,6 +158,10 @@ def benchmark_search(
             f"{row.key:14} {1e3 * row.reported_eV:9.1f} {1e3 * row.relaxed_eV:9.1f} "
             f"{1e3 * row.direct_eV:9.1f} {plain:>9} {row.rmsd_A:9.3f}"
         )
+        for end in row.ends:
+            typer.echo(
+                f"{'':14} {end.start}: {end.reason}, {end.steps} steps, {1e3 * end.above_eV:+.1f} meV"
+            )
         if row.direct_at_high_eV is not None:
             typer.echo(
                 f"{'':14} the direct search's lowest is {1e3 * row.direct_at_high_eV:+.1f} meV from the reported "
