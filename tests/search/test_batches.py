@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from ase.calculators.emt import EMT
 
+from defectscape.domain.frame import Origin
 from defectscape.search.batches import relax_all
 from defectscape.search.matching import host_operations, rmsd_A
-from defectscape.search.relaxation import nudged, relax
+from defectscape.search.relaxation import UNKNOWN_REGION, nudged, relax
 from defectscape.search.surface import SurfacePoint
 
 
@@ -73,6 +74,13 @@ class Counting:
         return points
 
 
+class Disagreeing(Counting):
+    """EMT whose committee disagrees by 0.1 eV/A everywhere."""
+
+    def evaluate(self, frame):
+        return self.evaluate_many([frame])[0]
+
+
 def test_a_finished_one_makes_room(starts, emt, search) -> None:
     surface = Counting(emt)
     found = relax_all(starts, surface, search.model_copy(update={"batch_size": 3}))
@@ -95,6 +103,23 @@ def test_where_the_committee_comes_to_disagree_it_stops_and_keeps_the_place(
     assert np.isfinite(stopped.energy_eV)
     (free,) = relax_all([start], Counting(emt, grows=1.0), search)
     assert free.converged or free.steps > stopped.steps
+
+
+def test_where_the_committee_disagrees_at_the_end_it_has_converged_but_is_not_trusted(
+    vacancy, emt, search
+) -> None:
+    limits = search.model_copy(update={"max_force_std_eV_A": 0.05})
+    for found in (
+        relax_all([vacancy], Disagreeing(emt), limits)[0],
+        relax(vacancy, Disagreeing(emt), limits),
+    ):
+        assert found.reason == UNKNOWN_REGION
+        assert found.converged
+        assert not found.trusted
+        assert found.final.origin == Origin.MINIMUM
+    (sure,) = relax_all([vacancy], Disagreeing(emt), search)
+    assert sure.converged
+    assert sure.trusted
 
 
 def test_the_reference_path_stops_there_too(dumbbell, surface_of, search) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Origin
-from defectscape.domain.minimum import Relaxation
+from defectscape.domain.minimum import CONVERGED, Relaxation
 from defectscape.search.matching import host_operations
-from defectscape.search.merging import merge
-from defectscape.search.relaxation import relax
+from defectscape.search.merging import foremost, merge
+from defectscape.search.relaxation import UNKNOWN_REGION, relax
 from defectscape.settings.search import Minima
 
 SETTINGS = Minima()
@@ -34,10 +34,10 @@ def relaxations(dumbbell, emt, search):
     return tuple(relax(start, emt, search) for start in starts)
 
 
-def _made(frame, energy_eV, note="", family="a", converged=True):
+def _made(frame, energy_eV, note="", family="a", converged=True, reason=CONVERGED):
     start = dataclasses.replace(frame, note=note, family=family)
     final = start.moved(frame.positions_A, origin=Origin.MINIMUM, note=note)
-    return Relaxation(start, final, (), energy_eV, (energy_eV,), 0.01, 0.0, 5, converged, "")
+    return Relaxation(start, final, (), energy_eV, (energy_eV,), 0.01, 0.0, 5, converged, reason)
 
 
 def _shifted(frame, atom, amount_A):
@@ -89,6 +89,26 @@ def test_only_converged_relaxations_inside_the_window_are_listed(vacancy, operat
     assert not minima[0].from_unperturbed
     assert merge([failed], operations, SETTINGS, "failed") == ()
     assert merge([], operations, SETTINGS, "") == ()
+
+
+def test_where_the_committee_disagrees_is_a_minimum_that_hides_no_other(vacancy, operations):
+    frames = [vacancy, *(_shifted(vacancy, atom, 0.8) for atom in (3, 5, 7, 9))]
+    energies = (-SETTINGS.window_eV - 0.2, -0.1, 0.0, 0.3, SETTINGS.window_eV + 0.01)
+    reasons = (UNKNOWN_REGION, UNKNOWN_REGION, CONVERGED, CONVERGED, CONVERGED)
+    found = [
+        _made(*each[:2], reason=each[2]) for each in zip(frames, energies, reasons, strict=True)
+    ]
+    minima = merge(found, operations, SETTINGS, "")
+    # The window begins at the lowest one that the committee agrees on.
+    assert [minimum.energy_eV for minimum in minima] == list(energies[:4])
+    assert [minimum.doubtful for minimum in minima] == [True, True, False, False]
+    # The engine is asked of the lowest, and of the lowest that is not doubtful.
+    assert [minimum.rank for minimum in foremost(minima, 1)] == [0, 2]
+    assert [minimum.rank for minimum in foremost(minima, 2)] == [0, 1, 2, 3]
+    assert [minimum.rank for minimum in foremost(minima[2:], 1)] == [2]
+    (alone,) = merge(found[:1], operations, SETTINGS, "")
+    assert foremost([alone], 1) == [alone]
+    assert foremost([], 1) == []
 
 
 def test_a_trainable_member_represents_when_it_is_as_low(vacancy, operations):

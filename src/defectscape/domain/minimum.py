@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
 
+CONVERGED = "converged"
+"""Reason of a relaxation that reached its convergence where the committee agrees."""
+
 
 @dataclass(frozen=True, eq=False)
 class Relaxation:
@@ -20,7 +23,8 @@ class Relaxation:
         force_std_eV_A: largest per-atom committee standard deviation of the force there, eV/A.
         steps: relaxation steps taken.
         converged: whether ``fmax`` was reached.
-        reason: why it stopped: ``converged``, ``step limit``, or what was wrong.
+        reason: why it stopped: ``converged``, also with a committee that disagrees there, ``step limit``,
+            or what was wrong.
     """
 
     start: Frame
@@ -33,6 +37,11 @@ class Relaxation:
     steps: int
     converged: bool
     reason: str
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it converged, and the committee agrees on the forces there."""
+        return self.converged and self.reason == CONVERGED
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +57,8 @@ class Minimum:
         rmsd_to_unperturbed_A: RMSD to the minimum that the unperturbed start reached, A;
             None where that relaxation failed.
         from_unperturbed: whether the unperturbed start is among those that led here.
+        doubtful: whether the committee disagrees on the forces there: the ground state or nonsense, and
+            only the engine can tell.
     """
 
     rank: int
@@ -60,6 +71,7 @@ class Minimum:
     point_group: str
     rmsd_to_unperturbed_A: float | None
     from_unperturbed: bool
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,6 +61,9 @@ class MinimumSummary(Row):
     distortion: str = Field(description="Dominant distortion in words.")
     found_from: list[str] = Field(description="Starts that led here.")
     from_unperturbed: bool = Field(description="Whether the unperturbed start led here.")
+    doubtful: bool = Field(
+        False, description="Whether the search's committee disagrees on the forces there."
+    )
     geometry_file: str = Field(
         description="POSCAR of the structure, relative to the study's folder."
     )

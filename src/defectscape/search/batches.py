@@ -14,11 +14,10 @@ from ase.calculators.calculator import Calculator
 from ase.optimize import BFGS, FIRE
 
 from defectscape.domain.frame import Floats, Frame
-from defectscape.domain.minimum import Relaxation
+from defectscape.domain.minimum import CONVERGED, Relaxation
 from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import PROPERTIES, StoppedError, Watch
 from defectscape.search.relaxation import (
-    CONVERGED,
     MAX_STEP_A,
     STEP_LIMIT,
     Progress,

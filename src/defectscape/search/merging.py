@@ -38,8 +38,8 @@ def merge(
             lowest member, or by another one within 2 meV if only that one may be trained on.
 
     Returns:
-        The minima inside the energy window, ranked; none if nothing converged. The result does
-        not depend on the order of ``relaxations``.
+        The minima inside the energy window above the lowest that the committee agrees on, ranked; none
+        if nothing converged. The result does not depend on the order of ``relaxations``.
 
     Raises:
         SearchError: if the relaxations are of several keys.
@@ -57,12 +57,26 @@ def merge(
     )  # fmt: skip
     pairs = [(_representative(cluster, held_out_families), cluster) for cluster in clusters]
     pairs.sort(key=lambda pair: _order(pair[0]))
+    sure = next((best for best, _ in pairs if best.trusted), pairs[0][0] if pairs else None)
     standard = [r.final for r in usable if r.start.note == unperturbed_note]
     return tuple(
         _minimum(rank, best, cluster, operations, settings, unperturbed_note, standard)
         for rank, (best, cluster) in enumerate(pairs)
-        if best.energy_eV - pairs[0][0].energy_eV <= settings.window_eV
+        if sure and best.energy_eV - sure.energy_eV <= settings.window_eV
     )
+
+
+def foremost(minima: Sequence[Minimum], count: int) -> list[Minimum]:
+    """The lowest ``count``, and the lowest ``count`` of those that the committee agrees on.
+
+    A minimum where it does not may be the ground state, or nonsense that hides it.
+
+    Args:
+        minima: of one defect key, the lowest first.
+        count: how many of each.
+    """
+    sure = [minimum.rank for minimum in minima if not minimum.doubtful][:count]
+    return [m for place, m in enumerate(minima) if place < count or m.rank in sure]
 
 
 def _order(relaxation: Relaxation) -> tuple[float, str, str]:
@@ -117,4 +131,5 @@ def _minimum(
         point_group=point_group(best.final, settings.symmetry_tolerance_A),
         rmsd_to_unperturbed_A=rmsd_A(best.final, standard[0], operations) if standard else None,
         from_unperturbed=unperturbed_note in notes,
+        doubtful=not best.trusted,
     )

@@ -14,7 +14,7 @@ from ase.optimize import BFGS, FIRE
 
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Floats, Frame, Origin
-from defectscape.domain.minimum import Relaxation
+from defectscape.domain.minimum import CONVERGED, Relaxation
 from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import Guard, StoppedError, Watch
 from defectscape.search.surface import Surface
@@ -22,9 +22,8 @@ from defectscape.settings.search import Search
 
 logger = logging.getLogger(__name__)
 
-CONVERGED = "converged"
 STEP_LIMIT = "step limit"
-UNKNOWN_REGION = "ended where the committee disagrees on forces"
+UNKNOWN_REGION = "converged where the committee disagrees on forces"
 HANDOVER_EV_A = 1.0
 MAX_STEP_A = 0.12
 
@@ -50,11 +49,11 @@ def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8
         path_frames: most frames kept of the path, evenly along its arc length.
 
     Returns:
-        The outcome, also if the relaxation had to stop: ``reason`` is ``converged``, ``step
-        limit``, or what was wrong (a committee that disagrees on the forces at the end, or more and
-        more on the way, atoms too close or gone too far, values not finite, an absurd fall of the
-        energy, a failed calculation). ``final`` is then the last healthy geometry, and the energies
-        are NaN if there was none.
+        The outcome, also if the relaxation had to stop: ``reason`` is ``converged``, with a word more
+        where the committee disagrees on the forces (a minimum or nonsense), ``step limit``, or what was
+        wrong (a committee that disagrees more and more on the way, atoms too close or gone too far,
+        values not finite, an absurd fall of the energy, a failed calculation). ``final`` is then the
+        last healthy geometry, and the energies are NaN if there was none.
 
     Raises:
         DefectscapeError: whatever the surface raises of it (a charge it does not know).
@@ -81,7 +80,7 @@ def outcome(
         std = float(np.max(point.force_std_eV_A))
     if reason == CONVERGED and std > settings.max_force_std_eV_A:
         reason = UNKNOWN_REGION
-    converged = reason == CONVERGED
+    converged = reason in (CONVERGED, UNKNOWN_REGION)
     if converged:
         final = start.moved(last, origin=Origin.MINIMUM, note=start.note)
     return Relaxation(

@@ -99,7 +99,7 @@ def hop(
             rise_eV = outcome.energy_eV - energies[chain]
             chance = rng.uniform()
             kT_eV = units.kB * settings.temperature_K
-            if outcome.converged and (rise_eV <= 0 or chance < np.exp(-rise_eV / kT_eV)):
+            if outcome.trusted and (rise_eV <= 0 or chance < np.exp(-rise_eV / kT_eV)):
                 places[chain], energies[chain] = outcome.final, outcome.energy_eV
     return tuple(found)
 

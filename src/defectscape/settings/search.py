@@ -43,8 +43,8 @@ class Search(Settings):
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
-        description="A relaxation that ends where the committee's forces spread further than this "
-        "is no minimum but a candidate for the next round, eV/A.",
+        description="A minimum where the committee's forces spread further than this is doubtful, the ground state "
+        "or nonsense: it is labelled in the next round and verified, beside as many that are not, eV/A.",
     )
     stop_force_std_eV_A: float | None = Field(
         None,

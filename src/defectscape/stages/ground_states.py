@@ -74,7 +74,7 @@ def left_eV(
     for target_eV_A in dict.fromkeys((first, second)):
         result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
         moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
-        if not result.converged or moved > SAME_BASIN_A:
+        if not result.trusted or moved > SAME_BASIN_A:
             text = "%s: final relaxation to %.3f eV/A %s, moved %.2f A"
             logger.warning(text, frame.key, target_eV_A, result.reason, moved)
             break

@@ -14,6 +14,7 @@ from defectscape.files.tables import load_relaxations, load_sites
 from defectscape.sampling.contacts import shortest_distance_A
 from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
+from defectscape.search.merging import foremost
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
@@ -50,7 +51,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
         lowest = merged(context, group, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
-            for minimum in lowest[:LOWEST_MINIMA]
+            for minimum in foremost(lowest, LOWEST_MINIMA)
         ]
         first: Sequence[Frame] = minima
         for level, budget in (

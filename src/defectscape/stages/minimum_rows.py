@@ -54,6 +54,7 @@ def minimum_rows(
                 distortion=_in_words(frame, unrelaxed, site, lowering(site_group, group)),
                 found_from=list(minimum.found_from),
                 from_unperturbed=minimum.from_unperturbed,
+                doubtful=minimum.doubtful,
                 geometry_file=geometry_name(frame.key, minimum.rank),
             )
         )

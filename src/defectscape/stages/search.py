@@ -22,7 +22,7 @@ from defectscape.files.tables import (
 from defectscape.sampling.sites import pick_site
 from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, host_operations
-from defectscape.search.merging import merge
+from defectscape.search.merging import foremost, merge
 from defectscape.search.relaxation import nudged
 from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
@@ -58,11 +58,13 @@ def _cross_seeds(
     """The lowest minima of every other charge state, recharged."""
     sources: list[Minimum] = []
     for teacher in group.teachers:
-        for minimum in load_minima(context.layout.group(teacher).minima):
-            if minimum.rank < settings.cross_seeds_per_charge:
-                sources.append(minimum)
+        known = load_minima(context.layout.group(teacher).minima)
+        for key in dict.fromkeys(minimum.frame.key for minimum in known):
+            mine = [minimum for minimum in known if minimum.frame.key == key]
+            sources += foremost(mine, settings.cross_seeds_per_charge)
     for key in group.keys:
-        sources += merged(context, group, found, key, minima)[: settings.cross_seeds_per_charge]
+        lowest = merged(context, group, found, key, minima)
+        sources += foremost(lowest, settings.cross_seeds_per_charge)
     seeds = []
     for key in group.keys:
         for minimum in sources:
@@ -107,7 +109,7 @@ def _lowest(
     return [
         minimum.frame
         for key in group.keys
-        for minimum in merged(context, group, found, key, minima)[:count]
+        for minimum in foremost(merged(context, group, found, key, minima), count)
     ]
 
 

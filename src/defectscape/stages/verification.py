@@ -13,6 +13,7 @@ from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
 from defectscape.search.certainty import next_to_verify
+from defectscape.search.merging import foremost
 from defectscape.search.verification import Stepper, tied_steps, verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 def to_verify(minima: tuple[Minimum, ...], count: int) -> list[Minimum]:
-    """The lowest ``count`` minima, and the one that the unperturbed start reached."""
-    return [m for m in minima if m.rank < count or m.from_unperturbed]
+    """The foremost minima, and the one that the unperturbed start reached."""
+    ranks = {minimum.rank for minimum in foremost(minima, count)}
+    return [m for m in minima if m.rank in ranks or m.from_unperturbed]
 
 
 def verify_key(context: StudyContext, name: str, text: str) -> None:
