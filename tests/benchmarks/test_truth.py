@@ -82,6 +82,8 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     (row,) = all_truths(context, search)
     assert (row.key, row.starts) == ("v_Cd_-1", 2)
     assert row.calls > row.starts
+    assert row.our_minima == 1
+    assert row.missed_by_us is None
     # The reported structure is off by 0.05 A: what the low level found is better at the high one, too.
     assert row.direct_at_high_eV is not None
     assert row.direct_at_high_eV < -0.02

@@ -47,7 +47,8 @@ class KeyTruth:
         failures: reasons of the others, with their numbers.
         calls, core_s: engine calls of the direct relaxations, and their processor time, s.
         direct_minima, our_minima: distinct minima after relaxation with the engine.
-        missed_by_us, missed_by_direct: how many of the other's minima each has not, within the window.
+        missed_by_us, missed_by_direct: how many of the other's minima each has not, within the window; None
+            where only some starts, and our ground state alone, were relaxed.
         reported_eV: our reported ground state above the lowest minimum of both searches, eV.
         relaxed_eV: the same after relaxing it further with the engine.
         direct_eV: the direct search's lowest above it.
@@ -67,8 +68,8 @@ class KeyTruth:
     core_s: float
     direct_minima: int
     our_minima: int
-    missed_by_us: int
-    missed_by_direct: int
+    missed_by_us: int | None
+    missed_by_direct: int | None
     reported_eV: float
     relaxed_eV: float
     direct_eV: float
@@ -118,7 +119,9 @@ def key_truth(
     surface = EngineSurface(context, search.level, key.defect)
     direct = search.relax(starts, surface, context.study.search)
     records = surface.records()
-    verified = _our_frames(context, group, key, ground)
+    # Some starts say nothing of what was missed; they ask whose ground state is lower.
+    every = search.starts is None
+    verified = _our_frames(context, group, key, ground) if every else [ground.frame]
     second = EngineSurface(context, search.level, key.defect)
     ours = search.relax(verified, second, context.study.search)
     reported_eV = ground.energy_eV
@@ -139,8 +142,8 @@ def key_truth(
         core_s=round(sum(record.core_s for record in records), 1),
         direct_minima=len(both[0]),
         our_minima=len(both[1]),
-        missed_by_us=_missing(both[0], both[1], operations),
-        missed_by_direct=_missing(both[1], both[0], operations),
+        missed_by_us=_missing(both[0], both[1], operations) if every else None,
+        missed_by_direct=_missing(both[1], both[0], operations) if every else None,
         reported_eV=reported_eV - lowest.energy_eV,
         relaxed_eV=_lowest_eV(ours) - lowest.energy_eV,
         direct_eV=_lowest_eV(direct) - lowest.energy_eV,
