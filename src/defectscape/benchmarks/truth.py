@@ -54,8 +54,9 @@ class KeyTruth:
         direct_eV: the direct search's lowest above it.
         unperturbed_eV: where the unperturbed start alone ends above it; None if that failed.
         rmsd_A: our reported ground state to the lowest minimum of both searches, A.
-        direct_at_high_eV: the high level's energy of the direct search's lowest minimum less that of our
-            reported ground state, eV, where the low level relaxed; None otherwise, or if that label failed.
+        direct_at_high_eV, relaxed_at_high_eV: the high level's energy of the direct search's lowest
+            minimum, and of our ground state after relaxing it further, less that of our reported ground
+            state, eV, where the low level relaxed; None otherwise, or if that label failed.
         ends: where every direct relaxation ended.
     """
 
@@ -76,6 +77,7 @@ class KeyTruth:
     unperturbed_eV: float | None
     rmsd_A: float
     direct_at_high_eV: float | None = None
+    relaxed_at_high_eV: float | None = None
     ends: tuple[DirectEnd, ...] = ()
 
 
@@ -132,6 +134,9 @@ def key_truth(
         raise SearchError(str(key), "no relaxation converged", "Allow more steps or larger forces")
     lowest = truth[0]
     both = [_merged(context, relaxations, operations) for relaxations in (direct, ours)]
+    at_high_eV: list[float | None] = [None, None]
+    if search.level == "low":
+        at_high_eV = [_at_high_eV(context, ground, minima) for minima in both]
     return KeyTruth(
         key=str(key),
         starts=len(starts),
@@ -149,7 +154,8 @@ def key_truth(
         direct_eV=_lowest_eV(direct) - lowest.energy_eV,
         unperturbed_eV=_unperturbed_eV(direct, lowest.energy_eV),
         rmsd_A=rmsd_A(ground.frame, lowest.frame, operations),
-        direct_at_high_eV=_at_high_eV(context, ground, both[0]) if search.level == "low" else None,
+        direct_at_high_eV=at_high_eV[0],
+        relaxed_at_high_eV=at_high_eV[1],
         ends=ends_of(direct, lowest.energy_eV),
     )
 
