@@ -112,22 +112,27 @@ def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
 def draw_truth(result: SearchBenchmark, path: Path) -> None:
     """Energies above the lowest minimum of both searches, per key, as PNG and PDF."""
     keys = [row.key for row in result.keys]
-    figure, axis = plt.subplots(figsize=(2 + 0.9 * len(keys), 3.8), constrained_layout=True)
+    figure, axis = plt.subplots(figsize=(2.4 + 0.9 * len(keys), 4.4), constrained_layout=True)
     places = np.arange(len(keys))
-    series: tuple[tuple[str, list[float | None]], ...] = (
+    which = "all" if result.direct.starts is None else "some"
+    series: list[tuple[str, list[float | None]]] = [
         ("unperturbed relaxation alone", [row.unperturbed_eV for row in result.keys]),
-        ("direct relaxation of all starts", [row.direct_eV for row in result.keys]),
+        (f"direct relaxation of {which} starts", [row.direct_eV for row in result.keys]),
         ("this study, as reported", [row.reported_eV for row in result.keys]),
-    )
+    ]
+    if not result.direct.whole:
+        series.append(("this study, relaxed further", [row.relaxed_eV for row in result.keys]))
+    width = 0.82 / len(series)
     for index, (name, values) in enumerate(series):
         heights = [np.nan if v is None or not np.isfinite(v) else 1e3 * v for v in values]
-        axis.bar(places + 0.27 * (index - 1), heights, 0.25, label=name, color=PALETTE[index])
+        shift = width * (index - (len(series) - 1) / 2)
+        axis.bar(places + shift, heights, 0.92 * width, label=name, color=PALETTE[index])
     axis.set_yscale("symlog", linthresh=10)
     axis.set_ylim(bottom=0)
     axis.axhline(10, color="#444444", linewidth=0.8, linestyle="--")
     axis.set_xticks(places, keys, rotation=30, ha="right", fontsize=8)
     axis.set_ylabel("Above the lowest minimum (meV)")
-    axis.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside upper left")
     for ending in ("png", "pdf"):
         figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
     plt.close(figure)
