@@ -134,9 +134,8 @@ def key_truth(
         raise SearchError(str(key), "no relaxation converged", "Allow more steps or larger forces")
     lowest = truth[0]
     both = [_merged(context, relaxations, operations) for relaxations in (direct, ours)]
-    at_high_eV: list[float | None] = [None, None]
-    if search.level == "low":
-        at_high_eV = [_at_high_eV(context, ground, minima) for minima in both]
+    judged = search.level == "low"
+    at_high_eV = [_at_high_eV(context, ground, minima) if judged else None for minima in both]
     return KeyTruth(
         key=str(key),
         starts=len(starts),

@@ -41,7 +41,7 @@ class Relaxation:
     @property
     def trusted(self) -> bool:
         """Whether it converged, and the committee agrees on the forces there."""
-        return self.converged and self.reason == CONVERGED
+        return self.reason == CONVERGED
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,12 +57,14 @@ def merge(
     )  # fmt: skip
     pairs = [(_representative(cluster, held_out_families), cluster) for cluster in clusters]
     pairs.sort(key=lambda pair: _order(pair[0]))
-    sure = next((best for best, _ in pairs if best.trusted), pairs[0][0] if pairs else None)
+    if not pairs:
+        return ()
+    sure = next((best for best, _ in pairs if best.trusted), pairs[0][0])
     standard = [r.final for r in usable if r.start.note == unperturbed_note]
     return tuple(
         _minimum(rank, best, cluster, operations, settings, unperturbed_note, standard)
         for rank, (best, cluster) in enumerate(pairs)
-        if sure and best.energy_eV - sure.energy_eV <= settings.window_eV
+        if best.energy_eV - sure.energy_eV <= settings.window_eV
     )
 
 

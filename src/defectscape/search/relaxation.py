@@ -78,11 +78,11 @@ def outcome(
         point = surface.evaluate(final)
         energy, members = point.energy_eV, point.member_energies_eV
         std = float(np.max(point.force_std_eV_A))
-    if reason == CONVERGED and std > settings.max_force_std_eV_A:
-        reason = UNKNOWN_REGION
-    converged = reason in (CONVERGED, UNKNOWN_REGION)
+    converged = reason == CONVERGED
     if converged:
         final = start.moved(last, origin=Origin.MINIMUM, note=start.note)
+        if std > settings.max_force_std_eV_A:
+            reason = UNKNOWN_REGION
     return Relaxation(
         start=start,
         final=final,

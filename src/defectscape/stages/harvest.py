@@ -28,7 +28,7 @@ from defectscape.stages.surface import CommitteeSurface, load_committee
 logger = logging.getLogger(__name__)
 
 LOWEST_MINIMA = 2
-"""Minima of each key that are always labelled."""
+"""Minima of each key that are always labelled; as many again where doubtful ones lie below them."""
 
 
 def harvest(context: StudyContext, name: str, number: int) -> None:
