@@ -11,7 +11,8 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.relaxation import nudged
-from defectscape.search.verification import REACH_A, SHRINK, tied_steps, verify
+from defectscape.search.tied import lowest_tie
+from defectscape.search.verification import GROW, REACH_A, SHRINK, tied_steps, verify
 from defectscape.settings.search import Verification
 
 
@@ -43,7 +44,9 @@ def _settings(steps, fmax_eV_A=0.05):
 
 
 class WrongEmt(EMT):
-    """A model of EMT: forces off by some 0.2 eV/A, curvatures by springs of 0.5 eV/A^2."""
+    """A model of EMT: forces off by some 0.2 eV/A, curvatures by springs (eV/A^2)."""
+
+    spring = 0.5
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -51,11 +54,17 @@ class WrongEmt(EMT):
         forces = rng.normal(0.0, 0.2, size=atoms.positions.shape)
         forces -= forces.mean(axis=0)
         away = atoms.positions - np.round(atoms.positions / 0.9025) * 0.9025
-        self.results["energy"] += 0.25 * float(np.sum(away**2)) - float(
+        self.results["energy"] += 0.5 * self.spring * float(np.sum(away**2)) - float(
             np.sum(forces * atoms.positions)
         )
         self.results["free_energy"] = self.results["energy"]
-        self.results["forces"] = self.results["forces"] - 0.5 * away + forces
+        self.results["forces"] = self.results["forces"] - self.spring * away + forces
+
+
+class StiffEmt(WrongEmt):
+    """Curvatures so wrong that a step covers a part of the way."""
+
+    spring = 8.0
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +117,23 @@ def test_a_model_s_curvature_saves_labels(minimum, step):
     assert verified.final_label.energy_eV == pytest.approx(atoms.get_potential_energy(), abs=2e-3)
 
 
+def test_what_was_labelled_before_saves_labels(minimum, surface_of, search):
+    """Where the model's curvature is wrong, a step that knows the last label alone repeats its error."""
+    surface = surface_of(lambda charge: StiffEmt())
+    remembering = tied_steps(surface, search)
+
+    def forgetful(ties, reach_A):
+        return remembering([lowest_tie(ties)], reach_A)
+
+    counts = []
+    for step in (remembering, forgetful):
+        engine = EmtLabels()
+        verified, _ = verify(minimum, engine, step, _settings(100, fmax_eV_A=0.01))
+        assert verified.final_label.fmax_eV_A < 0.01
+        counts.append(len(engine.frames))
+    assert counts[0] < counts[1]
+
+
 def test_no_atom_leaps(minimum, surface_of, search):
     """A surface that slopes without end: the step is cut, and cut again when the energy rises."""
 
@@ -129,6 +155,21 @@ def test_no_atom_leaps(minimum, surface_of, search):
     ]
     assert lengths[0] <= REACH_A + 1e-9
     assert lengths[1] <= SHRINK * REACH_A + 1e-9
+
+
+def test_after_a_step_that_helped_the_next_may_be_longer_again(minimum):
+    """One step raises the energy, the next two lower it."""
+    reaches = []
+
+    def step(ties, reach_A):
+        reaches.append(reach_A)
+        frame, _ = lowest_tie(ties)
+        return nudged(frame, len(ties), 0.01)
+
+    engine = EmtLabels(adds_eV=lambda call: {2: 50.0, 3: -50.0, 4: -100.0}.get(call, 0.0))
+    verify(minimum, engine, step, _settings(4, fmax_eV_A=1e-6))
+    short = SHRINK * REACH_A
+    assert reaches == [REACH_A, short, GROW * short, min(REACH_A, GROW**2 * short)]
 
 
 def test_the_lowest_geometry_is_kept_not_the_last(minimum, step):

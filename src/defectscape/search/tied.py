@@ -1,11 +1,14 @@
-"""A surface tied to the engine at one geometry: the model's curvature under the engine's forces.
+"""A surface tied to the engine where the engine was asked: the model's curvature under the engine's forces.
 
 At a verified minimum the engine's forces are known and small; what relaxing it further would gain
 depends on them and on the curvature. A model's own minimum lies elsewhere by its force error, which
 says nothing of the engine's. So a constant force on every atom is added that makes the model's
 forces the engine's at that geometry:
 
-    E'(x) = E(x) - (F_engine - F_model)(x0) . (x - x0)
+    E'(x) = E(x) - (F_engine - F_model)(x0) . (x - x0) + r(x)
+
+Where the engine was asked at more than one geometry, x0 is the lowest, and r is what the first two
+terms leave unexplained at the others (``residual.py``); there the model's curvature is corrected, too.
 """
 
 from collections.abc import Sequence
@@ -16,26 +19,66 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.label import Label
+from defectscape.search.residual import Residual
 from defectscape.search.surface import Surface, SurfacePoint
+
+Tie = tuple[Frame, Label]
+"""A geometry and what the engine said of it."""
+
+MOST_TIES = 10
+"""Geometries that count, the lowest ones: beyond, solving for the residual costs more than it tells."""
+
+
+def lowest_tie(ties: Sequence[Tie]) -> Tie:
+    """The one with the engine's lowest energy."""
+    return min(ties, key=lambda tie: tie[1].energy_eV)
 
 
 class TiedSurface:
-    """A surface with the engine's forces at one frame.
+    """A surface with the engine's forces at some frames.
 
     Args:
         surface: the model's surface.
-        frame: where it is tied; only geometries near it make sense.
-        forces_eV_A: the engine's forces there, shape (n, 3), eV/A.
+        ties: geometries of one defect and charge with the engine's labels, at least one; only
+            geometries near them make sense. Energies stay the model's at the lowest of them.
     """
 
-    def __init__(self, surface: Surface, frame: Frame, forces_eV_A: Floats) -> None:
+    def __init__(self, surface: Surface, ties: Sequence[Tie]) -> None:
         self.surface = surface
-        self.origin_A = frame.positions_A
-        self.added_eV_A = forces_eV_A - surface.evaluate(frame).forces_eV_A
+        ordered = sorted(ties, key=lambda tie: tie[1].energy_eV)[:MOST_TIES]
+        points = surface.evaluate_many([frame for frame, _ in ordered])
+        errors = [
+            (label.energy_eV - point.energy_eV, label.forces_eV_A - point.forces_eV_A)
+            for (_, label), point in zip(ordered, points, strict=True)
+        ]
+        lowest_eV, self.force_eV_A = errors[0]
+        self.origin_A = ordered[0][0].positions_A
+        self.residual: Residual | None = None
+        if len(ordered) > 1:
+            positions = np.array([frame.positions_A for frame, _ in ordered])
+            self.residual = Residual(
+                positions,
+                np.array(
+                    [
+                        error - lowest_eV + self._work_eV(where)
+                        for where, (error, _) in zip(positions, errors, strict=True)
+                    ]
+                ),
+                np.array([self.force_eV_A - force for _, force in errors]),
+            )
 
-    def work_eV(self, positions_A: Floats) -> float:
-        """Work of the added forces from the tied geometry to ``positions_A`` (n, 3), eV."""
-        return float(np.sum(self.added_eV_A * (positions_A - self.origin_A)))
+    def added(self, positions_A: Floats) -> tuple[float, Floats]:
+        """Energy (eV) and forces, shape (n, 3) (eV/A), added to the model's at ``positions_A``."""
+        energy, forces = -self._work_eV(positions_A), self.force_eV_A
+        if self.residual is not None:
+            value, gradient = self.residual(positions_A)
+            energy, forces = energy + value, forces - gradient
+        return energy, forces
+
+    def _work_eV(self, positions_A: Floats) -> float:
+        """Work of the constant force from the lowest tie."""
+        return float(np.sum(self.force_eV_A * (positions_A - self.origin_A)))
 
     def evaluate(self, frame: Frame) -> SurfacePoint:
         """The tied surface at a frame."""
@@ -45,12 +88,12 @@ class TiedSurface:
         """The tied surface at each of the frames, in their order."""
         points = []
         for frame, point in zip(frames, self.surface.evaluate_many(frames), strict=True):
-            work = self.work_eV(frame.positions_A)
+            energy, forces = self.added(frame.positions_A)
             points.append(
                 SurfacePoint(
-                    point.energy_eV - work,
-                    tuple(energy - work for energy in point.member_energies_eV),
-                    point.forces_eV_A + self.added_eV_A,
+                    point.energy_eV + energy,
+                    tuple(member + energy for member in point.member_energies_eV),
+                    point.forces_eV_A + forces,
                     point.force_std_eV_A,
                 )
             )
@@ -77,8 +120,7 @@ class _TiedCalculator(Calculator):
         """Fill ``results``."""
         super().calculate(atoms, properties, system_changes)
         assert atoms is not None
-        forces = np.asarray(self.inner.get_property("forces", atoms)) + self.tied.added_eV_A
-        energy = float(self.inner.get_property("energy", atoms)) - self.tied.work_eV(
-            atoms.positions
-        )
+        added_eV, added_eV_A = self.tied.added(atoms.positions)
+        forces = np.asarray(self.inner.get_property("forces", atoms)) + added_eV_A
+        energy = float(self.inner.get_property("energy", atoms)) + added_eV
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}

@@ -1,11 +1,11 @@
 """What the high-fidelity engine says of a minimum, and where it takes it.
 
 A step of the engine's relaxation does not guess the curvature, as BFGS has to: it goes to the minimum of
-the model's surface tied to the engine's forces, so a few labels lead where tens would.
+the model's surface tied to what the engine said so far, so a few labels lead where tens would.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
-from defectscape.search.tied import TiedSurface
+from defectscape.search.tied import Tie, TiedSurface, lowest_tie
 from defectscape.settings.search import Search, Verification
 
 logger = logging.getLogger(__name__)
@@ -23,27 +23,31 @@ REACH_A = 0.3
 """No atom moves further in one step: the model's curvature holds near the geometry that was labelled."""
 
 SHRINK = 0.25
-"""After a step that raised the engine's energy, the next one from the best geometry is so much shorter."""
+"""After a step that raised the engine's energy, the next one from the lowest geometry is so much shorter."""
+
+GROW = 2.0
+"""After one that lowered it, so much longer again."""
 
 NOTE = "verification"
 
 Labeller = Callable[[Frame], Label | None]
 """Gives a frame's label, or None where the calculation failed."""
 
-Stepper = Callable[[Frame, Label, float], Frame]
-"""Gives the next geometry from a labelled one; no atom moves further than so many A."""
+Stepper = Callable[[Sequence[Tie], float], Frame]
+"""Gives the next geometry from the labelled ones; no atom moves further from the lowest than so many A."""
 
 
 def tied_steps(surface: Surface, settings: Search) -> Stepper:
-    """Steps to the minimum of a model's surface tied to the engine's forces.
+    """Steps to the minimum of a model's surface tied to the engine's labels.
 
     Args:
         surface: the model, for its curvature.
         settings: how that surface is relaxed.
     """
 
-    def step(frame: Frame, label: Label, reach_A: float) -> Frame:
-        tied = TiedSurface(surface, frame, label.forces_eV_A)
+    def step(ties: Sequence[Tie], reach_A: float) -> Frame:
+        frame, _ = lowest_tie(ties)
+        tied = TiedSurface(surface, ties)
         displacements = relax(frame, tied, settings).final.positions_A - frame.positions_A
         longest = float(np.linalg.norm(displacements, axis=1).max())
         if longest > reach_A:
@@ -55,7 +59,7 @@ def tied_steps(surface: Surface, settings: Search) -> Stepper:
 
 def verify(
     minimum: Minimum, label: Labeller, step: Stepper, settings: Verification
-) -> tuple[VerifiedMinimum, tuple[tuple[Frame, Label], ...]]:
+) -> tuple[VerifiedMinimum, tuple[Tie, ...]]:
     """Label a minimum, then relax it a few steps with the engine's forces.
 
     Every step costs one label. The relaxation ends at ``settings.fmax_eV_A``, after
@@ -66,7 +70,7 @@ def verify(
         The verified minimum, and all labelled frames in their order (to train on), the model's
         geometry first.
     """
-    done: list[tuple[Frame, Label]] = []
+    done: list[Tie] = []
     reach_A = REACH_A
     frame = minimum.frame
     while True:
@@ -76,21 +80,18 @@ def verify(
                 "%s, minimum %d: label %d failed", frame.key, minimum.rank, len(done) + 1
             )
             break
-        if done and found.energy_eV >= _lowest(done)[1].energy_eV:
-            reach_A *= SHRINK
+        if done:
+            rose = found.energy_eV >= lowest_tie(done)[1].energy_eV
+            reach_A = reach_A * SHRINK if rose else min(REACH_A, reach_A * GROW)
         done.append((frame, found))
-        best, best_label = _lowest(done)
+        _, best_label = lowest_tie(done)
         if best_label.fmax_eV_A < settings.fmax_eV_A or len(done) > settings.relax_steps:
             break
-        frame = step(best, best_label, reach_A)
+        frame = step(done, reach_A)
         if frame.frame_id in {earlier.frame_id for earlier, _ in done}:
             break
     if not done:
         return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
-    frame, final_label = _lowest(done)
+    frame, final_label = lowest_tie(done)
     verified = VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1)
     return verified, tuple(done)
-
-
-def _lowest(done: list[tuple[Frame, Label]]) -> tuple[Frame, Label]:
-    return min(done, key=lambda item: item[1].energy_eV)

@@ -103,7 +103,7 @@ class Verification(Settings):
         0,
         ge=0,
         description="Steps of a short relaxation with the engine's forces from each of them, one label each: to "
-        "the minimum of the model's surface tied to those forces. 0 for none.",
+        "the minimum of the model's surface tied to all labels of that relaxation. 0 for none.",
     )
     fmax_eV_A: float = Field(
         0.05, gt=0, description="That relaxation stops below this force, eV/A."

@@ -100,7 +100,7 @@ def make_ground_state(
     items = read_verified(context, group, key)
     best = ground_state(items)
     if best.final_label is not None:
-        tied = TiedSurface(surface, best.frame, best.final_label.forces_eV_A)
+        tied = TiedSurface(surface, [(best.frame, best.final_label)])
         left = left_eV(best.frame, tied, context.study.search, best.final_label.fmax_eV_A)
         remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
         return GroundState(
