@@ -1,6 +1,7 @@
 """The search against direct relaxations: on a study whose answer is known to be right, and wrong."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from small_study import small_study, write_study
 
 from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
-from defectscape.benchmarks.search import Cost, SearchBenchmark, draw_truth
 from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
+from defectscape.benchmarks.truth_figure import draw_truth
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
@@ -92,11 +93,17 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     assert row.direct_at_high_eV < row.relaxed_at_high_eV < 0
     assert [end.start for end in row.ends] == ["unperturbed", "rattle"]
     assert {end.reason for end in row.ends} == {"converged"}
+    # The high level judges every end; the lowest of them stands for the direct search.
+    judged = [end.at_high_eV for end in row.ends]
+    assert row.unperturbed_at_high_eV == judged[0]
+    assert row.direct_at_high_eV == min(judged)
     # Cut short, it says so, and where it stood.
     cut = DirectSearch("low", fmax_eV_A=1e-3, max_steps=1)
     starts = search.of(read_frames(context.layout.group("v_Cd").starts), DefectKey("v_Cd", -1))
     cut_off = cut.relax(starts, EngineSurface(context, "low", "v_Cd"), context.study.search)
-    assert [(end.reason, end.steps) for end in ends_of(cut_off, 0.0)] == [("step limit", 1)] * 2
+    assert [(end.reason, end.steps) for end in ends_of(cut_off, 0.0, lambda frame: 0.0)] == [
+        ("step limit", 1)
+    ] * 2
     for asked, name in (({"keys": ("v_Cd_7",)}, "v_Cd_7"), ({"starts": ("dimers",)}, "dimers")):
         with pytest.raises(ConfigError, match=name):
             all_truths(context, DirectSearch(**asked))
@@ -118,10 +125,17 @@ def test_levels_are_off_by_the_difference_per_electron() -> None:
     assert level_truths([row("v_X_0", 0.2), row("v_X_-1", 0.2)])[0].reported_eV == 0.0
 
 
-def test_the_figure_takes_what_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["high", "low"])
+def test_the_figure_takes_what_failed(tmp_path: Path, level: Literal["high", "low"]) -> None:
     rows = (row("v_X_0", 0.01, plain=None), row("v_X_-1", 0.0, direct=float("inf")))
-    result = SearchBenchmark(
-        "s", "e", 0.1, DirectSearch(), rows, level_truths(rows[:1]), Cost(1, 1, 1, 1, 1, 1, 1), ()
-    )
-    draw_truth(result, tmp_path / "search.json")
+    draw_truth(rows, DirectSearch(level), "PBE", "HSE06", tmp_path / "search.json")
     assert (tmp_path / "search.png").stat().st_size > 5000
+
+
+def test_only_the_study_s_own_search_in_full_is_its_truth() -> None:
+    assert DirectSearch().whole
+    for part in (
+        DirectSearch("low"), DirectSearch(keys=("v_X_0",)), DirectSearch(starts=("dimer",)),
+        DirectSearch(fmax_eV_A=0.3), DirectSearch(max_steps=5),
+    ):  # fmt: skip
+        assert not part.whole

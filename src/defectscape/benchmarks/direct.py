@@ -1,6 +1,6 @@
 """Direct relaxations: starts of a study relaxed with an engine itself, as a user would without the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,8 +33,8 @@ class DirectSearch:
 
     @property
     def whole(self) -> bool:
-        """Whether it is the truth about the whole study, at its high level."""
-        return self.level == "high" and self.keys is None and self.starts is None
+        """Whether it is the truth about the whole study, at its high level and convergence."""
+        return self == DirectSearch()
 
     def check(self, starts: Sequence[Frame]) -> None:
         """Refuse keys and starts that are not there.
@@ -86,6 +86,8 @@ class DirectEnd:
         fmax_eV_A: largest force at the end, eV/A.
         above_eV: energy above the lowest minimum of both searches, eV; below zero where it stopped
             lower than any that converged.
+        at_high_eV: the high level's energy there less that of the reported ground state, eV, where the low
+            level relaxed; None otherwise, for one that did not converge, or if that label failed.
     """
 
     start: str
@@ -93,11 +95,17 @@ class DirectEnd:
     steps: int
     fmax_eV_A: float
     above_eV: float
+    at_high_eV: float | None = None
 
 
-def ends_of(direct: Sequence[Relaxation], lowest_eV: float) -> tuple[DirectEnd, ...]:
-    """One for each direct relaxation, in order."""
+def ends_of(
+    direct: Sequence[Relaxation], lowest_eV: float, at_high_eV: Callable[[Frame], float | None]
+) -> tuple[DirectEnd, ...]:
+    """One for each direct relaxation, in order; ``at_high_eV`` is asked of those that converged."""
     return tuple(
-        DirectEnd(r.start.note, r.reason, r.steps, r.fmax_eV_A, r.energy_eV - lowest_eV)
+        DirectEnd(
+            r.start.note, r.reason, r.steps, r.fmax_eV_A, r.energy_eV - lowest_eV,
+            at_high_eV(r.final) if r.converged else None,
+        )
         for r in direct
-    )
+    )  # fmt: skip

@@ -4,13 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import numpy as np
-from matplotlib import pyplot as plt
-
 from defectscape.benchmarks.direct import DirectSearch
 from defectscape.benchmarks.growth import GrowthRow, growth
 from defectscape.benchmarks.truth import (
@@ -19,8 +12,8 @@ from defectscape.benchmarks.truth import (
     all_truths,
     level_truths,
 )
+from defectscape.benchmarks.truth_figure import draw_truth
 from defectscape.files.tables import write_json
-from defectscape.report.figures_data import PALETTE
 from defectscape.stages.context import StudyContext
 
 SEARCH_RULES = ("search", "search_final", "harvest", "minima")
@@ -85,7 +78,7 @@ def benchmark_search(context: StudyContext, target: Path, search: DirectSearch) 
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)
-    draw_truth(result, target)
+    draw_truth(result.keys, search, result.engine, context.fidelity("high").engine.method, target)
     return result
 
 
@@ -107,32 +100,3 @@ def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
         training_s, search_s, sum(row.calls for row in rows),
         round(sum(row.core_s for row in rows), 1),
     )  # fmt: skip
-
-
-def draw_truth(result: SearchBenchmark, path: Path) -> None:
-    """Energies above the lowest minimum of both searches, per key, as PNG and PDF."""
-    keys = [row.key for row in result.keys]
-    figure, axis = plt.subplots(figsize=(2.4 + 0.9 * len(keys), 4.4), constrained_layout=True)
-    places = np.arange(len(keys))
-    which = "all" if result.direct.starts is None else "some"
-    series: list[tuple[str, list[float | None]]] = [
-        ("unperturbed relaxation alone", [row.unperturbed_eV for row in result.keys]),
-        (f"direct relaxation of {which} starts", [row.direct_eV for row in result.keys]),
-        ("this study, as reported", [row.reported_eV for row in result.keys]),
-    ]
-    if not result.direct.whole:
-        series.append(("this study, relaxed further", [row.relaxed_eV for row in result.keys]))
-    width = 0.82 / len(series)
-    for index, (name, values) in enumerate(series):
-        heights = [np.nan if v is None or not np.isfinite(v) else 1e3 * v for v in values]
-        shift = width * (index - (len(series) - 1) / 2)
-        axis.bar(places + shift, heights, 0.92 * width, label=name, color=PALETTE[index])
-    axis.set_yscale("symlog", linthresh=10)
-    axis.set_ylim(bottom=0)
-    axis.axhline(10, color="#444444", linewidth=0.8, linestyle="--")
-    axis.set_xticks(places, keys, rotation=30, ha="right", fontsize=8)
-    axis.set_ylabel("Above the lowest minimum (meV)")
-    figure.legend(frameon=False, fontsize=8, loc="outside upper left")
-    for ending in ("png", "pdf"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
-    plt.close(figure)

@@ -54,9 +54,10 @@ class KeyTruth:
         direct_eV: the direct search's lowest above it.
         unperturbed_eV: where the unperturbed start alone ends above it; None if that failed.
         rmsd_A: our reported ground state to the lowest minimum of both searches, A.
-        direct_at_high_eV, relaxed_at_high_eV: the high level's energy of the direct search's lowest
-            minimum, and of our ground state after relaxing it further, less that of our reported ground
-            state, eV, where the low level relaxed; None otherwise, or if that label failed.
+        unperturbed_at_high_eV, direct_at_high_eV, relaxed_at_high_eV: the high level's energy of where the
+            unperturbed start ends, the lowest of where any start does, and that of our ground state
+            after relaxing it further, each less that of our reported ground state, eV, where the
+            low level relaxed; None otherwise, or if those labels failed.
         ends: where every direct relaxation ended.
     """
 
@@ -76,6 +77,7 @@ class KeyTruth:
     direct_eV: float
     unperturbed_eV: float | None
     rmsd_A: float
+    unperturbed_at_high_eV: float | None = None
     direct_at_high_eV: float | None = None
     relaxed_at_high_eV: float | None = None
     ends: tuple[DirectEnd, ...] = ()
@@ -134,8 +136,17 @@ def key_truth(
         raise SearchError(str(key), "no relaxation converged", "Allow more steps or larger forces")
     lowest = truth[0]
     both = [_merged(context, relaxations, operations) for relaxations in (direct, ours)]
-    judged = search.level == "low"
-    at_high_eV = [_at_high_eV(context, ground, minima) if judged else None for minima in both]
+
+    def at_high_eV(frame: Frame) -> float | None:
+        """The high level's energy, where the low one relaxed, less that of the reported ground state."""
+        if search.level == "high":
+            return None
+        label = EngineSurface(context, "high", key.defect).evaluate(frame)
+        difference = label.energy_eV - ground.energy_eV
+        return difference if math.isfinite(difference) else None
+
+    ends = ends_of(direct, lowest.energy_eV, at_high_eV)
+    judged = {end.start: end.at_high_eV for end in ends if end.at_high_eV is not None}
     return KeyTruth(
         key=str(key),
         starts=len(starts),
@@ -153,21 +164,11 @@ def key_truth(
         direct_eV=_lowest_eV(direct) - lowest.energy_eV,
         unperturbed_eV=_unperturbed_eV(direct, lowest.energy_eV),
         rmsd_A=rmsd_A(ground.frame, lowest.frame, operations),
-        direct_at_high_eV=at_high_eV[0],
-        relaxed_at_high_eV=at_high_eV[1],
-        ends=ends_of(direct, lowest.energy_eV),
+        unperturbed_at_high_eV=judged.get(UNPERTURBED),
+        direct_at_high_eV=min(judged.values(), default=None),
+        relaxed_at_high_eV=at_high_eV(both[1][0].frame) if both[1] else None,
+        ends=ends,
     )
-
-
-def _at_high_eV(
-    context: StudyContext, ground: GroundState, minima: Sequence[Minimum]
-) -> float | None:
-    """The high level's energy of the lowest of some minima, less that of the reported ground state."""
-    if not minima:
-        return None
-    surface = EngineSurface(context, "high", ground.key.defect)
-    difference = surface.evaluate(minima[0].frame).energy_eV - ground.energy_eV
-    return difference if math.isfinite(difference) else None
 
 
 def _our_frames(
