@@ -30,9 +30,10 @@ def draw_truth(
         engine, judge: method of the engine that relaxed, and of the high level.
         path: the benchmark's file; the figures lie beside it.
     """
-    panels = [
-        (engine, [(r.unperturbed_eV, r.direct_eV, r.reported_eV, r.relaxed_eV) for r in rows])
+    relaxed: list[Heights] = [
+        (row.unperturbed_eV, row.direct_eV, row.reported_eV, row.relaxed_eV) for row in rows
     ]
+    panels = [(engine, relaxed)]
     if search.level == "low":
         panels.append((judge, [_at_high(row) for row in rows]))
     width_in = 2.4 + 0.9 * len(rows) * len(panels)
