@@ -89,7 +89,8 @@ def test_a_node_that_goes_down(node: SlurmNode, pooled: Study) -> None:
     node.stop_slurmd()
     run("scontrol", "update", f"nodename={node.name}", "state=down", "reason=test")
     time.sleep(2)
-    subprocess.run(["pkill", "-KILL", "-f", "label v_Cd"], check=False)
+    # The node takes all processes of its jobs along: Snakemake's, and the labels that they run.
+    subprocess.run(["pkill", "-KILL", "-f", "label(:group=| )v_Cd"], check=False)
     pooled.faults()
     node.start_slurmd(resume=True)
     text = running.communicate(timeout=300)[0]
