@@ -27,7 +27,7 @@ class Certainty:
     """The verdict on one charge state.
 
     Attributes:
-        certain: whether no unverified minimum can be lower by more than the tolerance.
+        certain: whether no unverified minimum of those found can be lower by more than the tolerance.
         rivals: ranks of those that can, the most dangerous first.
         text: why, in words.
     """
@@ -76,7 +76,7 @@ def judge(
         return Certainty(True, (), f"all {len(asked)} minima found were verified")
     closest = min(margins.values())
     return Certainty(
-        True, (), f"no unverified minimum can be lower (margin {closest + tolerance_eV:.2f} eV)"
+        True, (), f"no other minimum found can be lower (margin {closest + tolerance_eV:.2f} eV)"
     )
 
 

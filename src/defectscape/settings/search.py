@@ -90,7 +90,7 @@ class Verification(Settings):
     tolerance_eV: float = Field(
         0.02,
         ge=0,
-        description="The ground state counts as certain if no unverified minimum can be lower by more than "
+        description="The ground state counts as certain if no unverified minimum found can be lower by more than "
         "this, given the model's errors on the verified ones.",
     )
     most_per_charge: int | None = Field(
