@@ -54,27 +54,19 @@ class TiedSurface:
         ]
         lowest_eV, self.force_eV_A = errors[0]
         self.origin_A = ordered[0][0].positions_A
-        self.residual: Residual | None = None
-        if len(ordered) > 1:
-            positions = np.array([frame.positions_A for frame, _ in ordered])
-            self.residual = Residual(
-                positions,
-                np.array(
-                    [
-                        error - lowest_eV + self._work_eV(where)
-                        for where, (error, _) in zip(positions, errors, strict=True)
-                    ]
-                ),
-                np.array([self.force_eV_A - force for _, force in errors]),
-            )
+        positions = np.array([frame.positions_A for frame, _ in ordered])
+        # Nothing is left at the lowest tie itself, so with it alone the residual is zero everywhere.
+        left_eV = [
+            error - lowest_eV + self._work_eV(where)
+            for where, (error, _) in zip(positions, errors, strict=True)
+        ]
+        left_eV_A = [self.force_eV_A - force for _, force in errors]
+        self.residual = Residual(positions, np.array(left_eV), np.array(left_eV_A))
 
     def added(self, positions_A: Floats) -> tuple[float, Floats]:
         """Energy (eV) and forces, shape (n, 3) (eV/A), added to the model's at ``positions_A``."""
-        energy, forces = -self._work_eV(positions_A), self.force_eV_A
-        if self.residual is not None:
-            value, gradient = self.residual(positions_A)
-            energy, forces = energy + value, forces - gradient
-        return energy, forces
+        value, gradient = self.residual(positions_A)
+        return value - self._work_eV(positions_A), self.force_eV_A - gradient
 
     def _work_eV(self, positions_A: Floats) -> float:
         """Work of the constant force from the lowest tie."""
