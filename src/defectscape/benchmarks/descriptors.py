@@ -20,6 +20,7 @@ from matplotlib import pyplot as plt
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
+from defectscape.benchmarks.figure_files import save_figure
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.model.backend import numerics, to_numpy
@@ -116,8 +117,5 @@ def draw_projection(path: Path, model: Path, frames: Sequence[Frame]) -> tuple[P
         ):
             side(f"{name} component ({100 * share:.0f}%)")
     axes[0].legend(frameon=False, fontsize=8, title="charge")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for ending in ("png", "pdf"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
-    plt.close(figure)
+    save_figure(figure, path.parent, path.stem)
     return projections

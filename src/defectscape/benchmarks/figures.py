@@ -10,9 +10,9 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from defectscape.benchmarks.curves import Curve
+from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.outcome import ArmOutcome
 from defectscape.report.figures_data import PALETTE
 
@@ -40,7 +40,7 @@ def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
             _style(axis, title)
         axes[0].legend(frameon=False, fontsize=8)
         figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
-        paths.append(_save(figure, folder, f"curves_{data}_{schedule}"))
+        paths.append(save_figure(figure, folder, f"curves_{data}_{schedule}"))
     return paths
 
 
@@ -90,7 +90,7 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
             axis.set_xlabel("label (meV/atom)")
         axes[0, 0].set_ylabel("model (meV/atom)")
         axes[0, 0].legend(frameon=False, fontsize=7, title="charge", title_fontsize=7)
-        paths.append(_save(figure, folder, f"parity_{data}"))
+        paths.append(save_figure(figure, folder, f"parity_{data}"))
     return paths
 
 
@@ -108,11 +108,3 @@ def _draw_parity(axis: Axes, outcomes: Sequence[ArmOutcome]) -> None:
         )  # fmt: skip
     low, high = axis.get_xlim()
     axis.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)
-
-
-def _save(figure: Figure, folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for ending in ("png", "pdf"):
-        figure.savefig(folder / f"{name}.{ending}", dpi=130)
-    plt.close(figure)
-    return folder / f"{name}.png"

@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.foundation import FoundationBenchmark
 from defectscape.report.figures_data import PALETTE
 from defectscape.search.recovery import IDENTIFIED_A
@@ -33,6 +34,4 @@ def draw_foundation(result: FoundationBenchmark, path: Path) -> None:
     axis.set_xticks(places, keys, rotation=30, ha="right", fontsize=8)
     axis.set_ylabel("RMSD of the lowest minimum\nto the ground state (Å)")
     axis.legend(frameon=False, fontsize=8)
-    for ending in ("png", "pdf"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
-    plt.close(figure)
+    save_figure(figure, path.parent, path.stem)

@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from defectscape.benchmarks.direct import DirectSearch
+from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.truth import KeyTruth
 from defectscape.report.figures_data import PALETTE
 
@@ -52,9 +53,7 @@ def draw_truth(
     axes[0][0].set_ylim(bottom=0)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside upper left")
-    for ending in ("png", "pdf"):
-        figure.savefig(path.with_suffix(f".{ending}"), dpi=130)
-    plt.close(figure)
+    save_figure(figure, path.parent, path.stem)
 
 
 def _at_high(row: KeyTruth) -> Heights:

@@ -1,0 +1,19 @@
+"""How a benchmark's figure is written: as PNG to look at, as PDF to print."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> Path:
+    """Write and close a figure as ``name.png`` and ``name.pdf``; returns the PNG file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in ("png", "pdf"):
+        figure.savefig(folder / f"{name}.{ending}", dpi=130)
+    plt.close(figure)
+    return folder / f"{name}.png"
