@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from defectscape.benchmarks.curves import Curve
@@ -63,8 +60,8 @@ def _style(axis: Axes, title: str) -> None:
     axis.set_ylabel(title)
     axis.grid(which="both", color="#e6e6e6", linewidth=0.6)
     for side in (axis.xaxis, axis.yaxis):
-        side.set_major_formatter(matplotlib.ticker.ScalarFormatter())
-        side.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        side.set_major_formatter(ticker.ScalarFormatter())
+        side.set_minor_formatter(ticker.NullFormatter())
 
 
 def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
