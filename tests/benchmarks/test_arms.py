@@ -182,6 +182,11 @@ def test_an_arm_is_trained_once_and_again_only_if_it_changes(
 
     monkeypatch.setattr("defectscape.benchmarks.training.train_member", never)
     assert run_arm(benchmark, arm, folder, tmp_path) == first
+    elsewhere = benchmark.model_copy(
+        update={"training": benchmark.training.model_copy(update={"device": "cuda"})}
+    )
+    monkeypatch.setattr("torch.__version__", "99")
+    assert run_arm(elsewhere, arm, folder, tmp_path) == first
     changed = benchmark.model_copy(
         update={"training": benchmark.training.model_copy(update={"learning_rate": 0.02})}
     )

@@ -15,7 +15,9 @@ def outcome(strategy: str, count: int, repeat: int, force: float, **changes: obj
         int(changes.get("member", 0)),
     )  # type: ignore[arg-type]  # fmt: skip
     error = SetError(None, 9, 3.0, 2.0, force)
-    return ArmOutcome(arm, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, ())
+    return ArmOutcome(
+        arm, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, "cpu", ()
+    )
 
 
 def point(labels: int, mean: float) -> CurvePoint:

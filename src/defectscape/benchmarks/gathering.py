@@ -1,6 +1,7 @@
 """All arms of a benchmark that are there, as one file and its figures."""
 
 import platform
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -39,8 +40,9 @@ class BenchmarkResult:
 
     Attributes:
         command: what was run.
-        machine: where.
-        versions: of the packages that decide the outcome.
+        machine: where this was gathered.
+        trained_on: devices and versions of torch that trained the arms, and how many each.
+        versions: of the packages here.
         finished: when it was gathered.
         arms, arms_done: how many there are, and how many had been trained.
         core_s: processor time of all trainings, s.
@@ -53,6 +55,7 @@ class BenchmarkResult:
 
     command: str
     machine: str
+    trained_on: dict[str, int]
     versions: dict[str, str]
     finished: str
     arms: int
@@ -80,9 +83,8 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
     outcomes = [outcome for outcome in found if outcome is not None]
     result = BenchmarkResult(
         command=f"snakemake benchmark_model --cores 2 --config benchmark={file}",
-        machine=f"{platform.machine()}, {platform.system()}, one thread an arm, no GPU"
-        if benchmark.training.device == "cpu"
-        else f"{platform.machine()}, {platform.system()}, {benchmark.training.device}",
+        machine=f"{platform.machine()}, {platform.system()}",
+        trained_on=dict(Counter(outcome.trained_on for outcome in outcomes)),
         versions={"defectscape": __version__}
         | {name: version(name) for name in ("torch", "mace-torch", "e3nn")},
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -47,6 +47,7 @@ class ArmOutcome:
         steps: optimiser steps of all phases.
         stop_reason: of the last phase.
         core_s: processor time of the training, s.
+        trained_on: device and version of torch, which change the outcome by rounding only.
         frames: per held-out frame: key, atoms, label and model energy (eV).
     """
 
@@ -61,12 +62,13 @@ class ArmOutcome:
     steps: int
     stop_reason: str
     core_s: float
+    trained_on: str
     frames: tuple[tuple[str, int, float, float], ...]
 
 
-def arm_digest(training_digest: str, arm: Arm, version: int) -> str:
+def arm_digest(inputs_digest: str, arm: Arm, version: int) -> str:
     """Hash of what an arm's outcome depends on: 64 hex digits."""
-    return hashlib.sha256(f"{training_digest}\x1f{arm}\x1f{version}".encode()).hexdigest()
+    return hashlib.sha256(f"{inputs_digest}\x1f{arm}\x1f{version}".encode()).hexdigest()
 
 
 def outcome_path(folder: Path, arm: Arm) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from defectscape.benchmarks.arms import Arm, choosing_committee, training_of
 from defectscape.benchmarks.folds import draw, make_fold, part
@@ -21,7 +22,7 @@ from defectscape.benchmarks.selecting import choose
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.model.checkpoint import training_digest
+from defectscape.model.checkpoint import inputs_digest
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
@@ -113,10 +114,10 @@ def run_arm(
     chooser = (lambda: _committee(benchmark, arm, folder, scratch)) if arm.chosen else None
     data = arm_data(benchmark, arm, chooser)
     seed = derive_seed(benchmark.seed, "arm", arm.repeat)
-    of_training = training_digest(
+    of_inputs = inputs_digest(
         sorted(data.train, key=_order), sorted(data.valid, key=_order), settings, seed, None
     )
-    digest = arm_digest(of_training, arm, VERSION)
+    digest = arm_digest(of_inputs, arm, VERSION)
     model, path = scratch / f"{arm.name}.model", outcome_path(folder, arm)
     known = read_outcome(path, digest)
     if known is not None and (model.exists() or not need_model):
@@ -127,7 +128,7 @@ def run_arm(
         checkpoint=scratch / f"{arm.name}.checkpoint",
         shared_first=scratch / f"{arm.first_phase}.first",
     )  # fmt: skip
-    outcome = _measure(arm, digest, data, history, Committee.load([model]))
+    outcome = _measure(arm, digest, data, history, Committee.load([model]), settings.device)
     write_outcome(path, outcome)
     return outcome
 
@@ -145,7 +146,8 @@ def _order(item: LabelledFrame) -> tuple[str, str, str]:
 
 
 def _measure(
-    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee
+    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee,
+    device: str,
 ) -> ArmOutcome:  # fmt: skip
     high = data.fidelities[1]
     train = [item for item in data.train if item.fidelity == high]
@@ -171,6 +173,7 @@ def _measure(
         steps=sum(phase.validations[-1].step for phase in (*history.earlier, history)),
         stop_reason=history.stop_reason,
         core_s=round(history.all_core_s, 1),
+        trained_on=f"{device}, torch {torch.__version__}",
         frames=tuple(
             (str(item.frame.key), len(item.frame), item.label.energy_eV, float(energy))
             for item, energy in zip(data.test, energies, strict=True)

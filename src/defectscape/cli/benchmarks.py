@@ -17,6 +17,9 @@ def benchmark_arm(
     benchmark: BenchmarkFile,
     arm: Annotated[str, typer.Argument(help="Name of the arm.")],
     folder: Folder = Path("benchmarks"),
+    device: Annotated[
+        str | None, typer.Option(help="Where to train, 'cpu' or 'cuda', if not as the file says.")
+    ] = None,
 ) -> None:
     """Train and measure one arm of a model benchmark, unless its outcome is known."""
     from defectscape.benchmarks.arms import arms_of
@@ -24,6 +27,9 @@ def benchmark_arm(
     from defectscape.settings.load import load_benchmark
 
     settings = load_benchmark(benchmark)
+    if device is not None:
+        training = settings.training.model_copy(update={"device": device})
+        settings = settings.model_copy(update={"training": training})
     known = {one.name: one for one in arms_of(settings)}
     if arm not in known:
         raise ConfigError("arm", arm, f"The benchmark has {len(known)} others")
