@@ -19,6 +19,7 @@ from defectscape.stages.handover import hand_over
 from defectscape.stages.harvest import harvest
 from defectscape.stages.host import label_references, list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
+from defectscape.stages.minimum_descents import relax_minima
 from defectscape.stages.report import write_page
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.search import merge_minima, search_final, search_round
@@ -79,6 +80,9 @@ def _explore(context: StudyContext, group: Group) -> None:
     for number in range(study.exploration.rounds + 1):
         if number > 0:
             search_round(context, group.name, number - 1)
+            if study.selection.low_relaxed_minima:
+                for key in group.keys:
+                    relax_minima(context, group.name, number, str(key))
             harvest(context, group.name, number)
         for level in ("low", "high"):
             if number not in label_rounds(study, level, number):

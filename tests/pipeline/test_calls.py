@@ -20,7 +20,9 @@ from small_study import (
     write_study,
 )
 
+from defectscape.domain.errors import ConfigError
 from defectscape.files.extxyz import read_frames, read_labelled
+from defectscape.stages.ledger import label_costs
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
@@ -98,6 +100,39 @@ def test_rounds_may_have_cheap_labels_of_what_the_search_found(rerun: Rerun) -> 
     assert ids["high"] < ids["low"], "what gets the expensive label gets the cheap one, too"
     known = {item.frame.frame_id for item in read_labelled(files / "data_low.extxyz", "gfn1")}
     assert ids["low"] < known
+
+
+def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
+    study = small_study()
+    study["selection"] |= {
+        "low_per_charge_per_round": 4, "low_relaxed_minima": 1, "low_relaxation_steps": 3,
+    }  # fmt: skip
+    rerun(study)
+    context = StudyContext.load(write_study(study, Path()), Path("results"))
+    files = context.layout.group("v_Cd").round(1)
+    known = {item.frame.frame_id for item in read_labelled(files.data_low, "gfn1")}
+    chosen = {frame.frame_id for frame in read_frames(files.selected)}
+    for key in ("v_Cd_0", "v_Cd_-1"):
+        frames, ends = read_frames(files.relaxed(key)), read_frames(files.relaxed_ends(key))
+        assert {frame.family for frame in frames} == {"v_Cd/found"}
+        assert {str(frame.key) for frame in frames} == {key}
+        energies = {f.frame_id: context.record(f, "low").label.energy_eV for f in frames}
+        assert 2 <= len(energies) <= 2 * 4
+        assert set(energies) <= known, "every step is a label to train on"
+        # The first frame is where the model's minimum is; the engine went down from there.
+        assert min(energies[end.frame_id] for end in ends) < energies[frames[0].frame_id] - 0.001
+        assert {end.frame_id for end in ends} <= chosen, "where they ended, the high level is asked"
+        assert sum(frame.note == "gfn1 relaxation" for frame in frames) == len(frames) - len(ends)
+    rounds = {(row.stage, row.fidelity): row.labels for row in label_costs(context)}
+    labelled = sum(len(read_frames(files.relaxed(key))) for key in ("v_Cd_0", "v_Cd_-1"))
+    assert rounds["round 1", "gfn1"] == labelled + len(read_frames(files.selected_low))
+
+
+def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:
+    study = small_study()
+    study["selection"]["low_relaxed_minima"] = 1
+    with pytest.raises(ConfigError, match="give low_per_charge_per_round, too"):
+        StudyContext.load(write_study(study, Path()), Path("results"))
 
 
 def test_one_more_defect_costs_its_own_labels_only(rerun: Rerun) -> None:

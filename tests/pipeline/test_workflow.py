@@ -167,6 +167,17 @@ def test_an_added_charge_runs_nothing_of_the_others(study_folder: Path) -> None:
     assert subjects(study_folder, study) == {"v_Cd.-2", "v_Cd_-2"}
 
 
+def test_relaxed_minima_are_jobs_of_each_charge_and_round(study_folder: Path) -> None:
+    study = small_study()
+    study["selection"] |= {"low_per_charge_per_round": 4, "low_relaxed_minima": 1}
+    study["exploration"]["rounds"] = 2
+    rules = rules_to_run(study_folder, study)
+    assert rules["relax_minima"] == 4
+    assert rules["train"] == 4
+    assert "relax_starts" not in rules
+    assert rules["label"] == 4, "two rounds at two levels"
+
+
 def test_a_deleted_report_is_made_again_alone(study_folder: Path) -> None:
     report = study_folder / "results/small/report.html"
     report.unlink()

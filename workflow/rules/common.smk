@@ -96,6 +96,18 @@ def relaxed_files(wildcards):
     return [str(files.relaxed_outcomes(str(key))) for key in keys]
 
 
+def descent_files(wildcards, number):
+    """Low-fidelity relaxations of minima up to a round, where the study asks for them."""
+    if not STUDY.selection.low_relaxed_minima:
+        return []
+    files, keys = files_of(wildcards.group), GROUPS[wildcards.group].keys
+    return [
+        str(files.round(n).relaxed_outcomes(str(key)))
+        for n in range(1, number + 1)
+        for key in keys
+    ]
+
+
 def frames_to_label(wildcards):
     """The frames that a labelling job takes its chunk from."""
     group = files_of(wildcards.group)
@@ -121,7 +133,10 @@ def label_files(level):
 
     def inputs(wildcards):
         group = files_of(wildcards.group)
-        relaxed = relaxed_files(wildcards) if level == "low" else []
+        relaxed = []
+        if level == "low":
+            relaxed += relaxed_files(wildcards)
+            relaxed += descent_files(wildcards, int(wildcards.round))
         return relaxed + [
             str(group.round(number).labels(level, chunk, len(CHUNKS)))
             for number in label_rounds(STUDY, level, int(wildcards.round))

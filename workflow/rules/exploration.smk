@@ -67,6 +67,49 @@ rule search:
         "defectscape --log {log:q} search {wildcards.group} {wildcards.round}"
 
 
+rule relax_minima:
+    """Relax the lowest minima of the search before a round with the low-fidelity engine.
+
+    In: relaxations and committee of the round before. Out: the frames, where they ended, and where their labels are.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        lambda wildcards: str(
+            files_of(wildcards.group).round(int(wildcards.round) - 1).relaxations
+        ),
+        round_committee(-1),
+    output:
+        str(files_of("{group}").round("{round}").relaxed("{key}")),
+        str(files_of("{group}").round("{round}").relaxed_ends("{key}")),
+        str(files_of("{group}").round("{round}").relaxed_outcomes("{key}")),
+    log:
+        log_of("relax_minima", "{group}", "{round}", "{key}"),
+    benchmark:
+        benchmark_of("relax_minima", "{group}", "{round}", "{key}")
+    wildcard_constraints:
+        round=r"[1-9]\d*",
+    conda:
+        "../../envs/verification.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    params:
+        settings=settings(
+            "relax_minima",
+            "selection.low_relaxed_minima",
+            "selection.low_relaxation_steps",
+            "sampling.relaxation_fmax_eV_A",
+            "exploration.search",
+            "exploration.minima",
+            "fidelities.low",
+        ),
+    message:
+        "{wildcards.key}: relaxing minima of the search before round {wildcards.round} with the low-fidelity engine"
+    shell:
+        "defectscape --log {log:q} relax-minima {wildcards.group} {wildcards.round} {wildcards.key}"
+
+
 rule harvest:
     """Choose a round's new frames from the search before it: minima, disagreement, spread.
 
@@ -74,6 +117,7 @@ rule harvest:
     """
     input:
         taken_files,
+        lambda wildcards: descent_files(wildcards, int(wildcards.round)),
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").splits),

@@ -88,7 +88,9 @@ rule select:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
-        settings=settings("select", "selection"),
+        settings=settings(
+            "select", "selection.initial_per_charge", "selection.test_per_charge"
+        ),
     message:
         "{wildcards.group}: selecting the first high-fidelity frames"
     shell:

@@ -106,6 +106,14 @@ def register(app: typer.Typer) -> None:
         _run(context, "descents", "relax_starts", group, key)
 
     @app.command(
+        "relax-minima",
+        help="Relax the lowest minima of the search before a round with the low engine.",
+        rich_help_panel="Stages",
+    )
+    def relax_minima(context: typer.Context, group: GroupName, number: Round, key: Key) -> None:
+        _run(context, "minimum_descents", "relax_minima", group, number, key)
+
+    @app.command(
         "potentials", help="Potentials at the atoms of a ground state.", rich_help_panel="Stages"
     )
     def potentials(context: typer.Context, group: GroupName, key: Key) -> None:

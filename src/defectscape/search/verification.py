@@ -37,12 +37,13 @@ Stepper = Callable[[Sequence[Tie], float], Frame]
 """Gives the next geometry from the labelled ones; no atom moves further from the lowest than so many A."""
 
 
-def tied_steps(surface: Surface, settings: Search) -> Stepper:
+def tied_steps(surface: Surface, settings: Search, note: str = NOTE) -> Stepper:
     """Steps to the minimum of a model's surface tied to the engine's labels.
 
     Args:
         surface: the model, for its curvature.
         settings: how that surface is relaxed.
+        note: what the frames are said to come from.
     """
 
     def step(ties: Sequence[Tie], reach_A: float) -> Frame:
@@ -52,7 +53,7 @@ def tied_steps(surface: Surface, settings: Search) -> Stepper:
         longest = float(np.linalg.norm(displacements, axis=1).max())
         if longest > reach_A:
             displacements *= reach_A / longest
-        return frame.moved(frame.positions_A + displacements, origin=Origin.RELAXATION, note=NOTE)
+        return frame.moved(frame.positions_A + displacements, origin=Origin.RELAXATION, note=note)
 
     return step
 

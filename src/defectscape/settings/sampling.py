@@ -1,6 +1,6 @@
 """Sampling: starts, pool, and who is held out."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from defectscape.settings.base import Settings
 
@@ -84,7 +84,30 @@ class Selection(Settings):
         "round's high-fidelity frames first. They are cheap, and teach the model what the pool does not hold. With "
         "them, low-fidelity labels depend on the high-fidelity ones.",
     )
+    low_relaxed_minima: int = Field(
+        0,
+        ge=0,
+        description="Lowest minima per defect and charge of each round's search that the low-fidelity engine "
+        "relaxes on before the next round's frames are chosen; every step is a label, and the ends are chosen first. "
+        "As many again where doubtful minima lie below them. It leads the model downhill where a label at its own "
+        "minimum says only that it is wrong. Needs `low_per_charge_per_round`.",
+    )
+    low_relaxation_steps: int = Field(
+        10,
+        gt=0,
+        description="Steps of each of these relaxations at most, to the minimum of the model's low-fidelity surface "
+        "tied to all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier.",
+    )
     disagreement_share: float = Field(
         0.5, ge=0, le=1,
         description="Share of a round's selection chosen by committee disagreement; the rest by spread.",
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _rounds_have_low_labels(self) -> "Selection":
+        if self.low_relaxed_minima and not self.low_per_charge_per_round:
+            raise ValueError(
+                "low_relaxed_minima asks for low-fidelity labels in the rounds; "
+                "give low_per_charge_per_round, too"
+            )
+        return self

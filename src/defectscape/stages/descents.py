@@ -1,8 +1,9 @@
 """Low-fidelity relaxations of a few starts: every step is a label, and a frame of the pool."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from ase.calculators.calculator import CalculationFailed
 from ase.optimize import BFGS
@@ -35,9 +36,14 @@ def relax_starts(context: StudyContext, name: str, text: str) -> None:
         starts, read_splits(context, name), settings.relaxed_starts, context.study.seed
     )
     records = [record for start in chosen for record in _relax(context, start)]
-    frames = {record.frame.frame_id: record.frame for record in records}
-    write_frames(files.relaxed(text), list(frames.values()))
-    write_json(files.relaxed_outcomes(text), [asdict(outcome_of(record)) for record in records])
+    write_descents(records, files.relaxed(text), files.relaxed_outcomes(text))
+
+
+def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
+    """Frames once each, and what became of their labels."""
+    found = {record.frame.frame_id: record for record in records}
+    write_frames(frames, [record.frame for record in found.values()])
+    write_json(outcomes, [asdict(outcome_of(record)) for record in found.values()])
 
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:

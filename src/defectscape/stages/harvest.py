@@ -20,7 +20,7 @@ from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import imported_labels, pool_frames
+from defectscape.stages.labels import descent_frames, imported_labels, pool_frames
 from defectscape.stages.sampling import found_family, read_splits
 from defectscape.stages.search import merged
 from defectscape.stages.surface import CommitteeSurface, load_committee
@@ -34,8 +34,8 @@ LOWEST_MINIMA = 2
 def harvest(context: StudyContext, name: str, number: int) -> None:
     """Choose the frames of round ``number`` from the search of the round before.
 
-    The lowest minima always come; committee disagreement and spread in descriptor space choose the
-    rest, from the paths of families that train.
+    What low-fidelity relaxations of the lowest minima led to and these minima always come; committee
+    disagreement and spread in descriptor space choose the rest, from the paths of families that train.
     """
     group, files = context.group(name)
     site = pick_site(load_sites(context.layout.sites), group.defect)
@@ -53,6 +53,8 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
             replace(minimum.frame, family=found_family(key.defect))
             for minimum in foremost(lowest, LOWEST_MINIMA)
         ]
+        if budgets.low_relaxed_minima:
+            minima = [*read_frames(files.round(number).relaxed_ends(str(key))), *minima]
         first: Sequence[Frame] = minima
         for level, budget in (
             ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
@@ -75,8 +77,13 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
 
 
 def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
-    """Frames that have a label of a level, or are to have one, once each: of the rounds before, and imported."""
-    found = list(pool_frames(context, name)) if level == "low" else []
+    """Frames that have a label of a level, or are to have one, once each: imported, of the rounds before, and of
+    relaxations before this one."""
+    found: list[Frame] = []
+    if level == "low":
+        found += pool_frames(context, name)
+        for earlier in range(1, number + 1):
+            found += descent_frames(context, name, earlier)
     found += [item.frame for item in imported_labels(context, name, level)]
     found += [
         frame

@@ -75,6 +75,15 @@ def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
     return tuple(frames.values())
 
 
+def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+    """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
+    members, files = context.group(group)
+    if number == 0 or context.study.selection.low_relaxed_minima == 0:
+        return ()
+    paths = [files.round(number).relaxed(str(key)) for key in members.keys]
+    return tuple(frame for path in paths for frame in read_frames(path))
+
+
 def round_outcomes(
     context: StudyContext, group: str, number: int, level: str
 ) -> tuple[Outcome, ...]:
@@ -85,6 +94,8 @@ def round_outcomes(
     paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
     if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
         paths += [group_files.relaxed_outcomes(str(key)) for key in members.keys]
+    if level == "low" and number and context.study.selection.low_relaxed_minima:
+        paths += [files.relaxed_outcomes(str(key)) for key in members.keys]
     return read_outcomes(paths)
 
 
@@ -150,10 +161,12 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
         data += imported_labels(context, group, level)
         for earlier in label_rounds(context.study, level, number):
             frames = (
-                pool_frames(context, group)
+                list(pool_frames(context, group))
                 if (level, earlier) == ("low", 0)
-                else read_frames(files.to_label(level, earlier))
+                else list(read_frames(files.to_label(level, earlier)))
             )
+            if level == "low":
+                frames += descent_frames(context, group, earlier)
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)
         target = files.round(number)

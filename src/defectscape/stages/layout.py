@@ -24,6 +24,18 @@ class GroupRound:
         """Outcome of one labelling job; ``level`` is ``low`` or ``high``."""
         return self.folder / f"labels_{level}" / f"{chunk}-of-{chunks}.json"
 
+    def relaxed(self, key: str) -> Path:
+        """Frames of the low-fidelity relaxations of the last search's minima, of one key."""
+        return self.folder / "relaxed" / f"{key}.extxyz"
+
+    def relaxed_ends(self, key: str) -> Path:
+        """Where these relaxations ended."""
+        return self.folder / "relaxed" / f"{key}_ends.extxyz"
+
+    def relaxed_outcomes(self, key: str) -> Path:
+        """What became of their labels."""
+        return self.folder / "relaxed" / f"{key}.json"
+
     @property
     def data_low(self) -> Path:
         """All low-fidelity labels known to the group after this round."""

@@ -87,7 +87,9 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     checks = most * (1 + study.verification.relax_steps)
     high = selection.initial_per_charge + selection.test_per_charge
     high += rounds * selection.per_charge_per_round + checks
-    low += rounds * selection.low_per_charge_per_round
+    # Doubtful minima come beside as many sure ones, and a relaxation begins with a label.
+    descents = 2 * selection.low_relaxed_minima * (1 + selection.low_relaxation_steps)
+    low += rounds * (selection.low_per_charge_per_round + descents)
     return starts, 1 + keys * low, keys * high + _crystals(study) + _extras(study)
 
 

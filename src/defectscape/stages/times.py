@@ -18,7 +18,8 @@ from defectscape.store.record import LabelRecord
 
 Kind = Literal["engine", "training", "relaxation", "other"]
 KINDS: dict[str, Kind] = {
-    "host": "engine", "references": "engine", "relax_starts": "engine", "label_low": "engine",
+    "host": "engine", "references": "engine", "relax_starts": "engine",
+    "relax_minima": "engine", "label_low": "engine",
     "label_high": "engine", "verify": "engine", "ccd_check": "engine",
     "potentials": "engine", "potentials_host": "engine", "train": "training", "train_final": "training",
     "search": "relaxation", "search_final": "relaxation",

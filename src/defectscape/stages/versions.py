@@ -15,6 +15,7 @@ STAGE_VERSIONS = {
     "dataset": 2,
     "train": 3,
     "search": 3,
+    "relax_minima": 1,
     "harvest": 1,
     "minima": 1,
     "verify": 3,
