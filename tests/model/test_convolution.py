@@ -51,7 +51,12 @@ def sums(block: torch.nn.Module) -> list[torch.Tensor]:
         ("3x0e+3x1o+3x2e", 3, "3x0e+3x1o+3x2e+3x3o"),
     ],
 )
-def test_it_gives_maces_messages_and_derivatives(features, harmonics, target) -> None:
+@pytest.mark.parametrize("way", ["one loop", "products"])
+def test_it_gives_maces_messages_and_derivatives(
+    features, harmonics, target, way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "products":  # as on a GPU
+        monkeypatch.setattr(ArrangedConvolution, "_in_one_loop", ArrangedConvolution._by_products)
     with numerics("float64", CPU):
         torch.manual_seed(0)
         block = interaction(features, harmonics, target)

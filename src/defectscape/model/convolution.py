@@ -7,19 +7,23 @@ harmonics, Clebsch-Gordan coefficients and a learned weight, and adds up what ea
     M[e, k, i] = sum over j of C[k, i, j] Y[e, j].
 
 e3nn goes through its paths one by one, with the components (1, 3 or 5 numbers) innermost, and autograd
-clears an array of all weights for each slice of it. Here one product serves all paths of an l1,
-the channels are innermost, and atoms, not edges, are put back into mace's order; the weights of an
-edge serve its reverse (``pairs.py``). The plain layer comes back with ``restore``; files hold that one.
+clears an array of all weights for each slice of it. Here the channels are innermost, and atoms, not edges,
+are put back into mace's order; the weights of an edge serve its reverse (``pairs.py``). On a processor one loop
+over the edges does all (``edge_sums.py``); elsewhere one product serves all paths of an l1. The plain
+layer comes back with ``restore``; files hold that one.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from defectscape.model.backend import o3
+from defectscape.model.edge_sums import Rows, edge_sums
 from defectscape.model.pairs import share_weights, stop_sharing
 
 __all__ = ["ArrangedConvolution", "arrange", "as_mace_has_it", "restore"]
@@ -51,6 +55,19 @@ class ArrangedConvolution(torch.nn.Module):
             tables[path.i_in1].append(table)
         for place, parts in tables.items():
             self.register_buffer(f"table_{place}", torch.cat(parts, 1).flatten(1), persistent=False)
+        self.rows = self._rows()
+
+    def _rows(self) -> Rows:
+        """Every component of every path's outcome, in the order of the tables."""
+        starts = [0, *accumulate(self.components)]
+        rows: list[tuple[int, int, int, int]] = []
+        offset = 0
+        for place, paths in self.paths.items():
+            for index, _, width in paths:
+                for _ in range(width):
+                    rows.append((index, starts[place], self.components[place], offset))
+                    offset += self.components[place]
+        return Rows(*np.array(rows, dtype=np.int64).T.copy())
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "ArrangedConvolution":
         """Moves and changes of dtype reach the plain layer, which no module's list holds."""
@@ -78,17 +95,45 @@ class ArrangedConvolution(torch.nn.Module):
             weights: of edges and paths, (e, paths * channels).
             edge_index: (2, e), senders and receivers.
         """
-        atoms, edges = len(features), len(harmonics)
-        sender, receiver = edge_index
         parts = features.split([self.channels * width for width in self.components], 1)
         shaped = [
-            part.reshape(atoms, self.channels, width).transpose(1, 2)
+            part.reshape(len(features), self.channels, width).transpose(1, 2)
             for part, width in zip(parts, self.components, strict=True)
         ]
-        sent = torch.cat(shaped, 1).index_select(0, sender).split(self.components, 1)
-        weight = weights.reshape(edges, weights.shape[1] // self.channels, self.channels).split(
-            1, 1
+        by_path = weights.reshape(len(weights), -1, self.channels)
+        sums = self._in_one_loop if features.device.type == "cpu" else self._by_products
+        received = sums(torch.cat(shaped, 1), harmonics, by_path, edge_index)
+        flat = {slot: part.transpose(1, 2).flatten(1) for slot, part in received.items()}
+        return torch.cat([flat[slot] for slot in sorted(flat)], 1)
+
+    def _in_one_loop(
+        self,
+        features: torch.Tensor,
+        harmonics: torch.Tensor,
+        weights: torch.Tensor,
+        edge_index: torch.Tensor,
+    ) -> dict[int, torch.Tensor]:
+        """What each atom receives, (n, width, channels) for each irrep of the outcome."""
+        tables = [cast(torch.Tensor, getattr(self, f"table_{place}")) for place in self.paths]
+        total = edge_sums(
+            harmonics @ torch.cat(tables, 1), features, weights, edge_index, self.rows
         )
+        slots = [(slot, width) for paths in self.paths.values() for _, slot, width in paths]
+        pieces = total.split([width for _, width in slots], 1)
+        return {slot: piece for (slot, _), piece in zip(slots, pieces, strict=True)}
+
+    def _by_products(
+        self,
+        features: torch.Tensor,
+        harmonics: torch.Tensor,
+        weights: torch.Tensor,
+        edge_index: torch.Tensor,
+    ) -> dict[int, torch.Tensor]:
+        """The same by torch's own products, which run on any device."""
+        sender, receiver = edge_index
+        atoms, edges = len(features), len(harmonics)
+        sent = features.index_select(0, sender).split(self.components, 1)
+        weight = weights.split(1, 1)
         received: dict[int, torch.Tensor] = {}
         for place, paths in self.paths.items():
             table = cast(torch.Tensor, getattr(self, f"table_{place}"))
@@ -98,9 +143,8 @@ class ArrangedConvolution(torch.nn.Module):
             pieces = product.split([width for _, _, width in paths], 1)
             for (index, slot, width), piece in zip(paths, pieces, strict=True):
                 empty = piece.new_zeros(atoms, width, self.channels)
-                total = empty.index_add(0, receiver, piece * weight[index])
-                received[slot] = total.transpose(1, 2).reshape(atoms, -1)
-        return torch.cat([received[slot] for slot in sorted(received)], 1)
+                received[slot] = empty.index_add(0, receiver, piece * weight[index])
+        return received
 
 
 def fits(layer: Any) -> bool:

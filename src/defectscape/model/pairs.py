@@ -84,7 +84,8 @@ def stop_sharing(block: Any) -> None:
 def _look(block: Any, args: tuple[Any, ...], inputs: dict[str, Any]) -> None:
     names = ("node_attrs", "node_feats", "edge_attrs", "edge_feats", "edge_index")
     given = {**dict(zip(names, args, strict=False)), **inputs}
-    block.conv_tp_weights.paired = _are_halves(
+    # Where mace multiplies the weights by a cutoff of every edge, they must be those of every edge.
+    block.conv_tp_weights.paired = given.get("cutoff") is None and _are_halves(
         given["edge_index"], given["edge_attrs"].detach(), given["edge_feats"].detach()
     )
 
@@ -107,4 +108,5 @@ def _first_half(weights: Any, args: tuple[torch.Tensor]) -> tuple[torch.Tensor] 
 
 
 def _both_halves(weights: Any, args: tuple[torch.Tensor], out: torch.Tensor) -> torch.Tensor | None:
-    return torch.cat([out, out]) if weights.paired else None
+    """Written out where torch multiplies them; the loop over edges (``edge_sums.py``) reads one half twice."""
+    return torch.cat([out, out]) if weights.paired and out.device.type != "cpu" else None
