@@ -118,6 +118,18 @@ def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
         changed(file, "schedules", strategies=["heads"])
 
 
+def test_a_schedule_may_be_for_some_data_only(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    content["data"].append({**content["data"][0], "name": "other"})
+    file.write_text(yaml.safe_dump(content))
+    arms = arms_of(changed(file, "schedules", data=["other"]))
+    assert {(arm.data, arm.schedule) for arm in arms} == {
+        ("morse", "long"), ("other", "long"), ("other", "short"),
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="schedule short of 'third'; data are morse, other"):
+        changed(file, "schedules", data=["third"])
+
+
 def test_a_data_set_may_be_for_some_strategies_only(file: Path) -> None:
     arms = arms_of(changed(file, "data", strategies=["delta"]))
     assert {(arm.strategy, arm.charge_embedding) for arm in arms} == {("delta", True)}

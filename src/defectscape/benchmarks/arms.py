@@ -97,6 +97,8 @@ def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
     calibrated = known if benchmark.calibrated is None else benchmark.calibrated
     for pair in benchmark.data:
         for place, schedule in enumerate(benchmark.schedules):
+            if pair.name not in (schedule.data or [pair.name]):
+                continue
             points = schedule.high_labels or pair.high_labels
             for count in sorted(set(points) & set(pair.high_labels)):
                 last = place == 0 and count == max(pair.high_labels)

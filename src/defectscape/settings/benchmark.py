@@ -54,6 +54,7 @@ class Schedule(Settings):
     strategies: list[Strategy] | None = Field(
         None, description="Strategies trained so. None: all of the benchmark's."
     )
+    data: list[str] | None = Field(None, description="Data sets trained so. None: all.")
 
 
 class SelectionTrial(Settings):
@@ -113,11 +114,13 @@ class ModelBenchmark(Settings):
             if len(set(names)) < len(names):
                 raise ValueError(f"two {thing} of one name: {', '.join(names)}")
         known = {pair.name for pair in self.data}
-        for trial in self.selection:
-            if trial.data not in known:
-                raise ValueError(
-                    f"selection of {trial.data!r}; data are {', '.join(sorted(known))}"
-                )
+        for thing, asked in (
+            *(("selection", [trial.data]) for trial in self.selection),
+            *((f"schedule {schedule.name}", schedule.data or []) for schedule in self.schedules),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise ValueError(f"{thing} of {name!r}; data are {', '.join(sorted(known))}")
         for thing, name, chosen in (
             *(("schedule", schedule.name, schedule.strategies) for schedule in self.schedules),
             *(("data set", pair.name, pair.strategies) for pair in self.data),
