@@ -61,6 +61,10 @@ def _check(thing: str, value: object, known: Sequence[object]) -> None:
         raise ModelError(f"{thing} of a validation frame", value, remedy)
 
 
+BATCH_SIZE = 16
+"""Frames at a time, where training has fewer: a small batch costs a processor as many calls as a large one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Validator:
     """Validation batches, made once.
@@ -81,7 +85,8 @@ class Validator:
         references: EnergyReferences,
         batch_size: int,
     ) -> "Validator":
-        """From checked frames."""
+        """From checked frames; ``batch_size`` of the training, or ``BATCH_SIZE`` if that is larger."""
+        batch_size = max(batch_size, BATCH_SIZE)
         made = [graphs.labelled(item, references, 1.0) for item in valid]
         cpu = torch.device("cpu")
         starts = range(0, len(made), batch_size)
