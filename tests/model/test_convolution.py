@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,14 @@ from defectscape.model.backend import mace_modules, numerics, o3
 from defectscape.model.convolution import ArrangedConvolution, arrange, fits, restore
 
 CPU = torch.device("cpu")
+
+
+def without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the loops over edges do not run, on a GPU."""
+    for module in ("convolution", "pairs"):
+        monkeypatch.setattr(f"defectscape.model.{module}.one_loop_serves", lambda _: False)
+
+
 EDGES, ATOMS = 40, 7
 
 
@@ -55,8 +64,8 @@ def sums(block: torch.nn.Module) -> list[torch.Tensor]:
 def test_it_gives_maces_messages_and_derivatives(
     features, harmonics, target, way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if way == "products":  # as on a GPU
-        monkeypatch.setattr(ArrangedConvolution, "_in_one_loop", ArrangedConvolution._by_products)
+    if way == "products":
+        without_loops(monkeypatch)
     with numerics("float64", CPU):
         torch.manual_seed(0)
         block = interaction(features, harmonics, target)
@@ -100,3 +109,14 @@ def test_other_layers_stay_as_they_are() -> None:
     assert not fits(o3.TensorProduct(irreps, irreps, irreps, paths, **options))
     assert not fits(o3.FullyConnectedTensorProduct(irreps, irreps, irreps))
     assert not fits(torch.nn.Linear(2, 2))
+
+
+def test_a_committee_says_the_same_without_loops(
+    committee, frame_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [frame_of(seed, charge) for seed in (60, 61) for charge in (0, 1)]
+    in_loops = committee.evaluate_many(frames, "high")
+    without_loops(monkeypatch)
+    for one, other in zip(in_loops, committee.evaluate_many(frames, "high"), strict=True):
+        assert one.energy_eV == pytest.approx(other.energy_eV, abs=1e-9)
+        np.testing.assert_allclose(one.forces_eV_A, other.forces_eV_A, rtol=0, atol=1e-9)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from defectscape.model.backend import o3
-from defectscape.model.edge_sums import Rows, edge_sums
+from defectscape.model.edge_sums import Rows, edge_sums, one_loop_serves
 from defectscape.model.pairs import share_weights, stop_sharing
 
 __all__ = ["ArrangedConvolution", "arrange", "as_mace_has_it", "restore"]
@@ -101,7 +101,7 @@ class ArrangedConvolution(torch.nn.Module):
             for part, width in zip(parts, self.components, strict=True)
         ]
         by_path = weights.reshape(len(weights), -1, self.channels)
-        sums = self._in_one_loop if features.device.type == "cpu" else self._by_products
+        sums = self._in_one_loop if one_loop_serves(features) else self._by_products
         received = sums(torch.cat(shaped, 1), harmonics, by_path, edge_index)
         flat = {slot: part.transpose(1, 2).flatten(1) for slot, part in received.items()}
         return torch.cat([flat[slot] for slot in sorted(flat)], 1)

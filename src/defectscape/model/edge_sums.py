@@ -19,7 +19,7 @@ import torch
 
 from defectscape.domain.errors import ModelError
 
-__all__ = ["Rows", "edge_sums"]
+__all__ = ["Rows", "edge_sums", "one_loop_serves"]
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; what is not a number stays so, for the loss is checked for it."""
@@ -48,6 +48,11 @@ class Rows(NamedTuple):
     first: np.ndarray
     width: np.ndarray
     offset: np.ndarray
+
+
+def one_loop_serves(tensor: torch.Tensor) -> bool:
+    """Whether it lies where the loops run: in a processor's memory."""
+    return tensor.device.type == "cpu"
 
 
 def edge_sums(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.frame import Ints
+from defectscape.model.edge_sums import one_loop_serves
 
 __all__ = ["all_halves", "paired_order", "share_weights", "stop_sharing"]
 
@@ -108,5 +109,5 @@ def _first_half(weights: Any, args: tuple[torch.Tensor]) -> tuple[torch.Tensor] 
 
 
 def _both_halves(weights: Any, args: tuple[torch.Tensor], out: torch.Tensor) -> torch.Tensor | None:
-    """Written out where torch multiplies them; the loop over edges (``edge_sums.py``) reads one half twice."""
-    return torch.cat([out, out]) if weights.paired and out.device.type != "cpu" else None
+    """Written out where torch multiplies them; the loop over edges reads one half twice."""
+    return torch.cat([out, out]) if weights.paired and not one_loop_serves(out) else None
