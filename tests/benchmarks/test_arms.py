@@ -249,6 +249,15 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert forces.factor68 is not None
     assert forces.frames == forces.test_frames == 6
     assert {row.label for row in result.separations} == {"high_only", "delta"}
+    # On another machine, where the models are not, what they showed is still known; of other arms it is not.
+    elsewhere = gather(benchmark, file, tmp_path, tmp_path / "no models")
+    assert elsewhere.calibration == result.calibration
+    assert elsewhere.separations == result.separations
+    path = outcome_path(tmp_path / "small" / "arms", next(a for a in mine if a.strategy == "delta"))
+    write_json(path, read_json(path) | {"digest": "another"})
+    later = gather(benchmark, file, tmp_path, tmp_path / "no models")
+    assert {row.label for row in later.calibration} == {"high_only"}
+    assert {row.label for row in later.separations} == {"high_only"}
     # The blind model cannot know energies of charges that differ by 11 eV.
     blind, seeing = (
         read_outcome(outcome_path(tmp_path / "small" / "arms", arm)).errors[0]

@@ -1,19 +1,21 @@
 """What needs the trained models themselves: calibration of committees, and projections of descriptors.
 
-The models stay in the results folder of the machine that trained them; where they are not, these parts of
-the benchmark are left as they were.
+The models stay in the results folder of the machine that trained them; what they showed there is a small file
+beside the outcomes of the arms, which knows the hashes of its arms and serves where the models are not.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from defectscape.benchmarks.arms import Arm, arms_of
 from defectscape.benchmarks.descriptors import draw_projection
+from defectscape.benchmarks.outcome import outcome_path, read_outcome
 from defectscape.benchmarks.training import arm_data
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
+from defectscape.files.tables import decode, read_json, write_json
 from defectscape.model.calibration import Judged, Scale, calibrate
 from defectscape.model.committee import Committee
 from defectscape.settings.benchmark import ModelBenchmark
@@ -47,29 +49,90 @@ class Separation:
     forced_charge: float
 
 
-def committee_scales(benchmark: ModelBenchmark, scratch: Path) -> tuple[CommitteeScale, ...]:
-    """Calibration of every committee whose models are all there.
+@dataclass(frozen=True)
+class Shown:
+    """What models showed.
+
+    Attributes:
+        digests: of the arms that they are of.
+        scales: of a committee.
+        separation: of the descriptors of one model, or None.
+    """
+
+    digests: tuple[str, ...]
+    scales: tuple[CommitteeScale, ...]
+    separation: Separation | None
+
+
+def _shown(
+    folder: Path, scratch: Path, arms: Sequence[Arm], kind: str,
+    look: Callable[[list[Path]], tuple[tuple[CommitteeScale, ...], Separation | None]],
+) -> Shown | None:  # fmt: skip
+    """What the models of some arms show, or showed where they were; None if neither is known.
+
+    Args:
+        folder: of the benchmark's outcomes.
+        scratch: folder of the models.
+        arms: whose models.
+        kind: for the name of the file.
+        look: asks the models.
+    """
+    outcomes = [read_outcome(outcome_path(folder / "arms", arm)) for arm in arms]
+    digests = tuple(outcome.digest for outcome in outcomes if outcome is not None)
+    if len(digests) < len(arms):
+        return None
+    models = [scratch / f"{arm.name}.model" for arm in arms]
+    path = folder / "models" / f"{arms[0].name}_{kind}.json"
+    if all(model.exists() for model in models):
+        shown = Shown(digests, *look(models))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, shown)
+        return shown
+    if not path.exists():
+        return None
+    kept: Shown = decode(Shown, read_json(path))
+    return kept if kept.digests == digests else None
+
+
+def committee_scales(
+    benchmark: ModelBenchmark, scratch: Path, folder: Path
+) -> tuple[CommitteeScale, ...]:
+    """Calibration of every committee whose models are all there, or were where it was done before.
 
     Args:
         benchmark: all settings.
         scratch: folder of the models.
+        folder: of the benchmark's outcomes.
     """
     arms = [arm for arm in arms_of(benchmark) if not arm.chosen and arm.charge_embedding]
     found: list[CommitteeScale] = []
     for base in [arm for arm in arms if arm.member == 0]:
         members = [arm for arm in arms if replace(arm, member=0) == base]
-        paths = [scratch / f"{arm.name}.model" for arm in members]
-        if len(members) < benchmark.committee or not all(path.exists() for path in paths):
+        if len(members) < benchmark.committee:
             continue
-        committee, data = Committee.load(paths), arm_data(benchmark, base)
-        high = data.fidelities[1]
-        sides = [_judged(committee, side, high) for side in (data.valid, data.test)]
-        rng = derive_rng(benchmark.seed, "calibration", base.name)
-        found += [
-            CommitteeScale(base.data, base.label, base.high_labels, base.repeat, scale)
-            for scale in calibrate(sides[0], sides[1], high, rng)
-        ]
+
+        def look(
+            models: list[Path], base: Arm = base
+        ) -> tuple[tuple[CommitteeScale, ...], Separation | None]:
+            return _scales(benchmark, base, Committee.load(models)), None
+
+        shown = _shown(folder, scratch, members, "calibration", look)
+        found += shown.scales if shown else ()
     return tuple(found)
+
+
+def _scales(
+    benchmark: ModelBenchmark, base: Arm, committee: Committee
+) -> tuple[CommitteeScale, ...]:
+    """From the validation families of an arm, tried on its test families."""
+    data = arm_data(benchmark, base)
+    high = data.fidelities[1]
+    valid, test = (_judged(committee, side, high) for side in (data.valid, data.test))
+    rng = derive_rng(benchmark.seed, "calibration", base.name)
+    return tuple(
+        CommitteeScale(base.data, base.label, base.high_labels, base.repeat, scale)
+        for scale in calibrate(valid, test, high, rng)
+    )
 
 
 def _judged(committee: Committee, data: Sequence[LabelledFrame], fidelity: str) -> list[Judged]:
@@ -93,21 +156,25 @@ def separations(benchmark: ModelBenchmark, scratch: Path, folder: Path) -> tuple
         if first and (known is None or known.high_labels < arm.high_labels):
             chosen[arm.data, arm.label] = arm
     found = []
-    for (data, label), arm in chosen.items():
-        model = scratch / f"{arm.name}.model"
-        if model.exists():
-            everything = arm_data(benchmark, arm)
-            high = everything.fidelities[1]
-            frames = [
-                item.frame
-                for item in (*everything.train, *everything.test)
-                if item.fidelity == high
-            ]
-            # One defect: another one is another cell, which separates by itself.
-            defect = frames[0].key.defect
-            frames = [frame for frame in frames if frame.key.defect == defect]
-            seen, forced = draw_projection(
-                folder / f"descriptors_{data}_{arm.strategy}", model, frames
-            )
-            found.append(Separation(data, label, seen.silhouette, forced.silhouette))
+    for arm in chosen.values():
+
+        def look(
+            models: list[Path], arm: Arm = arm
+        ) -> tuple[tuple[CommitteeScale, ...], Separation | None]:
+            return (), _separation(benchmark, arm, models[0], folder)
+
+        shown = _shown(folder, scratch, [arm], "descriptors", look)
+        if shown and shown.separation:
+            found.append(shown.separation)
     return tuple(found)
+
+
+def _separation(benchmark: ModelBenchmark, arm: Arm, model: Path, folder: Path) -> Separation:
+    """Of an arm's high-fidelity frames of one defect: another one is another cell, which separates by itself."""
+    data = arm_data(benchmark, arm)
+    high = data.fidelities[1]
+    frames = [item.frame for item in (*data.train, *data.test) if item.fidelity == high]
+    frames = [frame for frame in frames if frame.key.defect == frames[0].key.defect]
+    target = folder / f"descriptors_{arm.data}_{arm.strategy}"
+    seen, forced = draw_projection(target, model, frames)
+    return Separation(arm.data, arm.label, seen.silhouette, forced.silhouette)

@@ -49,8 +49,8 @@ class BenchmarkResult:
         curves: learning curves.
         by_charge: errors per charge with the most labels.
         selection: chosen labels against random ones.
-        calibration: of the committees whose models are on this machine.
-        separations: of descriptors by charge, with their control, for models on this machine.
+        calibration: of the committees.
+        separations: of descriptors by charge, with their control.
     """
 
     command: str
@@ -94,7 +94,7 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         curves=make_curves(outcomes),
         by_charge=_by_charge(outcomes),
         selection=selection_rows(outcomes),
-        calibration=committee_scales(benchmark, scratch),
+        calibration=committee_scales(benchmark, scratch, own),
         separations=separations(benchmark, scratch, own),
     )
     write_json(folder / f"{benchmark.name}.json", result)
