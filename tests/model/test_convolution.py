@@ -102,6 +102,24 @@ def test_the_plain_layer_follows_changes_of_dtype() -> None:
             torch.testing.assert_close(value, known, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("way", ["one loop", "products"])
+def test_atoms_out_of_reach_of_each_other_receive_nothing(
+    way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "products":
+        without_loops(monkeypatch)
+    with numerics("float64", CPU):
+        block = interaction("4x0e+4x1o", 2, "4x0e+4x1o+4x2e")
+        arrange(block)
+        none = torch.zeros(2, 0, dtype=torch.int64)
+        features = torch.randn(ATOMS, block.node_feats_irreps.dim, requires_grad=True)
+        harmonics = torch.zeros(0, block.edge_attrs_irreps.dim)
+        message, _ = block(torch.ones(ATOMS, 2), features, harmonics, torch.zeros(0, 8), none)
+        assert message.shape[0] == ATOMS
+        assert not message.detach().any()
+        assert not torch.autograd.grad(message.sum(), features)[0].any()
+
+
 def test_other_layers_stay_as_they_are() -> None:
     irreps = o3.Irreps("4x0e")
     paths = [(0, 0, 0, "uuu", True)]

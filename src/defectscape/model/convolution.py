@@ -100,7 +100,7 @@ class ArrangedConvolution(torch.nn.Module):
             part.reshape(len(features), self.channels, width).transpose(1, 2)
             for part, width in zip(parts, self.components, strict=True)
         ]
-        by_path = weights.reshape(len(weights), -1, self.channels)
+        by_path = weights.unflatten(1, (-1, self.channels))
         sums = self._in_one_loop if one_loop_serves(features) else self._by_products
         received = sums(torch.cat(shaped, 1), harmonics, by_path, edge_index)
         flat = {slot: part.transpose(1, 2).flatten(1) for slot, part in received.items()}
@@ -131,13 +131,13 @@ class ArrangedConvolution(torch.nn.Module):
     ) -> dict[int, torch.Tensor]:
         """The same by torch's own products, which run on any device."""
         sender, receiver = edge_index
-        atoms, edges = len(features), len(harmonics)
+        atoms = len(features)
         sent = features.index_select(0, sender).split(self.components, 1)
         weight = weights.split(1, 1)
         received: dict[int, torch.Tensor] = {}
         for place, paths in self.paths.items():
             table = cast(torch.Tensor, getattr(self, f"table_{place}"))
-            matrix = (harmonics @ table).reshape(edges, -1, self.components[place])
+            matrix = (harmonics @ table).unflatten(1, (-1, self.components[place]))
             one = self.components[place] == 1
             product = matrix * sent[place] if one else torch.bmm(matrix, sent[place])
             pieces = product.split([width for _, _, width in paths], 1)
