@@ -117,7 +117,7 @@ def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
         assert {frame.family for frame in frames} == {"v_Cd/found"}
         assert {str(frame.key) for frame in frames} == {key}
         energies = {f.frame_id: context.record(f, "low").label.energy_eV for f in frames}
-        assert 2 <= len(energies) <= 2 * 4
+        assert 2 * len(ends) <= len(energies) <= 4 * len(ends)
         assert set(energies) <= known, "every step is a label to train on"
         # The first frame is where the model's minimum is; the engine went down from there.
         assert min(energies[end.frame_id] for end in ends) < energies[frames[0].frame_id] - 0.001
@@ -125,6 +125,8 @@ def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
         assert sum(frame.note == "gfn1 relaxation" for frame in frames) == len(frames) - len(ends)
     rounds = {(row.stage, row.fidelity): row.labels for row in label_costs(context)}
     labelled = sum(len(read_frames(files.relaxed(key))) for key in ("v_Cd_0", "v_Cd_-1"))
+    # The search is coarse, but these relaxations go on where it would end.
+    assert labelled > 2 * 2
     assert rounds["round 1", "gfn1"] == labelled + len(read_frames(files.selected_low))
 
 

@@ -43,11 +43,15 @@ def relax_minima(context: StudyContext, name: str, number: int, text: str) -> No
     fidelity = context.fidelity("low")
     known = committee.card.fidelities
     surface = CommitteeSurface(committee, fidelity.name if fidelity.name in known else known[-1])
-    step = tied_steps(surface, study.exploration.search, f"{fidelity.name} relaxation")
+    # A step that ends where the tied surface is flatter than the limit asks for could not reach it.
+    limit_eV_A = study.sampling.relaxation_fmax_eV_A
+    fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
+    settings = study.exploration.search.model_copy(update=fine)
+    step = tied_steps(surface, settings, f"{fidelity.name} relaxation")
     limits = Verification(
         minima_per_charge=1,
         relax_steps=study.selection.low_relaxation_steps,
-        fmax_eV_A=study.sampling.relaxation_fmax_eV_A,
+        fmax_eV_A=limit_eV_A,
     )
     records: list[LabelRecord] = []
 
