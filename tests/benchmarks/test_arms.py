@@ -11,6 +11,7 @@ from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
 from defectscape.benchmarks.arms import arms_of, training_of
+from defectscape.benchmarks.figures import draw_parity
 from defectscape.benchmarks.gathering import gather
 from defectscape.benchmarks.outcome import outcome_path, read_outcome
 from defectscape.benchmarks.training import arm_data, run_arm
@@ -258,6 +259,11 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     later = gather(benchmark, file, tmp_path, tmp_path / "no models")
     assert {row.label for row in later.calibration} == {"high_only"}
     assert {row.label for row in later.separations} == {"high_only"}
+    # A benchmark under way may have none but blind arms of a point yet.
+    folder = tmp_path / "small" / "arms"
+    blind_arms = [read_outcome(outcome_path(folder, a)) for a in mine if not a.charge_embedding]
+    assert len(blind_arms) == 1
+    assert draw_parity(blind_arms, tmp_path) == []
     # The blind model cannot know energies of charges that differ by 11 eV.
     blind, seeing = (
         read_outcome(outcome_path(tmp_path / "small" / "arms", arm)).errors[0]

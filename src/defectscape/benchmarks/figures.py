@@ -34,7 +34,8 @@ def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
             rows = [curve for curve in mine if curve.quantity == quantity]
             for index, curve in enumerate(rows):
                 _draw_curve(axis, curve, index)
-            _style(axis, title)
+            counts = sorted({point.high_labels for curve in rows for point in curve.points})
+            _style(axis, title, counts)
         axes[0].legend(frameon=False, fontsize=8)
         figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
         paths.append(save_figure(figure, folder, f"curves_{data}_{schedule}"))
@@ -53,15 +54,18 @@ def _draw_curve(axis: Axes, curve: Curve, index: int) -> None:
     )  # fmt: skip
 
 
-def _style(axis: Axes, title: str) -> None:
+def _style(axis: Axes, title: str, counts: Sequence[int]) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("High-fidelity training labels")
     axis.set_ylabel(title)
     axis.grid(which="both", color="#e6e6e6", linewidth=0.6)
-    for side in (axis.xaxis, axis.yaxis):
-        side.set_major_formatter(ticker.ScalarFormatter())
-        side.set_minor_formatter(ticker.NullFormatter())
+    axis.set_xticks(counts, [str(count) for count in counts])
+    axis.xaxis.set_minor_locator(ticker.NullLocator())
+    # Errors often span less than a decade, which would have one label or none.
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)))
+    axis.yaxis.set_minor_locator(ticker.NullLocator())
+    axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
@@ -77,6 +81,8 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
             and o.arm.charge_embedding
         ]  # fmt: skip
         labels = list(dict.fromkeys(outcome.arm.label for outcome in chosen))
+        if not labels:  # of that point only those without the charge are there yet
+            continue
         figure, axes = plt.subplots(
             1, len(labels), figsize=(3.1 * len(labels), 3.3), squeeze=False,
             sharex=True, sharey=True, constrained_layout=True,
