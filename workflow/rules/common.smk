@@ -115,7 +115,7 @@ def frames_to_label(wildcards):
 
 
 def taken_files(wildcards):
-    """What a harvest must not choose again: the frames of the rounds before it."""
+    """What a harvest must not choose again: the frames of the rounds before it, and relaxations since."""
     group, before = files_of(wildcards.group), int(wildcards.round) - 1
     files = [str(group.round(n).selected) for n in label_rounds(STUDY, "high", before)]
     if STUDY.selection.low_per_charge_per_round == 0:
@@ -125,7 +125,8 @@ def taken_files(wildcards):
         for n in label_rounds(STUDY, "low", before)
         if n
     ]
-    return files + low + [str(group.pool)] + relaxed_files(wildcards)
+    relaxed = relaxed_files(wildcards) + descent_files(wildcards, before + 1)
+    return files + low + [str(group.pool)] + relaxed
 
 
 def label_files(level):

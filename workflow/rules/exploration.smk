@@ -117,7 +117,6 @@ rule harvest:
     """
     input:
         taken_files,
-        lambda wildcards: descent_files(wildcards, int(wildcards.round)),
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").splits),

@@ -18,7 +18,8 @@ def benchmark_arm(
     arm: Annotated[str, typer.Argument(help="Name of the arm.")],
     folder: Folder = Path("benchmarks"),
     device: Annotated[
-        str | None, typer.Option(help="Where to train, 'cpu' or 'cuda', if not as the file says.")
+        Literal["cpu", "cuda"] | None,
+        typer.Option(help="Where to train, if not as the file says."),
     ] = None,
 ) -> None:
     """Train and measure one arm of a model benchmark, unless its outcome is known."""

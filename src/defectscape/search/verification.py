@@ -61,38 +61,43 @@ def tied_steps(surface: Surface, settings: Search, note: str = NOTE) -> Stepper:
 def verify(
     minimum: Minimum, label: Labeller, step: Stepper, settings: Verification
 ) -> tuple[VerifiedMinimum, tuple[Tie, ...]]:
-    """Label a minimum, then relax it a few steps with the engine's forces.
-
-    Every step costs one label. The relaxation ends at ``settings.fmax_eV_A``, after
-    ``settings.relax_steps`` steps, or with the first failed label; the lowest of the labelled
-    geometries is kept, and every step starts from the lowest so far.
+    """Label a minimum, then relax it a few steps with the engine's forces; the lowest geometry is kept.
 
     Returns:
         The verified minimum, and all labelled frames in their order (to train on), the model's
         geometry first.
     """
+    done = descend(minimum.frame, label, step, settings.relax_steps, settings.fmax_eV_A)
+    if not done:
+        return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
+    frame, final_label = lowest_tie(done)
+    return VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1), done
+
+
+def descend(
+    start: Frame, label: Labeller, step: Stepper, most_steps: int, fmax_eV_A: float
+) -> tuple[Tie, ...]:
+    """Label a geometry, then relax it with the engine's forces: the labelled frames in their order.
+
+    Every step costs one label and starts from the lowest geometry so far. The relaxation ends below
+    ``fmax_eV_A``, after ``most_steps`` steps, where a step leads to a known geometry, or with the first failed label.
+    """
     done: list[Tie] = []
     reach_A = REACH_A
-    frame = minimum.frame
+    frame = start
     while True:
         found = label(frame)
         if found is None:
-            logger.warning(
-                "%s, minimum %d: label %d failed", frame.key, minimum.rank, len(done) + 1
-            )
+            logger.warning("%s, %s: label %d failed", start.key, start.note, len(done) + 1)
             break
         if done:
             rose = found.energy_eV >= lowest_tie(done)[1].energy_eV
             reach_A = reach_A * SHRINK if rose else min(REACH_A, reach_A * GROW)
         done.append((frame, found))
         _, best_label = lowest_tie(done)
-        if best_label.fmax_eV_A < settings.fmax_eV_A or len(done) > settings.relax_steps:
+        if best_label.fmax_eV_A < fmax_eV_A or len(done) > most_steps:
             break
         frame = step(done, reach_A)
         if frame.frame_id in {earlier.frame_id for earlier, _ in done}:
             break
-    if not done:
-        return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
-    frame, final_label = lowest_tie(done)
-    verified = VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1)
-    return verified, tuple(done)
+    return tuple(done)

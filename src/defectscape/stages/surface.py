@@ -59,6 +59,16 @@ def load_committee(files: GroupRound, settings: Training) -> Committee:
     return Committee.load(paths, settings.device)
 
 
+def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) -> CommitteeSurface:
+    """A fidelity of a committee on a CPU, where an engine runs that follows its surface.
+
+    A committee that was trained on the high level alone gives that one: it is asked for its curvature.
+    """
+    committee = load_committee(files, settings.model_copy(update={"device": "cpu"}))
+    known = committee.card.fidelities
+    return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
+
+
 def gate(
     context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
     charges: Sequence[int], target: Path,

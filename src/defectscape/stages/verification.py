@@ -19,7 +19,7 @@ from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.layout import GroupFiles
 from defectscape.stages.sampling import found_family
-from defectscape.stages.surface import CommitteeSurface, load_committee
+from defectscape.stages.surface import surface_beside_engine
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +63,10 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
 
 
 def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
-    """Steps on the surface of the committee that found the minima; on a CPU, where the engine is."""
+    """Steps on the surface of the committee that found the minima."""
     exploration = context.study.exploration
-    settings = exploration.training.model_copy(update={"device": "cpu"})
-    committee = load_committee(files.round(exploration.rounds), settings)
-    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    last = files.round(exploration.rounds)
+    surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
     return tied_steps(surface, context.study.search)
 
 
