@@ -7,7 +7,9 @@ beside the outcomes of the arms, which knows the hashes of its arms and serves w
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from defectscape.benchmarks.arms import Arm, arms_of
 from defectscape.benchmarks.descriptors import draw_projection
@@ -49,49 +51,37 @@ class Separation:
     forced_charge: float
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What models showed.
-
-    Attributes:
-        digests: of the arms that they are of.
-        scales: of a committee.
-        separation: of the descriptors of one model, or None.
-    """
-
-    digests: tuple[str, ...]
-    scales: tuple[CommitteeScale, ...]
-    separation: Separation | None
+Row = TypeVar("Row", CommitteeScale, Separation)
 
 
 def _shown(
-    folder: Path, scratch: Path, arms: Sequence[Arm], kind: str,
-    look: Callable[[list[Path]], tuple[tuple[CommitteeScale, ...], Separation | None]],
-) -> Shown | None:  # fmt: skip
-    """What the models of some arms show, or showed where they were; None if neither is known.
+    folder: Path, scratch: Path, arms: Sequence[Arm], kind: type[Row],
+    look: Callable[[list[Path]], tuple[Row, ...]],
+) -> tuple[Row, ...]:  # fmt: skip
+    """What the models of some arms show, or showed where they were; nothing if neither is known.
 
     Args:
         folder: of the benchmark's outcomes.
         scratch: folder of the models.
         arms: whose models.
-        kind: for the name of the file.
+        kind: of what is shown.
         look: asks the models.
     """
     outcomes = [read_outcome(outcome_path(folder / "arms", arm)) for arm in arms]
-    digests = tuple(outcome.digest for outcome in outcomes if outcome is not None)
+    digests = [outcome.digest for outcome in outcomes if outcome is not None]
     if len(digests) < len(arms):
-        return None
+        return ()
     models = [scratch / f"{arm.name}.model" for arm in arms]
-    path = folder / "models" / f"{arms[0].name}_{kind}.json"
+    path = folder / "models" / f"{arms[0].name}_{kind.__name__}.json"
     if all(model.exists() for model in models):
-        shown = Shown(digests, *look(models))
+        rows = look(models)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, shown)
-        return shown
-    if not path.exists():
-        return None
-    kept: Shown = decode(Shown, read_json(path))
-    return kept if kept.digests == digests else None
+        write_json(path, {"digests": digests, "rows": rows})
+        return rows
+    kept = read_json(path) if path.exists() else {"digests": None, "rows": []}
+    if kept["digests"] != digests:
+        return ()
+    return tuple(decode(kind, row) for row in kept["rows"])
 
 
 def committee_scales(
@@ -108,24 +98,15 @@ def committee_scales(
     found: list[CommitteeScale] = []
     for base in [arm for arm in arms if arm.member == 0]:
         members = [arm for arm in arms if replace(arm, member=0) == base]
-        if len(members) < benchmark.committee:
-            continue
-
-        def look(
-            models: list[Path], base: Arm = base
-        ) -> tuple[tuple[CommitteeScale, ...], Separation | None]:
-            return _scales(benchmark, base, Committee.load(models)), None
-
-        shown = _shown(folder, scratch, members, "calibration", look)
-        found += shown.scales if shown else ()
+        if len(members) >= benchmark.committee:
+            look = partial(_scales, benchmark, base)
+            found += _shown(folder, scratch, members, CommitteeScale, look)
     return tuple(found)
 
 
-def _scales(
-    benchmark: ModelBenchmark, base: Arm, committee: Committee
-) -> tuple[CommitteeScale, ...]:
+def _scales(benchmark: ModelBenchmark, base: Arm, models: list[Path]) -> tuple[CommitteeScale, ...]:
     """From the validation families of an arm, tried on its test families."""
-    data = arm_data(benchmark, base)
+    committee, data = Committee.load(models), arm_data(benchmark, base)
     high = data.fidelities[1]
     valid, test = (_judged(committee, side, high) for side in (data.valid, data.test))
     rng = derive_rng(benchmark.seed, "calibration", base.name)
@@ -155,26 +136,21 @@ def separations(benchmark: ModelBenchmark, scratch: Path, folder: Path) -> tuple
         known = chosen.get((arm.data, arm.label))
         if first and (known is None or known.high_labels < arm.high_labels):
             chosen[arm.data, arm.label] = arm
-    found = []
+    found: list[Separation] = []
     for arm in chosen.values():
-
-        def look(
-            models: list[Path], arm: Arm = arm
-        ) -> tuple[tuple[CommitteeScale, ...], Separation | None]:
-            return (), _separation(benchmark, arm, models[0], folder)
-
-        shown = _shown(folder, scratch, [arm], "descriptors", look)
-        if shown and shown.separation:
-            found.append(shown.separation)
+        look = partial(_separation, benchmark, arm, folder)
+        found += _shown(folder, scratch, [arm], Separation, look)
     return tuple(found)
 
 
-def _separation(benchmark: ModelBenchmark, arm: Arm, model: Path, folder: Path) -> Separation:
+def _separation(
+    benchmark: ModelBenchmark, arm: Arm, folder: Path, models: list[Path]
+) -> tuple[Separation]:
     """Of an arm's high-fidelity frames of one defect: another one is another cell, which separates by itself."""
     data = arm_data(benchmark, arm)
     high = data.fidelities[1]
     frames = [item.frame for item in (*data.train, *data.test) if item.fidelity == high]
     frames = [frame for frame in frames if frame.key.defect == frames[0].key.defect]
     target = folder / f"descriptors_{arm.data}_{arm.strategy}"
-    seen, forced = draw_projection(target, model, frames)
-    return Separation(arm.data, arm.label, seen.silhouette, forced.silhouette)
+    seen, forced = draw_projection(target, models[0], frames)
+    return (Separation(arm.data, arm.label, seen.silhouette, forced.silhouette),)
