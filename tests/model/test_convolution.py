@@ -10,15 +10,13 @@ from defectscape.model.backend import mace_modules, numerics, o3
 from defectscape.model.convolution import ArrangedConvolution, arrange, fits, restore
 
 CPU = torch.device("cpu")
+EDGES, ATOMS = 40, 7
 
 
 def without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the loops over edges do not run, on a GPU."""
     for module in ("convolution", "pairs"):
         monkeypatch.setattr(f"defectscape.model.{module}.one_loop_serves", lambda _: False)
-
-
-EDGES, ATOMS = 40, 7
 
 
 def interaction(features: str, harmonics: int, target: str) -> torch.nn.Module:

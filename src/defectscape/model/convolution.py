@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,8 +53,10 @@ class ArrangedConvolution(torch.nn.Module):
             table[places[path.i_in2]] = path.path_weight * coefficients.permute(1, 2, 0)
             self.paths[path.i_in1].append((index, path.i_out, out.dim))
             tables[path.i_in1].append(table)
-        for place, parts in tables.items():
-            self.register_buffer(f"table_{place}", torch.cat(parts, 1).flatten(1), persistent=False)
+        flat = {place: torch.cat(parts, 1).flatten(1) for place, parts in tables.items()}
+        self.widths = [table.shape[1] for table in flat.values()]
+        self.table: torch.Tensor
+        self.register_buffer("table", torch.cat(list(flat.values()), 1), persistent=False)
         self.rows = self._rows()
 
     def _rows(self) -> Rows:
@@ -114,10 +116,7 @@ class ArrangedConvolution(torch.nn.Module):
         edge_index: torch.Tensor,
     ) -> dict[int, torch.Tensor]:
         """What each atom receives, (n, width, channels) for each irrep of the outcome."""
-        tables = [cast(torch.Tensor, getattr(self, f"table_{place}")) for place in self.paths]
-        total = edge_sums(
-            harmonics @ torch.cat(tables, 1), features, weights, edge_index, self.rows
-        )
+        total = edge_sums(harmonics @ self.table, features, weights, edge_index, self.rows)
         slots = [(slot, width) for paths in self.paths.values() for _, slot, width in paths]
         pieces = total.split([width for _, width in slots], 1)
         return {slot: piece for (slot, _), piece in zip(slots, pieces, strict=True)}
@@ -135,9 +134,9 @@ class ArrangedConvolution(torch.nn.Module):
         sent = features.index_select(0, sender).split(self.components, 1)
         weight = weights.split(1, 1)
         received: dict[int, torch.Tensor] = {}
-        for place, paths in self.paths.items():
-            table = cast(torch.Tensor, getattr(self, f"table_{place}"))
-            matrix = (harmonics @ table).unflatten(1, (-1, self.components[place]))
+        matrices = (harmonics @ self.table).split(self.widths, 1)
+        for (place, paths), part in zip(self.paths.items(), matrices, strict=True):
+            matrix = part.unflatten(1, (-1, self.components[place]))
             one = self.components[place] == 1
             product = matrix * sent[place] if one else torch.bmm(matrix, sent[place])
             pieces = product.split([width for _, _, width in paths], 1)

@@ -21,6 +21,8 @@ from defectscape.domain.errors import ModelError
 
 __all__ = ["Rows", "edge_sums", "one_loop_serves"]
 
+Array = np.ndarray
+
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Sums may be taken in any order; what is not a number stays so, for the loss is checked for it."""
 
@@ -111,8 +113,7 @@ class _Slopes(torch.autograd.Function):
     ) -> Any:
         ctx.save_for_backward(given, table, features, weights, edges)
         ctx.rows = rows
-        slopes = [torch.zeros_like(part, memory_format=torch.contiguous_format)
-                  for part in (table, features, weights)]  # fmt: skip
+        slopes = _zeros(table, features, weights)
         _slopes(
             *_arrays(given, table, features, weights, edges), *rows,
             *(part.numpy() for part in slopes),
@@ -123,13 +124,17 @@ class _Slopes(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_table: Any, by_features: Any, by_weights: Any) -> Any:
         given, table, features, weights, edges = ctx.saved_tensors
-        slopes = [torch.zeros_like(part, memory_format=torch.contiguous_format)
-                  for part in (given, table, features, weights)]  # fmt: skip
+        slopes = _zeros(given, table, features, weights)
         _curvatures(
             *_arrays(given, table, features, weights, by_table, by_features, by_weights, edges),
             *ctx.rows, *(part.numpy() for part in slopes),
         )  # fmt: skip
         return (*slopes, None, None)
+
+
+def _zeros(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    """As large, row by row."""
+    return [torch.zeros_like(part, memory_format=torch.contiguous_format) for part in tensors]
 
 
 def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
@@ -138,7 +143,10 @@ def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
 
 
 @_compiled
-def _sums(table, x, w, edges, path, first, count, offset, out):  # type: ignore[no-untyped-def]
+def _sums(
+    table: Array, x: Array, w: Array, edges: Array,
+    path: Array, first: Array, count: Array, offset: Array, out: Array,
+) -> None:  # fmt: skip
     channels = x.shape[2]
     inner = np.empty(channels, x.dtype)
     for e in range(edges.shape[1]):
@@ -155,7 +163,10 @@ def _sums(table, x, w, edges, path, first, count, offset, out):  # type: ignore[
 
 
 @_compiled
-def _slopes(g, table, x, w, edges, path, first, count, offset, dm, dx, dw):  # type: ignore[no-untyped-def]
+def _slopes(
+    g: Array, table: Array, x: Array, w: Array, edges: Array,
+    path: Array, first: Array, count: Array, offset: Array, dm: Array, dx: Array, dw: Array,
+) -> None:  # fmt: skip
     channels = x.shape[2]
     inner, weighted = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for e in range(edges.shape[1]):
@@ -177,9 +188,11 @@ def _slopes(g, table, x, w, edges, path, first, count, offset, dm, dx, dw):  # t
 
 
 @_compiled
-def _curvatures(  # type: ignore[no-untyped-def]
-    g, table, x, w, hm, hx, hw, edges, path, first, count, offset, dg, dm, dx, dw
-):
+def _curvatures(
+    g: Array, table: Array, x: Array, w: Array, hm: Array, hx: Array, hw: Array, edges: Array,
+    path: Array, first: Array, count: Array, offset: Array,
+    dg: Array, dm: Array, dx: Array, dw: Array,
+) -> None:  # fmt: skip
     channels = x.shape[2]
     inner, moved = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     weighted, swayed = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
