@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import mace_modules, numerics, o3
-from defectscape.model.convolution import ArrangedConvolution, arrange, fits, restore
+from defectscape.model.convolution import ArrangedConvolution, is_convolution
+from defectscape.model.linear import ArrangedLinear
 
 CPU = torch.device("cpu")
 EDGES, ATOMS = 40, 7
@@ -15,14 +17,15 @@ EDGES, ATOMS = 40, 7
 
 def without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the loops over edges do not run, on a GPU."""
-    for module in ("convolution", "pairs"):
+    for module in ("convolution", "pairs", "contraction", "radial"):
         monkeypatch.setattr(f"defectscape.model.{module}.one_loop_serves", lambda _: False)
 
 
-def interaction(features: str, harmonics: int, target: str) -> torch.nn.Module:
+def interaction(
+    features: str, harmonics: int, target: str, kind: str = "RealAgnosticResidual"
+) -> torch.nn.Module:
     """A mace interaction with random weights, in the default dtype."""
-    kind = mace_modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
-    return kind(
+    return mace_modules.interaction_classes[f"{kind}InteractionBlock"](
         node_attrs_irreps=o3.Irreps("2x0e"),
         node_feats_irreps=o3.Irreps(features),
         edge_attrs_irreps=o3.Irreps.spherical_harmonics(harmonics),
@@ -59,17 +62,20 @@ def sums(block: torch.nn.Module) -> list[torch.Tensor]:
     ],
 )
 @pytest.mark.parametrize("way", ["one loop", "products"])
+@pytest.mark.parametrize("kind", ["RealAgnosticResidual", "RealAgnosticDensityResidual"])
 def test_it_gives_maces_messages_and_derivatives(
-    features, harmonics, target, way, monkeypatch: pytest.MonkeyPatch
+    features, harmonics, target, kind, way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way == "products":
         without_loops(monkeypatch)
     with numerics("float64", CPU):
         torch.manual_seed(0)
-        block = interaction(features, harmonics, target)
+        block = interaction(features, harmonics, target, kind)
         expected = sums(block)
         arrange(block)
         assert isinstance(block.conv_tp, ArrangedConvolution)
+        # Other kinds of interaction have steps of their own between the layers.
+        assert isinstance(block.linear, ArrangedLinear) == (kind == "RealAgnosticResidual")
         for value, known in zip(sums(block), expected, strict=True):
             assert float(known.detach().abs().max()) > 1e-3
             torch.testing.assert_close(value, known, rtol=1e-10, atol=1e-10)
@@ -122,9 +128,9 @@ def test_other_layers_stay_as_they_are() -> None:
     irreps = o3.Irreps("4x0e")
     paths = [(0, 0, 0, "uuu", True)]
     options = {"internal_weights": False, "shared_weights": False}
-    assert not fits(o3.TensorProduct(irreps, irreps, irreps, paths, **options))
-    assert not fits(o3.FullyConnectedTensorProduct(irreps, irreps, irreps))
-    assert not fits(torch.nn.Linear(2, 2))
+    assert not is_convolution(o3.TensorProduct(irreps, irreps, irreps, paths, **options))
+    assert not is_convolution(o3.FullyConnectedTensorProduct(irreps, irreps, irreps))
+    assert not is_convolution(torch.nn.Linear(2, 2))
 
 
 def test_a_committee_says_the_same_without_loops(

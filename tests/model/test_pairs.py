@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import numerics
-from defectscape.model.convolution import arrange, restore
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.pairs import all_halves, paired_order, share_weights, stop_sharing
 

@@ -28,9 +28,11 @@ _before = os.environ.get(_VARIABLE)
 torch.serialization.add_safe_globals([slice])
 
 from e3nn import o3  # noqa: E402
+from e3nn.nn import FullyConnectedNet  # noqa: E402
 from mace import data as mace_data  # noqa: E402
 from mace import modules as mace_modules  # noqa: E402
 from mace.modules.embeddings import GenericJointEmbedding  # noqa: E402
+from mace.modules.symmetric_contraction import SymmetricContraction  # noqa: E402
 from mace.tools import AtomicNumberTable  # noqa: E402
 from mace.tools.torch_geometric.batch import Batch  # noqa: E402
 
@@ -38,8 +40,8 @@ if _before is None:
     os.environ.pop(_VARIABLE, None)
 
 __all__ = [
-    "AtomicNumberTable", "Batch", "GenericJointEmbedding", "find_device", "mace_data", "mace_modules", "numerics", "o3",
-    "read_model_file", "read_tensors", "to_numpy", "write_file",
+    "AtomicNumberTable", "Batch", "FullyConnectedNet", "GenericJointEmbedding", "SymmetricContraction", "find_device",
+    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy", "write_file",
 ]  # fmt: skip
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}

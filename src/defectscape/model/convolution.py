@@ -7,33 +7,31 @@ harmonics, Clebsch-Gordan coefficients and a learned weight, and adds up what ea
     M[e, k, i] = sum over j of C[k, i, j] Y[e, j].
 
 e3nn goes through its paths one by one, with the components (1, 3 or 5 numbers) innermost, and autograd
-clears an array of all weights for each slice of it. Here the channels are innermost, and atoms, not edges,
-are put back into mace's order; the weights of an edge serve its reverse (``pairs.py``). On a processor one loop
-over the edges does all (``edge_sums.py``); elsewhere one product serves all paths of an l1. The plain
-layer comes back with ``restore``; files hold that one.
+clears an array of all weights for each slice of it. Here the channels are innermost, before and after
+(``linear.py``); the weights of an edge serve its reverse (``pairs.py``). On a processor one loop over the
+edges does all (``edge_sums.py``); elsewhere one product serves all paths of an l1.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import accumulate
+from collections.abc import Callable
+from itertools import accumulate, groupby
 from typing import Any
 
 import numpy as np
 import torch
 
 from defectscape.model.backend import o3
-from defectscape.model.edge_sums import Rows, edge_sums, one_loop_serves
-from defectscape.model.pairs import share_weights, stop_sharing
+from defectscape.model.compiled import one_loop_serves
+from defectscape.model.edge_sums import Rows, edge_sums
 
-__all__ = ["ArrangedConvolution", "arrange", "as_mace_has_it", "restore"]
+__all__ = ["ArrangedConvolution", "is_convolution"]
 
 
 class ArrangedConvolution(torch.nn.Module):
     """Takes the place of ``conv_tp`` in an interaction of mace that has ``conv_fusion``.
 
     Args:
-        plain: the layer whose sums it does; ``fits`` says which can be arranged.
+        plain: the layer whose sums it does; ``is_convolution`` says which can be arranged.
     """
 
     def __init__(self, plain: Any) -> None:
@@ -42,6 +40,7 @@ class ArrangedConvolution(torch.nn.Module):
         self._plain = [plain]
         self.channels = plain.irreps_in1[0].mul
         self.components = [irrep.dim for _, irrep in plain.irreps_in1]
+        self.irreps = [irrep for _, irrep in plain.irreps_out]
         self.paths: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         tables: dict[int, list[torch.Tensor]] = defaultdict(list)
         places = plain.irreps_in2.slices()
@@ -60,16 +59,17 @@ class ArrangedConvolution(torch.nn.Module):
         self.rows = self._rows()
 
     def _rows(self) -> Rows:
-        """Every component of every path's outcome, in the order of the tables."""
+        """What each row of the outcome takes: of every irrep and component, those of all its paths."""
         starts = [0, *accumulate(self.components)]
-        rows: list[tuple[int, int, int, int]] = []
+        found: dict[tuple[Any, int, int], tuple[int, int, int, int]] = {}
         offset = 0
         for place, paths in self.paths.items():
-            for index, _, width in paths:
-                for _ in range(width):
-                    rows.append((index, starts[place], self.components[place], offset))
+            for index, slot, width in paths:
+                for component in range(width):
+                    key = self.irreps[slot], component, slot
+                    found[key] = index, starts[place], self.components[place], offset
                     offset += self.components[place]
-        return Rows(*np.array(rows, dtype=np.int64).T.copy())
+        return Rows(*np.array([found[key] for key in sorted(found)], dtype=np.int64).T.copy())
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "ArrangedConvolution":
         """Moves and changes of dtype reach the plain layer, which no module's list holds."""
@@ -89,37 +89,36 @@ class ArrangedConvolution(torch.nn.Module):
         weights: torch.Tensor,
         edge_index: torch.Tensor,
     ) -> torch.Tensor:
-        """What each atom receives, (n, irreps_out), in mace's order.
+        """What each atom receives, (n, places, channels), as ``ArrangedLinear`` takes it.
 
         Args:
-            features: of atoms, (n, irreps_in1).
+            features: of atoms, rows, (n, components, channels).
             harmonics: of edges, (e, irreps_in2).
             weights: of edges and paths, (e, paths * channels).
             edge_index: (2, e), senders and receivers.
         """
-        parts = features.split([self.channels * width for width in self.components], 1)
-        shaped = [
-            part.reshape(len(features), self.channels, width).transpose(1, 2)
-            for part, width in zip(parts, self.components, strict=True)
-        ]
         by_path = weights.unflatten(1, (-1, self.channels))
-        sums = self._in_one_loop if one_loop_serves(features) else self._by_products
-        received = sums(torch.cat(shaped, 1), harmonics, by_path, edge_index)
-        flat = {slot: part.transpose(1, 2).flatten(1) for slot, part in received.items()}
-        return torch.cat([flat[slot] for slot in sorted(flat)], 1)
+        if one_loop_serves(features):
+            return edge_sums(harmonics @ self.table, features, by_path, edge_index, self.rows)
+        received = self._by_products(features, harmonics, by_path, edge_index)
+        kinds = groupby(sorted(received), key=lambda slot: self.irreps[slot])
+        # Of each irrep (n, components, paths, channels).
+        parts = [torch.stack([received[slot] for slot in slots], 2) for _, slots in kinds]
+        return torch.cat([part.flatten(1, 2) for part in parts], 1)
 
-    def _in_one_loop(
-        self,
-        features: torch.Tensor,
-        harmonics: torch.Tensor,
-        weights: torch.Tensor,
-        edge_index: torch.Tensor,
-    ) -> dict[int, torch.Tensor]:
-        """What each atom receives, (n, width, channels) for each irrep of the outcome."""
-        total = edge_sums(harmonics @ self.table, features, weights, edge_index, self.rows)
-        slots = [(slot, width) for paths in self.paths.values() for _, slot, width in paths]
-        pieces = total.split([width for _, width in slots], 1)
-        return {slot: piece for (slot, _), piece in zip(slots, pieces, strict=True)}
+    def to_mace(self, rows: torch.Tensor) -> torch.Tensor:
+        """What ``forward`` gives, in mace's order, (n, irreps_out)."""
+        counts = [len(list(group)) for _, group in groupby(self.irreps)]
+        kinds = [
+            (irrep.dim, paths)
+            for (irrep, _), paths in zip(groupby(self.irreps), counts, strict=True)
+        ]
+        parts = rows.split([width * paths for width, paths in kinds], 1)
+        flat = [
+            part.unflatten(1, kind).permute(0, 2, 3, 1).flatten(1)
+            for part, kind in zip(parts, kinds, strict=True)
+        ]
+        return torch.cat(flat, 1)
 
     def _by_products(
         self,
@@ -128,7 +127,7 @@ class ArrangedConvolution(torch.nn.Module):
         weights: torch.Tensor,
         edge_index: torch.Tensor,
     ) -> dict[int, torch.Tensor]:
-        """The same by torch's own products, which run on any device."""
+        """Of each path by torch's own products, which run on any device, (n, components, channels)."""
         sender, receiver = edge_index
         atoms = len(features)
         sent = features.index_select(0, sender).split(self.components, 1)
@@ -146,7 +145,7 @@ class ArrangedConvolution(torch.nn.Module):
         return received
 
 
-def fits(layer: Any) -> bool:
+def is_convolution(layer: Any) -> bool:
     """Whether a layer is of the kind that ``ArrangedConvolution`` does: one weight per channel and path."""
     if not isinstance(layer, o3.TensorProduct) or layer.internal_weights or layer.shared_weights:
         return False
@@ -158,40 +157,3 @@ def fits(layer: Any) -> bool:
         and sorted(path.i_out for path in paths) == list(range(len(layer.irreps_out)))
         and all(path.connection_mode == "uvu" and path.has_weight for path in paths)
     )
-
-
-def arrange(network: torch.nn.Module) -> None:
-    """Rearrange the convolutions of a network in place, those that can be; to be undone by ``restore``."""
-    for block in _interactions(network):
-        if not hasattr(block, "conv_fusion") and fits(block.conv_tp):
-            arranged = ArrangedConvolution(block.conv_tp)
-            # The layer's tables follow the network's device and dtype, whatever the default is.
-            block.conv_tp = arranged.to(next(block.parameters()))
-            block.conv_fusion = True
-            share_weights(block)
-
-
-def restore(network: torch.nn.Module) -> None:
-    """Put mace's own convolutions back, in place."""
-    for block in _interactions(network):
-        if isinstance(block.conv_tp, ArrangedConvolution):
-            block.conv_tp = block.conv_tp.plain
-            del block.conv_fusion
-            stop_sharing(block)
-
-
-@contextmanager
-def as_mace_has_it(network: torch.nn.Module) -> Iterator[None]:
-    """mace's own convolutions for a while; a network that was arranged is so again on leaving."""
-    arranged = any(isinstance(b.conv_tp, ArrangedConvolution) for b in _interactions(network))
-    restore(network)
-    try:
-        yield
-    finally:
-        if arranged:
-            arrange(network)
-
-
-def _interactions(network: torch.nn.Module) -> list[Any]:
-    """Blocks with a convolution, of all networks within."""
-    return [module for module in network.modules() if hasattr(module, "conv_tp")]

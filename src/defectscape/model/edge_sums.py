@@ -7,33 +7,18 @@ Of atoms' features x, learned weights w and tables M, each receiver n gets, for 
 With S = sum of g * out, linear in each of M, x, w and g, all derivatives are such sums again: the first ones
 are those of S, and the second ones those of S with one factor replaced by what it is multiplied by. So three
 loops over the edges do all that a training on forces needs, where torch would go through memory for every
-product, twice for each derivative. numba compiles them for the processor at hand, once, into its cache.
+product, twice for each derivative.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
-import numba
 import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
+from defectscape.model.compiled import Array, arrays, compiled, zeros_like
 
-__all__ = ["Rows", "edge_sums", "one_loop_serves"]
-
-Array = np.ndarray
-
-FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
-"""Sums may be taken in any order; what is not a number stays so, for the loss is checked for it."""
-
-
-def _compiled(function: Callable) -> Any:
-    """Compiled at its first call, and kept where the package or the user's cache can be written."""
-    options: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither can
-        return numba.njit(**options)(function)
+__all__ = ["Rows", "edge_sums"]
 
 
 class Rows(NamedTuple):
@@ -50,11 +35,6 @@ class Rows(NamedTuple):
     first: np.ndarray
     width: np.ndarray
     offset: np.ndarray
-
-
-def one_loop_serves(tensor: torch.Tensor) -> bool:
-    """Whether it lies where the loops run: in a processor's memory."""
-    return tensor.device.type == "cpu"
 
 
 def edge_sums(
@@ -96,7 +76,7 @@ class _Sums(torch.autograd.Function):
         ctx.save_for_backward(table, features, weights, edges)
         ctx.rows = rows
         out = features.new_zeros(len(features), len(rows.path), features.shape[2])
-        _sums(*_arrays(table, features, weights, edges), *rows, out.numpy())
+        _sums(*arrays(table, features, weights, edges), *rows, out.numpy())
         return out
 
     @staticmethod
@@ -113,9 +93,9 @@ class _Slopes(torch.autograd.Function):
     ) -> Any:
         ctx.save_for_backward(given, table, features, weights, edges)
         ctx.rows = rows
-        slopes = _zeros(table, features, weights)
+        slopes = zeros_like(table, features, weights)
         _slopes(
-            *_arrays(given, table, features, weights, edges), *rows,
+            *arrays(given, table, features, weights, edges), *rows,
             *(part.numpy() for part in slopes),
         )  # fmt: skip
         return tuple(slopes)
@@ -124,96 +104,71 @@ class _Slopes(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, by_table: Any, by_features: Any, by_weights: Any) -> Any:
         given, table, features, weights, edges = ctx.saved_tensors
-        slopes = _zeros(given, table, features, weights)
+        slopes = zeros_like(given, table, features, weights)
         _curvatures(
-            *_arrays(given, table, features, weights, by_table, by_features, by_weights, edges),
+            *arrays(given, table, features, weights, by_table, by_features, by_weights, edges),
             *ctx.rows, *(part.numpy() for part in slopes),
         )  # fmt: skip
         return (*slopes, None, None)
 
 
-def _zeros(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    """As large, row by row."""
-    return [torch.zeros_like(part, memory_format=torch.contiguous_format) for part in tensors]
-
-
-def _arrays(*tensors: torch.Tensor) -> list[np.ndarray]:
-    """The tensors' memory, row by row."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-
-@_compiled
+@compiled
 def _sums(
     table: Array, x: Array, w: Array, edges: Array,
     path: Array, first: Array, count: Array, offset: Array, out: Array,
 ) -> None:  # fmt: skip
-    channels = x.shape[2]
-    inner = np.empty(channels, x.dtype)
     for e in range(edges.shape[1]):
-        s, n, k = edges[0, e], edges[1, e], e % len(w)
+        m_e, x_s, w_k, out_n = table[e], x[edges[0, e]], w[e % len(w)], out[edges[1, e]]
         for r in range(len(path)):
             p, f, o = path[r], first[r], offset[r]
-            inner[:] = table[e, o] * x[s, f]
-            for i in range(1, count[r]):
-                m = table[e, o + i]
-                for u in range(channels):
-                    inner[u] += m * x[s, f + i, u]
-            for u in range(channels):
-                out[n, r, u] += w[k, p, u] * inner[u]
+            for i in range(count[r]):
+                m = m_e[o + i]
+                for u in range(x.shape[2]):
+                    out_n[r, u] += m * w_k[p, u] * x_s[f + i, u]
 
 
-@_compiled
+@compiled
 def _slopes(
     g: Array, table: Array, x: Array, w: Array, edges: Array,
     path: Array, first: Array, count: Array, offset: Array, dm: Array, dx: Array, dw: Array,
 ) -> None:  # fmt: skip
-    channels = x.shape[2]
-    inner, weighted = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for e in range(edges.shape[1]):
         s, n, k = edges[0, e], edges[1, e], e % len(w)
+        g_n, m_e, x_s, w_k = g[n], table[e], x[s], w[k]
+        dm_e, dx_s, dw_k = dm[e], dx[s], dw[k]
         for r in range(len(path)):
             p, f, o = path[r], first[r], offset[r]
-            for u in range(channels):
-                weighted[u] = g[n, r, u] * w[k, p, u]
-                inner[u] = 0.0
             for i in range(count[r]):
-                m, total = table[e, o + i], x.dtype.type(0.0)
-                for u in range(channels):
-                    inner[u] += m * x[s, f + i, u]
-                    dx[s, f + i, u] += m * weighted[u]
-                    total += weighted[u] * x[s, f + i, u]
-                dm[e, o + i] = total
-            for u in range(channels):
-                dw[k, p, u] += g[n, r, u] * inner[u]
+                m, total = m_e[o + i], x.dtype.type(0.0)
+                for u in range(x.shape[2]):
+                    weighted = g_n[r, u] * w_k[p, u]
+                    total += weighted * x_s[f + i, u]
+                    dx_s[f + i, u] += m * weighted
+                    dw_k[p, u] += m * g_n[r, u] * x_s[f + i, u]
+                dm_e[o + i] = total
 
 
-@_compiled
+@compiled
 def _curvatures(
     g: Array, table: Array, x: Array, w: Array, hm: Array, hx: Array, hw: Array, edges: Array,
     path: Array, first: Array, count: Array, offset: Array,
     dg: Array, dm: Array, dx: Array, dw: Array,
 ) -> None:  # fmt: skip
-    channels = x.shape[2]
-    inner, moved = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    weighted, swayed = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for e in range(edges.shape[1]):
         s, n, k = edges[0, e], edges[1, e], e % len(w)
+        g_n, m_e, x_s, w_k = g[n], table[e], x[s], w[k]
+        hm_e, hx_s, hw_k = hm[e], hx[s], hw[k]
+        dg_n, dm_e, dx_s, dw_k = dg[n], dm[e], dx[s], dw[k]
         for r in range(len(path)):
             p, f, o = path[r], first[r], offset[r]
-            for u in range(channels):
-                weighted[u] = g[n, r, u] * w[k, p, u]
-                swayed[u] = g[n, r, u] * hw[k, p, u]
-                inner[u] = 0.0
-                moved[u] = 0.0
             for i in range(count[r]):
-                m, h, total = table[e, o + i], hm[e, o + i], x.dtype.type(0.0)
-                for u in range(channels):
-                    value, change = x[s, f + i, u], hx[s, f + i, u]
-                    inner[u] += m * value
-                    moved[u] += h * value + m * change
-                    dx[s, f + i, u] += h * weighted[u] + m * swayed[u]
-                    total += weighted[u] * change + swayed[u] * value
-                dm[e, o + i] = total
-            for u in range(channels):
-                dg[n, r, u] += w[k, p, u] * moved[u] + hw[k, p, u] * inner[u]
-                dw[k, p, u] += g[n, r, u] * moved[u]
+                m, h, total = m_e[o + i], hm_e[o + i], x.dtype.type(0.0)
+                for u in range(x.shape[2]):
+                    value, change = x_s[f + i, u], hx_s[f + i, u]
+                    weighted, swayed = g_n[r, u] * w_k[p, u], g_n[r, u] * hw_k[p, u]
+                    moved = h * value + m * change
+                    dg_n[r, u] += w_k[p, u] * moved + hw_k[p, u] * m * value
+                    dw_k[p, u] += g_n[r, u] * moved
+                    dx_s[f + i, u] += h * weighted + m * swayed
+                    total += weighted * change + swayed * value
+                dm_e[o + i] = total

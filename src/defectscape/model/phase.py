@@ -25,10 +25,10 @@ import torch
 from torch_ema import ExponentialMovingAverage
 
 from defectscape.domain.errors import ModelError
+from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import mace_modules
 from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import read_checkpoint, write_checkpoint
-from defectscape.model.convolution import arrange, restore
 from defectscape.model.dataset import batch_members, collate
 from defectscape.model.history import TrainingHistory, Validation
 from defectscape.model.network import ChargedMACE
@@ -87,7 +87,9 @@ class _Run:
         arrange(self.network)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.average = ExponentialMovingAverage(self.parameters, decay=settings.ema_decay)
-        self.optimiser = torch.optim.Adam(self.parameters, lr=settings.learning_rate, amsgrad=True)
+        self.optimiser = torch.optim.Adam(
+            self.parameters, lr=settings.learning_rate, amsgrad=True, fused=True
+        )
         self.loss = mace_modules.WeightedEnergyForcesLoss(
             energy_weight=settings.energy_weight, forces_weight=settings.forces_weight
         ).to(device)
