@@ -157,7 +157,8 @@ class _Run:
         if not bool(torch.isfinite(loss)):
             remedy = "Lower `learning_rate`, or look for outliers among the labels"
             raise ModelError(f"training loss at step {self.step}", float(loss), remedy)
-        loss.backward()
+        # Forces made the positions part of the graph; their gradient would be thrown away.
+        loss.backward(inputs=self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.average.update()
