@@ -17,10 +17,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.keys import format_charge
-from defectscape.model.arrangement import arrange
 from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
+from defectscape.model.layers.arrangement import arrange
 from defectscape.model.references import count_elements
 from defectscape.model.saving import Network, load_network
 

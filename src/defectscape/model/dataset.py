@@ -13,7 +13,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import AtomicNumberTable, Batch, mace_data
 from defectscape.model.card import ModelCard
-from defectscape.model.pairs import all_halves, paired_order
+from defectscape.model.layers.pairs import all_halves, paired_order
 from defectscape.model.references import EnergyReferences, count_elements
 
 

@@ -25,12 +25,12 @@ import torch
 from torch_ema import ExponentialMovingAverage
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import mace_modules
 from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import read_checkpoint, write_checkpoint
 from defectscape.model.dataset import batch_members, collate
 from defectscape.model.history import TrainingHistory, Validation
+from defectscape.model.layers.arrangement import arrange, restore
 from defectscape.model.network import ChargedMACE
 from defectscape.model.preparation import Phase, Preparation, prepare
 from defectscape.model.validation import errors_as_written

@@ -8,9 +8,9 @@ does. ``model_0.weights`` beside it holds the same network as plain values and t
 from pathlib import Path
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.arrangement import as_mace_has_it
 from defectscape.model.backend import read_tensors, write_file
 from defectscape.model.blueprint import Network, blueprint, rebuild
+from defectscape.model.layers.arrangement import as_mace_has_it
 
 __all__ = ["Network", "load_network", "save_network", "weights_path"]
 

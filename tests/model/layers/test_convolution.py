@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import mace_modules, numerics, o3
-from defectscape.model.convolution import ArrangedConvolution, is_convolution
-from defectscape.model.linear import ArrangedLinear
+from defectscape.model.layers.arrangement import arrange, restore
+from defectscape.model.layers.convolution import ArrangedConvolution, is_convolution
+from defectscape.model.layers.linear import ArrangedLinear
 
 CPU = torch.device("cpu")
 EDGES, ATOMS = 40, 7
@@ -18,7 +18,7 @@ EDGES, ATOMS = 40, 7
 def without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the loops over edges do not run, on a GPU."""
     for module in ("convolution", "pairs", "contraction", "radial"):
-        monkeypatch.setattr(f"defectscape.model.{module}.one_loop_serves", lambda _: False)
+        monkeypatch.setattr(f"defectscape.model.layers.{module}.one_loop_serves", lambda _: False)
 
 
 def interaction(

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from defectscape.model.backend import o3
-from defectscape.model.compiled import one_loop_serves
-from defectscape.model.edge_sums import Rows, edge_sums
+from defectscape.model.layers.compiled import one_loop_serves
+from defectscape.model.layers.edge_sums import Rows, edge_sums
 
 __all__ = ["ArrangedConvolution", "is_convolution"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from defectscape.model.backend import numerics, o3
-from defectscape.model.linear import ArrangedLinear, is_linear, to_mace, to_rows
+from defectscape.model.layers.linear import ArrangedLinear, is_linear, to_mace, to_rows
 
 CPU = torch.device("cpu")
 ATOMS = 5

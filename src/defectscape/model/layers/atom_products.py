@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.compiled import Array, arrays, compiled, zeros_like
+from defectscape.model.layers.compiled import Array, arrays, compiled, zeros_like
 
 __all__ = ["Terms", "atom_products"]
 

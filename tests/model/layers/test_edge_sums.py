@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.edge_sums import Rows, edge_sums
+from defectscape.model.layers.edge_sums import Rows, edge_sums
 
 ATOMS, EDGES, CHANNELS, PATHS = 5, 12, 3, 4
 ROWS = Rows(

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 
 from defectscape.model.backend import FullyConnectedNet
-from defectscape.model.compiled import Array, arrays, compiled, one_loop_serves
+from defectscape.model.layers.compiled import Array, arrays, compiled, one_loop_serves
 
 __all__ = ["ArrangedRadial", "is_radial", "silu"]
 

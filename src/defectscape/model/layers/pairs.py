@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.frame import Ints
-from defectscape.model.compiled import one_loop_serves
+from defectscape.model.layers.compiled import one_loop_serves
 
 __all__ = ["all_halves", "paired_order", "share_weights", "stop_sharing"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from defectscape.model.backend import mace_modules
-from defectscape.model.contraction import ArrangedContraction, is_contraction
-from defectscape.model.convolution import ArrangedConvolution, is_convolution
-from defectscape.model.linear import ArrangedLinear, is_linear, to_mace, to_rows
-from defectscape.model.pairs import share_weights, stop_sharing
-from defectscape.model.radial import ArrangedRadial, is_radial
+from defectscape.model.layers.contraction import ArrangedContraction, is_contraction
+from defectscape.model.layers.convolution import ArrangedConvolution, is_convolution
+from defectscape.model.layers.linear import ArrangedLinear, is_linear, to_mace, to_rows
+from defectscape.model.layers.pairs import share_weights, stop_sharing
+from defectscape.model.layers.radial import ArrangedRadial, is_radial
 
 __all__ = ["arrange", "as_mace_has_it", "is_arranged", "restore"]
 

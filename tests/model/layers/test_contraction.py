@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import SymmetricContraction, mace_modules, numerics, o3
-from defectscape.model.contraction import ArrangedContraction, is_contraction
+from defectscape.model.layers.arrangement import arrange, restore
+from defectscape.model.layers.contraction import ArrangedContraction, is_contraction
 
 CPU = torch.device("cpu")
 ATOMS, KINDS = 6, 2

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from defectscape.model.arrangement import arrange, restore
 from defectscape.model.backend import numerics
 from defectscape.model.dataset import Graphs, collate
-from defectscape.model.pairs import all_halves, paired_order, share_weights, stop_sharing
+from defectscape.model.layers.arrangement import arrange, restore
+from defectscape.model.layers.pairs import all_halves, paired_order, share_weights, stop_sharing
 
 CPU = torch.device("cpu")
 FAR_A = 7.0

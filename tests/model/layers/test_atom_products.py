@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from defectscape.domain.errors import ModelError
-from defectscape.model.atom_products import Terms, atom_products
+from defectscape.model.layers.atom_products import Terms, atom_products
 
 ATOMS, COMPONENTS, WEIGHTS, CHANNELS, ROWS = 3, 4, 3, 2, 3
 # Of one to three factors, a square and a cube among them; row 2 gets nothing.

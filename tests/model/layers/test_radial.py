@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from defectscape.model.backend import FullyConnectedNet, numerics
-from defectscape.model.radial import ArrangedRadial, is_radial, silu
+from defectscape.model.layers.radial import ArrangedRadial, is_radial, silu
 
 CPU = torch.device("cpu")
 

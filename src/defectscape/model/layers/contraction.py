@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from defectscape.model.atom_products import Terms, atom_products
 from defectscape.model.backend import SymmetricContraction, to_numpy
-from defectscape.model.compiled import one_loop_serves
-from defectscape.model.linear import to_rows
+from defectscape.model.layers.atom_products import Terms, atom_products
+from defectscape.model.layers.compiled import one_loop_serves
+from defectscape.model.layers.linear import to_rows
 
 __all__ = ["ArrangedContraction", "is_contraction"]
 

@@ -1,0 +1,1 @@
+"""mace's layers, arranged for speed."""
