@@ -14,6 +14,7 @@ import torch
 from defectscape.model.backend import mace_modules
 from defectscape.model.layers.contraction import ArrangedContraction, is_contraction
 from defectscape.model.layers.convolution import ArrangedConvolution, is_convolution
+from defectscape.model.layers.harmonics import ArrangedHarmonics, is_harmonics
 from defectscape.model.layers.linear import ArrangedLinear, is_linear, to_mace, to_rows
 from defectscape.model.layers.pairs import share_weights, stop_sharing
 from defectscape.model.layers.radial import ArrangedRadial, is_radial
@@ -63,47 +64,54 @@ _INTERACTION = {
     "reshape": (lambda _: True, _Turned),
 }
 _CONVOLUTION = {"conv_tp": (is_convolution, _InMacesOrder)}
-_PRODUCT = {
-    "symmetric_contractions": (is_contraction, ArrangedContraction),
-    "linear": (is_linear, _ToMace),
-}
+_OTHERS = (
+    {"conv_tp_weights": (is_radial, ArrangedRadial)},
+    {
+        "symmetric_contractions": (is_contraction, ArrangedContraction),
+        "linear": (is_linear, _ToMace),
+    },
+    {"spherical_harmonics": (is_harmonics, ArrangedHarmonics)},
+)
+"""Layers that are replaced together or not at all: by name, which ones can be, and what takes their place."""
+
+_ARRANGED = (
+    ArrangedLinear, ArrangedConvolution, _Turned, ArrangedRadial, ArrangedContraction, ArrangedHarmonics,
+)  # fmt: skip
 
 
 def arrange(network: torch.nn.Module) -> None:
     """Rearrange the layers of a network in place, those that can be; to be undone by ``restore``."""
-    for block in _having(network, _CONVOLUTION):
-        layers = _INTERACTION if type(block) is _KNOWN else _CONVOLUTION
-        if not hasattr(block, "conv_fusion") and _fits(block, layers):
-            _replace(block, layers)
+    block: Any
+    for block in list(network.modules()):
+        for layers in (_INTERACTION if type(block) is _KNOWN else _CONVOLUTION, *_OTHERS):
+            if all(
+                hasattr(block, name) and fits(getattr(block, name))
+                for name, (fits, _) in layers.items()
+            ):
+                # Tables of a layer follow the network's device and dtype, whatever the default is.
+                like = next(block.parameters())
+                for name, (_, arranged) in layers.items():
+                    setattr(block, name, arranged(getattr(block, name)).to(like))
+        if isinstance(getattr(block, "conv_tp", None), ArrangedConvolution):
             block.conv_fusion = True
-            if is_radial(block.conv_tp_weights):
-                block.conv_tp_weights = ArrangedRadial(block.conv_tp_weights)
             share_weights(block)
-    for block in _having(network, _PRODUCT):
-        if _fits(block, _PRODUCT):
-            _replace(block, _PRODUCT)
 
 
 def restore(network: torch.nn.Module) -> None:
     """Put mace's own layers back, in place."""
-    for block in _having(network, _CONVOLUTION):
-        if isinstance(block.conv_tp, ArrangedConvolution):
+    block: Any
+    for block in list(network.modules()):
+        if isinstance(getattr(block, "conv_tp", None), ArrangedConvolution):
             stop_sharing(block)
             del block.conv_fusion
-            if isinstance(block.conv_tp_weights, ArrangedRadial):
-                block.conv_tp_weights = block.conv_tp_weights.plain
-            _put_back(
-                block, _CONVOLUTION if isinstance(block.conv_tp, _InMacesOrder) else _INTERACTION
-            )
-    for block in _having(network, _PRODUCT):
-        if isinstance(block.symmetric_contractions, ArrangedContraction):
-            _put_back(block, _PRODUCT)
+        for name, layer in list(block.named_children()):
+            if isinstance(layer, _ARRANGED):
+                setattr(block, name, layer.plain)
 
 
 def is_arranged(network: torch.nn.Module) -> bool:
     """Whether ``arrange`` found something to do."""
-    blocks = _having(network, _CONVOLUTION)
-    return any(isinstance(block.conv_tp, ArrangedConvolution) for block in blocks)
+    return any(isinstance(layer, _ARRANGED) for layer in network.modules())
 
 
 @contextmanager
@@ -116,24 +124,3 @@ def as_mace_has_it(network: torch.nn.Module) -> Iterator[None]:
     finally:
         if arranged:
             arrange(network)
-
-
-def _having(network: torch.nn.Module, layers: dict[str, Any]) -> list[Any]:
-    """Blocks that have all these layers, of all networks within."""
-    return [each for each in network.modules() if all(hasattr(each, name) for name in layers)]
-
-
-def _fits(block: Any, layers: dict[str, Any]) -> bool:
-    return all(fits(getattr(block, name)) for name, (fits, _) in layers.items())
-
-
-def _replace(block: Any, layers: dict[str, Any]) -> None:
-    # Tables of a layer follow the network's device and dtype, whatever the default is.
-    like = next(block.parameters())
-    for name, (_, arranged) in layers.items():
-        setattr(block, name, arranged(getattr(block, name)).to(like))
-
-
-def _put_back(block: Any, layers: dict[str, Any]) -> None:
-    for name in layers:
-        setattr(block, name, getattr(block, name).plain)

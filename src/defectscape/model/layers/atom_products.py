@@ -27,7 +27,7 @@ class Terms(NamedTuple):
         coefficient: c, (t,).
         row: of the outcome, (t,).
         weight: row of the weights, (t,).
-        degree: how many factors, at least one, (t,).
+        degree: how many factors, (t,).
         factors: rows of the features, (t, largest degree); those beyond the degree do not count.
     """
 
