@@ -95,6 +95,11 @@ def descend(
             reach_A = reach_A * SHRINK if rose else min(REACH_A, reach_A * GROW)
         done.append((frame, found))
         _, best_label = lowest_tie(done)
+        logger.info(
+            "%s, %s: step %d of at most %d, %.3f eV below the start, largest force %.2f eV/A",
+            start.key, start.note, len(done) - 1, most_steps,
+            done[0][1].energy_eV - found.energy_eV, found.fmax_eV_A,
+        )  # fmt: skip
         if best_label.fmax_eV_A < fmax_eV_A or len(done) > most_steps:
             break
         frame = step(done, reach_A)
