@@ -108,6 +108,23 @@ def descent_files(wildcards, number):
     ]
 
 
+def descent_ends(wildcards, number):
+    """Where low-fidelity relaxations of minima were before or in a round, where the study asks for them."""
+    if not STUDY.selection.low_relaxed_minima or number == 0:
+        return []
+    here = files_of(wildcards.group).round(number)
+    return [str(here.relaxed_ends(str(key))) for key in GROUPS[wildcards.group].keys]
+
+
+def passed_files(wildcards):
+    """Frames and ends of one key's low-fidelity relaxations in the rounds before."""
+    rounds = [
+        files_of(wildcards.group).round(n) for n in range(1, int(wildcards.round))
+    ]
+    key = wildcards.key
+    return [str(f(key)) for r in rounds for f in (r.relaxed, r.relaxed_ends)]
+
+
 def frames_to_label(wildcards):
     """The frames that a labelling job takes its chunk from."""
     group = files_of(wildcards.group)

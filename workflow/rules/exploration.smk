@@ -37,7 +37,7 @@ rule train:
 rule search:
     """Relax every start, and the other charges' minima, on the model's high-fidelity surface.
 
-    In: starts, the round's committee, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, the round's committee, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
@@ -45,6 +45,7 @@ rule search:
         str(files_of("{group}").starts),
         str(files_of("{group}").splits),
         round_committee(0),
+        lambda wildcards: descent_ends(wildcards, int(wildcards.round)),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").round("{round}").relaxations),
@@ -70,11 +71,12 @@ rule search:
 rule relax_minima:
     """Relax the lowest minima of the search before a round with the low-fidelity engine.
 
-    In: relaxations and committee of the round before. Out: the frames, where they ended, and where their labels are.
+    In: search and committee of the round before, relaxations before it. Out: frames, ends, where their labels are.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
+        passed_files,
         lambda wildcards: str(
             files_of(wildcards.group).round(int(wildcards.round) - 1).relaxations
         ),

@@ -4,7 +4,7 @@
 rule search_final:
     """The final search of a group, with the committee of its last round.
 
-    In: starts, last committee, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, last committee, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
@@ -12,6 +12,7 @@ rule search_final:
         str(files_of("{group}").starts),
         str(files_of("{group}").splits),
         last_committee,
+        lambda wildcards: descent_ends(wildcards, STUDY.exploration.rounds),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").relaxations),

@@ -88,15 +88,17 @@ class Selection(Settings):
         0,
         ge=0,
         description="Lowest minima per defect and charge of each round's search that the low-fidelity engine "
-        "relaxes on before the next round's frames are chosen; every step is a label, and the ends are chosen first. "
-        "As many again where doubtful minima lie below them. It leads the model downhill where a label at its own "
+        "relaxes on before the next round's frames are chosen, of those that no such relaxation has passed; every step "
+        "is a label, the ends are chosen first, and later searches start from them, too. As many again where doubtful "
+        "minima lie below them. It leads the model downhill where a label at its own "
         "minimum says only that it is wrong. Needs `low_per_charge_per_round`.",
     )
     low_relaxation_steps: int = Field(
         10,
         gt=0,
-        description="Steps of each of these relaxations at most, to the minimum of the model's low-fidelity surface "
-        "tied to all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier.",
+        description="Steps of each of these relaxations at most in a round, to the minimum of the model's low-fidelity "
+        "surface tied to all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier, and those "
+        "that were not at their end go on in the next round.",
     )
     disagreement_share: float = Field(
         0.5, ge=0, le=1,

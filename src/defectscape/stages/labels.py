@@ -84,6 +84,15 @@ def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Fram
     return tuple(frame for path in paths for frame in read_frames(path))
 
 
+def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+    """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
+    members, files = context.group(group)
+    if number == 0 or context.study.selection.low_relaxed_minima == 0:
+        return ()
+    paths = [files.round(number).relaxed_ends(str(key)) for key in members.keys]
+    return tuple(frame for path in paths for frame in read_frames(path))
+
+
 def round_outcomes(
     context: StudyContext, group: str, number: int, level: str
 ) -> tuple[Outcome, ...]:

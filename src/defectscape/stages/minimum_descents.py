@@ -2,24 +2,29 @@
 
 A label at a minimum of the model says that the model is wrong there; where it is downhill from there, it
 says for the next step only. So the cheap engine goes on a few steps before the next round's frames are chosen.
+A relaxation that did not come to its end goes on in the next round, beside those of minima that none of them
+has passed; and later searches start from the ends, too.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.engines.labelling import label_frame
-from defectscape.files.extxyz import write_frames
+from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.files.tables import load_relaxations
+from defectscape.search.matching import rmsd_A
 from defectscape.search.merging import foremost
 from defectscape.search.tied import lowest_tie
 from defectscape.search.verification import descend, tied_steps
 from defectscape.stages.context import StudyContext
 from defectscape.stages.descents import write_descents
+from defectscape.stages.layout import GroupRound
 from defectscape.stages.sampling import found_family
-from defectscape.stages.search import merged
+from defectscape.stages.search import group_operations, merged
 from defectscape.stages.surface import surface_beside_engine
 from defectscape.store.record import LabelRecord
 
@@ -27,16 +32,14 @@ logger = logging.getLogger(__name__)
 
 
 def relax_minima(context: StudyContext, name: str, number: int, text: str) -> None:
-    """Relax the lowest minima of one key, of the search before round ``number``, with the low-fidelity engine.
+    """Relax minima of one key, of the search before round ``number``, with the low-fidelity engine.
 
     A step goes to the minimum of the searching committee's low-fidelity surface tied to all labels of the
-    relaxation, as in verification. The lowest frame of each is its end.
+    relaxation, as in verification. The lowest frame of each is its end; those of the rounds before come first.
     """
     key = DefectKey.parse(text)
-    group, files = context.group(name)
-    study, before, here = context.study, files.round(number - 1), files.round(number)
-    relaxations = load_relaxations(before.relaxations)
-    lowest = merged(context, group, relaxations, key, study.exploration.minima)
+    files, study = context.layout.group(name), context.study
+    before, here = files.round(number - 1), files.round(number)
     engine, fidelity = context.engine("low"), context.fidelity("low")
     surface = surface_beside_engine(before, study.exploration.training, fidelity.name)
     # A step that ends where the tied surface is flatter than the limit asks for could not reach it.
@@ -44,22 +47,49 @@ def relax_minima(context: StudyContext, name: str, number: int, text: str) -> No
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
     settings = study.exploration.search.model_copy(update=fine)
     step = tied_steps(surface, settings, f"{fidelity.name} relaxation")
+    passed = [f for n in range(1, number) for f in read_frames(files.round(n).relaxed(text))]
+    known = {frame.frame_id for frame in passed}
     records: list[LabelRecord] = []
 
     def label(frame: Frame) -> Label | None:
         found = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
-        records.append(found)
+        if frame.frame_id not in known:
+            records.append(found)
         return found.label if found.trainable else None
 
     ends = []
-    for minimum in foremost(lowest, study.selection.low_relaxed_minima):
-        frame = replace(minimum.frame, family=found_family(key.defect))
-        path = descend(frame, label, step, study.selection.low_relaxation_steps, limit_eV_A)
+    for start in [*_begun(before, number, text), *_fresh(context, name, before, key, passed)]:
+        path = descend(start, label, step, study.selection.low_relaxation_steps, limit_eV_A)
         if path:
             ends.append(lowest_tie(path)[0])
             logger.info(
-                "%s, minimum %d: %d steps, %.3f eV down", key, minimum.rank, len(path) - 1,
+                "%s, %s: %d steps, %.3f eV down", key, start.note, len(path) - 1,
                 path[0][1].energy_eV - lowest_tie(path)[1].energy_eV,
             )  # fmt: skip
     write_descents(records, here.relaxed(text), here.relaxed_outcomes(text))
     write_frames(here.relaxed_ends(text), ends)
+
+
+def _begun(before: GroupRound, number: int, text: str) -> tuple[Frame, ...]:
+    """Ends of the rounds before: one label, which the store has, tells those that are at their end."""
+    return read_frames(before.relaxed_ends(text)) if number > 1 else ()
+
+
+def _fresh(
+    context: StudyContext, name: str, before: GroupRound, key: DefectKey, passed: Sequence[Frame]
+) -> list[Frame]:
+    """The lowest minima of the search before, of those that no relaxation has passed."""
+    study, group = context.study, context.group(name)[0]
+    settings = study.exploration.minima
+    operations = group_operations(context, group)
+    minima = [
+        minimum
+        for minimum in merged(context, group, load_relaxations(before.relaxations), key, settings)
+        if all(
+            rmsd_A(minimum.frame, frame, operations) >= settings.merge_rmsd_A for frame in passed
+        )
+    ]
+    return [
+        replace(minimum.frame, family=found_family(key.defect))
+        for minimum in foremost(minima, study.selection.low_relaxed_minima)
+    ]

@@ -87,9 +87,10 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     checks = most * (1 + study.verification.relax_steps)
     high = selection.initial_per_charge + selection.test_per_charge
     high += rounds * selection.per_charge_per_round + checks
-    # Doubtful minima come beside as many sure ones, and a relaxation begins with a label.
-    descents = 2 * selection.low_relaxed_minima * (1 + selection.low_relaxation_steps)
-    low += rounds * (selection.low_per_charge_per_round + descents)
+    # Doubtful minima come beside as many sure ones, a relaxation begins with a label, and goes on in later rounds.
+    begun = 2 * selection.low_relaxed_minima
+    steps = rounds * (rounds + 1) // 2 * selection.low_relaxation_steps
+    low += rounds * selection.low_per_charge_per_round + begun * (rounds + steps)
     return starts, 1 + keys * low, keys * high + _crystals(study) + _extras(study)
 
 

@@ -28,6 +28,7 @@ from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
 from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import descent_ends
 from defectscape.stages.surface import CommitteeSurface, gate, load_committee
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def _search(
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
     gate(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    found = relax_all(starts, surface, settings)
+    found = relax_all([*starts, *descent_ends(context, name, number)], surface, settings)
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)
