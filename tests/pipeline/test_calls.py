@@ -22,7 +22,11 @@ from small_study import (
 
 from defectscape.domain.errors import ConfigError
 from defectscape.files.extxyz import read_frames, read_labelled
+from defectscape.files.tables import load_relaxations
+from defectscape.search.matching import rmsd_A
+from defectscape.stages.labels import descent_ends
 from defectscape.stages.ledger import label_costs
+from defectscape.stages.search import group_operations
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
@@ -104,6 +108,7 @@ def test_rounds_may_have_cheap_labels_of_what_the_search_found(rerun: Rerun) -> 
 
 def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
     study = small_study()
+    study["exploration"]["rounds"] = 2
     study["selection"] |= {
         "low_per_charge_per_round": 4, "low_relaxed_minima": 1, "low_relaxation_steps": 3,
     }  # fmt: skip
@@ -128,6 +133,39 @@ def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
     # The search is coarse, but these relaxations go on where it would end.
     assert labelled > 2 * 2
     assert rounds["round 1", "gfn1"] == labelled + len(read_frames(files.selected_low))
+    _go_on(context)
+
+
+def _go_on(context: StudyContext) -> None:
+    """These relaxations go on in the next round, and searches start from their ends."""
+    group, files = context.group("v_Cd")
+    limit_eV_A = context.study.sampling.relaxation_fmax_eV_A
+    operations = group_operations(context, group)
+    apart_A = context.study.exploration.minima.merge_rmsd_A
+    for key in group.keys:
+        first, second = (read_frames(files.round(n).relaxed(str(key))) for n in (1, 2))
+        assert first
+        assert not {f.frame_id for f in first} & {f.frame_id for f in second}, "once each"
+        before, after = (
+            {end.frame_id: context.record(end, "low").label for end in read_frames(path)}
+            for path in (files.round(n).relaxed_ends(str(key)) for n in (1, 2))
+        )
+        assert len(after) >= len(before)
+        gone_on = list(after.values())[: len(before)]
+        for label, later in zip(before.values(), gone_on, strict=True):
+            assert later.energy_eV <= label.energy_eV
+            # Below the limit it was at its end, and not a step was taken.
+            assert label.fmax_eV_A >= limit_eV_A or later.energy_eV == label.energy_eV
+        begun = [frame for frame in second if frame.note != "gfn1 relaxation"]
+        assert all(rmsd_A(a, b, operations) >= apart_A for a in begun for b in first)
+        # What is at the end of one round is where the searches behind it begin, too.
+        for n, path, ends in (
+            (1, files.round(1).relaxations, before),
+            (2, files.relaxations, after),
+        ):
+            starts = {relaxation.start.frame_id for relaxation in load_relaxations(path)}
+            assert set(ends) <= starts, n
+    assert not descent_ends(context, "v_Cd", 0), "before the first round there is none"
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:
