@@ -24,33 +24,51 @@ MARKERS = "os^Dvphx"
 def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
     """One figure for each data set and schedule, errors against labels; returns the PNG files.
 
-    Bars are standard deviations over repetitions, which differ in families, labels and weights.
+    Bars are standard deviations over repetitions, which differ in families, labels and weights: most of it is
+    that some families are harder than others. So the last panel has ratios within repetitions, to ``high_only``.
     """
     paths = []
     for data, schedule in dict.fromkeys((curve.data, curve.schedule) for curve in curves):
         mine = [c for c in curves if (c.data, c.schedule, c.near) == (data, schedule, False)]
-        figure, axes = plt.subplots(1, 3, figsize=(13, 4.3), constrained_layout=True)
-        for axis, (quantity, title) in zip(axes, NAMES.items(), strict=True):
-            rows = [curve for curve in mine if curve.quantity == quantity]
-            for index, curve in enumerate(rows):
-                _draw_curve(axis, curve, index)
-            counts = sorted({point.high_labels for curve in rows for point in curve.points})
-            _style(axis, title, counts)
-        axes[0].legend(frameon=False, fontsize=8)
+        figure, axes = plt.subplots(1, 4, figsize=(16, 4.6), constrained_layout=True)
+        for axis, (quantity, title) in zip(axes[:3], NAMES.items(), strict=True):
+            _draw_panel(axis, [curve for curve in mine if curve.quantity == quantity], title)
+        forces = next(iter(NAMES))
+        _draw_panel(
+            axes[3], [curve for curve in mine if curve.quantity == forces],
+            "Force RMSE / that of high_only", ratios=True,
+        )  # fmt: skip
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=7, frameon=False, fontsize=9
+        )
         figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
         paths.append(save_figure(figure, folder, f"curves_{data}_{schedule}"))
     return paths
 
 
-def _draw_curve(axis: Axes, curve: Curve, index: int) -> None:
-    labels = np.array([point.high_labels for point in curve.points], dtype=float)
+def _draw_panel(axis: Axes, curves: Sequence[Curve], title: str, *, ratios: bool = False) -> None:
+    for index, curve in enumerate(curves):
+        rows: list[tuple[int, float, float | None]] = []
+        for point in curve.points:
+            if not ratios:
+                rows.append((point.high_labels, point.mean, point.deviation))
+            elif point.against_high_only is not None:
+                rows.append((point.high_labels, point.against_high_only, point.ratio_deviation))
+        _draw_curve(axis, rows, curve.label, index)
+    counts = sorted({point.high_labels for curve in curves for point in curve.points})
+    _style(axis, title, counts)
+
+
+def _draw_curve(
+    axis: Axes, rows: Sequence[tuple[int, float, float | None]], label: str, index: int
+) -> None:
     # Side by side, or the bars of several strategies hide one another.
-    labels *= 1 + 0.012 * (index - 2)
     axis.errorbar(
-        labels, [point.mean for point in curve.points],
-        yerr=[point.deviation or 0.0 for point in curve.points],
+        [count * (1 + 0.012 * (index - 2)) for count, *_ in rows], [value for _, value, _ in rows],
+        yerr=[deviation or 0.0 for *_, deviation in rows],
         marker=MARKERS[index % len(MARKERS)], markersize=4, linewidth=1.2, capsize=2,
-        color=PALETTE[index % len(PALETTE)], label=curve.label,
+        color=PALETTE[index % len(PALETTE)], label=label,
     )  # fmt: skip
 
 
