@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
 from defectscape.files.tables import read_json, write_json
 from defectscape.settings.groups import label_rounds
 from defectscape.stages.context import StudyContext
+from defectscape.stages.layout import GroupRound
 from defectscape.store.record import LabelRecord
 
 logger = logging.getLogger(__name__)
@@ -77,19 +78,21 @@ def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
 
 def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
-    members, files = context.group(group)
-    if number == 0 or context.study.selection.low_relaxed_minima == 0:
-        return ()
-    paths = [files.round(number).relaxed(str(key)) for key in members.keys]
-    return tuple(frame for path in paths for frame in read_frames(path))
+    return _descents(context, group, number, GroupRound.relaxed)
 
 
 def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
+    return _descents(context, group, number, GroupRound.relaxed_ends)
+
+
+def _descents(
+    context: StudyContext, group: str, number: int, file: Callable[[GroupRound, str], Path]
+) -> tuple[Frame, ...]:
     members, files = context.group(group)
     if number == 0 or context.study.selection.low_relaxed_minima == 0:
         return ()
-    paths = [files.round(number).relaxed_ends(str(key)) for key in members.keys]
+    paths = [file(files.round(number), str(key)) for key in members.keys]
     return tuple(frame for path in paths for frame in read_frames(path))
 
 

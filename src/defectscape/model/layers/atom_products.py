@@ -9,6 +9,7 @@ factor replaced by what it is multiplied by, one factor after the other: three l
 do all that a training on forces needs.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -36,6 +37,19 @@ class Terms(NamedTuple):
     weight: np.ndarray
     degree: np.ndarray
     factors: np.ndarray
+
+    @classmethod
+    def of(cls, terms: Sequence[tuple[float, int, int, Sequence[int]]]) -> "Terms":
+        """Of coefficient, row, weight and factors of each term."""
+        coefficients, rows, weights, factors = zip(*terms, strict=True)
+        degrees = [len(each) for each in factors]
+        table = np.zeros((len(terms), max(1, *degrees)), dtype=np.int64)
+        for line, each in zip(table, factors, strict=True):
+            line[: len(each)] = each
+        row, weight, degree = (
+            np.array(column, dtype=np.int64) for column in (rows, weights, degrees)
+        )
+        return cls(np.array(coefficients, dtype=float), row, weight, degree, table)
 
 
 def atom_products(

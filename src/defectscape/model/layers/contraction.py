@@ -78,12 +78,4 @@ def _terms(contractions: Any) -> Terms:
                 )
             weight += part.shape[1]
         row += len(dense)
-    keys = sorted(sums)
-    places = [indices for _, _, indices in keys]
-    table = np.zeros((len(keys), max(map(len, places))), dtype=np.int64)
-    for line, indices in zip(table, places, strict=True):
-        line[: len(indices)] = indices
-    rows, columns = np.array([key[:2] for key in keys], dtype=np.int64).T.copy()
-    coefficients = np.array([sums[key] for key in keys])
-    degrees = np.array([len(indices) for indices in places], dtype=np.int64)
-    return Terms(coefficients, rows, columns, degrees, table)
+    return Terms.of([(sums[key], *key) for key in sorted(sums)])

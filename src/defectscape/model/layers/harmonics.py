@@ -51,7 +51,7 @@ class ArrangedHarmonics(torch.nn.Module):
 def _terms(degrees: Sequence[int], normalization: str) -> Terms:
     """The polynomials of all components."""
     points = np.random.default_rng(0).normal(size=(200, 3))
-    rows, coefficients, factors = [], [], []
+    terms = []
     row = 0
     for degree in degrees:
         values = to_numpy(
@@ -61,17 +61,6 @@ def _terms(degrees: Sequence[int], normalization: str) -> Terms:
         columns = np.stack([points[:, list(axes)].prod(axis=1) for axes in products], 1)
         fitted = np.linalg.lstsq(columns, values, rcond=None)[0]
         for place, component in np.argwhere(np.abs(fitted) > _EXACT):
-            rows.append(row + component)
-            coefficients.append(fitted[place, component])
-            factors.append(products[place])
+            terms.append((fitted[place, component], row + component, 0, products[place]))
         row += values.shape[1]
-    table = np.zeros((len(rows), max(1, *degrees)), dtype=np.int64)
-    for line, axes in zip(table, factors, strict=True):
-        line[: len(axes)] = axes
-    return Terms(
-        coefficient=np.array(coefficients),
-        row=np.array(rows, dtype=np.int64),
-        weight=np.zeros(len(rows), dtype=np.int64),
-        degree=np.array([len(axes) for axes in factors], dtype=np.int64),
-        factors=table,
-    )
+    return Terms.of(terms)

@@ -62,6 +62,7 @@ class ArrangedLinear(torch.nn.Module):
         self.taken = [count * plain.irreps_in[0].mul for count in counts]
         self.sizes = [width * plain.irreps_out[0].mul for width in self.taken]
         self.components = [irrep.dim for _, irrep in plain.irreps_out]
+        self.places = [n * dim for n, dim in zip(counts, self.components, strict=True)]
         weights = [ins.path_weight for ins in plain.instructions]
         shares = torch.tensor(weights).repeat_interleave(plain.weight_numel // len(weights))
         self.shares: torch.Tensor
@@ -75,13 +76,11 @@ class ArrangedLinear(torch.nn.Module):
                 of all paths that lead to it, one after the other.
         """
         weights = (self.plain.weight * self.shares).split(self.sizes)
-        places = [
-            components * width // rows.shape[2]
-            for components, width in zip(self.components, self.taken, strict=True)
-        ]
         out = [
             part.reshape(-1, width) @ weight.view(width, -1)
-            for part, weight, width in zip(rows.split(places, 1), weights, self.taken, strict=True)
+            for part, weight, width in zip(
+                rows.split(self.places, 1), weights, self.taken, strict=True
+            )
         ]
         shaped = [
             part.view(-1, components, part.shape[1])
