@@ -215,7 +215,7 @@ def test_the_reason_is_pw_x_s_own() -> None:
     assert "after 100 iterations" in failure_reason(
         "\n  convergence NOT achieved after 100 iterations", 2
     )
-    assert failure_reason("", -9) == "pw.x was ended by signal 9"
+    assert failure_reason("", -11) == "pw.x crashed by signal 11"
     assert "status 3: last words" in failure_reason("a\nlast words\n", 3)
 
 

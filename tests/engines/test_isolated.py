@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -91,6 +92,25 @@ def test_a_worker_that_was_killed_is_started_again(frame) -> None:
         time.sleep(0.01)
     engine.compute(frame, 0)
     assert worker_of(engine) != first
+
+
+def test_a_worker_that_another_ends_leaves_no_record(frame, tmp_path: Path) -> None:
+    engine, store = make_engine(settings(arguments={"sleep_s": 30})), LabelStore(tmp_path)
+
+    def end_it() -> None:
+        while engine._worker is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(worker_of(engine), signal.SIGKILL)
+
+    killer = threading.Thread(target=end_it)
+    killer.start()
+    with pytest.raises(EngineError, match="ended from outside"):
+        label_frame(frame, engine, store, 30.0)
+    killer.join()
+    assert not list(store.records())
+    quick = make_engine(settings())
+    assert label_frame(frame, quick, store, 30.0).label is not None
 
 
 def test_its_processor_time_is_counted_once(frame) -> None:

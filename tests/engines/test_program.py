@@ -47,6 +47,36 @@ def test_status_and_words_of_a_failure_come_back(tmp_path: Path) -> None:
     assert "err" in done.output
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+        "raise SystemExit(137)",
+        "print('rank 1 exited on signal 9 (Killed).'); raise SystemExit(1)",
+        "print('EXIT STRING: Killed (signal 9)'); raise SystemExit(9)",
+        "print('error: Detected 1 oom_kill event in StepId=7.0'); raise SystemExit(1)",
+    ],
+    ids=["SIGKILL", "SIGTERM", "launcher's status", "Open MPI", "MPICH", "Slurm"],
+)
+def test_a_program_that_another_ended_has_not_failed(tmp_path: Path, text: str) -> None:
+    with pytest.raises(EngineError, match="ended from outside"):
+        run_program(program(tmp_path, text), [], tmp_path, 60)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "print('MPI_ABORT was invoked on rank 0; task 1: Killed'); raise SystemExit(137)",
+        "print('said of old: exited on signal 9')",
+    ],
+    ids=["its own crash", "its own abort", "success"],
+)
+def test_a_program_s_own_end_is_its_own(tmp_path: Path, text: str) -> None:
+    run_program(program(tmp_path, text), [], tmp_path, 60)
+
+
 def test_one_thread_unless_the_user_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

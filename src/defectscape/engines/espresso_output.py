@@ -65,7 +65,7 @@ def failure_reason(output: str, returncode: int) -> str:
     if match:
         return " ".join(match.group(0).split())
     if returncode < 0:
-        return f"pw.x was ended by signal {-returncode}"
+        return f"pw.x crashed by signal {-returncode}"
     last = [line for line in output.splitlines() if line.strip()]
     return f"pw.x ended with status {returncode}: {' '.join(last[-1].split()) if last else 'no output'}"
 

@@ -20,6 +20,7 @@ from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.processor_time import forget_worker, report_worker
+from defectscape.engines.program import ended_error, ended_from_outside
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class IsolatedEngine:
 
         Raises:
             CalculationFailed: as the engine, and if its process dies or takes too long.
+            EngineError: as the engine, and if somebody else ended its process.
         """
         if self._worker is None or not self._worker.alive:
             self._worker = _Worker(self.settings)
@@ -78,7 +80,7 @@ class _Worker:
             self._connection.recv()
         except (EOFError, ConnectionError):
             raise EngineError(
-                f"engine {settings.kind}", f"its process ended at once: {self._end()}",
+                f"engine {settings.kind}", f"its process ended at once: {_in_words(self._end())}",
                 "Look at the log for its last words",
             ) from None  # fmt: skip
 
@@ -103,22 +105,31 @@ class _Worker:
                 )
             (kind, *content), core_s = self._connection.recv()
         except (EOFError, ConnectionError):
-            raise CalculationFailed(f"the process of {name} died: {self._end()}") from None
+            status = self._end()
+            if status is not None and ended_from_outside(status):
+                raise ended_error(f"of {name}", status) from None
+            raise CalculationFailed(f"the process of {name} died: {_in_words(status)}") from None
         report_worker(self._process.pid, core_s)
         return _answer(kind, content)
 
-    def _end(self) -> str:
-        """End it, if it has not ended by itself; how it ended, in words."""
+    def _end(self) -> int | None:
+        """End it; its status if it had ended by itself."""
         self._connection.close()
-        if self._process.poll() is None:
-            try:
-                # It may be on its way out already: give its own reason the chance to be known.
-                self._process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        status = self._process.wait()
+        try:
+            # It may be on its way out already: give its own reason the chance to be known.
+            status = self._process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            status = None
+            self._process.kill()
+            self._process.wait()
         forget_worker(self._process.pid)
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return status
+
+
+def _in_words(status: int | None) -> str:
+    if status is None:
+        return "no answer"
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
 def _answer(kind: str, content: list[Any]) -> Label:

@@ -32,6 +32,15 @@ LOCK = "owner.lock"
 TAIL_CHARACTERS = 20_000
 """How much of a program's output is searched for the reason of its failure."""
 
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that a program does not get by its own fault: from the kernel out of memory, a batch system, a person."""
+
+_RANK_ENDED = re.compile(r"on signal 9\b|\(signal 9\)|oom[-_]kill", re.IGNORECASE)
+"""What Open MPI, MPICH and Slurm print where a process they started was ended so."""
+
+_ABORTED = re.compile("mpi_abort", re.IGNORECASE)
+"""A program that gives up by itself has its launcher kill the other processes: that is its own failure."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -98,7 +107,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
 
     Raises:
         CalculationFailed: if it took longer than ``time_limit_s``; there is no use in another rung.
-        EngineError: if there is no such program.
+        EngineError: if there is no such program, or if somebody else ended it: that says nothing of the
+            calculation, so it must not become the calculation's result.
     """
     words = [*shlex.split(command), *arguments]
     output = folder / "program.out"
@@ -126,7 +136,25 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
         ) from None
     finally:
         _end(process)
-    return Finished(returncode, _tail(output))
+    finished = Finished(returncode, _tail(output))
+    told = returncode and _RANK_ENDED.search(finished.output)
+    if (told or ended_from_outside(returncode)) and not _ABORTED.search(finished.output):
+        raise ended_error(words[0], returncode)
+    return finished
+
+
+def ended_from_outside(returncode: int) -> bool:
+    """Whether a program's status says that it was ended by another: the signal's own, or a launcher's 128 + signal."""
+    return any(returncode in (-number, 128 + number) for number in FROM_OUTSIDE)
+
+
+def ended_error(name: str, returncode: int) -> EngineError:
+    """What to say of it. The job fails without a record, so it is computed when the job runs again."""
+    return EngineError(
+        f"program {name}", f"ended from outside (status {returncode}), often because memory ran out",
+        "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
+        "at once, then start again; a profile with `retries` does both by itself",
+    )  # fmt: skip
 
 
 def die_with_parent() -> None:
