@@ -1,8 +1,10 @@
 """Verification counts its labels, keeps the lowest, and survives failed ones."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from ase.calculators.calculator import all_changes
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 
@@ -12,7 +14,7 @@ from defectscape.domain.minimum import Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.relaxation import nudged
 from defectscape.search.tied import lowest_tie
-from defectscape.search.verification import GROW, REACH_A, SHRINK, tied_steps, verify
+from defectscape.search.verification import GROW, REACH_A, SHRINK, descend, tied_steps, verify
 from defectscape.settings.search import Verification
 
 
@@ -165,6 +167,59 @@ def test_no_atom_leaps(minimum, surface_of, search):
     ]
     assert lengths[0] <= REACH_A + 1e-9
     assert lengths[1] <= SHRINK * REACH_A + 1e-9
+
+
+class Ring(Calculator):
+    """Atom 0 in a ring-shaped valley about its place, stiff across and sloping along; the others on springs.
+
+    Args:
+        places_A: of all atoms, shape (n, 3), A.
+    """
+
+    implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
+    radius_A, stiffness_eV_A2, slope_eV = 1.0, 50.0, 0.5
+
+    def __init__(self, places_A):
+        super().__init__()
+        self.places_A = places_A
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        away = atoms.positions - self.places_A
+        forces = -5.0 * away
+        energy = 2.5 * float(np.sum(away[1:] ** 2))
+        x, y, z = away[0]
+        r = np.hypot(x, y)
+        across = r - self.radius_A
+        energy += 0.5 * self.stiffness_eV_A2 * (across**2 + z**2) - self.slope_eV * x / r
+        radial = np.array([x, y]) / r
+        push = -self.stiffness_eV_A2 * across * radial
+        along = self.slope_eV * np.array([y * y, -x * y]) / r**3
+        forces[0] = [*(push + along), -self.stiffness_eV_A2 * z]
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+
+
+def test_round_a_bend_no_step_is_lost(minimum, surface_of, search):
+    """The chord to the minimum across the ring rises, however short; the way along the valley falls."""
+    places = minimum.frame.positions_A
+    angle = np.deg2rad(150.0)
+    shift = np.zeros_like(places)
+    shift[0, :2] = np.cos(angle), np.sin(angle)
+    start = minimum.frame.moved(places + shift, origin=Origin.START, note="on the ring")
+
+    def engine(frame):
+        atoms = to_atoms(frame)
+        atoms.calc = Ring(places)
+        return Label(atoms.get_potential_energy(), atoms.get_forces())
+
+    step = tied_steps(surface_of(lambda charge: Ring(places)), search)
+    path = descend(start, engine, step, 30, 0.05)
+    energies = [label.energy_eV for _, label in path]
+    assert energies == sorted(energies, reverse=True)
+    assert lowest_tie(path)[1].fmax_eV_A < 0.05
+    assert len(path) < 15
+    ahead = [b.positions_A - a.positions_A for (a, _), (b, _) in pairwise(path)]
+    assert max(np.linalg.norm(d, axis=1).max() for d in ahead) <= REACH_A + 1e-9
 
 
 def test_after_a_step_that_helped_the_next_may_be_longer_again(minimum):

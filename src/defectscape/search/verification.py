@@ -1,6 +1,6 @@
 """What the high-fidelity engine says of a minimum, and where it takes it.
 
-A step of the engine's relaxation does not guess the curvature, as BFGS has to: it goes to the minimum of
+A step of the engine's relaxation does not guess the curvature, as BFGS has to: it goes down
 the model's surface tied to what the engine said so far, so a few labels lead where tens would.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.relaxation import relax
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 REACH_A = 0.3
 """No atom moves further in one step: the model's curvature holds near the geometry that was labelled."""
+
+PATH_FRAMES = 200
+"""Frames of the way to a tied surface's minimum, of which a step takes the last one within reach."""
 
 SHRINK = 0.25
 """After a step that raised the engine's energy, the next one from the lowest geometry is so much shorter."""
@@ -38,7 +41,7 @@ Stepper = Callable[[Sequence[Tie], float], Frame]
 
 
 def tied_steps(surface: Surface, settings: Search, note: str = NOTE) -> Stepper:
-    """Steps to the minimum of a model's surface tied to the engine's labels.
+    """Steps down a model's surface tied to the engine's labels, to its minimum if that is within reach.
 
     Args:
         surface: the model, for its curvature.
@@ -48,14 +51,40 @@ def tied_steps(surface: Surface, settings: Search, note: str = NOTE) -> Stepper:
 
     def step(ties: Sequence[Tie], reach_A: float) -> Frame:
         frame, _ = lowest_tie(ties)
-        tied = TiedSurface(surface, ties)
-        displacements = relax(frame, tied, settings).final.positions_A - frame.positions_A
-        longest = float(np.linalg.norm(displacements, axis=1).max())
-        if longest > reach_A:
-            displacements *= reach_A / longest
-        return frame.moved(frame.positions_A + displacements, origin=Origin.RELAXATION, note=note)
+        way = relax(frame, TiedSurface(surface, ties), settings, PATH_FRAMES)
+        positions_A = [reached.positions_A for reached in (*way.path, way.final)]
+        moved = frame.positions_A + _within(
+            reach_A, [there - frame.positions_A for there in positions_A]
+        )
+        return frame.moved(moved, origin=Origin.RELAXATION, note=note)
 
     return step
+
+
+def _within(reach_A: float, displacements_A: Sequence[Floats]) -> Floats:
+    """The displacement at which a way first leaves the reach, or its last.
+
+    Along the way, not along the chord to its end: a way begins along the engine's forces, so that a step short
+    enough lowers the energy; the chord across a bend may rise however short it is made.
+    """
+    before = np.zeros_like(displacements_A[0])
+    for there in displacements_A:
+        if np.linalg.norm(there, axis=1).max() > reach_A:
+            return before + _share_within(reach_A, before, there) * (there - before)
+        before = there
+    return before
+
+
+def _share_within(reach_A: float, inside_A: Floats, outside_A: Floats) -> float:
+    """The share of the straight line between two displacements that no atom leaves the reach on."""
+    step_A = outside_A - inside_A
+    # For each atom |inside + share * step| = reach, the positive root; the first atom to get there counts.
+    square = np.sum(step_A**2, axis=1)
+    along = np.sum(inside_A * step_A, axis=1)
+    left = reach_A**2 - np.sum(inside_A**2, axis=1)
+    moving = square > 0.0
+    roots = (-along + np.sqrt(np.maximum(along**2 + square * left, 0.0)))[moving] / square[moving]
+    return float(np.clip(roots.min(), 0.0, 1.0))
 
 
 def verify(
