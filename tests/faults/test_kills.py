@@ -110,6 +110,30 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     )  # fmt: skip
 
 
+def test_an_engine_s_process_killed(pooled: Study) -> None:
+    pooled.faults(sleep_s=0.3)
+    running = pooled.start(*LOW)
+    before = pooled.wait_for_labels(4, running)
+    engines = [
+        child for job in labelling_jobs(running.pid) for child in children(job)
+        if "engines.worker" in command_line(child)
+    ]  # fmt: skip
+    os.kill(engines[0], signal.SIGKILL)
+    text = running.communicate(timeout=120)[0]
+    assert running.returncode != 0
+    assert "Error in rule label" in text
+    assert all(record.label is not None for record in pooled.store.records())
+    pooled.faults()
+    pooled.finish(*LOW)
+    assert len(pooled.done()) == 24
+    report(
+        "an engine's process killed while its job lives (memory ran out)",
+        "The job ends, without a record: it is no result of the calculation. Run again, by `retries` with twice the "
+        "memory, it labels what is missing",
+        "`Error in rule label`, and `ended from outside` in the job's log", pooled.store, before,
+    )  # fmt: skip
+
+
 def _kill_when(ready: Callable[[], bool], running: subprocess.Popen[str]) -> None:
     """End the work, all its processes, as soon as it is so far."""
     deadline = time.monotonic() + 180
