@@ -4,7 +4,9 @@ The truth is an analytic stand-in for an engine, not a model of CdTe: Morse pair
 distance grows by 0.1 A per electron taken away, on top of a constant per fidelity and charge.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +112,31 @@ def model_paths(
 @pytest.fixture(scope="session")
 def committee(model_paths: tuple[Path, ...]) -> Committee:
     return Committee.load(model_paths)
+
+
+@pytest.fixture
+def killed_at(caplog) -> Callable[[str], AbstractContextManager[None]]:
+    """Ends what runs inside the block, the hard way, once a training reports these words."""
+    logger = logging.getLogger("defectscape.model.phase")
+    caplog.set_level(logging.INFO, logger.name)
+
+    class PullThePlug(logging.Handler):
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if self.words in record.getMessage():
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def block(words: str) -> Iterator[None]:
+        handler = PullThePlug(words)
+        logger.addHandler(handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                yield
+        finally:
+            logger.removeHandler(handler)
+
+    return block

@@ -1,7 +1,5 @@
 """On a GPU: the same models, the same answers, the same minima as on the processor, to rounding."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
@@ -18,13 +16,6 @@ from defectscape.stages.surface import CommitteeSurface
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 FIDELITIES = ("low", "high")
-LOGGER = "defectscape.model.phase"
-
-
-class PullThePlug(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if "step 10/" in record.getMessage():
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
@@ -62,18 +53,14 @@ def test_training_goes_the_same_way(
     assert energies[0] == pytest.approx(energies[1], abs=1e-4)
 
 
-def test_killed_on_a_gpu_it_goes_on(train_data, valid_data, settings_of, tmp_path, caplog) -> None:
-    caplog.set_level(logging.INFO, LOGGER)
+def test_killed_on_a_gpu_it_goes_on(
+    train_data, valid_data, settings_of, tmp_path, caplog, killed_at
+) -> None:
     settings = settings_of(steps=30, validate_every=5, device="cuda")
     arguments = (train_data, valid_data, FIDELITIES, settings, 3, 0)
     whole = train_member(*arguments, tmp_path / "whole")
-    handler = PullThePlug()
-    logging.getLogger(LOGGER).addHandler(handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train_member(*arguments, tmp_path / "parts", checkpoint=tmp_path / "point")
-    finally:
-        logging.getLogger(LOGGER).removeHandler(handler)
+    with killed_at("step 10/"):
+        train_member(*arguments, tmp_path / "parts", checkpoint=tmp_path / "point")
     parts = train_member(*arguments, tmp_path / "parts", checkpoint=tmp_path / "point")
     assert "continuing from step 5" in caplog.text
     for a, b in zip(whole.validations, parts.validations, strict=True):

@@ -1,7 +1,5 @@
 """Strategies: each yields a model that learns, survives a kill, and that mace's own calculator loads."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
@@ -25,7 +23,6 @@ from defectscape.model.training import train_member
 FIDELITIES = ("low", "high")
 CPU = torch.device("cpu")
 KNOWS_LOW = {"heads", "fidelity_embedding", "delta"}
-LOGGER = "defectscape.model.phase"
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +93,6 @@ def test_charge_and_fidelity_reach_it_on_every_path(trained, frame_of, name) -> 
         committee.evaluate(frame_of(61, -1), "high")
 
 
-class PullThePlug(logging.Handler):
-    def __init__(self, words: str) -> None:
-        super().__init__()
-        self.words = words
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.words in record.getMessage():
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -118,21 +105,15 @@ class PullThePlug(logging.Handler):
     ],
 )
 def test_killed_in_either_phase_it_ends_as_if_it_had_not_been(
-    train_data, valid_data, settings_of, tmp_path, caplog, name, words
+    train_data, valid_data, settings_of, tmp_path, caplog, killed_at, name, words
 ) -> None:
-    caplog.set_level(logging.INFO, LOGGER)
     two = {"pretrain_steps": 20} if name in ("pretrain_finetune", "delta") else {}
     settings = settings_of(strategy=name, steps=30, validate_every=10, channels=4, **two)
     arguments = (train_data, valid_data, FIDELITIES, settings, 3, 1)
     whole, parts, point = tmp_path / "whole", tmp_path / "parts", tmp_path / "point"
     history = train_member(*arguments, whole)
-    handler = PullThePlug(words)
-    logging.getLogger(LOGGER).addHandler(handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train_member(*arguments, parts, checkpoint=point)
-    finally:
-        logging.getLogger(LOGGER).removeHandler(handler)
+    with killed_at(words):
+        train_member(*arguments, parts, checkpoint=point)
     caplog.clear()
     again = train_member(*arguments, parts, checkpoint=point)
     if words != "pretraining: step 10/" and words != "low model: step 10/":

@@ -1,7 +1,6 @@
 """Training: it learns, it can be killed, it refuses what it cannot do."""
 
 import json
-import logging
 import math
 from itertools import pairwise
 
@@ -16,19 +15,6 @@ from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 
 FIDELITIES = ("low", "high")
-LOGGER = "defectscape.model.phase"
-
-
-class PullThePlug(logging.Handler):
-    """Ends the training the hard way once a step is reported."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.step = step
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if f"step {self.step}/" in record.getMessage():
-            raise KeyboardInterrupt
 
 
 def weights(path) -> list[torch.Tensor]:
@@ -40,21 +26,15 @@ def same(one, two) -> bool:
 
 
 def test_killed_and_restarted_equals_uninterrupted(
-    train_data, valid_data, settings_of, tmp_path, caplog
+    train_data, valid_data, settings_of, tmp_path, caplog, killed_at
 ) -> None:
-    caplog.set_level(logging.INFO, LOGGER)
     settings = settings_of(steps=30, validate_every=10)
     arguments = (train_data, valid_data, FIDELITIES, settings, 3, 0)
     whole, parts, point = tmp_path / "whole", tmp_path / "parts", tmp_path / "check" / "point"
     history = train_member(*arguments, whole)
     # The message of step 20 comes before its checkpoint, so steps 11 to 20 are done twice.
-    handler = PullThePlug(20)
-    logging.getLogger(LOGGER).addHandler(handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train_member(*arguments, parts, checkpoint=point)
-    finally:
-        logging.getLogger(LOGGER).removeHandler(handler)
+    with killed_at("step 20/"):
+        train_member(*arguments, parts, checkpoint=point)
     assert point.exists()
     assert not parts.exists()
     again = train_member(*reversed_data(arguments), parts, checkpoint=point)
@@ -70,20 +50,16 @@ def reversed_data(arguments):
     return (arguments[0][::-1], arguments[1][::-1], *arguments[2:])
 
 
-def test_checkpoint_of_other_data_is_ignored(train_data, valid_data, settings_of, tmp_path, caplog):
+def test_checkpoint_of_other_data_is_ignored(
+    train_data, valid_data, settings_of, tmp_path, caplog, killed_at
+):
     settings = settings_of(steps=4, validate_every=2, channels=4)
     point = tmp_path / "point"
     for index, data in enumerate((train_data, train_data[:-1])):
-        handler = PullThePlug(4)
-        logging.getLogger(LOGGER).addHandler(handler)
-        caplog.set_level(logging.INFO, LOGGER)
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                train_member(
-                    data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point
-                )
-        finally:
-            logging.getLogger(LOGGER).removeHandler(handler)
+        with killed_at("step 4/"):
+            train_member(
+                data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point
+            )
         assert ("of other settings or data" in caplog.text) == bool(index)
     point.write_bytes(b"torn")
     caplog.clear()
