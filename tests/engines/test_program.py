@@ -65,16 +65,16 @@ def test_a_program_that_another_ended_has_not_failed(tmp_path: Path, text: str) 
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "status"),
     [
-        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-        "print('MPI_ABORT was invoked on rank 0; task 1: Killed'); raise SystemExit(137)",
-        "print('said of old: exited on signal 9')",
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", -signal.SIGSEGV),
+        ("print('MPI_ABORT was invoked on rank 0; task 1: Killed'); raise SystemExit(137)", 137),
+        ("print('said of old: exited on signal 9')", 0),
     ],
     ids=["its own crash", "its own abort", "success"],
 )
-def test_a_program_s_own_end_is_its_own(tmp_path: Path, text: str) -> None:
-    run_program(program(tmp_path, text), [], tmp_path, 60)
+def test_a_program_s_own_end_is_its_own(tmp_path: Path, text: str, status: int) -> None:
+    assert run_program(program(tmp_path, text), [], tmp_path, 60).returncode == status
 
 
 def test_one_thread_unless_the_user_says_otherwise(

@@ -23,7 +23,7 @@ REACH_A = 0.3
 """No atom moves further in one step: the model's curvature holds near the geometry that was labelled."""
 
 PATH_FRAMES = 200
-"""Frames of the way to a tied surface's minimum, of which a step takes the last one within reach."""
+"""Most frames kept of the way to a tied surface's minimum; a step ends where the line through them leaves the reach."""
 
 SHRINK = 0.25
 """After a step that raised the engine's energy, the next one from the lowest geometry is so much shorter."""
