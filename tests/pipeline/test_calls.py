@@ -26,7 +26,7 @@ from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.labels import descent_ends
 from defectscape.stages.ledger import label_costs
-from defectscape.stages.search import group_operations
+from defectscape.stages.search import LOWEST_LABEL, group_operations
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
@@ -52,6 +52,18 @@ def test_the_first_run_labels_both_levels_and_journals_every_call(finished: Stud
     assert {call.key for call in calls} == {record.key for record in finished.store.records()}
     succeeded = Counter(call.key for call in calls if call.status == "ok")
     assert set(succeeded.values()) == {1}, "a label was computed twice"
+
+
+def test_searches_start_from_the_lowest_label_known_before(finished: StudyContext) -> None:
+    files = finished.layout.group("v_Cd")
+    for number, path in ((0, files.round(0).relaxations), (1, files.relaxations)):
+        labels = read_labelled(files.round(number).data_high, "ipea1")
+        starts = [r.start for r in load_relaxations(path) if r.start.note == LOWEST_LABEL]
+        assert [str(start.key) for start in starts] == ["v_Cd_0", "v_Cd_-1"]
+        for start in starts:
+            mine = [item for item in labels if item.frame.key == start.key]
+            lowest = min(mine, key=lambda item: item.label.energy_eV)
+            assert start.geometry_hash == lowest.frame.geometry_hash
 
 
 def test_nothing_changed_and_results_deleted(rerun: Rerun, finished: StudyContext) -> None:
@@ -81,7 +93,8 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     study = small_study()
     study["search"]["fmax_eV_A"] = 0.2
     calls = rerun(study)
-    checks = (study["verification"]["minima_per_charge"] + 1) * (
+    # The foremost, the unperturbed start's, and the one nearest to the lowest label.
+    checks = (study["verification"]["minima_per_charge"] + 2) * (
         1 + study["verification"]["relax_steps"]
     ) + study["ccd"]["engine_points"]
     assert {method for method, _ in calls} <= {HIGH}

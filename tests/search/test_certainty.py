@@ -69,6 +69,15 @@ def test_a_committee_that_disagrees_keeps_a_rival_open(minimum) -> None:
     assert judge(unsure, verified, 1.0).certain
 
 
+def test_a_lower_label_from_training_leaves_it_open(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.0)]
+    verified = [engine(minima[0], -10.1)]
+    assert judge(minima, verified, 0.02, known_eV=-10.11).certain
+    found = judge(minima, verified, 0.02, known_eV=-10.85)
+    assert not found.certain
+    assert found.text == "a structure that was labelled for training lies 0.75 eV lower"
+
+
 def test_a_failure_of_the_engine_leaves_it_open(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.0)]
     broken = replace(engine(minima[1], -9.0), label=None, final_label=None)

@@ -8,6 +8,7 @@ import pytest
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Origin
 from defectscape.domain.minimum import CONVERGED, Relaxation
+from defectscape.search.certainty import first_to_verify
 from defectscape.search.matching import host_operations
 from defectscape.search.merging import foremost, merge
 from defectscape.search.relaxation import UNKNOWN_REGION, relax
@@ -128,3 +129,18 @@ def test_charge_states_are_never_merged(vacancy, operations):
     other = vacancy.recharged(-1, origin=Origin.START)
     with pytest.raises(SearchError, match="v_Cu_-1, v_Cu_0"):
         merge([_made(vacancy, 0.0), _made(other, 0.0)], operations, SETTINGS, "")
+
+
+def test_the_minimum_nearest_to_the_lowest_known_structure_is_verified_first(
+    relaxations, operations, dumbbell
+):
+    minima = merge(relaxations, operations, SETTINGS, "unperturbed")
+
+    def ranks(known):
+        return [m.rank for m in first_to_verify(minima, 1, known, operations)]
+
+    assert ranks(None) == [0]
+    # Symmetry copies of the starts: along another axis.
+    assert ranks(dumbbell((0, 0, 1), 0.0)) == [1, 0]
+    assert ranks(relaxations[2].final) == [0]
+    assert first_to_verify((), 1, relaxations[0].final, operations) == []

@@ -37,13 +37,14 @@ rule train:
 rule search:
     """Relax every start, and the other charges' minima, on the model's high-fidelity surface.
 
-    In: starts, the round's committee, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, the round's committee and labels, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
         str(files_of("{group}").splits),
+        str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
         lambda wildcards: descent_ends(wildcards, int(wildcards.round)),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],

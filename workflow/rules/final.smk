@@ -4,13 +4,14 @@
 rule search_final:
     """The final search of a group, with the committee of its last round.
 
-    In: starts, last committee, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, last committee and labels, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
         str(files_of("{group}").splits),
+        str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
         lambda wildcards: descent_ends(wildcards, STUDY.exploration.rounds),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
@@ -67,10 +68,13 @@ rule minima:
 rule verify:
     """Label, and on request relax, the best minima of a charge state with the high-fidelity engine.
 
-    In: minima, the committee that found them. Out: the engine's verdict on each, and the labels it took.
+    In: minima, the committee that found them, its labels. Out: the engine's verdict on each, and the labels it took.
     """
     input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
         str(files_of("{group}").minima),
+        str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
     output:
         str(files_of("{group}").verified("{key}")),

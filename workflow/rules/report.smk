@@ -101,6 +101,7 @@ rule summary:
         str(LAYOUT.calibration),
         [str(files_of(name).minima) for name in GROUPS],
         [str(files_of(name).relaxations) for name in GROUPS],
+        [str(files_of(name).round(ROUNDS).data_high) for name in GROUPS],
     output:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),

@@ -3,6 +3,7 @@
 What the model says of an unverified minimum is corrected by what the engine said of its errors on the
 verified ones of the same charge: their mean is taken off, their scatter and the committee's own
 disagreement are its uncertainty. A minimum that is twice that above the verified ground state cannot be it.
+Nor is a ground state certain that lies above a structure which the engine labelled for training.
 """
 
 import math
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from defectscape.domain.frame import Frame
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.search.matching import Operations
+from defectscape.search.merging import foremost, nearest
 from defectscape.settings.search import Verification
 
 WIDTHS = 2.0
@@ -38,7 +42,10 @@ class Certainty:
 
 
 def judge(
-    minima: Sequence[Minimum], verified: Sequence[VerifiedMinimum], tolerance_eV: float
+    minima: Sequence[Minimum],
+    verified: Sequence[VerifiedMinimum],
+    tolerance_eV: float,
+    known_eV: float = math.inf,
 ) -> Certainty:
     """Compare the unverified minima of one key with its verified ground state.
 
@@ -46,6 +53,7 @@ def judge(
         minima: of one defect and charge, as the search ranked them.
         verified: those that the engine was asked of.
         tolerance_eV: a ground state may be missed by this much.
+        known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
     """
     labelled = [
         item for item in verified if item.label is not None and item.final_label is not None
@@ -68,6 +76,11 @@ def judge(
     if failed:
         text = f"the engine failed on minimum {', '.join(map(str, failed))}"
         return Certainty(False, (*rivals, *failed), text)
+    if known_eV < ground_eV - tolerance_eV:
+        text = (
+            f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower"
+        )
+        return Certainty(False, tuple(rivals), text)
     if rivals:
         noun = "minimum" if len(rivals) == 1 else "minima"
         text = f"{len(rivals)} unverified {noun} could be lower, by {-margins[rivals[0]]:.2f} eV at most"
@@ -78,6 +91,29 @@ def judge(
     return Certainty(
         True, (), f"no other minimum found can be lower (margin {closest + tolerance_eV:.2f} eV)"
     )
+
+
+def first_to_verify(
+    minima: Sequence[Minimum], count: int, known: Frame | None, operations: Operations
+) -> list[Minimum]:
+    """What the engine is asked of in any case, in this order.
+
+    Args:
+        minima: of one defect key, as the search ranked them.
+        count: how many of the foremost ones.
+        known: the structure of this key that the engine has lowest so far, if it has one. The minimum nearest
+            to it comes first: there the engine has said more than the model can say of any other.
+        operations: symmetry operations of the host's supercell to compare under.
+
+    Returns:
+        That minimum, the foremost ones, and the one that the unperturbed start reached.
+    """
+    ranks = {minimum.rank for minimum in foremost(minima, count)}
+    others = [m for m in minima if m.rank in ranks or m.from_unperturbed]
+    if known is None or not minima:
+        return others
+    low = nearest(known, minima, operations)
+    return [low, *(m for m in others if m.rank != low.rank)]
 
 
 def next_to_verify(

@@ -81,6 +81,17 @@ def foremost(minima: Sequence[Minimum], count: int) -> list[Minimum]:
     return [m for place, m in enumerate(minima) if place < count or m.rank in sure]
 
 
+def nearest(frame: Frame, minima: Sequence[Minimum], operations: Operations) -> Minimum:
+    """The minimum whose structure is closest to a frame's (RMSD under the host's symmetry).
+
+    Args:
+        frame: a structure.
+        minima: of the frame's defect key, at least one.
+        operations: symmetry operations of the host's supercell to compare under.
+    """
+    return min(minima, key=lambda minimum: rmsd_A(frame, minimum.frame, operations))
+
+
 def _order(relaxation: Relaxation) -> tuple[float, str, str]:
     return relaxation.energy_eV, relaxation.final.geometry_hash, relaxation.start.note
 

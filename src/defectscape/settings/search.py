@@ -85,7 +85,9 @@ class Verification(Settings):
     """What the high-fidelity engine checks."""
 
     minima_per_charge: int = Field(
-        gt=0, description="Lowest minima per defect and charge that are checked in any case."
+        gt=0,
+        description="Lowest minima per defect and charge that are checked in any case, beside the unperturbed "
+        "start's and the one nearest to the lowest high-fidelity label.",
     )
     tolerance_eV: float = Field(
         0.02,

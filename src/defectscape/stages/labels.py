@@ -9,6 +9,7 @@ from pathlib import Path
 from defectscape.domain.consistency import Jump, find_energy_jumps
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
 from defectscape.engines.labelling import label_frames
 from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
@@ -208,6 +209,19 @@ def read_group_data(
     """Labels of one level that a group knew after a round."""
     files = context.layout.group(group).round(number)
     return read_labelled(files.data_low if level == "low" else files.data_high, name)
+
+
+def lowest_known(
+    context: StudyContext, group: str, number: int, key: DefectKey
+) -> LabelledFrame | None:
+    """The structure of a key that the high-fidelity engine has lowest, of all that a group knew after a round."""
+    name = context.fidelity("high").name
+    known = [
+        item
+        for item in read_group_data(context, group, number, "high", name)
+        if item.frame.key == key
+    ]
+    return min(known, key=lambda item: item.label.energy_eV, default=None)
 
 
 def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:

@@ -2,6 +2,8 @@
 minima, and merge what was found."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,13 @@ from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
 from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import descent_ends
+from defectscape.stages.labels import descent_ends, lowest_known
 from defectscape.stages.surface import CommitteeSurface, gate, load_committee
 
 logger = logging.getLogger(__name__)
 
 UNPERTURBED = "unperturbed"
+LOWEST_LABEL = "lowest label"
 
 
 def group_operations(context: StudyContext, group: Group) -> Operations:
@@ -85,6 +88,19 @@ def _with_nudged(context: StudyContext, starts: tuple[Frame, ...]) -> list[Frame
     return frames
 
 
+def _lowest_labels(
+    context: StudyContext, group: Group, number: int, ends: Sequence[Frame]
+) -> list[Frame]:
+    """Of every charge the structure that the high-fidelity engine has lowest, where no relaxation ended there."""
+    at_ends = {frame.geometry_hash for frame in ends}
+    known = [lowest_known(context, group.name, number, key) for key in group.keys]
+    return [
+        replace(item.frame, origin=Origin.START, note=LOWEST_LABEL)
+        for item in known
+        if item is not None and item.frame.geometry_hash not in at_ends
+    ]
+
+
 def _search(
     context: StudyContext, name: str, number: int, settings: Search, minima: Minima, gates: Path
 ) -> tuple[Relaxation, ...]:
@@ -96,7 +112,9 @@ def _search(
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
     gate(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    found = relax_all([*starts, *descent_ends(context, name, number)], surface, settings)
+    ends = descent_ends(context, name, number)
+    known = _lowest_labels(context, group, number, ends)
+    found = relax_all([*starts, *ends, *known], surface, settings)
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)

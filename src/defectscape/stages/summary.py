@@ -1,6 +1,7 @@
 """Summary stage: one machine-readable file from all results, and the structures of all minima."""
 
 import logging
+import math
 import shutil
 from collections import Counter
 from dataclasses import asdict, fields
@@ -35,6 +36,7 @@ from defectscape.stages.calibration import (
 from defectscape.stages.captures import capture_rows
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
+from defectscape.stages.labels import lowest_known
 from defectscape.stages.level_gap import study_gaps
 from defectscape.stages.minimum_rows import gain_over_plain, geometry_name, minimum_rows
 from defectscape.stages.thermo import Levels, read_levels
@@ -61,7 +63,9 @@ def _defect(
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
     tolerance_eV = context.study.verification.tolerance_eV
-    verdict = judge(minima, tuple(verified.values()), tolerance_eV)
+    known = lowest_known(context, group.name, context.study.exploration.rounds, key)
+    known_eV = known.label.energy_eV if known else math.inf
+    verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,

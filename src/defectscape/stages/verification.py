@@ -8,26 +8,21 @@ from dataclasses import replace
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
-from defectscape.search.certainty import next_to_verify
-from defectscape.search.merging import foremost
+from defectscape.search.certainty import first_to_verify, next_to_verify
 from defectscape.search.verification import Stepper, tied_steps, verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
+from defectscape.stages.labels import lowest_known
 from defectscape.stages.layout import GroupFiles
 from defectscape.stages.sampling import found_family
+from defectscape.stages.search import group_operations
 from defectscape.stages.surface import surface_beside_engine
 
 logger = logging.getLogger(__name__)
-
-
-def to_verify(minima: tuple[Minimum, ...], count: int) -> list[Minimum]:
-    """The foremost minima, and the one that the unperturbed start reached."""
-    ranks = {minimum.rank for minimum in foremost(minima, count)}
-    return [m for m in minima if m.rank in ranks or m.from_unperturbed]
 
 
 def verify_key(context: StudyContext, name: str, text: str) -> None:
@@ -47,7 +42,11 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
     verified: list[VerifiedMinimum] = []
     labelled: list[LabelledFrame] = []
     settings = context.study.verification
-    waiting = to_verify(minima, settings.minima_per_charge)
+    known = lowest_known(context, name, context.study.exploration.rounds, key)
+    waiting = first_to_verify(
+        minima, settings.minima_per_charge, known.frame if known else None,
+        group_operations(context, context.group(name)[0]),
+    )  # fmt: skip
     while waiting:
         result, path = verify(waiting.pop(0), label, step, settings)
         verified.append(result)
