@@ -1,7 +1,9 @@
 """The network: invariances, forces as gradients, exact references, refusals."""
 
+import contextlib
 from collections.abc import Callable
 
+import e3nn
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from scipy.spatial.transform import Rotation
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Frame
 from defectscape.model.backend import numerics, to_numpy
+from defectscape.model.blueprint import blueprint, rebuild
 from defectscape.model.committee import Committee
 from defectscape.model.dataset import Graphs, collate
+from defectscape.model.layers.arrangement import as_mace_has_it
 from defectscape.model.network import ChargedMACE
 from defectscape.model.saving import load_network, save_network
 
@@ -48,6 +52,26 @@ def test_energy_is_invariant_and_forces_turn(network, frame_of) -> None:
     assert moved_energy == pytest.approx(energy, abs=1e-8)
     assert moved_forces == pytest.approx((forces @ turn.T)[order], abs=1e-8)
     assert np.abs(forces).max() > 0.1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a GPU, layers stay scripted")
+def test_layers_in_python_give_the_bits_of_scripted_ones(network, frame_of) -> None:
+    with as_mace_has_it(network):
+        plain = blueprint(network)
+    mine = rebuild(plain)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("defectscape.model.network.unscripted", contextlib.nullcontext)
+        scripted = rebuild(plain)
+    assert e3nn.get_optimization_defaults()["jit_script_fx"], "others' layers are built as before"
+    counts = [
+        sum(isinstance(layer, torch.jit.ScriptModule) for layer in each.modules())
+        for each in (mine, scripted)
+    ]
+    assert counts[0] == 0 < counts[1]
+    frame = frame_of(3, -2)
+    (energy, forces), (energy_scripted, forces_scripted) = ask(mine, frame), ask(scripted, frame)
+    assert energy == energy_scripted
+    assert np.array_equal(forces, forces_scripted)
 
 
 @pytest.mark.parametrize("charge", [-2, 1])

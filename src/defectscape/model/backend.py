@@ -27,6 +27,7 @@ _before = os.environ.get(_VARIABLE)
 
 torch.serialization.add_safe_globals([slice])
 
+import e3nn  # noqa: E402
 from e3nn import o3  # noqa: E402
 from e3nn.nn import FullyConnectedNet  # noqa: E402
 from mace import data as mace_data  # noqa: E402
@@ -41,7 +42,8 @@ if _before is None:
 
 __all__ = [
     "AtomicNumberTable", "Batch", "FullyConnectedNet", "GenericJointEmbedding", "SymmetricContraction", "find_device",
-    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy", "write_file",
+    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy",
+    "unscripted", "write_file",
 ]  # fmt: skip
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -76,6 +78,21 @@ def numerics(dtype: str, device: torch.device) -> Iterator[None]:
         torch.set_default_dtype(before[0])
         if device.type == "cpu":
             torch.set_num_threads(before[1])
+
+
+@contextmanager
+def unscripted() -> Iterator[None]:
+    """e3nn builds its layers as Python, not as TorchScript, where there is no GPU; as before on leaving.
+
+    Scripting them takes more than half of the time of building a network. On a CPU nothing is gained by it: most of
+    them are replaced (``layers``), and the others give the same numbers as fast. A model file has scripts in any case.
+    """
+    before = e3nn.get_optimization_defaults()["jit_script_fx"]
+    e3nn.set_optimization_defaults(jit_script_fx=before and torch.cuda.is_available())
+    try:
+        yield
+    finally:
+        e3nn.set_optimization_defaults(jit_script_fx=before)
 
 
 def write_file(path: Path, content: object) -> None:

@@ -18,7 +18,7 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import format_charge
-from defectscape.model.backend import mace_modules, o3, to_numpy
+from defectscape.model.backend import mace_modules, o3, to_numpy, unscripted
 from defectscape.model.card import ModelCard
 from defectscape.model.embedding import FIDELITY, embedding_specs
 from defectscape.model.references import EnergyReferences
@@ -46,13 +46,14 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
     def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
         shared = card.heads == 1 and len(references.fidelities) > 1
         architecture = dict(kwargs)
-        super().__init__(
-            heads=["shared"] if shared else list(references.fidelities),
-            atomic_numbers=list(references.elements),
-            num_elements=len(references.elements),
-            atomic_energies=references.element_eV.copy(),
-            **kwargs,
-        )
+        with unscripted():
+            super().__init__(
+                heads=["shared"] if shared else list(references.fidelities),
+                atomic_numbers=list(references.elements),
+                num_elements=len(references.elements),
+                atomic_energies=references.element_eV.copy(),
+                **kwargs,
+            )
         # What mace's calculators offer: one name per fidelity, whatever the readouts.
         self.heads = list(references.fidelities)
         self.card = card
