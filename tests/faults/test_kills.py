@@ -123,6 +123,8 @@ def test_an_engine_s_process_killed(pooled: Study) -> None:
     assert running.returncode != 0
     assert "Error in rule label" in text
     assert all(record.label is not None for record in pooled.store.records())
+    logs = [path.read_text() for path in pooled.folder.glob("results/small/logs/label/*.log")]
+    assert sum("ended from outside" in log for log in logs) == 1
     pooled.faults()
     pooled.finish(*LOW)
     assert len(pooled.done()) == 24

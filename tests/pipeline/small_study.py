@@ -100,8 +100,8 @@ def _explore(context: StudyContext, group: Group) -> None:
         verify_key(context, group.name, str(key))
 
 
-def run_study(config: Path, results: Path) -> StudyContext:
-    """Every stage of the DAG in this process, in the workflow's order.
+def run_study(config: Path, results: Path, *, page: bool = True) -> StudyContext:
+    """Every stage of the DAG in this process, in the workflow's order; drawing the page may be left out.
 
     Saves the start-up of one process per job; what a stage reads and writes is the same.
     """
@@ -120,7 +120,8 @@ def run_study(config: Path, results: Path) -> StudyContext:
     check_diagrams(context)
     write_summary(context)
     hand_over(context)
-    write_page(context)
+    if page:
+        write_page(context)
     return context
 
 

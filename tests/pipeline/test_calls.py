@@ -40,7 +40,7 @@ def rerun(finished: StudyContext) -> Rerun:
 
     def run(study: dict[str, Any]) -> Counter[tuple[str, str]]:
         before = len(finished.store.calls())
-        context = run_study(write_study(study, folder), folder / "results")
+        context = run_study(write_study(study, folder), folder / "results", page=False)
         return calls_since(context, before)
 
     return run
