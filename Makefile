@@ -24,7 +24,7 @@ run: setup
 	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
 
 test: setup-test lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test

@@ -200,6 +200,9 @@ def test_one_more_charge_costs_its_own_labels_only(rerun: Rerun) -> None:
     study = small_study()
     study["defects"][0]["added_charges"] = ["-2"]
     calls = rerun(study)
+    # The diagram of the added charge asks the engine in the charge that it meets, too, where the two differ.
+    diagram = calls.pop((HIGH, "v_Cd_-1"), 0)
+    assert diagram <= study["ccd"]["engine_points"]
     assert {key for _, key in calls} == {"v_Cd_-2"}
     assert {method for method, _ in calls} == {LOW, HIGH}
 
