@@ -211,17 +211,14 @@ def read_group_data(
     return read_labelled(files.data_low if level == "low" else files.data_high, name)
 
 
-def lowest_known(
-    context: StudyContext, group: str, number: int, key: DefectKey
-) -> LabelledFrame | None:
-    """The structure of a key that the high-fidelity engine has lowest, of all that a group knew after a round."""
-    name = context.fidelity("high").name
-    known = [
-        item
-        for item in read_group_data(context, group, number, "high", name)
-        if item.frame.key == key
-    ]
-    return min(known, key=lambda item: item.label.energy_eV, default=None)
+def lowest_known(context: StudyContext, group: str, number: int) -> dict[DefectKey, LabelledFrame]:
+    """The structure of each key that the high-fidelity engine has lowest, of all that a group knew after a round."""
+    lowest: dict[DefectKey, LabelledFrame] = {}
+    for item in read_group_data(context, group, number, "high", context.fidelity("high").name):
+        best = lowest.setdefault(item.frame.key, item)
+        if item.label.energy_eV < best.label.energy_eV:
+            lowest[item.frame.key] = item
+    return lowest
 
 
 def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:

@@ -93,11 +93,11 @@ def _lowest_labels(
 ) -> list[Frame]:
     """Of every charge the structure that the high-fidelity engine has lowest, where no relaxation ended there."""
     at_ends = {frame.geometry_hash for frame in ends}
-    known = [lowest_known(context, group.name, number, key) for key in group.keys]
+    known = lowest_known(context, group.name, number)
     return [
-        replace(item.frame, origin=Origin.START, note=LOWEST_LABEL)
-        for item in known
-        if item is not None and item.frame.geometry_hash not in at_ends
+        replace(known[key].frame, origin=Origin.START, note=LOWEST_LABEL)
+        for key in group.keys
+        if key in known and known[key].frame.geometry_hash not in at_ends
     ]
 
 

@@ -63,7 +63,7 @@ def _defect(
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
     tolerance_eV = context.study.verification.tolerance_eV
-    known = lowest_known(context, group.name, context.study.exploration.rounds, key)
+    known = lowest_known(context, group.name, context.study.exploration.rounds).get(key)
     known_eV = known.label.energy_eV if known else math.inf
     verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(

@@ -42,7 +42,7 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
     verified: list[VerifiedMinimum] = []
     labelled: list[LabelledFrame] = []
     settings = context.study.verification
-    known = lowest_known(context, name, context.study.exploration.rounds, key)
+    known = lowest_known(context, name, context.study.exploration.rounds).get(key)
     waiting = first_to_verify(
         minima, settings.minima_per_charge, known.frame if known else None,
         group_operations(context, context.group(name)[0]),
