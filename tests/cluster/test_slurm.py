@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from faulty_study import LOW, Study
-from outcomes import report
+from outcomes import now, report
 from slurm_node import SlurmNode, run
 from small_study import ROOT, small_study, write_study
 
@@ -91,14 +91,15 @@ def test_a_node_that_goes_down(node: SlurmNode, pooled: Study) -> None:
     time.sleep(2)
     # The node takes all processes of its jobs along: Snakemake's, and the labels that they run.
     subprocess.run(["pkill", "-KILL", "-f", "label(:group=| )v_Cd"], check=False)
+    killed_at = now()
     pooled.faults()
     node.start_slurmd(resume=True)
     text = running.communicate(timeout=300)[0]
     assert running.returncode == 0, text
     assert len(pooled.done()) == 24
     report(
-        "a node that goes down", "Its jobs run again on a node that is up",
-        "`NODE_FAIL`, or nothing where Slurm requeues by itself", pooled.store, before,
+        "a node that goes down", "Slurm puts its jobs back into the queue, and they run again on a node that is up",
+        "Nothing, or `NODE_FAIL, but requeue is enabled`", pooled.store, before, killed_at=killed_at,
     )  # fmt: skip
 
 

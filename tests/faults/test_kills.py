@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from faulty_study import GROUP, LOW, SEARCHED, Study
-from outcomes import report
+from outcomes import now, report
 
 
 def children(process: int) -> list[int]:
@@ -63,13 +63,15 @@ def test_the_workflow_ended_while_it_labels(pooled: Study, how, signal_number, s
         os.kill(running.pid, signal_number)
     else:
         os.killpg(running.pid, signal_number)
+    killed_at = now()
     running.communicate(timeout=120)
     pooled.faults()
     pooled.finish(*LOW)
     assert len(pooled.done()) == 24
     report(
-        how, "Started again, it goes on after the last finished label", seen, pooled.store, before
-    )
+        how, "Started again, it goes on after the last finished label", seen, pooled.store, before,
+        killed_at=killed_at,
+    )  # fmt: skip
 
 
 def test_snakemake_killed_while_its_jobs_go_on(pooled: Study) -> None:
@@ -97,6 +99,7 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     running = pooled.start(*LOW)
     before = pooled.wait_for_labels(4, running)
     os.kill(labelling_jobs(running.pid)[0], signal.SIGKILL)
+    killed_at = now()
     text = running.communicate(timeout=120)[0]
     assert running.returncode != 0
     assert "Error in rule label" in text
@@ -106,7 +109,7 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     report(
         "one labelling job killed",
         "The other jobs go on; the next start labels what is missing",
-        "`Error in rule label`, with the job's log", pooled.store, before,
+        "`Error in rule label`, with the job's log", pooled.store, before, killed_at=killed_at,
     )  # fmt: skip
 
 
