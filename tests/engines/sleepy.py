@@ -2,22 +2,24 @@
 
 import os
 import signal
+import subprocess
 import time
 
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 
 
 class Habits(Calculator):
-    """Energy -q in eV from ``atoms.info``; may sleep, work, fail, crash, or move an atom."""
+    """Energy -q in eV from ``atoms.info``; may sleep, work, fail, crash, move an atom, or start a program."""
 
     implemented_properties = ("energy", "forces")
 
     def __init__(
         self, sleep_s=0.0, failures=0, moves=False, level=0, busy_s=0.0, segmentation_fault=False,
-        exits=False,
+        exits=False, program=None,
     ):  # fmt: skip
         super().__init__()
         self.busy_s, self.segmentation_fault, self.exits = busy_s, segmentation_fault, exits
+        self.program = None if program is None else subprocess.Popen(program)
         self.sleep_s, self.failures, self.moves, self.level = sleep_s, failures, moves, level
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):

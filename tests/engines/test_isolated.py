@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from defectscape.domain.errors import EngineError
@@ -32,6 +33,11 @@ def settings(**changes: object) -> Settings:
 @pytest.fixture
 def frame(crystal, frame_of) -> Frame:
     return frame_of(crystal("CdTe", vacancy=True), -1)
+
+
+def command_lines() -> list[list[str]]:
+    """Of all processes; one that has ended, but was not waited for, has none."""
+    return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
 
 
 def worker_of(engine: IsolatedEngine) -> int:
@@ -65,6 +71,29 @@ def test_it_may_take_no_longer_than_it_is_given(frame) -> None:
         engine.compute(frame, 0)
     assert caught.value.hopeless
     assert time.monotonic() - began < 25
+
+
+def test_a_calculator_s_own_program_ends_with_it(frame) -> None:
+    seconds = f"{1000 + os.getpid() / 1e6:.6f}"
+    mine = ["sleep", seconds]
+    engine = make_engine(settings(arguments={"sleep_s": 30, "program": mine}, time_limit_s=3.0))
+    seen: list[str] = []
+
+    def look() -> None:
+        while not seen:
+            seen.extend(line for line in command_lines() if line == mine)
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    with pytest.raises(CalculationFailed, match="had not ended"):
+        engine.compute(frame, 0)
+    watcher.join(timeout=5)
+    assert seen, "it was never started"
+    deadline = time.monotonic() + 5
+    while mine in command_lines() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert mine not in command_lines()
 
 
 @pytest.mark.parametrize(

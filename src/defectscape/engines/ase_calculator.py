@@ -7,8 +7,11 @@ installed here; only subclasses of ASE's own base classes are called.
 import contextlib
 import inspect
 import json
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,15 +84,47 @@ class AseEngine:
         with scratch_folder(self.settings.scratch) as folder:
             if self.settings.folder is not None:
                 arguments[self.settings.folder] = str(folder)
-            return self._label(atoms, arguments, frame)
+            try:
+                atoms.calc = self._class(**arguments)
+            except TypeError as error:
+                raise EngineError(
+                    f"engine {self.name}",
+                    error,
+                    "Correct engine.arguments, charge and multiplicity",
+                ) from error
+            with _closed_after(atoms.calc):
+                try:
+                    label = self._label(atoms, frame)
+                except CalculationFailed as error:
+                    raise CalculationFailed(
+                        f"{error}{self._endings(folder)}", hopeless=error.hopeless
+                    ) from error
+            self._refuse_failed(folder)
+            return label
 
-    def _label(self, atoms: Atoms, arguments: dict[str, Any], frame: Frame) -> Label:
-        try:
-            atoms.calc = self._class(**arguments)
-        except TypeError as error:
-            raise EngineError(
-                f"engine {self.name}", error, "Correct engine.arguments, charge and multiplicity"
-            ) from error
+    def _refuse_failed(self, folder: Path) -> None:
+        for name, text in self.settings.failed_if.items():
+            try:
+                found = text.encode() in (folder / name).read_bytes()
+            except OSError as error:
+                raise EngineError(
+                    f"engine {self.name}, output {name}", error.strerror or error,
+                    "Correct engine.failed_if: the file is what tells a failure",
+                ) from error  # fmt: skip
+            if found:
+                raise CalculationFailed(f"{name} says {text!r}")
+
+    def _endings(self, folder: Path) -> str:
+        """The last words of the outputs, whose folder is about to go."""
+        words = ""
+        for name in self.settings.failed_if:
+            with contextlib.suppress(OSError):
+                text = (folder / name).read_bytes()[-4000:].decode(errors="replace")
+                plain = " ".join(re.sub(r"[*=|/\\_]+", " ", text).split())
+                words += f"; {name} ends: {plain[-300:]}"
+        return words
+
+    def _label(self, atoms: Atoms, frame: Frame) -> Label:
         try:
             energy_eV = float(atoms.get_potential_energy(force_consistent=_has_free_energy(atoms)))
             forces = np.array(atoms.get_forces())
@@ -100,6 +135,17 @@ class AseEngine:
         if len(atoms.calc.atoms) != len(frame) or moved > 1e-6:
             raise CalculationFailed("the calculator answered for another structure", hopeless=True)
         return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
+
+
+@contextlib.contextmanager
+def _closed_after(calculator: Any) -> Iterator[None]:
+    """Ends the program behind a calculator, and with it the last of its output."""
+    try:
+        yield
+    finally:
+        close = getattr(calculator, "close", None)
+        if callable(close):
+            close()
 
 
 def calculator_class(path: str) -> type:

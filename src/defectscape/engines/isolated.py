@@ -6,6 +6,7 @@ these engines run in a process of their own (``worker.py``), one per job, which 
 it dies.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ import sys
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
+
+import psutil
 
 from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Frame, Ints
@@ -120,10 +123,22 @@ class _Worker:
             status = self._process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
             status = None
+            started = _descendants(self._process.pid)
             self._process.kill()
             self._process.wait()
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         forget_worker(self._process.pid)
         return status
+
+
+def _descendants(process: int) -> list[psutil.Process]:
+    """What a calculator started: a program of its own (CP2K's shell), which would go on without it."""
+    try:
+        return psutil.Process(process).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _in_words(status: int | None) -> str:

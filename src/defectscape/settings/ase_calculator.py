@@ -1,10 +1,13 @@
 """Settings of any ASE calculator."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
+
+UNCONVERGED = {"ase.calculators.cp2k.CP2K": {"cp2k.out": "SCF run NOT converged"}}
+"""Calculators that return numbers of an unfinished SCF, and the ``failed_if`` that finds it."""
 
 
 class AseEngine(Settings):
@@ -32,6 +35,11 @@ class AseEngine(Settings):
     folder: str | None = Field(
         None,
         description="Keyword argument that takes a working folder, for calculators with files.",
+    )
+    failed_if: dict[str, str] = Field(
+        {},
+        description="File of the working folder to a text that no good calculation writes there, for calculators that "
+        "return numbers all the same: `{cp2k.out: SCF run NOT converged}`. Needs `folder`.",
     )
     stress: bool = Field(False, description="Ask for the stress, too.")
     ladder: list[dict[str, JsonValue]] = Field(
@@ -66,3 +74,14 @@ class AseEngine(Settings):
                 "a calculator that is not told the charge gives wrong labels in silence"
             )
         return value
+
+    @model_validator(mode="after")
+    def _unfinished_is_found(self) -> Self:
+        mark = UNCONVERGED.get(self.calculator)
+        if mark is not None and not self.failed_if:
+            raise ValueError(
+                f"{self.calculator} returns numbers of an SCF that did not converge; give failed_if: {mark}"
+            )
+        if self.failed_if and self.folder is None:
+            raise ValueError("failed_if reads files of the working folder; give folder, too")
+        return self
