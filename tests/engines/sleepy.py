@@ -37,3 +37,33 @@ class Habits(Calculator):
         if self.moves:
             self.atoms.positions[0] += 0.1
         self.results = {"energy": -float(atoms.info["q"]), "forces": 0.0 * atoms.positions}
+
+
+class Spins(Calculator):
+    """Energy 2S in eV from the initial magnetic moments; ends with ``drift`` more unpaired electrons."""
+
+    implemented_properties = ("energy", "forces", "magmom")
+
+    def __init__(self, drift=0.0, error=None):
+        super().__init__()
+        self.drift, self.error = drift, error
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if self.error:
+            raise Unfinished(self.error)
+        unpaired = float(atoms.get_initial_magnetic_moments().sum())
+        self.results = {
+            "energy": unpaired,
+            "forces": 0.0 * atoms.positions,
+            "magmom": unpaired + self.drift,
+        }
+
+
+class Unfinished(Exception):
+    """Not one of ASE's own errors."""
+
+
+def spins(**arguments):
+    """A function that makes a calculator."""
+    return Spins(**{k: v for k, v in arguments.items() if k != "charge"})

@@ -1,9 +1,13 @@
 """Any ASE calculator: the charge reaches it, and nothing else than a calculator is ever called."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import sleepy
 from pydantic import ValidationError
 
 from defectscape.domain.errors import EngineError
@@ -49,9 +53,10 @@ def test_the_charge_can_go_through_the_atoms(crystal, frame_of, charge) -> None:
     assert label.energy_eV == -charge
 
 
-def test_a_calculator_that_is_told_no_charge_is_refused() -> None:
+@pytest.mark.parametrize("place", ["none", "magmoms"])
+def test_a_calculator_that_is_told_no_charge_is_refused(place: str) -> None:
     with pytest.raises(ValidationError, match="wrong labels in silence"):
-        settings("sleepy.Habits", charge="none")
+        settings("sleepy.Habits", charge=place)
 
 
 @pytest.mark.parametrize("path", ["os.system", "pathlib.Path", "subprocess.Popen", "json.dumps"])
@@ -83,6 +88,41 @@ def test_an_answer_for_another_structure_is_a_failure(crystal, frame_of) -> None
     engine = AseEngine(settings("sleepy.Habits", arguments={"moves": True}))
     with pytest.raises(CalculationFailed, match="another structure"):
         engine.compute(frame_of(crystal("CdTe")), 0)
+
+
+def spins(**arguments: object) -> AseEngine:
+    return AseEngine(
+        settings("sleepy.Spins", multiplicity="magmoms", charge="info.q", arguments=arguments)
+    )
+
+
+@pytest.mark.parametrize("multiplicity", [1, 2, 3])
+def test_the_spin_can_go_through_the_moments(crystal, frame_of, multiplicity: int) -> None:
+    frame = replace(frame_of(crystal("CdTe")), multiplicity=multiplicity)
+    assert spins().compute(frame, 0).energy_eV == pytest.approx(multiplicity - 1)
+
+
+def test_another_spin_than_was_asked_for_is_a_failure(crystal, frame_of) -> None:
+    frame = replace(frame_of(crystal("CdTe")), multiplicity=2)
+    assert spins(drift=0.05).compute(frame, 0).energy_eV == pytest.approx(1)
+    with pytest.raises(CalculationFailed, match=r"3\.00 unpaired electrons instead of 1"):
+        spins(drift=2.0).compute(frame, 0)
+
+
+def test_any_error_of_a_calculator_is_a_failure(crystal, frame_of) -> None:
+    with pytest.raises(CalculationFailed, match="Unfinished: no luck"):
+        spins(error="no luck").compute(frame_of(crystal("CdTe")), 0)
+
+
+def test_gpaw_is_a_function(crystal, frame_of, monkeypatch) -> None:
+    module = ModuleType("gpaw")
+    module.GPAW = sleepy.spins
+    monkeypatch.setitem(sys.modules, "gpaw", module)
+    engine = AseEngine(settings("gpaw.GPAW", charge="charge", multiplicity="magmoms"))
+    assert engine.compute(replace(frame_of(crystal("CdTe")), multiplicity=3), 0).energy_eV == 2.0
+    # No other function is called, wherever it comes from.
+    with pytest.raises(EngineError, match="no ASE calculator"):
+        AseEngine(settings("sleepy.spins"))
 
 
 def test_arguments_and_revision_are_part_of_a_label() -> None:

@@ -1,14 +1,14 @@
 """Any ASE calculator as an engine: it is told charge and spin, or it is not used.
 
 A calculator's class is named in the study and imported, so a study from others can run whatever is
-installed here; only subclasses of ASE's own base classes are called.
+installed here; only subclasses of ASE's own base classes, and ``MAKERS``, are called.
 """
 
 import contextlib
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -26,6 +26,15 @@ from defectscape.engines.base import CalculationFailed, Rung
 from defectscape.engines.program import scratch_folder
 from defectscape.files.atoms import to_atoms
 from defectscape.settings.ase_calculator import AseEngine as AseSettings
+
+MAKERS = ("gpaw.GPAW",)
+"""Functions that return a calculator; no other function that a study names is called."""
+
+MOMENTS = "magmoms"
+"""Place of the multiplicity: the initial magnetic moments of the atoms."""
+
+MOMENT_TOLERANCE = 0.1
+"""Unpaired electrons that a smeared SCF may be away from the whole number that was asked for."""
 
 
 class AseEngine:
@@ -77,7 +86,9 @@ class AseEngine:
             (self.settings.charge, frame.charge),
             (self.settings.multiplicity, frame.multiplicity),
         ):
-            if place.startswith("info."):
+            if place == MOMENTS:
+                atoms.set_initial_magnetic_moments(np.full(len(atoms), (value - 1) / len(atoms)))
+            elif place.startswith("info."):
                 atoms.info[place.removeprefix("info.")] = value
             elif place != "none":
                 arguments[place] = value
@@ -129,11 +140,14 @@ class AseEngine:
             energy_eV = float(atoms.get_potential_energy(force_consistent=_has_free_energy(atoms)))
             forces = np.array(atoms.get_forces())
             stress = atoms.get_stress(voigt=False) if self.settings.stress else None
-        except (CalculatorError, RuntimeError, ValueError, ArithmeticError, OSError) as error:
-            raise CalculationFailed(f"{type(error).__name__}: {error}") from error
+        except Exception as error:
+            # Programs have exceptions of their own (GPAW's are no ASE error): all mean that there is no number.
+            raise CalculationFailed(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         moved = float(np.max(np.abs(atoms.calc.atoms.positions - frame.positions_A), initial=0.0))
         if len(atoms.calc.atoms) != len(frame) or moved > 1e-6:
             raise CalculationFailed("the calculator answered for another structure", hopeless=True)
+        if self.settings.multiplicity == MOMENTS:
+            _refuse_other_spin(atoms, frame.multiplicity - 1)
         return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
 
 
@@ -148,8 +162,8 @@ def _closed_after(calculator: Any) -> Iterator[None]:
             close()
 
 
-def calculator_class(path: str) -> type:
-    """The class at ``module.Class``, once it is known to be an ASE calculator.
+def calculator_class(path: str) -> Callable[..., Any]:
+    """The class (or one of ``MAKERS``) at ``module.Class``, once it is known to be an ASE calculator.
 
     Raises:
         EngineError: if it cannot be imported, or is none.
@@ -161,7 +175,8 @@ def calculator_class(path: str) -> type:
         raise EngineError(
             f"ASE calculator {path}", error, "Install its package, or correct engine.calculator"
         ) from error
-    if not (inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)):
+    is_class = inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)
+    if not is_class and path not in MAKERS:
         raise EngineError(
             f"ASE calculator {path}", "is no ASE calculator class",
             "Give the class itself, with its module",
@@ -176,6 +191,16 @@ def calculator_version(path: str) -> str:
         with contextlib.suppress(PackageNotFoundError):
             return f"{distribution} {version(distribution)}"
     return f"{top}, version unknown"
+
+
+def _refuse_other_spin(atoms: Atoms, unpaired: int) -> None:
+    """Moments are where an SCF starts; without a constraint it may end in another spin state."""
+    moment = float(atoms.get_magnetic_moment()) if unpaired else 0.0
+    if abs(moment - unpaired) > MOMENT_TOLERANCE:
+        raise CalculationFailed(
+            f"it ended with {moment:.2f} unpaired electrons instead of {unpaired}: "
+            "fix the total moment in engine.arguments"
+        )
 
 
 def _has_free_energy(atoms: Atoms) -> bool:
@@ -196,7 +221,8 @@ def _edges_eV(calculator: Any) -> tuple[float | None, float | None]:
                 for point in range(len(calculator.get_ibz_k_points()))
             ]
         )
-    except (NotImplementedError, CalculatorError, TypeError, ValueError):
+    except (NotImplementedError, CalculatorError, TypeError, ValueError, AssertionError):
+        # GPAW has no Fermi level, but two, where the total moment is fixed.
         return None, None
     below, above = levels[levels <= fermi_eV], levels[levels > fermi_eV]
     return (

@@ -29,8 +29,9 @@ class AseEngine(Settings):
     )
     multiplicity: str = Field(
         min_length=1,
-        description="Who is told the spin multiplicity, 2S + 1: as for the charge, or `none` where the "
-        "calculator knows no spin.",
+        description="Who is told the spin multiplicity, 2S + 1: as for the charge; `magmoms` for calculators that "
+        "read it from the atoms' initial magnetic moments (2S, spread evenly; a total moment that comes out "
+        "otherwise is a failure); or `none` where the calculator knows no spin.",
     )
     folder: str | None = Field(
         None,
@@ -69,7 +70,7 @@ class AseEngine(Settings):
     @field_validator("charge")
     @classmethod
     def _charge_is_told(cls, value: str) -> str:
-        if value == "none":
+        if value in ("none", "magmoms"):
             raise ValueError(
                 "a calculator that is not told the charge gives wrong labels in silence"
             )
