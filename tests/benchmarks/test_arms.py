@@ -14,7 +14,7 @@ from defectscape.benchmarks.arms import arms_of, training_of
 from defectscape.benchmarks.figures import draw_parity
 from defectscape.benchmarks.gathering import gather
 from defectscape.benchmarks.outcome import outcome_path, read_outcome
-from defectscape.benchmarks.training import arm_data, run_arm
+from defectscape.benchmarks.training import arm_data, read_pair, run_arm
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
@@ -48,8 +48,9 @@ def label_of(frame: Frame, depth_eV: float) -> Label:
     return Label(atoms.get_potential_energy() - 11.0 * frame.charge, atoms.get_forces())
 
 
-def write_set(path: Path, fidelity: str, depth_eV: float) -> None:
-    frames = [frame_of(f, q, seed) for f in FAMILIES for q in (0, 1) for seed in range(3)]
+def write_set(path: Path, fidelity: str, depth_eV: float, first: int = 0) -> None:
+    seeds = range(first, first + 3)
+    frames = [frame_of(f, q, seed) for f in FAMILIES for q in (0, 1) for seed in seeds]
     data = [LabelledFrame(frame, label_of(frame, depth_eV), fidelity) for frame in frames]
     write_labelled(path, data)
     card = Card(
@@ -101,6 +102,20 @@ def test_arms_without_charge_may_be_trained_at_some_points_only(file: Path) -> N
     assert blind == {12}
     left_out = set(arms_of(benchmark)) - set(arms_of(fewer))
     assert {(arm.high_labels, arm.charge_embedding) for arm in left_out} == {(6, False)}
+
+
+def test_several_data_sets_of_one_fidelity_are_one(file: Path, tmp_path: Path) -> None:
+    low, _ = read_pair(load_benchmark(file).data[0])
+    both = [str(tmp_path / "low.extxyz"), str(tmp_path / "low_too.extxyz")]
+    write_set(tmp_path / "low_too.extxyz", "low", 0.3)
+    same, _ = read_pair(changed(file, "data", low=both).data[0])
+    assert [item.frame.frame_id for item in same] == [item.frame.frame_id for item in low]
+    write_set(tmp_path / "low_too.extxyz", "low", 0.3, first=99)
+    more, _ = read_pair(load_benchmark(file).data[0])
+    assert len(more) == 2 * len(low)
+    mixed = changed(file, "data", low=[str(tmp_path / "low.extxyz"), str(tmp_path / "high.extxyz")])
+    with pytest.raises(ConfigError, match="hold high and low"):
+        read_pair(mixed.data[0])
 
 
 def changed(file: Path, section: str, **changes: Any) -> ModelBenchmark:

@@ -37,7 +37,7 @@ rule benchmark_throughput:
     In: labels. Out: `benchmarks/<name>_throughput.json`.
     """
     input:
-        [] if BENCHMARK is None else [str(BENCHMARK.data[0].low)],
+        [] if BENCHMARK is None else list(map(str, BENCHMARK.data[0].low)),
     output:
         f"benchmarks/{BENCHMARK_NAME}_throughput.json",
     log:

@@ -19,7 +19,7 @@ def benchmark_data(wildcards):
     """The data sets of an arm."""
     pairs = [] if BENCHMARK is None else BENCHMARK.data
     own = [pair for pair in pairs if wildcards.arm.startswith(f"{pair.name}-")]
-    return [str(path) for pair in own for path in (pair.low, pair.high)]
+    return [str(path) for pair in own for path in (*pair.low, *pair.high)]
 
 
 def choosing_arms(wildcards):

@@ -52,12 +52,23 @@ def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFram
 
     Those of the host and of the references are left out.
     """
-    sets = []
-    for path in (pair.low, pair.high):
-        labelled = [item for item, _ in read_data_set(path, read_card(path))]
-        of_defects = [item for item in labelled if "/" in item.frame.family]
-        sets.append(list(map(_alone, of_defects)) if pair.split == "structures" else of_defects)
-    return sets[0], sets[1]
+    low, high = _read(pair.low), _read(pair.high)
+    if pair.split == "structures":
+        low, high = list(map(_alone, low)), list(map(_alone, high))
+    return low, high
+
+
+def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
+    """The defects' labels of data sets of one fidelity; a frame that several hold comes once."""
+    labelled = [item for path in paths for item, _ in read_data_set(path, read_card(path))]
+    fidelities = sorted({item.fidelity for item in labelled})
+    if len(fidelities) > 1:
+        raise ConfigError(
+            f"data sets {', '.join(map(str, paths))}", f"hold {' and '.join(fidelities)}",
+            "Give data sets of one fidelity together",
+        )  # fmt: skip
+    of_defects = {item.frame.geometry_hash: item for item in labelled if "/" in item.frame.family}
+    return list(of_defects.values())
 
 
 def _alone(item: LabelledFrame) -> LabelledFrame:

@@ -1,8 +1,9 @@
 """The model benchmark: which data, which arms, how long each is trained."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.training import Strategy, Training
@@ -14,8 +15,14 @@ class DataSetPair(Settings):
     """Labels of one defect at two fidelities."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
-    low: FilePath = Field(description="Data set of the low fidelity, with its card beside it.")
-    high: FilePath = Field(description="Data set of the high fidelity, with its card beside it.")
+    low: list[FilePath] = Field(
+        min_length=1,
+        description="Data sets of the low fidelity (or the one), their cards beside them.",
+    )
+    high: list[FilePath] = Field(
+        min_length=1,
+        description="Data sets of the high fidelity (or the one), their cards beside them.",
+    )
     high_labels: list[int] = Field(
         min_length=1,
         description="Numbers of high-fidelity training labels: the points of the learning curve.",
@@ -38,6 +45,11 @@ class DataSetPair(Settings):
         max_length=3,
         description="Fractional coordinates of the defect, for descriptors that see it apart.",
     )
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Path) else value
 
 
 class Schedule(Settings):
