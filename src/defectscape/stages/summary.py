@@ -4,13 +4,16 @@ import logging
 import math
 import shutil
 from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from ase.io import write
 
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import LabelledFrame
+from defectscape.domain.minimum import Minimum, Relaxation
+from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import write_frames
 from defectscape.files.tables import load_host_file, load_minima, load_relaxations, load_sites
@@ -46,15 +49,45 @@ from defectscape.thermo.concentrations import Equilibrium
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Searched:
+    """What the searches of a group left, read once for all its charge states."""
+
+    group: Group
+    minima: tuple[Minimum, ...]
+    relaxations: tuple[Relaxation, ...]
+    lowest_known: dict[DefectKey, LabelledFrame]
+
+    @classmethod
+    def read(cls, context: StudyContext, group: Group) -> "_Searched":
+        files = context.layout.group(group.name)
+        known = lowest_known(context, group.name, context.study.exploration.rounds)
+        return cls(group, load_minima(files.minima), load_relaxations(files.relaxations), known)
+
+
+def _defects(context: StudyContext, found: Levels) -> list[DefectSummary]:
+    host, sites = load_host_file(context.layout.host), load_sites(context.layout.sites)
+    grounds = {state.key: state for state in found.ground_states}
+    rows = []
+    for group in exploration_groups(context.study):
+        searched = _Searched.read(context, group)
+        for key in group.keys:
+            if key in grounds:
+                site = pick_site(sites, key.defect)
+                rows.append(_defect(context, searched, host, site, found, grounds[key]))
+    return rows
+
+
 def _defect(
-    context: StudyContext, group: Group, key: DefectKey, found: Levels, ground: GroundState
-) -> DefectSummary:
-    files = context.layout.group(group.name)
-    host = load_host_file(context.layout.host)
-    site = pick_site(load_sites(context.layout.sites), key.defect)
-    minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
-    relaxations = tuple(r for r in load_relaxations(files.relaxations) if r.start.key == key)
-    verified = {item.minimum.rank: item for item in read_verified(context, group.name, key)}
+    context: StudyContext, searched: _Searched, host: HostCrystal, site: DefectSite, found: Levels,
+    ground: GroundState,
+) -> DefectSummary:  # fmt: skip
+    key = ground.key
+    minima = tuple(m for m in searched.minima if m.frame.key == key)
+    relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
+    verified = {
+        item.minimum.rank: item for item in read_verified(context, searched.group.name, key)
+    }
     tolerance_A = context.study.minima.symmetry_tolerance_A
     scale = scale_of(context, "within")
     rows = minimum_rows(minima, verified, host, site, tolerance_A, scale)
@@ -63,7 +96,7 @@ def _defect(
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
     tolerance_eV = context.study.verification.tolerance_eV
-    known = lowest_known(context, group.name, context.study.exploration.rounds).get(key)
+    known = searched.lowest_known.get(key)
     known_eV = known.label.energy_eV if known else math.inf
     verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(
@@ -189,13 +222,7 @@ def _title(path: Path, text: str) -> None:
 def write_summary(context: StudyContext) -> None:
     """Write ``summary.json`` and the structures."""
     found = read_levels(context.layout.energies)
-    grounds = {state.key: state for state in found.ground_states}
-    defects = [
-        _defect(context, group, key, found, grounds[key])
-        for group in exploration_groups(context.study)
-        for key in group.keys
-        if key in grounds
-    ]
+    defects = _defects(context, found)
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
     jobs = times.read_jobs(context)
     levels, diagrams = _levels(found), trust.diagrams(context)
