@@ -107,6 +107,14 @@ def test_another_spin_than_was_asked_for_is_a_failure(crystal, frame_of) -> None
     assert spins(drift=0.05).compute(frame, 0).energy_eV == pytest.approx(1)
     with pytest.raises(CalculationFailed, match=r"3\.00 unpaired electrons instead of 1"):
         spins(drift=2.0).compute(frame, 0)
+    with pytest.raises(CalculationFailed, match=r"2\.00 unpaired electrons instead of 0"):
+        spins(drift=2.0).compute(frame_of(crystal("CdTe")), 0)
+
+
+def test_a_spin_that_is_never_told_is_refused(crystal, frame_of) -> None:
+    silent = settings("sleepy.Habits", multiplicity="magmoms")
+    with pytest.raises(EngineError, match="does not tell its total magnetic moment"):
+        AseEngine(silent).compute(frame_of(crystal("CdTe")), 0)
 
 
 def test_any_error_of_a_calculator_is_a_failure(crystal, frame_of) -> None:

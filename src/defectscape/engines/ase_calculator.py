@@ -195,7 +195,13 @@ def calculator_version(path: str) -> str:
 
 def _refuse_other_spin(atoms: Atoms, unpaired: int) -> None:
     """Moments are where an SCF starts; without a constraint it may end in another spin state."""
-    moment = float(atoms.get_magnetic_moment()) if unpaired else 0.0
+    try:
+        moment = float(atoms.get_magnetic_moment())
+    except NotImplementedError as error:
+        raise EngineError(
+            f"engine {type(atoms.calc).__name__}", "does not tell its total magnetic moment",
+            f"Whether its spin is the one asked for is unknown: give engine.multiplicity otherwise than {MOMENTS}",
+        ) from error  # fmt: skip
     if abs(moment - unpaired) > MOMENT_TOLERANCE:
         raise CalculationFailed(
             f"it ended with {moment:.2f} unpaired electrons instead of {unpaired}: "
