@@ -1,7 +1,6 @@
 """Any ASE calculator: the charge reaches it, and nothing else than a calculator is ever called."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -98,12 +97,12 @@ def spins(**arguments: object) -> AseEngine:
 
 @pytest.mark.parametrize("multiplicity", [1, 2, 3])
 def test_the_spin_can_go_through_the_moments(crystal, frame_of, multiplicity: int) -> None:
-    frame = replace(frame_of(crystal("CdTe")), multiplicity=multiplicity)
+    frame = frame_of(crystal("CdTe"), multiplicity=multiplicity)
     assert spins().compute(frame, 0).energy_eV == pytest.approx(multiplicity - 1)
 
 
 def test_another_spin_than_was_asked_for_is_a_failure(crystal, frame_of) -> None:
-    frame = replace(frame_of(crystal("CdTe")), multiplicity=2)
+    frame = frame_of(crystal("CdTe"), multiplicity=2)
     assert spins(drift=0.05).compute(frame, 0).energy_eV == pytest.approx(1)
     with pytest.raises(CalculationFailed, match=r"3\.00 unpaired electrons instead of 1"):
         spins(drift=2.0).compute(frame, 0)
@@ -127,10 +126,19 @@ def test_gpaw_is_a_function(crystal, frame_of, monkeypatch) -> None:
     module.GPAW = sleepy.spins
     monkeypatch.setitem(sys.modules, "gpaw", module)
     engine = AseEngine(settings("gpaw.GPAW", charge="charge", multiplicity="magmoms"))
-    assert engine.compute(replace(frame_of(crystal("CdTe")), multiplicity=3), 0).energy_eV == 2.0
+    assert engine.compute(frame_of(crystal("CdTe"), multiplicity=3), 0).energy_eV == 2.0
     # No other function is called, wherever it comes from.
     with pytest.raises(EngineError, match="no ASE calculator"):
         AseEngine(settings("sleepy.spins"))
+
+
+def test_a_study_must_say_how_an_unfinished_scf_is_seen() -> None:
+    cp2k = {"folder": "directory", "failed_if": {"cp2k.out": "SCF run NOT converged"}}
+    settings("ase.calculators.cp2k.CP2K", **cp2k)
+    with pytest.raises(ValidationError, match="SCF that did not converge; give failed_if"):
+        settings("ase.calculators.cp2k.CP2K", **cp2k | {"failed_if": {}})
+    with pytest.raises(ValidationError, match="give folder, too"):
+        settings("ase.calculators.cp2k.CP2K", **cp2k | {"folder": None})
 
 
 def test_arguments_and_revision_are_part_of_a_label() -> None:

@@ -1,12 +1,11 @@
 """CP2K itself through ASE's calculator: charge and spin reach it, and an unfinished SCF is no label."""
 
 import shutil
+from collections.abc import Callable
 
 import pytest
-from ase.build import bulk
-from pydantic import ValidationError
 
-from defectscape.domain.frame import DefectKey, Frame, Origin
+from defectscape.domain.frame import Frame
 from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
 from defectscape.settings.ase_calculator import AseEngine as Settings
@@ -16,14 +15,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def silicon(charge: int, multiplicity: int) -> Frame:
+@pytest.fixture
+def silicon(crystal, frame_of) -> Callable[[int, int], Frame]:
     # The crystal itself, whose SCF converges in some ten cycles; a charge and a spin it takes all the same.
-    atoms = bulk("Si", cubic=True)
-    atoms.rattle(0.05, seed=1)
-    key = DefectKey("v_Si_1", charge)
-    return Frame(
-        atoms.numbers, atoms.positions, atoms.cell.array, key, multiplicity, Origin.RATTLE, "f"
-    )
+    atoms = crystal("Si", rattles=((0.05, 1),))
+    return lambda charge, multiplicity: frame_of(atoms, charge, multiplicity)
 
 
 def settings(**arguments: object) -> dict[str, object]:
@@ -40,7 +36,7 @@ def engine(**arguments: object) -> AseEngine:
     return AseEngine(Settings.model_validate(settings(**arguments)))
 
 
-def test_charge_and_spin_reach_it(tmp_path, monkeypatch) -> None:
+def test_charge_and_spin_reach_it(silicon, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     neutral = engine().compute(silicon(0, 1), 0)
     triplet = engine().compute(silicon(0, 3), 0)
@@ -52,18 +48,11 @@ def test_charge_and_spin_reach_it(tmp_path, monkeypatch) -> None:
     assert not list(tmp_path.iterdir()), "its files belong into the scratch folder"
 
 
-def test_an_unfinished_scf_is_no_label() -> None:
+def test_an_unfinished_scf_is_no_label(silicon) -> None:
     with pytest.raises(CalculationFailed, match=r"cp2k\.out says 'SCF run NOT converged'"):
         engine(max_scf=2).compute(silicon(0, 1), 0)
 
 
-def test_a_refusal_in_its_own_words() -> None:
+def test_a_refusal_in_its_own_words(silicon) -> None:
     with pytest.raises(CalculationFailed, match="odd number of electrons"):
         engine(uks=False).compute(silicon(-1, 2), 0)
-
-
-def test_a_study_must_say_how_an_unfinished_scf_is_seen() -> None:
-    with pytest.raises(ValidationError, match="SCF that did not converge; give failed_if"):
-        Settings.model_validate(settings() | {"failed_if": {}})
-    with pytest.raises(ValidationError, match="give folder, too"):
-        Settings.model_validate(settings() | {"folder": None})

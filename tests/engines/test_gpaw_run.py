@@ -1,11 +1,11 @@
 """GPAW itself: charge and spin reach it, and an unfinished SCF is no label."""
 
 import importlib.util
+from collections.abc import Callable
 
 import pytest
-from ase.build import bulk
 
-from defectscape.domain.frame import DefectKey, Frame, Origin
+from defectscape.domain.frame import Frame
 from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
 from defectscape.settings.ase_calculator import AseEngine as Settings
@@ -16,13 +16,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def silicon(charge: int, multiplicity: int) -> Frame:
-    atoms = bulk("Si", cubic=True)
-    atoms.rattle(0.05, seed=1)
-    key = DefectKey("v_Si_1", charge)
-    return Frame(
-        atoms.numbers, atoms.positions, atoms.cell.array, key, multiplicity, Origin.RATTLE, "f"
-    )
+@pytest.fixture
+def silicon(crystal, frame_of) -> Callable[[int, int], Frame]:
+    atoms = crystal("Si", rattles=((0.05, 1),))
+    return lambda charge, multiplicity: frame_of(atoms, charge, multiplicity)
 
 
 def engine(**arguments: object) -> AseEngine:
@@ -38,7 +35,7 @@ def engine(**arguments: object) -> AseEngine:
     return AseEngine(Settings.model_validate(values))
 
 
-def test_charge_and_spin_reach_it() -> None:
+def test_charge_and_spin_reach_it(silicon) -> None:
     singlet = engine().compute(silicon(0, 1), 0)
     plain = {"spinpol": False, "occupations": {"name": "fermi-dirac", "width": 0.05}}
     paired = engine(**plain).compute(silicon(0, 1), 0)
@@ -49,12 +46,12 @@ def test_charge_and_spin_reach_it() -> None:
     assert 1 < charged.energy_eV - singlet.energy_eV < 20
 
 
-def test_a_spin_that_runs_away_is_a_failure() -> None:
+def test_a_spin_that_runs_away_is_a_failure(silicon) -> None:
     free = {"name": "fermi-dirac", "width": 0.05}
     with pytest.raises(CalculationFailed, match="unpaired electrons instead of 1"):
         engine(occupations=free).compute(silicon(-1, 2), 0)
 
 
-def test_an_unfinished_scf_is_no_label() -> None:
+def test_an_unfinished_scf_is_no_label(silicon) -> None:
     with pytest.raises(CalculationFailed, match="KohnShamConvergenceError"):
         engine(maxiter=3).compute(silicon(0, 1), 0)

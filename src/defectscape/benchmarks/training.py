@@ -28,6 +28,7 @@ from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
 from defectscape.settings.benchmark import DataSetPair, ModelBenchmark
 from defectscape.stages.data_sets import read_card, read_data_set
+from defectscape.stages.labels import unique
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +68,7 @@ def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
             f"data sets {', '.join(map(str, paths))}", f"hold {' and '.join(fidelities)}",
             "Give data sets of one fidelity together",
         )  # fmt: skip
-    of_defects = {item.frame.geometry_hash: item for item in labelled if "/" in item.frame.family}
-    return list(of_defects.values())
+    return unique(item for item in labelled if "/" in item.frame.family)
 
 
 def _alone(item: LabelledFrame) -> LabelledFrame:

@@ -23,15 +23,13 @@ from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
-from defectscape.engines.program import scratch_folder
+from defectscape.engines.program import scratch_folder, tail
 from defectscape.files.atoms import to_atoms
+from defectscape.settings.ase_calculator import MOMENTS
 from defectscape.settings.ase_calculator import AseEngine as AseSettings
 
 MAKERS = ("gpaw.GPAW",)
 """Functions that return a calculator; no other function that a study names is called."""
-
-MOMENTS = "magmoms"
-"""Place of the multiplicity: the initial magnetic moments of the atoms."""
 
 MOMENT_TOLERANCE = 0.1
 """Unpaired electrons that a smeared SCF may be away from the whole number that was asked for."""
@@ -130,8 +128,7 @@ class AseEngine:
         words = ""
         for name in self.settings.failed_if:
             with contextlib.suppress(OSError):
-                text = (folder / name).read_bytes()[-4000:].decode(errors="replace")
-                plain = " ".join(re.sub(r"[*=|/\\_]+", " ", text).split())
+                plain = " ".join(re.sub(r"[*=|/\\_]+", " ", tail(folder / name)).split())
                 words += f"; {name} ends: {plain[-300:]}"
         return words
 

@@ -136,7 +136,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
         ) from None
     finally:
         _end(process)
-    finished = Finished(returncode, _tail(output))
+    finished = Finished(returncode, tail(output))
     told = returncode and _RANK_ENDED.search(finished.output)
     if (told or ended_from_outside(returncode)) and not _ABORTED.search(finished.output):
         raise ended_error(words[0], returncode)
@@ -170,7 +170,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _tail(path: Path) -> str:
+def tail(path: Path) -> str:
+    """The last of a program's output. Raises OSError if there is none."""
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - TAIL_CHARACTERS))

@@ -6,6 +6,9 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 
+MOMENTS = "magmoms"
+"""Place of the multiplicity: the initial magnetic moments of the atoms."""
+
 UNCONVERGED = {"ase.calculators.cp2k.CP2K": {"cp2k.out": "SCF run NOT converged"}}
 """Calculators that return numbers of an unfinished SCF, and the ``failed_if`` that finds it."""
 
@@ -70,7 +73,7 @@ class AseEngine(Settings):
     @field_validator("charge")
     @classmethod
     def _charge_is_told(cls, value: str) -> str:
-        if value in ("none", "magmoms"):
+        if value in ("none", MOMENTS):
             raise ValueError(
                 "a calculator that is not told the charge gives wrong labels in silence"
             )
