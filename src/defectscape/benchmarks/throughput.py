@@ -28,7 +28,7 @@ from defectscape.settings.training import Training
 
 logger = logging.getLogger(__name__)
 
-FEW, MANY = 1, 4
+EPOCHS = (1, 4)
 TIME_LIMIT_s = 7200.0
 
 
@@ -55,7 +55,10 @@ class Throughput:
 
 
 def measure_throughput(
-    data: Sequence[LabelledFrame], settings: Training, repeats: int
+    data: Sequence[LabelledFrame],
+    settings: Training,
+    repeats: int,
+    epochs: tuple[int, int] = EPOCHS,
 ) -> Throughput:
     """Time both loops on frames of one fidelity.
 
@@ -63,6 +66,10 @@ def measure_throughput(
         data: the frames; a tenth validates. Cut to whole batches, since mace drops the last short one.
         settings: architecture and optimisation.
         repeats: repetitions, ours and mace's in turn.
+        epochs: few and many. Those in between should take much longer than imports vary, some seconds.
+
+    Raises:
+        ModelError: the longer training took no more processor time than the short one.
     """
     held = max(2, len(data) // 10)
     count = (len(data) - held) // settings.batch_size * settings.batch_size
@@ -70,8 +77,8 @@ def measure_throughput(
     ours, theirs, parameters = [], [], 0
     for repeat in range(repeats):
         parameters = _ours(train, valid, settings, 1)[1]
-        ours.append(_rate(count, lambda epochs: _ours(train, valid, settings, epochs)[0]))
-        theirs.append(_rate(count, lambda epochs: _mace(train, valid, settings, epochs)))
+        ours.append(_rate(count, epochs, lambda n: _ours(train, valid, settings, n)[0]))
+        theirs.append(_rate(count, epochs, lambda n: _mace(train, valid, settings, n)))
         logger.info("repetition %d: %.2f and %.2f frames/core-s", repeat, ours[-1], theirs[-1])
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     return Throughput(
@@ -80,9 +87,16 @@ def measure_throughput(
     )  # fmt: skip
 
 
-def _rate(frames: int, run: Callable[[int], float]) -> float:
+def _rate(frames: int, epochs: tuple[int, int], run: Callable[[int], float]) -> float:
     """Frames per core-second between few and many epochs."""
-    return frames * (MANY - FEW) / (run(MANY) - run(FEW))
+    few, many = epochs
+    short, long = run(few), run(many)
+    if long <= short:
+        raise ModelError(
+            "throughput", f"{many} epochs took {long:.1f} core-s, {few} took {short:.1f}",
+            "Give more frames: these epochs are lost in what imports and reading take",
+        )  # fmt: skip
+    return frames * (many - few) / (long - short)
 
 
 def _ours(
