@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from faulty_study import LOW, Study
-from outcomes import now, report
+from outcomes import report
 from slurm_node import SlurmNode, run
 from small_study import ROOT, small_study, write_study
+
+from defectscape.store.record import timestamp_now
 
 PROFILE = ["--profile", str(ROOT / "profiles/slurm"), "--jobs", "4"]
 SECONDS = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
@@ -91,7 +93,7 @@ def test_a_node_that_goes_down(node: SlurmNode, pooled: Study) -> None:
     time.sleep(2)
     # The node takes all processes of its jobs along: Snakemake's, and the labels that they run.
     subprocess.run(["pkill", "-KILL", "-f", "label(:group=| )v_Cd"], check=False)
-    killed_at = now()
+    killed_at = timestamp_now()
     pooled.faults()
     node.start_slurmd(resume=True)
     text = running.communicate(timeout=300)[0]

@@ -4,7 +4,6 @@ import json
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +36,6 @@ class Fault:
     lost: int
     twice: int
     wrong: int
-
-
-def now() -> str:
-    """The time as the label store writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def finished_keys(folder: Path) -> set[str]:

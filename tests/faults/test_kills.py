@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from faulty_study import GROUP, LOW, SEARCHED, Study
-from outcomes import now, report
+from outcomes import report
+
+from defectscape.store.record import timestamp_now
 
 
 def children(process: int) -> list[int]:
@@ -63,7 +65,7 @@ def test_the_workflow_ended_while_it_labels(pooled: Study, how, signal_number, s
         os.kill(running.pid, signal_number)
     else:
         os.killpg(running.pid, signal_number)
-    killed_at = now()
+    killed_at = timestamp_now()
     running.communicate(timeout=120)
     pooled.faults()
     pooled.finish(*LOW)
@@ -99,7 +101,7 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     running = pooled.start(*LOW)
     before = pooled.wait_for_labels(4, running)
     os.kill(labelling_jobs(running.pid)[0], signal.SIGKILL)
-    killed_at = now()
+    killed_at = timestamp_now()
     text = running.communicate(timeout=120)[0]
     assert running.returncode != 0
     assert "Error in rule label" in text

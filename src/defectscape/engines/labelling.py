@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame, Ints
@@ -20,7 +19,7 @@ from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.processor_time import core_seconds
 from defectscape.store.journal import Call
 from defectscape.store.labels import LabelStore, label_key
-from defectscape.store.record import LARGE_FORCE, LabelRecord, check_label
+from defectscape.store.record import LARGE_FORCE, LabelRecord, check_label, timestamp_now
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +108,6 @@ def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelR
     return replace(record, frame=frame, flags=tuple(flags))
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
 def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> LabelRecord:
     """Climb the ladder; every rung that is tried goes into the journal."""
     began_wall, began_core = time.perf_counter(), core_seconds()
@@ -126,7 +121,7 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
         store.log_call(
             Call(
                 key, engine.name, frame.key.defect, frame.charge,
-                "failed" if failure else "ok", rung, core_s, _now(),
+                "failed" if failure else "ok", rung, core_s, timestamp_now(),
             )
         )  # fmt: skip
         if failure is None:
@@ -138,7 +133,7 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
     return LabelRecord(
         key, frame, engine.name, engine.settings_of(frame.numbers), engine.version, label,
         "; ".join(reasons) if label is None else None, (), rung,
-        time.perf_counter() - began_wall, core_seconds() - began_core, platform.node(), _now(),
+        time.perf_counter() - began_wall, core_seconds() - began_core, platform.node(), timestamp_now(),
     )  # fmt: skip
 
 

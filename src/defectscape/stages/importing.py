@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from defectscape.settings.vasp import VaspEngine as VaspSettings
 from defectscape.stages.context import StudyContext
 from defectscape.stages.data_sets import DATA_ENDINGS, Card, read_card, read_data_set
 from defectscape.store.labels import label_key
-from defectscape.store.record import LabelRecord
+from defectscape.store.record import LabelRecord, timestamp_now
 
 RUN_FILES = ("vasprun.xml", "vasprun.xml.gz")
 PROGRAM_FOLDERS = re.compile(r"^vasp_(gam|std|ncl|nkred_std)$")
@@ -280,11 +279,10 @@ def _record(
     """A record as if it had been computed here; its time is what the data say, or none."""
     settings = engine.settings_of(frame.numbers)
     key = label_key(frame, engine.name, settings)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return LabelRecord(
         key, frame, engine.name, settings, version, label, None, (),
         int(info.get("rung", 0)), float(info.get("wall_s", 0.0)), float(info.get("core_s", 0.0)),
-        "imported", str(info.get("computed", now)),
+        "imported", str(info.get("computed", timestamp_now())),
     )  # fmt: skip
 
 

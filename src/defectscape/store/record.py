@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from defectscape.domain.errors import DefectscapeError, LabelError, StoreError
@@ -65,6 +66,11 @@ def _label_json(label: Label) -> dict[str, Any]:
         "cbm_eV": label.cbm_eV,
         "absolute_magnetisation": label.absolute_magnetisation,
     }
+
+
+def timestamp_now() -> str:
+    """Now, as records and the journal write it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, eq=False)
