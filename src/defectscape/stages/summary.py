@@ -4,6 +4,7 @@ import logging
 import math
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ase.io import write
 
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.domain.minimum import Minimum, Relaxation
+from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import write_frames
@@ -51,27 +52,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Searched:
-    """What the searches of a group left, read once for all its charge states."""
+    """What the searches of a group left, read once for all that is said of it."""
 
-    group: Group
+    keys: tuple[DefectKey, ...]
     minima: tuple[Minimum, ...]
     relaxations: tuple[Relaxation, ...]
+    verified: dict[DefectKey, tuple[VerifiedMinimum, ...]]
     lowest_known: dict[DefectKey, LabelledFrame]
 
     @classmethod
     def read(cls, context: StudyContext, group: Group) -> "_Searched":
         files = context.layout.group(group.name)
+        verified = {key: read_verified(context, group.name, key) for key in group.keys}
         known = lowest_known(context, group.name, context.study.exploration.rounds)
-        return cls(group, load_minima(files.minima), load_relaxations(files.relaxations), known)
+        return cls(
+            group.keys, load_minima(files.minima), load_relaxations(files.relaxations), verified,
+            known,
+        )  # fmt: skip
 
 
-def _defects(context: StudyContext, found: Levels) -> list[DefectSummary]:
+def _defects(
+    context: StudyContext, groups: Sequence[_Searched], found: Levels
+) -> list[DefectSummary]:
     host, sites = load_host_file(context.layout.host), load_sites(context.layout.sites)
     grounds = {state.key: state for state in found.ground_states}
     rows = []
-    for group in exploration_groups(context.study):
-        searched = _Searched.read(context, group)
-        for key in group.keys:
+    for searched in groups:
+        for key in searched.keys:
             if key in grounds:
                 site = pick_site(sites, key.defect)
                 rows.append(_defect(context, searched, host, site, found, grounds[key]))
@@ -85,9 +92,7 @@ def _defect(
     key = ground.key
     minima = tuple(m for m in searched.minima if m.frame.key == key)
     relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
-    verified = {
-        item.minimum.rank: item for item in read_verified(context, searched.group.name, key)
-    }
+    verified = {item.minimum.rank: item for item in searched.verified[key]}
     tolerance_A = context.study.minima.symmetry_tolerance_A
     scale = scale_of(context, "within")
     rows = minimum_rows(minima, verified, host, site, tolerance_A, scale)
@@ -129,12 +134,11 @@ def _defect(
     )
 
 
-def _search_points(context: StudyContext) -> list[SearchPoint]:
+def _search_points(groups: Sequence[_Searched]) -> list[SearchPoint]:
     points = []
-    for group in exploration_groups(context.study):
-        files = context.layout.group(group.name)
-        lowest = {m.frame.key: m.energy_eV for m in load_minima(files.minima) if m.rank == 0}
-        for relaxation in load_relaxations(files.relaxations):
+    for searched in groups:
+        lowest = {m.frame.key: m.energy_eV for m in searched.minima if m.rank == 0}
+        for relaxation in searched.relaxations:
             key = relaxation.start.key
             if key in lowest and np.isfinite(relaxation.energy_eV):
                 points.append(
@@ -191,20 +195,20 @@ def _equilibrium(found: Equilibrium) -> EquilibriumRow:
     return EquilibriumRow(**numbers, states=states)
 
 
-def _write_structures(context: StudyContext) -> None:
+def _write_structures(context: StudyContext, groups: Sequence[_Searched]) -> None:
     """POSCARs and one extended XYZ file of all minima, the verified geometry where there is one."""
     folder = context.layout.minima_folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     frames = []
-    for group in exploration_groups(context.study):
+    for searched in groups:
         verified = {
             (key, item.minimum.rank): item.frame
-            for key in group.keys
-            for item in read_verified(context, group.name, key)
+            for key, items in searched.verified.items()
+            for item in items
             if item.final_label is not None
         }
-        for minimum in load_minima(context.layout.group(group.name).minima):
+        for minimum in searched.minima:
             key = minimum.frame.key
             frame = verified.get((key, minimum.rank), minimum.frame)
             frames.append(frame)
@@ -222,7 +226,8 @@ def _title(path: Path, text: str) -> None:
 def write_summary(context: StudyContext) -> None:
     """Write ``summary.json`` and the structures."""
     found = read_levels(context.layout.energies)
-    defects = _defects(context, found)
+    groups = [_Searched.read(context, group) for group in exploration_groups(context.study)]
+    defects = _defects(context, groups, found)
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
     jobs = times.read_jobs(context)
     levels, diagrams = _levels(found), trust.diagrams(context)
@@ -240,7 +245,7 @@ def write_summary(context: StudyContext) -> None:
         level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
         calibration=calibration_rows(context),
         level_tests=level_tests(context),
-        search=_search_points(context),
+        search=_search_points(groups),
         ccd=diagrams,
         capture=capture_rows(context.study.ccd.capture, diagrams, levels, found.host.gap_eV),
         cost=ledger.label_costs(context),
@@ -255,5 +260,5 @@ def write_summary(context: StudyContext) -> None:
         ],
         provenance=provenance.provenance(context),
     )
-    _write_structures(context)
+    _write_structures(context, groups)
     context.layout.summary.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
