@@ -54,7 +54,6 @@ logger = logging.getLogger(__name__)
 class _Searched:
     """What the searches of a group left, read once for all that is said of it."""
 
-    keys: tuple[DefectKey, ...]
     minima: tuple[Minimum, ...]
     relaxations: tuple[Relaxation, ...]
     verified: dict[DefectKey, tuple[VerifiedMinimum, ...]]
@@ -65,10 +64,7 @@ class _Searched:
         files = context.layout.group(group.name)
         verified = {key: read_verified(context, group.name, key) for key in group.keys}
         known = lowest_known(context, group.name, context.study.exploration.rounds)
-        return cls(
-            group.keys, load_minima(files.minima), load_relaxations(files.relaxations), verified,
-            known,
-        )  # fmt: skip
+        return cls(load_minima(files.minima), load_relaxations(files.relaxations), verified, known)
 
 
 def _defects(
@@ -78,7 +74,7 @@ def _defects(
     grounds = {state.key: state for state in found.ground_states}
     rows = []
     for searched in groups:
-        for key in searched.keys:
+        for key in searched.verified:
             if key in grounds:
                 site = pick_site(sites, key.defect)
                 rows.append(_defect(context, searched, host, site, found, grounds[key]))
