@@ -22,11 +22,12 @@ def minimum(vacancy):
     return make
 
 
-def engine(minimum, energy_eV, relaxed_eV=None):
+def engine(minimum, energy_eV, relaxed_eV=None, left_eV_A=0.0, steps=0):
     """A minimum with what the engine says of it, before and after its own relaxation."""
     forces = np.zeros((len(minimum.frame), 3))
+    forces[0, 0] = left_eV_A
     final = Label(energy_eV if relaxed_eV is None else relaxed_eV, forces)
-    return VerifiedMinimum(minimum, Label(energy_eV, forces), minimum.frame, final, 0)
+    return VerifiedMinimum(minimum, Label(energy_eV, forces), minimum.frame, final, steps)
 
 
 def test_all_verified_is_certain(minimum) -> None:
@@ -87,6 +88,26 @@ def test_a_failure_of_the_engine_leaves_it_open(minimum) -> None:
     assert judge(minima, [], 0.02).text == "no minimum was verified"
 
 
+def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.8)]
+    ground = engine(minima[0], -10.1)
+    # 0.6 eV/A on one atom: 0.18 eV along a soft mode, twice that as a bound.
+    ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=8)
+    found = judge(minima, [ground, ended], 0.02)
+    assert (found.certain, found.rivals) == (False, (1,))
+    assert found.text == (
+        "1 verified minimum could fall lower, as the relaxation ended early, by 0.16 eV at most"
+    )
+    assert judge(minima, [ground, ended], 0.17).certain
+    assert judge(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], 0.02).certain
+    # What the ground state itself may still gain is in its error bar, not in doubt of which it is.
+    assert judge(minima, [engine(minima[0], -10.1, left_eV_A=1.0), ended], 0.17).certain
+    both = judge([*minima, minimum(2, -10.3)], [ground, ended], 0.02)
+    assert both.rivals == (2, 1), "the most dangerous first"
+    assert both.text.startswith("1 unverified minimum could be lower")
+    assert "; 1 verified minimum could fall lower" in both.text
+
+
 def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.97), minimum(2, -9.95), minimum(3, -9.0)]
     truth = {0: -10.05, 1: -10.12, 2: -9.97, 3: -9.1}
@@ -95,10 +116,30 @@ def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
     def run(limit):
         verified = [engine(minima[0], truth[0])]
         chosen = settings.model_copy(update={"most_per_charge": limit})
-        while waiting := next_to_verify(minima, verified, chosen):
+        while waiting := next_to_verify(
+            minima, verified, {item.minimum.rank: 1 for item in verified}, chosen
+        ):
             verified.append(engine(waiting[0], truth[waiting[0].rank]))
         return [item.minimum.rank for item in verified]
 
     assert run(4) == [0, 1, 2]
     assert run(2) == [0, 1]
     assert run(None) == [0]
+
+
+def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.8)]
+    settings = Verification(minima_per_charge=1, most_per_charge=4, relax_steps=8)
+
+    def asked(steps, turns, **changed):
+        ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=steps)
+        verified = [engine(minima[0], -10.1), ended]
+        chosen = settings.model_copy(update=changed)
+        return [m.rank for m in next_to_verify(minima, verified, {0: 1, 1: turns}, chosen)]
+
+    assert asked(8, 1) == [1]
+    assert asked(16, 2) == [1]
+    assert asked(7, 1) == [], "it came to its end, or a label failed"
+    assert asked(8, 2) == [], "a second turn that brought no step"
+    assert asked(8, 1, most_per_charge=2) == []
+    assert asked(0, 1, relax_steps=0) == []

@@ -14,7 +14,15 @@ from defectscape.domain.minimum import Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.relaxation import nudged
 from defectscape.search.tied import lowest_tie
-from defectscape.search.verification import GROW, REACH_A, SHRINK, descend, tied_steps, verify
+from defectscape.search.verification import (
+    GROW,
+    REACH_A,
+    SHRINK,
+    descend,
+    tied_steps,
+    verify,
+    verify_until_certain,
+)
 from defectscape.settings.search import Verification
 
 
@@ -114,6 +122,40 @@ def test_it_stops_at_convergence(minimum, step):
     verified, _ = verify(minimum, engine, step, _settings(100))
     assert verified.final_label.fmax_eV_A < 0.05
     assert verified.relax_steps < 30
+
+
+def test_a_second_turn_goes_on_where_the_first_ended(minimum, step):
+    once, path = verify(minimum, EmtLabels(), step, _settings(1, 1e-6))
+    twice, longer = verify(minimum, EmtLabels(), step, _settings(1, 1e-6), turns=2)
+    assert (once.relax_steps, twice.relax_steps) == (1, 2)
+    assert [f.frame_id for f, _ in longer[:2]] == [f.frame_id for f, _ in path]
+    assert twice.final_label.energy_eV < once.final_label.energy_eV
+
+
+def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
+    """The other's relaxation ends 0.2 eV above the ground state with forces that may hide more."""
+    low, high = nudged(vacancy, 4, 0.02), nudged(vacancy, 5, 0.35)
+    minima = [
+        Minimum(rank, frame, energy, (energy, energy), 0.01, 0.0, ("x",), "C1", 0.1, False)
+        for rank, (frame, energy) in enumerate(((low, 1.0), (high, 1.1)))
+    ]
+
+    def run(most):
+        settings = _settings(2, 0.02).model_copy(update={"most_per_charge": most})
+        return verify_until_certain(minima, minima, EmtLabels(), step, settings)
+
+    verified, ties = run(None)
+    ended = verified[1]
+    assert ended.relax_steps == 2
+    gap_eV = ended.final_label.energy_eV - verified[0].final_label.energy_eV
+    assert 0.02 < gap_eV < np.sum(ended.final_label.forces_eV_A**2)
+    further, more = run(6)
+    assert [item.minimum.rank for item in further] == [0, 1]
+    assert further[1].relax_steps > 2
+    assert further[1].final_label.energy_eV < ended.final_label.energy_eV
+    assert len({frame.frame_id for frame, _ in more}) == len(more) > len(ties)
+    stopped, _ = run(3)
+    assert stopped[1].relax_steps == 4, "the third check is a second turn"
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

@@ -86,7 +86,8 @@ class DefectSummary(Row):
         description="Whether the high-fidelity engine computed the ground state."
     )
     certain: bool = Field(
-        False, description="Whether no unverified minimum can be the ground state, as far as known."
+        False,
+        description="Whether no other minimum found can be the ground state, as far as known.",
     )
     certainty: str = Field("", description="Why, in words.")
     energy_eV: float = Field(

@@ -5,6 +5,7 @@ the model's surface tied to what the engine said so far, so a few labels lead wh
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.search.certainty import next_to_verify
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.tied import Tie, TiedSurface, lowest_tie
@@ -88,19 +90,57 @@ def _share_within(reach_A: float, inside_A: Floats, outside_A: Floats) -> float:
 
 
 def verify(
-    minimum: Minimum, label: Labeller, step: Stepper, settings: Verification
+    minimum: Minimum, label: Labeller, step: Stepper, settings: Verification, turns: int = 1
 ) -> tuple[VerifiedMinimum, tuple[Tie, ...]]:
     """Label a minimum, then relax it a few steps with the engine's forces; the lowest geometry is kept.
+
+    Args:
+        minimum: of the model.
+        label: the engine.
+        step: the way of the relaxation.
+        settings: steps of a turn, and when it is at its end.
+        turns: how many; those before are repeated, with labels that the store has.
 
     Returns:
         The verified minimum, and all labelled frames in their order (to train on), the model's
         geometry first.
     """
-    done = descend(minimum.frame, label, step, settings.relax_steps, settings.fmax_eV_A)
+    done = descend(minimum.frame, label, step, turns * settings.relax_steps, settings.fmax_eV_A)
     if not done:
         return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
     frame, final_label = lowest_tie(done)
     return VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1), done
+
+
+def verify_until_certain(
+    first: Sequence[Minimum],
+    minima: Sequence[Minimum],
+    label: Labeller,
+    step: Stepper,
+    settings: Verification,
+) -> tuple[tuple[VerifiedMinimum, ...], tuple[Tie, ...]]:
+    """Verify some minima of one key, then others or the same ones further, until none can be lower.
+
+    Args:
+        first: those to verify in any case, in this order.
+        minima: all that the search found.
+        label, step, settings: as for ``verify``.
+
+    Returns:
+        What the engine said of each, and all labelled frames, relaxation by relaxation.
+    """
+    waiting = list(first)
+    turns: Counter[int] = Counter()
+    verified: dict[int, VerifiedMinimum] = {}
+    paths: dict[int, tuple[Tie, ...]] = {}
+    while waiting:
+        minimum = waiting.pop(0)
+        rank = minimum.rank
+        turns[rank] += 1
+        verified[rank], paths[rank] = verify(minimum, label, step, settings, turns[rank])
+        if not waiting:
+            waiting = next_to_verify(minima, tuple(verified.values()), turns, settings)
+    return tuple(verified.values()), tuple(tie for path in paths.values() for tie in path)
 
 
 def descend(

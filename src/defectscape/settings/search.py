@@ -92,14 +92,15 @@ class Verification(Settings):
     tolerance_eV: float = Field(
         0.02,
         ge=0,
-        description="The ground state counts as certain if no unverified minimum found can be lower by more than "
-        "this, given the model's errors on the verified ones.",
+        description="The ground state counts as certain if no other minimum found can be lower by more than this, "
+        "given the model's errors on the verified ones and the forces where their relaxations ended.",
     )
     most_per_charge: int | None = Field(
         None,
         gt=0,
-        description="Go on until the ground state is certain or so many minima are checked. None: stop at "
-        "minima_per_charge, certain or not.",
+        description="Go on until the ground state is certain or so many checks are done: of the minimum most likely "
+        "to be lower, or, where its relaxation has begun, of relax_steps more. None: stop at minima_per_charge, "
+        "certain or not.",
     )
     relax_steps: int = Field(
         0,

@@ -12,8 +12,8 @@ from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
-from defectscape.search.certainty import first_to_verify, next_to_verify
-from defectscape.search.verification import Stepper, tied_steps, verify
+from defectscape.search.certainty import first_to_verify
+from defectscape.search.verification import Stepper, tied_steps, verify_until_certain
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import lowest_known
@@ -39,24 +39,17 @@ def verify_key(context: StudyContext, name: str, text: str) -> None:
         return record.label if record.trainable else None
 
     step = _steps(context, files)
-    verified: list[VerifiedMinimum] = []
-    labelled: list[LabelledFrame] = []
     settings = context.study.verification
     known = lowest_known(context, name, context.study.exploration.rounds).get(key)
-    waiting = first_to_verify(
+    first = first_to_verify(
         minima, settings.minima_per_charge, known.frame if known else None,
         group_operations(context, context.group(name)[0]),
     )  # fmt: skip
-    while waiting:
-        result, path = verify(waiting.pop(0), label, step, settings)
-        verified.append(result)
-        family = found_family(key.defect)
-        labelled += [
-            LabelledFrame(replace(frame, family=family), found, fidelity.name)
-            for frame, found in path
-        ]
-        if not waiting:
-            waiting = next_to_verify(minima, verified, settings)
+    verified, paths = verify_until_certain(first, minima, label, step, settings)
+    family = found_family(key.defect)
+    labelled = [
+        LabelledFrame(replace(frame, family=family), found, fidelity.name) for frame, found in paths
+    ]
     save_verified(files.verified(text), verified)
     write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
 
