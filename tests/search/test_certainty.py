@@ -143,3 +143,19 @@ def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
     assert asked(8, 2) == [], "a second turn that brought no step"
     assert asked(8, 1, most_per_charge=2) == []
     assert asked(0, 1, relax_steps=0) == []
+
+
+def test_the_ground_state_s_own_relaxation_comes_last(minimum) -> None:
+    minima = [minimum(0, -10.0), minimum(1, -9.8)]
+    settings = Verification(minima_per_charge=1, most_per_charge=9, relax_steps=8)
+
+    def asked(ground_eV_A, rival_eV_A):
+        verified = [
+            engine(minima[0], -10.1, left_eV_A=ground_eV_A, steps=8),
+            engine(minima[1], -9.8, -9.9, left_eV_A=rival_eV_A, steps=8),
+        ]
+        return [m.rank for m in next_to_verify(minima, verified, {0: 1, 1: 1}, settings)]
+
+    assert asked(0.6, 0.6) == [1]
+    assert asked(0.6, 0.1) == [0]
+    assert asked(0.1, 0.1) == [], "0.01 eV at most, within the tolerance"

@@ -139,7 +139,7 @@ def next_to_verify(
     turns: Mapping[int, int],
     settings: Verification,
 ) -> list[Minimum]:
-    """The most dangerous rival, while the budget lasts; none once the ground state is certain.
+    """The most dangerous rival, while the budget lasts, then the ground state if its relaxation ended early.
 
     Args:
         minima: of one defect key.
@@ -156,7 +156,11 @@ def next_to_verify(
         if settings.relax_steps == 0
         or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
     }
-    open_ = [r for r in judge(minima, verified, settings.tolerance_eV).rivals if r not in over]
+    waiting = [*judge(minima, verified, settings.tolerance_eV).rivals]
+    best = min(verified, key=_final_eV)
+    if WIDTHS * _left_eV(best) > settings.tolerance_eV:
+        waiting.append(best.minimum.rank)
+    open_ = [rank for rank in waiting if rank not in over]
     return [minimum for minimum in minima if minimum.rank in open_[:1]]
 
 

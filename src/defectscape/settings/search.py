@@ -98,9 +98,9 @@ class Verification(Settings):
     most_per_charge: int | None = Field(
         None,
         gt=0,
-        description="Go on until the ground state is certain or so many checks are done: of the minimum most likely "
-        "to be lower, or, where its relaxation has begun, of relax_steps more. None: stop at minima_per_charge, "
-        "certain or not.",
+        description="Go on until the ground state is certain and relaxed or so many checks are done: of the minimum "
+        "most likely to be lower, or, where its relaxation has begun, of relax_steps more. None: stop at "
+        "minima_per_charge, certain or not.",
     )
     relax_steps: int = Field(
         0,
