@@ -8,6 +8,8 @@ import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+from defectscape.search.certainty import soft_left_eV
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.tied import TiedSurface
@@ -83,6 +85,37 @@ def left_eV(
     return found
 
 
+@dataclass(frozen=True)
+class Left:
+    """What relaxing a verified ground state further would still gain.
+
+    Attributes:
+        uncertainty_eV, origin: what its energy is uncertain by for it, eV, and how that was found.
+        gain_eV: by the final committee's curvature, eV; None if its relaxation failed or left the basin.
+    """
+
+    uncertainty_eV: float
+    origin: str
+    gain_eV: float | None
+
+
+def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search) -> Left:
+    """From the engine's forces, and the curvature of the model or, where that leads away, of a soft mode.
+
+    Args:
+        frame, label: where the engine's relaxation ended.
+        surface: the final committee's.
+        settings: of the search.
+    """
+    what = "what relaxing it further would still gain: the engine's forces, "
+    rest = "; the finite-size error is not in it"
+    left = left_eV(frame, TiedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
+    if left is None:
+        why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
+        return Left(soft_left_eV(label), what + why + rest, None)
+    return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
+
+
 def make_ground_state(
     context: StudyContext,
     group: str,
@@ -100,16 +133,10 @@ def make_ground_state(
     items = read_verified(context, group, key)
     best = ground_state(items)
     if best.final_label is not None:
-        tied = TiedSurface(surface, [(best.frame, best.final_label)])
-        left = left_eV(best.frame, tied, context.study.search, best.final_label.fmax_eV_A)
-        remaining, spread = left if left is not None else (rms_eV or 0.0, 0.0)
+        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            math.hypot(remaining, spread),
-            "what relaxing it further would still gain: the engine's forces, the final committee's "
-            "curvature; the finite-size error is not in it" if left is not None
-            else "RMS model error on verified minima, as the final relaxation left the basin",
-            True, left[0] if left else None,
+            still.uncertainty_eV, still.origin, True, still.gain_eV,
         )  # fmt: skip
     spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
     return GroundState(
