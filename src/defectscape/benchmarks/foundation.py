@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def _reference(
         for item in read_verified(context, group.name, key)
         if item.final_label is not None and item.frame.frame_id != ground.frame_id
     ]
-    others.sort(key=lambda item: item.final_label.energy_eV if item.final_label else 0.0)
+    others.sort(key=attrgetter("final_energy_eV"))
     return (ground, *(item.frame for item in others))
 
 

@@ -1,5 +1,6 @@
 """Outcomes of the search: single relaxations, merged minima, and verified minima."""
 
+import math
 from dataclasses import dataclass
 
 from defectscape.domain.frame import Frame
@@ -91,6 +92,11 @@ class VerifiedMinimum:
     frame: Frame
     final_label: Label | None
     relax_steps: int
+
+    @property
+    def final_energy_eV(self) -> float:
+        """The engine's energy after its relaxation, eV; infinite where it has none."""
+        return math.inf if self.final_label is None else self.final_label.energy_eV
 
     @property
     def model_error_eV(self) -> float | None:

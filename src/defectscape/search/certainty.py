@@ -10,6 +10,7 @@ Nor is a ground state certain that lies above a structure which the engine label
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -71,8 +72,8 @@ def judge(
         return Certainty(False, tuple(m.rank for m in minima), "no minimum was verified")
     asked = {item.minimum.rank for item in verified}
     failed = [item.minimum.rank for item in verified if item.label is None]
-    best = min(labelled, key=_final_eV)
-    ground_eV = _final_eV(best)
+    best = min(labelled, key=attrgetter("final_energy_eV"))
+    ground_eV = best.final_energy_eV
     shift_eV, scatter_eV = _model_errors(labelled)
     reference = np.array(labelled[0].minimum.member_energies_eV)
     margins: dict[int, float] = {}
@@ -83,7 +84,9 @@ def judge(
         width = math.hypot(scatter_eV, float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0)
         margins[minimum.rank] = minimum.energy_eV - shift_eV - ground_eV - WIDTHS * width
     unfinished = {
-        item.minimum.rank: _final_eV(item) - ground_eV - WIDTHS * soft_left_eV(item.final_label)
+        item.minimum.rank: item.final_energy_eV
+        - ground_eV
+        - WIDTHS * soft_left_eV(item.final_label)
         for item in labelled
         if item is not best
     }
@@ -99,8 +102,8 @@ def judge(
         return Certainty(False, tuple(rivals), text)
     if rivals:
         texts = [
-            _rivals_text(kind, noun, [among[r] for r in rivals if r in among])
-            for kind, noun, among in (
+            _rivals_text(kind, verb, [among[r] for r in rivals if r in among])
+            for kind, verb, among in (
                 ("unverified", "could be lower", margins),
                 ("verified", "could fall lower, as the relaxation ended early", unfinished),
             )
@@ -162,7 +165,7 @@ def next_to_verify(
         or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
     }
     waiting = [*judge(minima, verified, settings.tolerance_eV).rivals]
-    best = min(verified, key=_final_eV)
+    best = min(verified, key=attrgetter("final_energy_eV"))
     if WIDTHS * soft_left_eV(best.final_label) > settings.tolerance_eV:
         waiting.append(best.minimum.rank)
     open_ = [rank for rank in waiting if rank not in over]
@@ -172,10 +175,6 @@ def next_to_verify(
 def _rivals_text(kind: str, verb: str, margins_eV: Sequence[float]) -> str:
     noun = "minimum" if len(margins_eV) == 1 else "minima"
     return f"{len(margins_eV)} {kind} {noun} {verb}, by {-min(margins_eV):.2f} eV at most"
-
-
-def _final_eV(item: VerifiedMinimum) -> float:
-    return math.inf if item.final_label is None else item.final_label.energy_eV
 
 
 def soft_left_eV(label: Label | None) -> float:

@@ -13,7 +13,6 @@ from defectscape.search.description import describe
 from defectscape.search.symmetry import lowering, orientations, point_group
 from defectscape.stages.calibration import relative_bar_eV
 from defectscape.stages.search import UNPERTURBED
-from defectscape.stages.verification import verified_energy_eV
 
 
 def geometry_name(key: DefectKey, rank: int) -> str:
@@ -30,7 +29,7 @@ def minimum_rows(
     site: DefectSite, tolerance_A: float, scale: Scale | None,
 ) -> list[MinimumSummary]:  # fmt: skip
     lowest = np.array(minima[0].member_energies_eV)
-    best_eV = min((verified_energy_eV(item) for item in verified.values()), default=np.inf)
+    best_eV = min((item.final_energy_eV for item in verified.values()), default=np.inf)
     rows = []
     for minimum in minima:
         item = verified.get(minimum.rank)

@@ -15,7 +15,7 @@ from defectscape.settings.groups import exploration_groups
 from defectscape.stages import trust
 from defectscape.stages.context import StudyContext
 from defectscape.stages.thermo import Levels
-from defectscape.stages.verification import read_verified, verified_energy_eV
+from defectscape.stages.verification import ground_state, read_verified
 from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (
@@ -120,7 +120,7 @@ def _host_states(context: StudyContext) -> list[str]:
             items = [item for item in read_verified(context, group.name, key) if item.final_label]
             if not items or bulk["vbm_eV"] is None or bulk["cbm_eV"] is None:
                 continue
-            label = min(items, key=verified_energy_eV).final_label
+            label = ground_state(items).final_label
             assert label is not None
             line = host_state_suspicion(key, label, bulk["vbm_eV"], bulk["cbm_eV"])
             lines += [line] if line else []

@@ -1,7 +1,6 @@
 """Verification stage: the high-fidelity engine judges the best minima of one defect key."""
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -69,17 +68,12 @@ def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[Ve
 
 def ground_state(items: Sequence[VerifiedMinimum]) -> VerifiedMinimum:
     """The lowest by the engine, or by the model where the engine has none."""
-    return min(items, key=lambda item: (verified_energy_eV(item), item.minimum.rank))
+    return min(items, key=lambda item: (item.final_energy_eV, item.minimum.rank))
 
 
 def ground_frame(item: VerifiedMinimum) -> Frame:
     """Its structure: the engine's where there is one."""
     return item.frame if item.final_label is not None else item.minimum.frame
-
-
-def verified_energy_eV(item: VerifiedMinimum) -> float:
-    """The engine's energy, infinite where it has none."""
-    return math.inf if item.final_label is None else item.final_label.energy_eV
 
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:
