@@ -20,7 +20,7 @@ def draw_foundation(result: FoundationBenchmark, path: Path) -> None:
     figure, axis = plt.subplots(figsize=(1.4 + 0.9 * len(keys), 3.6), constrained_layout=True)
     places = np.arange(len(keys))
     for index, (name, rows) in enumerate(
-        ((result.name, result.foundation), ("this study", result.ours))
+        ((result.name, result.foundation), ("committee, not verified", result.ours))
     ):
         heights = [np.nan if r.rmsd_A is None else max(r.rmsd_A, LEAST_A) for r in rows]
         axis.bar(places + 0.4 * index - 0.2, heights, 0.38, label=name, color=PALETTE[index])

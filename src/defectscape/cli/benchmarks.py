@@ -109,7 +109,7 @@ def benchmark_foundation(
         )
     typer.echo(f"{'key':14} {'RMSD (A)':>20} {'ground state':>14} {'starts there':>14}")
     for theirs, ours in zip(result.foundation, result.ours, strict=True):
-        for who, found in ((title, theirs), ("this study", ours)):
+        for who, found in ((title, theirs), ("committee", ours)):
             distance = "none" if found.rmsd_A is None else f"{found.rmsd_A:.3f}"
             typer.echo(
                 f"{found.key:14} {distance:>8} {who:>11} {found.finds_ground_state!s:>14} "
