@@ -4,7 +4,8 @@
 #   make run STUDY=config/my_study.yaml CORES=8
 #   make run TORCH="torch==2.13.0"           another torch, for example with CUDA
 STUDY ?= config/config.yaml
-CORES ?= $(shell nproc)
+# OMP_NUM_THREADS, which many set to 1, would make nproc answer 1.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP_OPTIONS ?=
