@@ -1,5 +1,6 @@
 """Arms of a benchmark: an arm is trained once, measured on what it has not seen, and remembered."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from defectscape.benchmarks.arms import arms_of, training_of
 from defectscape.benchmarks.figures import draw_parity
 from defectscape.benchmarks.gathering import gather
 from defectscape.benchmarks.outcome import outcome_path, read_outcome
+from defectscape.benchmarks.selection_figure import draw_selection
 from defectscape.benchmarks.training import arm_data, read_pair, run_arm
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
@@ -255,7 +257,7 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert labels == {"high_only", "delta", "high_only, no charge"}
     content = read_json(tmp_path / "small.json")
     assert content["arms_done"] == len(mine)
-    for name in ("curves_morse_long", "parity_morse"):
+    for name in ("curves_morse_long", "parity_morse", "calibration_morse"):
         for ending in ("png", "pdf"):
             assert (tmp_path / "small" / f"{name}.{ending}").stat().st_size > 5000
     # A committee of two for each strategy, and its descriptors with their control.
@@ -317,6 +319,13 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     row = rows["spread", "force_rmse_meV_A"]
     assert row.mean == pytest.approx(spread.errors[0].force_rmse_meV_A)
     assert row.against_random == pytest.approx(row.mean / random.mean)
+    figure = tmp_path / "small" / "selection_morse_high_only.png"
+    assert figure.stat().st_size > 5000
+    # Without the random labels of a repetition there is nothing to compare with.
+    figure.unlink()
+    alone = [replace(r, against_random=None) for r in rows.values()]
+    assert draw_selection(alone, figure.parent) == []
+    assert not figure.exists()
 
 
 def test_a_typo_in_a_benchmark_is_named(file: Path) -> None:

@@ -13,38 +13,49 @@ from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.outcome import ArmOutcome
 from defectscape.report.figures_data import PALETTE
 
-NAMES = {
+TITLES = {
     "force_rmse_meV_A": "Force RMSE (meV/Å)",
     "energy_rmse_meV_atom": "Energy RMSE (meV/atom)",
     "energy_centred_rmse_meV_atom": "Energy RMSE within a charge (meV/atom)",
 }
+NEAR = {False: "all held-out frames", True: "near minima"}
 MARKERS = "os^Dvphx"
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
     """One figure for each data set and schedule, errors against labels; returns the PNG files.
 
-    Bars are standard deviations over repetitions, which differ in families, labels and weights: most of it is
-    that some families are harder than others. So the last panel has ratios within repetitions, to ``high_only``.
+    Errors near minima are below those of all frames. Bars are standard deviations over repetitions, which differ in
+    families, labels and weights: most of it is that some families are harder than others. So the last panel has
+    ratios within repetitions, to ``high_only``.
     """
     paths = []
     for data, schedule in dict.fromkeys((curve.data, curve.schedule) for curve in curves):
-        mine = [c for c in curves if (c.data, c.schedule, c.near) == (data, schedule, False)]
-        figure, axes = plt.subplots(1, 4, figsize=(16, 4.6), constrained_layout=True)
-        for axis, (quantity, title) in zip(axes[:3], NAMES.items(), strict=True):
-            _draw_panel(axis, [curve for curve in mine if curve.quantity == quantity], title)
-        forces = next(iter(NAMES))
-        _draw_panel(
-            axes[3], [curve for curve in mine if curve.quantity == forces],
-            "Force RMSE / that of high_only", ratios=True,
-        )  # fmt: skip
-        handles, names = axes[0].get_legend_handles_labels()
+        mine = [c for c in curves if (c.data, c.schedule) == (data, schedule)]
+        rows = [near for near in (False, True) if any(curve.near == near for curve in mine)]
+        figure, axes = plt.subplots(
+            len(rows), 4, figsize=(16, 0.6 + 4 * len(rows)), squeeze=False, constrained_layout=True
+        )
+        for row, near in zip(axes, rows, strict=True):
+            _draw_row(row, [curve for curve in mine if curve.near == near])
+            row[0].set_title(NEAR[near], loc="left", fontsize=10)
+        handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(
             handles, names, loc="outside lower center", ncols=7, frameon=False, fontsize=9
         )
         figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
         paths.append(save_figure(figure, folder, f"curves_{data}_{schedule}"))
     return paths
+
+
+def _draw_row(axes: Sequence[Axes], curves: Sequence[Curve]) -> None:
+    for axis, (quantity, title) in zip(axes[:3], TITLES.items(), strict=True):
+        _draw_panel(axis, [curve for curve in curves if curve.quantity == quantity], title)
+    forces = next(iter(TITLES))
+    _draw_panel(
+        axes[3], [curve for curve in curves if curve.quantity == forces],
+        "Force RMSE / that of high_only", ratios=True,
+    )  # fmt: skip
 
 
 def _draw_panel(axis: Axes, curves: Sequence[Curve], title: str, *, ratios: bool = False) -> None:
@@ -64,12 +75,15 @@ def _draw_curve(
     axis: Axes, rows: Sequence[tuple[int, float, float | None]], label: str, index: int
 ) -> None:
     # Side by side, or the bars of several strategies hide one another.
-    axis.errorbar(
+    _, caps, bars = axis.errorbar(
         [count * (1 + 0.012 * (index - 2)) for count, *_ in rows], [value for _, value, _ in rows],
         yerr=[deviation or 0.0 for *_, deviation in rows],
-        marker=MARKERS[index % len(MARKERS)], markersize=4, linewidth=1.2, capsize=2,
+        marker=MARKERS[index % len(MARKERS)], markersize=4, linewidth=1.4, elinewidth=0.8, capsize=2,
         color=PALETTE[index % len(PALETTE)], label=label,
     )  # fmt: skip
+    # Where families differ more than strategies, the bars would cover the curves.
+    for part in (*caps, *bars):
+        part.set_alpha(0.35)
 
 
 def _style(axis: Axes, title: str, counts: Sequence[int]) -> None:

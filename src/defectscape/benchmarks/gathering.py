@@ -9,6 +9,7 @@ from pathlib import Path
 
 from defectscape import __version__
 from defectscape.benchmarks.arms import arms_of
+from defectscape.benchmarks.calibration_figure import draw_calibration
 from defectscape.benchmarks.committees import (
     CommitteeScale,
     Separation,
@@ -18,6 +19,7 @@ from defectscape.benchmarks.committees import (
 from defectscape.benchmarks.curves import Curve, make_curves
 from defectscape.benchmarks.figures import draw_curves, draw_parity
 from defectscape.benchmarks.outcome import ArmOutcome, SetError, outcome_path, read_outcome
+from defectscape.benchmarks.selection_figure import draw_selection
 from defectscape.benchmarks.selection_rows import SelectionRow, selection_rows
 from defectscape.files.tables import write_json
 from defectscape.settings.benchmark import ModelBenchmark
@@ -100,6 +102,8 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
     write_json(folder / f"{benchmark.name}.json", result)
     draw_curves(result.curves, own)
     draw_parity(outcomes, own)
+    draw_calibration(result.calibration, own)
+    draw_selection(result.selection, own)
     return result
 
 
