@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from defectscape.benchmarks.curves import Curve
 from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.outcome import ArmOutcome
+from defectscape.domain.keys import DefectKey
 from defectscape.report.figures_data import PALETTE
 
 TITLES = {
@@ -124,7 +125,7 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
             axis.set_title(label, fontsize=9)
             axis.set_xlabel("label (meV/atom)")
         axes[0, 0].set_ylabel("model (meV/atom)")
-        axes[0, 0].legend(frameon=False, fontsize=7, title="charge", title_fontsize=7)
+        axes[0, 0].legend(frameon=False, fontsize=7)
         paths.append(save_figure(figure, folder, f"parity_{data}"))
     return paths
 
@@ -132,14 +133,17 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
 def _draw_parity(axis: Axes, outcomes: Sequence[ArmOutcome]) -> None:
     """Each charge about the mean label of its held-out frames, so that constants show as offsets."""
     rows = [(key, n, label, model) for o in outcomes for key, n, label, model in o.frames]
-    keys = sorted({key for key, *_ in rows})
+    keys = sorted(
+        (DefectKey.parse(key) for key in {key for key, *_ in rows}),
+        key=lambda key: (key.defect, -key.charge),
+    )
     for index, key in enumerate(keys):
-        atoms, label, model = np.array([row[1:] for row in rows if row[0] == key]).T
+        atoms, label, model = np.array([row[1:] for row in rows if row[0] == str(key)]).T
         centre = label.mean()
         axis.plot(
             1e3 * (label - centre) / atoms, 1e3 * (model - centre) / atoms,
             MARKERS[index % len(MARKERS)], markersize=3, alpha=0.7,
-            color=PALETTE[index % len(PALETTE)], label=key.rpartition("_")[2],
+            color=PALETTE[index % len(PALETTE)], label=str(key),
         )  # fmt: skip
     low, high = axis.get_xlim()
     axis.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)
