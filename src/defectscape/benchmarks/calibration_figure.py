@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from defectscape.benchmarks.committees import CommitteeScale
-from defectscape.benchmarks.figure_files import save_figure
+from defectscape.benchmarks.figure_files import save_figure, share_legend
 from defectscape.report.calibration import NAMES
 from defectscape.report.figures_data import PALETTE
 
@@ -28,19 +28,15 @@ def draw_calibration(scales: Sequence[CommitteeScale], folder: Path) -> list[Pat
     paths = []
     for data in dict.fromkeys(scale.data for scale in scales):
         mine = [scale for scale in scales if scale.data == data]
-        quantities = [name for name in NAMES if any(s.scale.quantity == name for s in mine)]
         figure, axes = plt.subplots(
-            1, len(quantities), figsize=(3.6 * len(quantities), 3.8), squeeze=False,
+            1, len(NAMES), figsize=(3.6 * len(NAMES), 3.8), squeeze=False,
             sharey=True, constrained_layout=True,
         )  # fmt: skip
-        for axis, quantity in zip(axes[0], quantities, strict=True):
+        for axis, (quantity, title) in zip(axes[0], NAMES.items(), strict=True):
             _draw_coverages(axis, [scale for scale in mine if scale.scale.quantity == quantity])
-            axis.set_title(NAMES[quantity], fontsize=10)
+            axis.set_title(title, fontsize=10)
         axes[0, 0].set_ylabel("held-out errors within the bar (%)")
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9
-        )
+        share_legend(figure, axes[0, 0], columns=4)
         paths.append(save_figure(figure, folder, f"calibration_{data}"))
     return paths
 

@@ -9,7 +9,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from defectscape.benchmarks.curves import Curve
-from defectscape.benchmarks.figure_files import save_figure
+from defectscape.benchmarks.figure_files import save_figure, share_legend
 from defectscape.benchmarks.outcome import ArmOutcome
 from defectscape.domain.keys import DefectKey
 from defectscape.report.figures_data import PALETTE
@@ -40,10 +40,7 @@ def draw_curves(curves: Sequence[Curve], folder: Path) -> list[Path]:
         for row, near in zip(axes, rows, strict=True):
             _draw_row(row, [curve for curve in mine if curve.near == near])
             row[0].set_title(NEAR[near], loc="left", fontsize=10)
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=7, frameon=False, fontsize=9
-        )
+        share_legend(figure, axes[0, 0], columns=7)
         figure.suptitle(f"{data}: errors on families never seen, schedule {schedule}", fontsize=11)
         paths.append(save_figure(figure, folder, f"curves_{data}_{schedule}"))
     return paths
@@ -133,17 +130,14 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
 def _draw_parity(axis: Axes, outcomes: Sequence[ArmOutcome]) -> None:
     """Each charge about the mean label of its held-out frames, so that constants show as offsets."""
     rows = [(key, n, label, model) for o in outcomes for key, n, label, model in o.frames]
-    keys = sorted(
-        (DefectKey.parse(key) for key in {key for key, *_ in rows}),
-        key=lambda key: (key.defect, -key.charge),
-    )
+    keys = sorted({key for key, *_ in rows}, key=lambda key: DefectKey.parse(key).place)
     for index, key in enumerate(keys):
-        atoms, label, model = np.array([row[1:] for row in rows if row[0] == str(key)]).T
+        atoms, label, model = np.array([row[1:] for row in rows if row[0] == key]).T
         centre = label.mean()
         axis.plot(
             1e3 * (label - centre) / atoms, 1e3 * (model - centre) / atoms,
             MARKERS[index % len(MARKERS)], markersize=3, alpha=0.7,
-            color=PALETTE[index % len(PALETTE)], label=str(key),
+            color=PALETTE[index % len(PALETTE)], label=key,
         )  # fmt: skip
     low, high = axis.get_xlim()
     axis.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)

@@ -15,11 +15,10 @@ from defectscape.report.figures_data import PALETTE
 def draw_selection(rows: Sequence[SelectionRow], folder: Path) -> list[Path]:
     """One figure for each data set and strategy: paired ratios, with their deviations; returns the PNG files."""
     paths = []
+    # A repetition may not have its random labels yet.
+    rows = [row for row in rows if row.selector != "random" and row.against_random is not None]
     for data, strategy in dict.fromkeys((row.data, row.strategy) for row in rows):
         mine = [row for row in rows if (row.data, row.strategy) == (data, strategy)]
-        mine = [row for row in mine if row.selector != "random" and row.against_random is not None]
-        if not mine:  # none of the repetitions has its random labels yet
-            continue
         selectors = list(dict.fromkeys(row.selector for row in mine))
         figure, axis = plt.subplots(figsize=(6.4, 3.6), constrained_layout=True)
         for index, (quantity, title) in enumerate(TITLES.items()):

@@ -59,6 +59,11 @@ class DefectKey:
     def __str__(self) -> str:
         return f"{self.defect}_{format_charge(self.charge)}"
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where it stands among others: by defect, then from the highest charge down."""
+        return self.defect, -self.charge
+
     @classmethod
     def parse(cls, text: str) -> "DefectKey":
         """Read ``v_Cd_-2``.

@@ -6,6 +6,7 @@ structure within a charge state, and the difference of forces.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def level_gaps(low: Sequence[LabelledFrame], high: Sequence[LabelledFrame]) -> t
     known = {item.frame.frame_id: item for item in low}
     pairs = [(known[item.frame.frame_id], item) for item in high if item.frame.frame_id in known]
     keys = dict.fromkeys(item.frame.key for _, item in pairs)
-    ordered = sorted(keys, key=lambda key: (key.defect, -key.charge))
+    ordered = sorted(keys, key=attrgetter("place"))
     return tuple(_gap(str(k), [p for p in pairs if p[1].frame.key == k]) for k in ordered)
 
 
