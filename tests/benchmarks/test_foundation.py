@@ -13,8 +13,8 @@ from defectscape.domain.frame import Origin
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
-from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host

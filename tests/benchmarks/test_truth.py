@@ -17,7 +17,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
-from defectscape.search.batches import relax_all
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
@@ -46,7 +46,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         if key.charge == -1:
             moves = np.random.default_rng(0).normal(0, 0.05, frame.positions_A.shape)
             frame = frame.moved(frame.positions_A + moves, origin=Origin.MINIMUM)
-        energy = surface.evaluate(frame).energy_eV
+        energy = surface.label(frame).energy_eV
         states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
     write_json(

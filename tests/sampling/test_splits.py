@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defectscape.domain.errors import DefectError
-from defectscape.sampling.splits import Split, assign_splits
+from defectscape.domain.family import Split
+from defectscape.sampling.splits import assign_splits
 
 
 def families(defect, count):

@@ -8,9 +8,9 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.prediction import Prediction
 from defectscape.domain.site import HostCrystal
 from defectscape.files.atoms import to_atoms
-from defectscape.search.surface import SurfacePoint
 from defectscape.settings.search import Search
 
 
@@ -27,7 +27,7 @@ class AseSurface:
         atoms = to_atoms(frame)
         atoms.calc = self.calculator(frame.charge)
         energy = atoms.get_potential_energy()
-        return SurfacePoint(energy, (energy,), atoms.get_forces(), np.zeros(len(frame)))
+        return Prediction(energy, (energy,), atoms.get_forces(), np.zeros(len(frame)))
 
     def evaluate_many(self, frames):
         return [self.evaluate(frame) for frame in frames]

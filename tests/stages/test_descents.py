@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from small_study import small_study, write_study
 
+from defectscape.domain.family import Split
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.sampling.splits import Split
 from defectscape.stages.context import StudyContext
 from defectscape.stages.descents import relax_starts
 from defectscape.stages.host import list_sites, prepare_host

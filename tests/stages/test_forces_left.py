@@ -8,7 +8,7 @@ from ase.calculators.harmonic import SpringCalculator
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.search.surface import SurfacePoint
+from defectscape.domain.prediction import Prediction
 from defectscape.settings.search import Search
 from defectscape.stages.ground_states import left_eV, what_is_left
 
@@ -29,7 +29,7 @@ class TwoSprings:
         atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
         atoms.calc = self.calculator(frame.charge)
         energy = atoms.get_potential_energy()
-        return SurfacePoint(energy, (energy, energy), atoms.get_forces(), np.zeros(len(frame)))
+        return Prediction(energy, (energy, energy), atoms.get_forces(), np.zeros(len(frame)))
 
     def evaluate_many(self, frames):
         return [self.evaluate(frame) for frame in frames]

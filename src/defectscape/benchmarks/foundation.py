@@ -21,10 +21,10 @@ from defectscape.engines.ase_calculator import calculator_class, calculator_vers
 from defectscape.engines.processor_time import core_seconds
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import load_relaxations, write_json
-from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface, charge_response
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.recovery import Recovery, recover
+from defectscape.search.relaxation import relax_all
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.search import group_operations

@@ -54,9 +54,6 @@ class Minimum:
         frame: the representative structure.
         energy_eV, member_energies_eV, fmax_eV_A, force_std_eV_A: as in ``Relaxation``.
         found_from: notes of the starts that led here.
-        point_group: Schoenflies symbol of the defect's point group in the supercell.
-        rmsd_to_unperturbed_A: RMSD to the minimum that the unperturbed start reached, A;
-            None where that relaxation failed.
         from_unperturbed: whether the unperturbed start is among those that led here.
         doubtful: whether the committee disagrees on the forces there: the ground state or nonsense, and
             only the engine can tell.
@@ -69,8 +66,6 @@ class Minimum:
     fmax_eV_A: float
     force_std_eV_A: float
     found_from: tuple[str, ...]
-    point_group: str
-    rmsd_to_unperturbed_A: float | None
     from_unperturbed: bool
     doubtful: bool = False
 

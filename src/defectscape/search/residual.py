@@ -31,16 +31,11 @@ class Residual:
         positions_A: shape (m, n, 3), A.
         values_eV: shape (m,), eV.
         gradients_eV_A: shape (m, n, 3), eV/A.
-        length_A: length of the kernel, A.
     """
 
-    def __init__(
-        self, positions_A: Floats, values_eV: Floats, gradients_eV_A: Floats,
-        length_A: float = LENGTH_A,
-    ) -> None:  # fmt: skip
+    def __init__(self, positions_A: Floats, values_eV: Floats, gradients_eV_A: Floats) -> None:
         count = len(positions_A)
         self.points_A = positions_A.reshape(count, -1)
-        self.length_A = length_A
         size = self.points_A.shape[1]
         noise = np.concatenate(
             [np.full(count, ENERGY_NOISE_EV**2), np.full(count * size, FORCE_NOISE_EV_A**2)]
@@ -53,7 +48,7 @@ class Residual:
     def __call__(self, positions_A: Floats) -> tuple[float, Floats]:
         """Value (eV) and gradient, shape (n, 3) (eV/A), at ``positions_A`` (n, 3)."""
         away = positions_A.ravel() - self.points_A
-        square = self.length_A**2
+        square = LENGTH_A**2
         kernel = np.exp(-np.sum(away**2, axis=1) / (2 * square))
         along = kernel * (self.of_values + np.sum(self.of_gradients * away, axis=1) / square)
         gradient = (kernel @ self.of_gradients - along @ away) / square
@@ -62,7 +57,7 @@ class Residual:
     def _covariance(self) -> Floats:
         """Of values and gradients at all points, values first: shape (m + 3nm, m + 3nm)."""
         count, size = self.points_A.shape
-        square = self.length_A**2
+        square = LENGTH_A**2
         away = self.points_A[:, None, :] - self.points_A[None, :, :]
         kernel = np.exp(-np.sum(away**2, axis=2) / (2 * square))
         mixed = kernel[:, :, None] * away / square

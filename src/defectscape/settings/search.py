@@ -53,9 +53,7 @@ class Search(Settings):
         "and further than at its start, is stopped there, eV/A; the place is offered to the next round. "
         "None: only its end is judged.",
     )
-    batch_size: int = Field(
-        8, ge=1, description="Relaxations that go on together; 1: one by one, by ASE alone."
-    )
+    batch_size: int = Field(8, ge=1, description="Relaxations that go on together, as one batch.")
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )

@@ -15,7 +15,7 @@ from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.files.tables import write_json
 from defectscape.sampling.contacts import shortest_distance_A
-from defectscape.sampling.descents import starts_to_relax
+from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import outcome_of
 from defectscape.stages.sampling import read_splits

@@ -9,10 +9,10 @@ import numpy as np
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.search.certainty import soft_left_eV
+from defectscape.search.corrected_surface import CorrectedSurface
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
-from defectscape.search.tied import TiedSurface
+from defectscape.search.verification_criterion import harmonic_residual_eV
 from defectscape.settings.search import Search
 from defectscape.stages.context import StudyContext
 from defectscape.stages.surface import CommitteeSurface
@@ -74,7 +74,9 @@ def left_eV(
     before = np.array(surface.evaluate(frame).member_energies_eV)
     found = None
     for target_eV_A in dict.fromkeys((first, second)):
-        result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
+        # The engine's forces are in the surface: the committee's disagreement does not end it early.
+        limits = {"fmax_eV_A": target_eV_A, "stop_force_std_eV_A": None}
+        result = relax(frame, surface, settings.model_copy(update=limits))
         moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
         if not result.trusted or moved > SAME_BASIN_A:
             text = "%s: final relaxation to %.3f eV/A %s, moved %.2f A"
@@ -109,10 +111,10 @@ def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search)
     """
     what = "what relaxing it further would still gain: the engine's forces, "
     rest = "; the finite-size error is not in it"
-    left = left_eV(frame, TiedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
+    left = left_eV(frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
-        return Left(soft_left_eV(label), what + why + rest, None)
+        return Left(harmonic_residual_eV(label), what + why + rest, None)
     return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
 
 

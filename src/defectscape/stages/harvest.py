@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
@@ -13,15 +14,14 @@ from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.files.tables import load_relaxations, load_sites
 from defectscape.sampling.contacts import shortest_distance_A
 from defectscape.sampling.sites import pick_site
-from defectscape.sampling.splits import Split
-from defectscape.search.merging import foremost
+from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import descent_frames, imported_labels, pool_frames
-from defectscape.stages.sampling import found_family, read_splits
+from defectscape.stages.sampling import read_splits
 from defectscape.stages.search import merged
 from defectscape.stages.surface import CommitteeSurface, load_committee
 
@@ -51,7 +51,7 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
         lowest = merged(context, group, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
-            for minimum in foremost(lowest, LOWEST_MINIMA)
+            for minimum in lowest_including_doubtful(lowest, LOWEST_MINIMA)
         ]
         if budgets.low_relaxed_minima:
             minima = [*read_frames(files.round(number).relaxed_ends(str(key))), *minima]

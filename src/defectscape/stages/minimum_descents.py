@@ -10,20 +10,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from defectscape.domain.family import found_family
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.files.tables import load_relaxations
+from defectscape.search.corrected_surface import lowest_observation
 from defectscape.search.matching import rmsd_A
-from defectscape.search.merging import foremost
-from defectscape.search.tied import lowest_tie
-from defectscape.search.verification import descend, tied_steps
+from defectscape.search.merging import lowest_including_doubtful
+from defectscape.search.verification import corrected_steps, relax_with_engine
 from defectscape.stages.context import StudyContext
 from defectscape.stages.descents import write_descents
 from defectscape.stages.layout import GroupRound
-from defectscape.stages.sampling import found_family
 from defectscape.stages.search import group_operations, merged
 from defectscape.stages.surface import surface_beside_engine
 from defectscape.store.record import LabelRecord
@@ -46,7 +46,7 @@ def relax_minima(context: StudyContext, name: str, number: int, text: str) -> No
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
     settings = study.exploration.search.model_copy(update=fine)
-    step = tied_steps(surface, settings, f"{fidelity.name} relaxation")
+    step = corrected_steps(surface, settings, f"{fidelity.name} relaxation")
     passed = [f for n in range(1, number) for f in read_frames(files.round(n).relaxed(text))]
     known = {frame.frame_id for frame in passed}
     records: list[LabelRecord] = []
@@ -59,12 +59,14 @@ def relax_minima(context: StudyContext, name: str, number: int, text: str) -> No
 
     ends = []
     for start in [*_begun(before, number, text), *_fresh(context, name, before, key, passed)]:
-        path = descend(start, label, step, study.selection.low_relaxation_steps, limit_eV_A)
+        path = relax_with_engine(
+            start, label, step, study.selection.low_relaxation_steps, limit_eV_A
+        )
         if path:
-            ends.append(lowest_tie(path)[0])
+            ends.append(lowest_observation(path)[0])
             logger.info(
                 "%s, %s: %d steps, %.3f eV down", key, start.note, len(path) - 1,
-                path[0][1].energy_eV - lowest_tie(path)[1].energy_eV,
+                path[0][1].energy_eV - lowest_observation(path)[1].energy_eV,
             )  # fmt: skip
     write_descents(records, here.relaxed(text), here.relaxed_outcomes(text))
     write_frames(here.relaxed_ends(text), ends)
@@ -91,5 +93,5 @@ def _fresh(
     ]
     return [
         replace(minimum.frame, family=found_family(key.defect))
-        for minimum in foremost(minima, study.selection.low_relaxed_minima)
+        for minimum in lowest_including_doubtful(minima, study.selection.low_relaxed_minima)
     ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
@@ -12,7 +13,6 @@ from defectscape.sampling.sites import defect_frame
 from defectscape.search.description import describe
 from defectscape.search.symmetry import lowering, orientations, point_group
 from defectscape.stages.calibration import relative_bar_eV
-from defectscape.stages.search import UNPERTURBED
 
 
 def geometry_name(key: DefectKey, rank: int) -> str:

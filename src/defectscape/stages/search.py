@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
@@ -22,11 +23,10 @@ from defectscape.files.tables import (
     save_relaxations,
 )
 from defectscape.sampling.sites import pick_site
-from defectscape.search.batches import relax_all
+from defectscape.search.global_search import hop, snapshots
 from defectscape.search.matching import Operations, host_operations
-from defectscape.search.merging import foremost, merge
-from defectscape.search.relaxation import nudged
-from defectscape.search.wandering import hop, snapshots
+from defectscape.search.merging import lowest_including_doubtful, merge
+from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
 from defectscape.stages.context import StudyContext
@@ -35,7 +35,6 @@ from defectscape.stages.surface import CommitteeSurface, gate, load_committee
 
 logger = logging.getLogger(__name__)
 
-UNPERTURBED = "unperturbed"
 LOWEST_LABEL = "lowest label"
 
 
@@ -52,7 +51,7 @@ def merged(
 ) -> tuple[Minimum, ...]:  # fmt: skip
     """Distinct minima of one key among some relaxations."""
     mine = tuple(r for r in relaxations if r.start.key == key)
-    return merge(mine, group_operations(context, group), settings, UNPERTURBED)
+    return merge(mine, group_operations(context, group), settings)
 
 
 def _cross_seeds(
@@ -65,10 +64,10 @@ def _cross_seeds(
         known = load_minima(context.layout.group(teacher).minima)
         for key in dict.fromkeys(minimum.frame.key for minimum in known):
             mine = [minimum for minimum in known if minimum.frame.key == key]
-            sources += foremost(mine, settings.cross_seeds_per_charge)
+            sources += lowest_including_doubtful(mine, settings.cross_seeds_per_charge)
     for key in group.keys:
         lowest = merged(context, group, found, key, minima)
-        sources += foremost(lowest, settings.cross_seeds_per_charge)
+        sources += lowest_including_doubtful(lowest, settings.cross_seeds_per_charge)
     seeds = []
     for key in group.keys:
         for minimum in sources:
@@ -128,7 +127,7 @@ def _lowest(
     return [
         minimum.frame
         for key in group.keys
-        for minimum in foremost(merged(context, group, found, key, minima), count)
+        for minimum in lowest_including_doubtful(merged(context, group, found, key, minima), count)
     ]
 
 

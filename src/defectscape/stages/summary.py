@@ -29,7 +29,7 @@ from defectscape.report.summary import (
     Summary,
 )
 from defectscape.sampling.sites import pick_site
-from defectscape.search.certainty import judge
+from defectscape.search.verification_criterion import assess
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages import ledger, provenance, times, trust
 from defectscape.stages.calibration import (
@@ -99,7 +99,7 @@ def _defect(
     tolerance_eV = context.study.verification.tolerance_eV
     known = searched.lowest_known.get(key)
     known_eV = known.label.energy_eV if known else math.inf
-    verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -107,8 +107,8 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
-        certain=verdict.certain,
-        certainty=verdict.text,
+        certain=assessment.certain,
+        certainty=assessment.text,
         energy_eV=ground.energy_eV,
         uncertainty_eV=ground.uncertainty_eV,
         uncertainty_origin=ground.uncertainty_origin,

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import read_json, write_json
 from defectscape.model.training import train_member
-from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.training import Training
 from defectscape.stages.context import StudyContext

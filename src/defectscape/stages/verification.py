@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from defectscape.domain.family import found_family
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
@@ -11,13 +12,12 @@ from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import load_minima, load_verified, save_verified
-from defectscape.search.certainty import first_to_verify
-from defectscape.search.verification import Stepper, tied_steps, verify_until_certain
+from defectscape.search.verification import Stepper, corrected_steps, verify_until_certain
+from defectscape.search.verification_criterion import first_to_verify
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import lowest_known
 from defectscape.stages.layout import GroupFiles
-from defectscape.stages.sampling import found_family
 from defectscape.stages.search import group_operations
 from defectscape.stages.surface import surface_beside_engine
 
@@ -58,7 +58,7 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
     exploration = context.study.exploration
     last = files.round(exploration.rounds)
     surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
-    return tied_steps(surface, context.study.search)
+    return corrected_steps(surface, context.study.search)
 
 
 def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:

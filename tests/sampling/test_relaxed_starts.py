@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from defectscape.domain.family import Split
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.sampling.descents import starts_to_relax
-from defectscape.sampling.splits import Split
+from defectscape.sampling.relaxed_starts import starts_to_relax
 
 NAMES = ("unperturbed", "bond-40%", "bond-20%", "bond+20%", "bond+40%", "dimer", "rattle")
 SPLITS = {f"v_Cd/{name}": Split.TRAIN for name in NAMES} | {

@@ -8,10 +8,9 @@ both sides of the split.
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
 
+from defectscape.domain.family import Split, is_unperturbed
 from defectscape.domain.frame import Frame
 from defectscape.domain.seeds import derive_seed
-from defectscape.sampling.sites import UNPERTURBED
-from defectscape.sampling.splits import Split
 
 TURNS = (Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALID)
 
@@ -30,7 +29,7 @@ def starts_to_relax(
         count: how many.
         seed: the study's seed.
     """
-    able = [start for start in starts if start.family.rpartition("/")[2] != UNPERTURBED]
+    able = [start for start in starts if not is_unperturbed(start.family)]
     able.sort(key=lambda start: (derive_seed(seed, "relax", start.family), start.family))
     queues = {split: [s for s in able if splits[s.family] == split] for split in Split}
     turns = islice(cycle(TURNS), len(TURNS) * max(len(able), 1))
