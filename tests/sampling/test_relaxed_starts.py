@@ -10,8 +10,9 @@ from defectscape.sampling.relaxed_starts import starts_to_relax
 
 NAMES = ("unperturbed", "bond-40%", "bond-20%", "bond+20%", "bond+40%", "dimer", "rattle")
 SPLITS = {f"v_Cd/{name}": Split.TRAIN for name in NAMES} | {
-    "v_Cd/dimer": Split.TEST, "v_Cd/rattle": Split.VALID,
-}  # fmt: skip
+    "v_Cd/dimer": Split.TEST,
+    "v_Cd/rattle": Split.VALID,
+}
 
 
 def starts(charge: int = 0, names: tuple[str, ...] = NAMES) -> list[Frame]:

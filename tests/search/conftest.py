@@ -36,17 +36,30 @@ class AseSurface:
 def make_host(unit, repeats):
     cell = unit.repeat(repeats)
     return HostCrystal(
-        unit.get_chemical_formula("reduce"), "?", unit.numbers, unit.positions, unit.cell[:],
-        np.diag(repeats), cell.numbers, cell.positions, cell.cell[:], 9.0,
-    )  # fmt: skip
+        unit.get_chemical_formula("reduce"),
+        "?",
+        unit.numbers,
+        unit.positions,
+        unit.cell[:],
+        np.diag(repeats),
+        cell.numbers,
+        cell.positions,
+        cell.cell[:],
+        9.0,
+    )
 
 
 def make_frame(atoms: Atoms, note="", defect="v_X", charge=0, family=None):
     return Frame(
-        atoms.numbers, atoms.positions, atoms.cell[:], DefectKey(defect, charge),
-        lowest_multiplicity(atoms.numbers, charge), Origin.START, family or f"{defect}/{note}",
+        atoms.numbers,
+        atoms.positions,
+        atoms.cell[:],
+        DefectKey(defect, charge),
+        lowest_multiplicity(atoms.numbers, charge),
+        Origin.START,
+        family or f"{defect}/{note}",
         note=note,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

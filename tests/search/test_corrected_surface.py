@@ -31,9 +31,14 @@ class SpringSurface:
 def frame():
     positions = np.array([[0.0, 0, 0], [2.5, 0, 0], [0, 2.5, 0.1]])
     return Frame(
-        np.array([48, 52, 52]), positions, np.eye(3) * 8, DefectKey("v_Cd", 0), 1,
-        Origin.MINIMUM, "v_Cd/found",
-    )  # fmt: skip
+        np.array([48, 52, 52]),
+        positions,
+        np.eye(3) * 8,
+        DefectKey("v_Cd", 0),
+        1,
+        Origin.MINIMUM,
+        "v_Cd/found",
+    )
 
 
 def test_the_gain_is_the_engines_whatever_the_model_thinks_of_its_own_minimum(frame):

@@ -107,9 +107,17 @@ def test_names_and_orders_are_those_of_the_groups_that_spglib_knows() -> None:
 
 @pytest.mark.parametrize(
     ("unrelaxed", "relaxed", "ways"),
-    [("Td", "Td", 1), ("Td", "C3v", 4), ("Td", "C2v", 6), ("Td", "D2d", 3), ("Td", "C1", 24),
-     ("Cs", "C1", 2), ("C3v", "Td", None), ("Td", "unknown", None)],
-)  # fmt: skip
+    [
+        ("Td", "Td", 1),
+        ("Td", "C3v", 4),
+        ("Td", "C2v", 6),
+        ("Td", "D2d", 3),
+        ("Td", "C1", 24),
+        ("Cs", "C1", 2),
+        ("C3v", "Td", None),
+        ("Td", "unknown", None),
+    ],
+)
 def test_orientations_of_textbook_distortions(unrelaxed, relaxed, ways) -> None:
     assert orientations(unrelaxed, relaxed) == ways
 

@@ -216,8 +216,10 @@ def test_no_atom_leaps(minimum, surface_of, search):
             pull = np.zeros_like(atoms.positions)
             pull[0, 0], pull[1, 0] = 3.0, -3.0
             self.results = {
-                "energy": -float(np.sum(pull * atoms.positions)), "free_energy": 0.0, "forces": pull,
-            }  # fmt: skip
+                "energy": -float(np.sum(pull * atoms.positions)),
+                "free_energy": 0.0,
+                "forces": pull,
+            }
 
     engine = EmtLabels(adds_eV=lambda call: 5.0 if call > 1 else 0.0)
     steep = corrected_steps(surface_of(lambda charge: Slope()), search)

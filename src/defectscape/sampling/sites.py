@@ -70,9 +70,13 @@ def _doped_entries(
 
         try:
             generator = DefectsGenerator(
-                structure, extrinsic=list(extrinsic), generate_supercell=False, processes=1,
-                interstitial_gen_kwargs={} if interstitials else False, neutral_only=True,
-            )  # fmt: skip
+                structure,
+                extrinsic=list(extrinsic),
+                generate_supercell=False,
+                processes=1,
+                interstitial_gen_kwargs={} if interstitials else False,
+                neutral_only=True,
+            )
         except (ValueError, RuntimeError, TypeError) as error:
             raise HostError(
                 "host", f"{host.formula}: doped fails with {error}", "Check the host file"
@@ -199,9 +203,16 @@ def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
             f"It leaves none of the supercell's {int(numbers.sum())} electrons",
         )
     return Frame(
-        numbers, positions, host.cell_A, key, lowest_multiplicity(numbers, charge), Origin.START,
-        unperturbed_family(site.name), None, UNPERTURBED,
-    )  # fmt: skip
+        numbers,
+        positions,
+        host.cell_A,
+        key,
+        lowest_multiplicity(numbers, charge),
+        Origin.START,
+        unperturbed_family(site.name),
+        None,
+        UNPERTURBED,
+    )
 
 
 def closest_atom(positions_A: Floats, cell_A: Floats, place_A: Floats) -> int:

@@ -170,12 +170,10 @@ def _outcome(
 ) -> Relaxation:
     """The record of a relaxation that has ended."""
     converged = reason == CONVERGED
-    energy_eV, members_eV, fmax_eV_A, std_eV_A = np.nan, (), np.nan, np.nan
-    positions_A = start.positions_A
-    if watch.last is not None:
+    positions_A, fmax_eV_A, std_eV_A, last = start.positions_A, np.nan, np.nan, watch.last
+    if last is not None:
         positions_A, fmax_eV_A = watch.positions_A[-1], watch.fmax_eV_A[-1]
-        energy_eV, members_eV = watch.last.energy_eV, watch.last.member_energies_eV
-        std_eV_A = float(np.max(watch.last.force_std_eV_A))
+        std_eV_A = float(np.max(last.force_std_eV_A))
     if converged and std_eV_A > settings.max_force_std_eV_A:
         reason = UNKNOWN_REGION
     origin = Origin.MINIMUM if converged else Origin.RELAXATION
@@ -184,8 +182,8 @@ def _outcome(
         start=start,
         final=final,
         path=_thinned(start, final, watch.positions_A, path_frames),
-        energy_eV=energy_eV,
-        member_energies_eV=members_eV,
+        energy_eV=last.energy_eV if last else np.nan,
+        member_energies_eV=last.member_energies_eV if last else (),
         fmax_eV_A=fmax_eV_A,
         force_std_eV_A=std_eV_A,
         steps=max(len(watch.positions_A) - 1, 0),

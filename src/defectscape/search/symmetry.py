@@ -43,8 +43,9 @@ def point_group(frame: Frame, tolerance_A: float) -> str:
     for halvings in range(5):
         tolerance = tolerance_A / 2**halvings
         dataset = symmetry_dataset(frame.cell_A, fractional, frame.numbers, tolerance)
-        if dataset is not None:
-            return str(spglib.get_spacegroup_type(dataset.hall_number).pointgroup_schoenflies)
+        kind = spglib.get_spacegroup_type(dataset.hall_number) if dataset else None
+        if kind is not None:
+            return kind.pointgroup_schoenflies
     logger.warning("no point group found for %s (%s)", frame.key, frame.frame_id)
     return UNKNOWN
 
