@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.benchmarks.foundation import benchmark_foundation
 from defectscape.benchmarks.foundation_figure import draw_foundation

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_study import ROOT
+from support import ROOT
 
 from defectscape.benchmarks.scale import benchmark_scale
 

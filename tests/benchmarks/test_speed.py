@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 from test_arms import frame_of, label_of
 
 from defectscape.benchmarks.speed import benchmark_speed

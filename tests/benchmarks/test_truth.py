@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pwx import diamond, settings
 from pydantic import ValidationError
+from support.pwx import diamond, settings
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import CalculationFailed

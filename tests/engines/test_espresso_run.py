@@ -7,7 +7,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from pwx import absent, diamond, settings, write_pseudopotentials
+from support.pwx import absent, diamond, settings, write_pseudopotentials
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.engines.espresso import LADDER, EspressoEngine

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.io.cube import read_cube_data
 from ase.units import Bohr, Hartree
-from pwx import absent, diamond, settings, write_pseudopotentials
+from support.pwx import absent, diamond, settings, write_pseudopotentials
 
 from defectscape.engines.base import CalculationFailed
 from defectscape.engines.espresso import EspressoEngine

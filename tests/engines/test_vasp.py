@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
+from support import ROOT
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
@@ -24,7 +25,7 @@ from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.settings.vasp import VaspEngine as Settings
 from defectscape.store.labels import LabelStore
 
-REPLAY = Path(__file__).with_name("vasp_replay.py")
+REPLAY = ROOT / "tests/support/vasp_replay.py"
 SOURCE = (
     Path(__file__).parents[3] / "shared/reference/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz"
 ).resolve()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_study import Study
-from outcomes import report
+from support.faulty_study import Study
+from support.outcomes import report
 
 from defectscape.domain.errors import StoreError
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty_study import GROUP, LOW, SEARCHED, Study
-from outcomes import report
+from support.faulty_study import GROUP, LOW, SEARCHED, Study
+from support.outcomes import report
 
 from defectscape.store.record import timestamp_now
 

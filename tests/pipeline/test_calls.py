@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import (
+from support.small_study import (
     StudyContext,
     calls_since,
     methods_by_key,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.domain.errors import ConfigError
 from defectscape.stages.context import StudyContext

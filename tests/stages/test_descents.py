@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames, read_labelled

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
-from small_study import small_study, write_study
+from support.small_study import small_study, write_study
 
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.frame import Frame, Origin
