@@ -52,9 +52,10 @@ class Study:
 
     @property
     def environment(self) -> dict[str, str]:
+        paths = [str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
-            "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT / "tests"),
+            "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(paths),
             FAULTS: str(self.folder / "faults.json"),
         }  # fmt: skip
 
