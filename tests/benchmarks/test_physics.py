@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from support.summary_builder import make_summary
 
 from defectscape.benchmarks.physics import benchmark_physics
 from defectscape.domain.errors import ConfigError
-from defectscape.report.summary import LevelTestRow, PathPoint
+from defectscape.summary.schema import LevelTestRow, PathPoint
+from support.summary_builder import make_summary
 
 
 def test_errors_are_over_all_points_of_both_curves(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.faulty_fixtures import pooled, searched
 from support.slurm_node import SlurmNode, why_not
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support import ROOT
 
 SCRIPTS = ROOT / "profiles/cluster-generic"

@@ -12,6 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+
 from support import ROOT
 from support.small_study import small_study, write_study
 

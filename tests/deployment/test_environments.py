@@ -8,6 +8,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+
 from support import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import yaml
+
 from support import ROOT
 from support.small_study import small_study, write_study
 

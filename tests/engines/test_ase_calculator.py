@@ -7,7 +7,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from support import sleepy
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.ase_calculator import AseEngine
@@ -16,6 +15,7 @@ from defectscape.engines.labelling import label_frame
 from defectscape.engines.tblite import TbliteEngine
 from defectscape.settings.ase_calculator import AseEngine as Settings
 from defectscape.store.labels import LabelStore
+from support import sleepy
 
 
 def settings(calculator: str, **changes: object) -> Settings:

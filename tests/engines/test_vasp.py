@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
-from support import ROOT
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
@@ -24,6 +23,7 @@ from defectscape.engines.vasp_input import find_potcars, vasp_order, write_input
 from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.settings.vasp import VaspEngine as Settings
 from defectscape.store.labels import LabelStore
+from support import ROOT
 
 REPLAY = ROOT / "tests/support/vasp_replay.py"
 SOURCE = (

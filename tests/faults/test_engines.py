@@ -1,6 +1,7 @@
 """Engines that hang, crash, give nonsense, or answer for another structure."""
 
 import pytest
+
 from support.faulty_study import Study
 from support.outcomes import report
 

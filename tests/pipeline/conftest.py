@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from support.small_study import StudyContext, run_study, small_study, write_study
 
 

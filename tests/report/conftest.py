@@ -1,10 +1,10 @@
 """Fixtures of the report's tests, made from the hand-made test summary."""
 
 import pytest
-from support.summary_builder import make_geometries, make_summary
 
 from defectscape.report.page import render_report
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
+from support.summary_builder import make_geometries, make_summary
 
 
 @pytest.fixture(scope="session")

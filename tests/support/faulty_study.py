@@ -13,9 +13,9 @@ from typing import Any
 
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames
-from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import label_chunk
 from defectscape.store.labels import LabelStore
+from defectscape.study.context import StudyContext
 from support import ROOT
 from support.faulty import FAULTS, name_of
 from support.outcomes import finished_keys
