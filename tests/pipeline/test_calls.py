@@ -11,14 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import (
-    StudyContext,
-    calls_since,
-    methods_by_key,
-    run_study,
-    small_study,
-    write_study,
-)
 
 from defectscape.domain.errors import ConfigError
 from defectscape.files.extxyz import read_frames, read_labelled
@@ -27,6 +19,14 @@ from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study.frames import descent_ends
 from defectscape.summary.cost import label_costs
+from support.small_study import (
+    StudyContext,
+    calls_since,
+    methods_by_key,
+    run_study,
+    small_study,
+    write_study,
+)
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 

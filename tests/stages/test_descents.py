@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames, read_labelled
@@ -16,6 +15,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.frames import pool_frames
 from defectscape.study.labels import round_outcomes
 from defectscape.study.splits import read_splits
+from support.small_study import small_study, write_study
 
 KEYS = ("v_Cd_0", "v_Cd_-1")
 
