@@ -5,7 +5,7 @@ import pytest
 
 from defectscape.search.relaxation import relax, relax_all
 from defectscape.settings.search import Search
-from defectscape.stages.surface import CommitteeSurface
+from defectscape.study.committees import CommitteeSurface
 
 
 @pytest.mark.parametrize("fidelity", ["low", "high"])

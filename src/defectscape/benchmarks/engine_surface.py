@@ -10,8 +10,8 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.prediction import Prediction
 from defectscape.engines.labelling import label_frame
-from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
 
 
 class EngineSurface:

@@ -21,8 +21,8 @@ from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.search import Search
 from defectscape.settings.structure import Supercell
-from defectscape.stages.context import StudyContext
-from defectscape.stages.surface import CommitteeSurface, load_committee
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
 
 logger = logging.getLogger(__name__)
 
