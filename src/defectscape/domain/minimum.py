@@ -55,8 +55,8 @@ class Minimum:
         energy_eV, member_energies_eV, fmax_eV_A, force_std_eV_A: as in ``Relaxation``.
         found_from: notes of the starts that led here.
         from_unperturbed: whether the unperturbed start is among those that led here.
-        doubtful: whether the committee disagrees on the forces there: the ground state or nonsense, and
-            only the engine can tell.
+        doubtful: whether the committee disagrees on the forces there. It may be the ground state or an
+            artefact of the model; only the engine can tell.
     """
 
     rank: int
@@ -72,7 +72,7 @@ class Minimum:
 
 @dataclass(frozen=True, eq=False)
 class VerifiedMinimum:
-    """A minimum with what the high-fidelity engine says of it.
+    """A minimum with the high-fidelity engine's labels of it.
 
     Attributes:
         minimum: the model's minimum.

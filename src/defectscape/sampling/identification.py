@@ -20,11 +20,11 @@ from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
 CELL_TOLERANCE_A = 0.02
 """Lattice vectors of one study agree within this."""
 CAP_A = 1.5
-"""An atom this far from its site says no more than one twice as far."""
+"""Distances in the assignment are capped here: an atom this far from its site is on none."""
 REFERENCES = 4
 """Host atoms from which the shift between the two origins is guessed; a vacancy may be one of them."""
 FAR_A = 1.5
-"""A defect further than this from all known sites is none of them."""
+"""A defect further than this from all known sites is at none of them."""
 
 
 @dataclass(frozen=True, eq=False)

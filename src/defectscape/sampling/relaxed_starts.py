@@ -1,8 +1,7 @@
-"""Which starts the low-fidelity engine relaxes: some to learn from, some to be tested on.
+"""Choice of the starts that the low-fidelity engine relaxes, from training and from held-out families.
 
-A model that never saw a relaxation is tested far from where it will be used. The first steps of a
-few relaxations, in families that train and in families that do not, put frames near the minima on
-both sides of the split.
+The model will be used near minima, where the rattled frames of the pool are rare. The first steps of a few
+relaxations put frames there, on both sides of the split: some to learn from, some to be tested on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ def starts_to_relax(
     """Up to ``count`` starts of one defect and charge, in turn by the split of their family.
 
     Within a split the order is a hash of the family, the same in every charge state. The exact
-    unperturbed start is left out: its symmetry would be kept; the rattled one stands for it.
+    unperturbed start is left out, as its relaxation would keep the symmetry; the rattled one replaces it.
 
     Args:
         starts: the starts.

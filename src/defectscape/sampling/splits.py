@@ -1,4 +1,4 @@
-"""Who trains, who stops the training early, and who is held out: decided per geometry family.
+"""Split of the geometry families into training, validation (early stopping) and test.
 
 Frames made from one start resemble one another, across charge states too, so a family is never
 divided. The order is a hash of the family's own name: another defect changes nothing here.

@@ -1,8 +1,8 @@
-"""How far two structures of one defect are apart, whatever symmetry, order or drift hides it.
+"""RMSD of two structures of one defect, independent of symmetry, order of the atoms and drift.
 
 Two structures are compared under every symmetry operation of the host's supercell: the atoms are
 assigned to each other species by species (Hungarian method on squared minimum-image distances), a
-rigid shift is taken out, and both are repeated until the assignment stays. The smallest RMSD
+rigid shift is removed, and both are repeated until the assignment no longer changes. The smallest RMSD
 counts. Unlike tolerance-based matchers this always gives a number.
 """
 
@@ -44,7 +44,7 @@ class Operations:
 
 
 class Match(NamedTuple):
-    """How far two structures are apart.
+    """The distance of two structures.
 
     Attributes:
         rmsd_A: root-mean-square displacement over all atoms, A.
@@ -88,7 +88,7 @@ def host_operations(
 
 
 def identity(cell_A: Floats) -> Operations:
-    """The operation that does nothing: compares two structures as they stand, drift apart."""
+    """The identity alone: compares two structures without symmetry; drift is still removed."""
     return Operations(np.eye(3, dtype=np.int64)[None], np.zeros((1, 3)), np.array(cell_A))
 
 

@@ -1,7 +1,7 @@
 """Which frames get a high-fidelity label, per defect and charge.
 
-The first labels are spread over the pool; later ones go where the committee disagrees and where
-nothing has been labelled yet. Each defect and charge is decided from its own frames alone.
+The first labels are spread over the pool by farthest points; later ones go where the committee disagrees and
+far from everything labelled. Each defect and charge is decided from its own frames alone.
 """
 
 import logging
@@ -20,7 +20,7 @@ from defectscape.settings.sampling import Selection
 log = logging.getLogger(__name__)
 
 SAME = 1e-3
-"""Two fingerprints are one below this distance, relative to their length: all atoms
+"""Two fingerprints are equal below this distance, relative to their length: all atoms
 then agree within some 0.005 A."""
 
 
