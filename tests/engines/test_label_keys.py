@@ -1,6 +1,6 @@
 """Label keys are what they were: whatever is renamed, every label that exists is found again.
 
-The expected values were computed with the code of November 2026 (commit c3ba067), before engines' classes and terms were
+The expected values were computed with the code of commit c3ba067, before the engines' classes and terms were
 renamed. A test that fails here means that stores and data sets lose their labels: mend the code, not the numbers.
 """
 
