@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.settings.engine import TbliteEngine as TbliteSettings
+from defectscape.settings.engine import TbliteSettings
 
 CRYSTALS = {"CdTe": ("zincblende", 6.48), "Si": ("diamond", 5.43), "MgO": ("rocksalt", 4.21)}
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.espresso import LADDER, STEPS, EspressoEngine
+from defectscape.engines.espresso import ATTEMPTS, STEPS, EspressoEngine
 from defectscape.engines.espresso_input import Step, pw_input
 from defectscape.engines.espresso_output import failure_reason, read_result
 from defectscape.engines.labelling import label_frame
@@ -219,17 +219,17 @@ def test_the_reason_is_pw_x_s_own() -> None:
     assert "status 3: last words" in failure_reason("a\nlast words\n", 3)
 
 
-def test_a_crash_climbs_the_ladder_and_ends_as_a_record(folder: Path, tmp_path: Path) -> None:
+def test_a_crash_takes_all_attempts_and_ends_as_a_record(folder: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     script = f"open({str(count)!r}, 'a').write('x'); print('SCF fell over'); raise SystemExit(3)"
     engine = EspressoEngine(settings(folder, command=fake(folder, script)))
     store = LabelStore(tmp_path / "labels")
     record = label_frame(diamond(), engine, store, 30.0)
     assert not record.trainable
-    assert record.failure.count("SCF fell over") == len(LADDER)
-    assert len(count.read_text()) == len(LADDER)
+    assert record.failure.count("SCF fell over") == len(ATTEMPTS)
+    assert len(count.read_text()) == len(ATTEMPTS)
     assert label_frame(diamond(), engine, store, 30.0).failure == record.failure
-    assert len(count.read_text()) == len(LADDER)
+    assert len(count.read_text()) == len(ATTEMPTS)
 
 
 def test_a_wrong_charge_is_not_tried_again(folder: Path, tmp_path: Path) -> None:

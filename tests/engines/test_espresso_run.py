@@ -10,7 +10,7 @@ import pytest
 from pwx import absent, diamond, settings, write_pseudopotentials
 
 from defectscape.domain.frame import Frame, Origin
-from defectscape.engines.espresso import LADDER, EspressoEngine
+from defectscape.engines.espresso import ATTEMPTS, EspressoEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.program import run_program
 from defectscape.store.labels import LabelStore
@@ -137,7 +137,7 @@ def test_exact_exchange_opens_the_gap_and_charge_empties_a_level(folder: Path) -
 
 def test_every_rung_finds_the_same_solution(folder: Path) -> None:
     engine = EspressoEngine(settings(folder, convergence_Ry=1e-8))
-    energies = [engine.compute(diamond(), rung).energy_eV for rung in range(len(LADDER))]
+    energies = [engine.compute(diamond(), attempt).energy_eV for attempt in range(len(ATTEMPTS))]
     assert np.ptp(energies) < 1e-4
 
 
@@ -146,7 +146,7 @@ def test_too_few_cycles_are_a_failure_that_says_so(folder: Path, tmp_path: Path)
     record = label_frame(diamond(), EspressoEngine(few), LabelStore(tmp_path / "labels"), 30.0)
     assert record.label is None
     assert "convergence NOT achieved after 2 iterations" in record.failure
-    assert record.rung == len(LADDER) - 1
+    assert record.rung == len(ATTEMPTS) - 1
 
 
 def test_the_program_s_time_is_the_label_s(folder: Path, tmp_path: Path) -> None:

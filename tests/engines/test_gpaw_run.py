@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.frame import Frame
 from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
-from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.settings.ase_calculator import AseSettings
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gpaw") is None or importlib.util.find_spec("gpaw_data") is None,
@@ -32,7 +32,7 @@ def engine(**arguments: object) -> AseEngine:
         "kind": "ase", "calculator": "gpaw.GPAW", "method": "PBE", "charge": "charge",
         "multiplicity": "magmoms", "arguments": small | arguments,
     }  # fmt: skip
-    return AseEngine(Settings.model_validate(values))
+    return AseEngine(AseSettings.model_validate(values))
 
 
 def test_charge_and_spin_reach_it(silicon) -> None:

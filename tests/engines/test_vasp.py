@@ -18,10 +18,10 @@ from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.base import CalculationFailed
 from defectscape.engines.labelling import label_frame
-from defectscape.engines.vasp import LADDER, VaspEngine
+from defectscape.engines.vasp import ATTEMPTS, VaspEngine
 from defectscape.engines.vasp_input import find_potcars, vasp_order, write_inputs
 from defectscape.engines.vasp_output import VaspRun, read_run
-from defectscape.settings.vasp import VaspEngine as Settings
+from defectscape.settings.vasp import VaspSettings
 from defectscape.store.labels import LabelStore
 
 REPLAY = Path(__file__).with_name("vasp_replay.py")
@@ -44,7 +44,7 @@ def potcars(tmp_path: Path) -> Path:
     return tmp_path / "potcars"
 
 
-def settings(potcars: Path, fault: str = "", **changes: object) -> Settings:
+def settings(potcars: Path, fault: str = "", **changes: object) -> VaspSettings:
     """The hybrid that the real run was made with."""
     command = f"{sys.executable} {REPLAY} {SOURCE}" + (f" --fault {fault}" if fault else "")
     values: dict[str, object] = {
@@ -53,7 +53,7 @@ def settings(potcars: Path, fault: str = "", **changes: object) -> Settings:
         "exx_fraction": 0.345, "screening_1_A": 0.2, "incar": {"LREAL": False, "ADDGRID": True},
         "time_limit_s": 60.0,
     }  # fmt: skip
-    return Settings.model_validate(values | changes)
+    return VaspSettings.model_validate(values | changes)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_a_failure_is_a_record_and_not_trained_on(
     assert record.label is None
     assert not record.trainable
     assert re.search(reason, record.failure)
-    assert len(store.calls()) == (1 if hopeless else len(LADDER))
+    assert len(store.calls()) == (1 if hopeless else len(ATTEMPTS))
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_the_last_rung_starts_again_from_warm_wave_functions(
 ) -> None:
     command = f'sh -c "cat INCAR >> {tmp_path}/seen; echo == >> {tmp_path}/seen"'
     with pytest.raises(CalculationFailed, match="no usable vasprun"):
-        VaspEngine(settings(potcars, command=command)).compute(frame_of(run, 0), len(LADDER) - 1)
+        VaspEngine(settings(potcars, command=command)).compute(frame_of(run, 0), len(ATTEMPTS) - 1)
     texts = (tmp_path / "seen").read_text().split("==\n")[:2]
     hot, cold = (Incar.from_str(text) for text in texts)
     assert (hot["SIGMA"], hot["LWAVE"]) == (0.2, True)

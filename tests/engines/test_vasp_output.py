@@ -71,9 +71,9 @@ def test_band_edges_are_those_of_the_last_step_alone() -> None:
 
 
 def test_levels_differ_by_name() -> None:
-    cdte = read_run(FOLDER / "cdte_Cd_i_C3v_0/vasprun.xml.gz").level
-    assert cdte.differences(read_run(FOLDER / "cdte_Cd_i_Td_Te_0/vasprun.xml.gz").level) == []
-    text = "; ".join(cdte.differences(read_run(FOLDER / "mgo_Mg_O_0/vasprun.xml.gz").level))
+    cdte = read_run(FOLDER / "cdte_Cd_i_C3v_0/vasprun.xml.gz").theory
+    assert cdte.differences(read_run(FOLDER / "cdte_Cd_i_Td_Te_0/vasprun.xml.gz").theory) == []
+    text = "; ".join(cdte.differences(read_run(FOLDER / "mgo_Mg_O_0/vasprun.xml.gz").theory))
     for telling in (
         "gga: PE, not PS",
         "exx_fraction: 0.345, not 0.0",

@@ -9,7 +9,7 @@ from ase.units import Bohr, Rydberg
 
 from defectscape.domain.frame import Frame
 from defectscape.engines.pseudopotentials import Pseudopotential
-from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.program import Scalar
 
 PREFIX = "label"
@@ -21,7 +21,7 @@ Namelists = dict[str, dict[str, Scalar]]
 
 @dataclass(frozen=True)
 class Step:
-    """One start of pw.x within a rung.
+    """One start of pw.x within an attempt.
 
     Attributes:
         electrons: keywords of the namelist ELECTRONS that say how the solution is reached.
@@ -35,7 +35,7 @@ class Step:
 
 
 def pw_input(
-    frame: Frame, settings: EspressoEngine, electrons: float, step: Step,
+    frame: Frame, settings: EspressoSettings, electrons: float, step: Step,
     relax_fmax_eV_A: float | None = None,
 ) -> str:  # fmt: skip
     """The input file as text.
@@ -94,7 +94,7 @@ def link_pseudopotentials(files: Mapping[str, Pseudopotential], folder: str) -> 
     }
 
 
-def _control(settings: EspressoEngine) -> dict[str, Scalar]:
+def _control(settings: EspressoSettings) -> dict[str, Scalar]:
     return {
         "calculation": "scf", "prefix": PREFIX, "outdir": OUTDIR, "pseudo_dir": PSEUDO_FOLDER,
         # With less, pw.x 6.7 removes the XML file at its end.
@@ -103,7 +103,7 @@ def _control(settings: EspressoEngine) -> dict[str, Scalar]:
 
 
 def _system(
-    frame: Frame, settings: EspressoEngine, electrons: float, step: Step, species: int
+    frame: Frame, settings: EspressoSettings, electrons: float, step: Step, species: int
 ) -> dict[str, Scalar]:
     unpaired = frame.multiplicity - 1
     filled = ceil((electrons + unpaired) / 2)
@@ -132,7 +132,7 @@ def _system(
     return entries
 
 
-def _electrons(settings: EspressoEngine, step: Step) -> dict[str, Scalar]:
+def _electrons(settings: EspressoSettings, step: Step) -> dict[str, Scalar]:
     entries: dict[str, Scalar] = {"conv_thr": settings.convergence_Ry}
     if settings.functional == "hse06":
         # Without it every outer step of the exchange is converged to the end, at many times the cost.

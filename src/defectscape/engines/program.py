@@ -106,7 +106,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     """Run a program in ``folder``, without a shell, one thread, no standard input.
 
     Raises:
-        CalculationFailed: if it took longer than ``time_limit_s``; there is no use in another rung.
+        CalculationFailed: if it took longer than ``time_limit_s``; another attempt would take as long.
         EngineError: if there is no such program, or if somebody else ended it: that says nothing of the
             calculation, so it must not become the calculation's result.
     """

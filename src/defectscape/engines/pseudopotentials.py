@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Ints
-from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.espresso import EspressoSettings
 
 _UPF_VALENCE = re.compile(r'z_valence\s*=\s*"\s*([0-9.+-EeDd]+)\s*"')
 _UPF_OLD_VALENCE = re.compile(r"^\s*([0-9.+-EeDd]+)\s+Z valence", re.MULTILINE)
@@ -32,7 +32,7 @@ class Pseudopotential:
     valence: float | None
 
 
-def find_pseudopotentials(settings: EspressoEngine) -> dict[str, Pseudopotential]:
+def find_pseudopotentials(settings: EspressoSettings) -> dict[str, Pseudopotential]:
     """The file of each element, read and checked against its checksum where one is given.
 
     Raises:

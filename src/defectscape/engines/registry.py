@@ -3,10 +3,10 @@
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
 from defectscape.engines.isolated import IsolatedEngine
-from defectscape.settings.ase_calculator import AseEngine as AseSettings
+from defectscape.settings.ase_calculator import AseSettings
 from defectscape.settings.engine import EngineSettings
-from defectscape.settings.espresso import EspressoEngine as EspressoSettings
-from defectscape.settings.vasp import VaspEngine as VaspSettings
+from defectscape.settings.espresso import EspressoSettings
+from defectscape.settings.vasp import VaspSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
