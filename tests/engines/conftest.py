@@ -24,9 +24,14 @@ def _crystal(name, *, vacancy=False, rattles=((0.08, 0),)):
 def _frame_of(atoms, charge=0, multiplicity=None, family="v_Cd/x"):
     spin = multiplicity or lowest_multiplicity(atoms.numbers, charge)
     return Frame(
-        atoms.numbers, atoms.positions, np.array(atoms.cell), DefectKey("v_Cd", charge), spin,
-        Origin.START, family,
-    )  # fmt: skip
+        atoms.numbers,
+        atoms.positions,
+        np.array(atoms.cell),
+        DefectKey("v_Cd", charge),
+        spin,
+        Origin.START,
+        family,
+    )
 
 
 def _settings(method="GFN1-xTB", **changes):

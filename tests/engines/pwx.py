@@ -34,9 +34,14 @@ def write_pseudopotentials(folder: Path) -> None:
 def settings(folder: Path, functional: str = "pbe", **changes: object) -> EspressoSettings:
     """pw.x for diamond at Gamma."""
     values: dict[str, object] = {
-        "kind": "espresso", "functional": functional, "command": "pw.x", "pseudo_dir": str(folder),
-        "pseudopotentials": {"C": "C.gth"}, "cutoff_Ry": 30.0, "kpoints": [1, 1, 1],
-    }  # fmt: skip
+        "kind": "espresso",
+        "functional": functional,
+        "command": "pw.x",
+        "pseudo_dir": str(folder),
+        "pseudopotentials": {"C": "C.gth"},
+        "cutoff_Ry": 30.0,
+        "kpoints": [1, 1, 1],
+    }
     return EspressoSettings.model_validate(values | changes)
 
 
@@ -45,6 +50,11 @@ def diamond(charge: int = 0, *, a: float = 3.567, seed: int = 1, rattle: float =
     atoms = bulk("C", "diamond", a=a, cubic=True)
     atoms.rattle(rattle, seed=seed)
     return Frame(
-        atoms.numbers, atoms.positions, np.array(atoms.cell), DefectKey("i_C", charge),
-        lowest_multiplicity(atoms.numbers, charge), Origin.RATTLE, "i_C/x",
-    )  # fmt: skip
+        atoms.numbers,
+        atoms.positions,
+        np.array(atoms.cell),
+        DefectKey("i_C", charge),
+        lowest_multiplicity(atoms.numbers, charge),
+        Origin.RATTLE,
+        "i_C/x",
+    )

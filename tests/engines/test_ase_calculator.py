@@ -20,8 +20,12 @@ from defectscape.store.labels import LabelStore
 
 def settings(calculator: str, **changes: object) -> AseSettings:
     values: dict[str, object] = {
-        "kind": "ase", "calculator": calculator, "method": "x", "charge": "info.q", "multiplicity": "none",
-    }  # fmt: skip
+        "kind": "ase",
+        "calculator": calculator,
+        "method": "x",
+        "charge": "info.q",
+        "multiplicity": "none",
+    }
     return AseSettings.model_validate(values | changes)
 
 

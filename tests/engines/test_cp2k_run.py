@@ -26,10 +26,15 @@ def settings(**arguments: object) -> dict[str, object]:
     # A small basis and a coarse grid: seconds, and still a calculation.
     small = {"xc": "PBE", "cutoff": 2000, "basis_set": "SZV-MOLOPT-SR-GTH", "uks": True}
     return {
-        "kind": "ase", "calculator": "ase.calculators.cp2k.CP2K", "method": "PBE", "charge": "charge",
-        "multiplicity": "multiplicity", "folder": "directory",
-        "failed_if": {"cp2k.out": "SCF run NOT converged"}, "arguments": small | arguments,
-    }  # fmt: skip
+        "kind": "ase",
+        "calculator": "ase.calculators.cp2k.CP2K",
+        "method": "PBE",
+        "charge": "charge",
+        "multiplicity": "multiplicity",
+        "folder": "directory",
+        "failed_if": {"cp2k.out": "SCF run NOT converged"},
+        "arguments": small | arguments,
+    }
 
 
 def engine(**arguments: object) -> AseEngine:

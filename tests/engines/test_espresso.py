@@ -54,9 +54,13 @@ def xml_of(frame, functional="PBE", electrons=32, shift_A=0.0, **changes) -> str
     )
     levels = " ".join(str(0.01 * k) for k in range(26))
     text = XML.format(
-        atoms=atoms, a=repr(float(frame.cell_A[0, 0] / BOHR_A)), functional=functional,
-        electrons=electrons, levels=levels, forces="0.001 " * 3 * len(frame),
-    )  # fmt: skip
+        atoms=atoms,
+        a=repr(float(frame.cell_A[0, 0] / BOHR_A)),
+        functional=functional,
+        electrons=electrons,
+        levels=levels,
+        forces="0.001 " * 3 * len(frame),
+    )
     for old, new in changes.items():
         text = text.replace(f"<{old}>true</{old}>", f"<{old}>{new}</{old}>")
     return text
@@ -90,8 +94,10 @@ def test_the_hybrid_is_hse06_and_pbe_has_no_exact_exchange() -> None:
     assert pbe["input_dft"] == "'pbe'"
     assert not {"exx_fraction", "nqx1", "ecutfock"} & set(pbe)
     assert (hse["input_dft"], hse["exx_fraction"], hse["screening_parameter"]) == (
-        "'hse'", "0.25", "0.106",
-    )  # fmt: skip
+        "'hse'",
+        "0.25",
+        "0.106",
+    )
     assert hse["ecutfock"] == "30.0"
 
 
@@ -123,9 +129,13 @@ def test_what_is_run_where_is_no_part_of_a_label(folder: Path, tmp_path: Path) -
     other.mkdir()
     (other / "renamed.gth").write_text(GTH)
     moved = settings(
-        other, command="srun pw.x", scratch=str(tmp_path), time_limit_s=5.0,
-        pseudopotentials={"C": "renamed.gth"}, density_cutoff_Ry=120.0,
-    )  # fmt: skip
+        other,
+        command="srun pw.x",
+        scratch=str(tmp_path),
+        time_limit_s=5.0,
+        pseudopotentials={"C": "renamed.gth"},
+        density_cutoff_Ry=120.0,
+    )
     assert EspressoEngine(moved).settings_json == key
     assert EspressoEngine(settings(folder, cutoff_Ry=31.0)).settings_json != key
     (other / "renamed.gth").write_text(GTH.replace("9.0", "9.1"))
@@ -273,5 +283,9 @@ def test_a_relaxation_s_input_is_the_label_s_with_atoms_that_move(folder: Path) 
     ours = {line for line in text.splitlines() if "=" in line}
     theirs = {line for line in label.splitlines() if "=" in line}
     assert {line.split()[0] for line in theirs ^ ours} == {
-        "calculation", "pseudo_dir", "forc_conv_thr", "nstep", "ion_dynamics",
-    }  # fmt: skip
+        "calculation",
+        "pseudo_dir",
+        "forc_conv_thr",
+        "nstep",
+        "ion_dynamics",
+    }

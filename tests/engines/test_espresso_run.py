@@ -89,13 +89,18 @@ def test_stress_is_the_strain_derivative_per_volume(folder: Path) -> None:
     energies = [
         engine.compute(
             Frame(
-                frame.numbers, frame.positions_A * (1 + s * h), frame.cell_A * (1 + s * h),
-                frame.key, 1, frame.origin, "x",
+                frame.numbers,
+                frame.positions_A * (1 + s * h),
+                frame.cell_A * (1 + s * h),
+                frame.key,
+                1,
+                frame.origin,
+                "x",
             ),
             0,
         ).energy_eV
         for s in (1, -1)
-    ]  # fmt: skip
+    ]
     slope = (energies[0] - energies[1]) / (2 * h) / np.linalg.det(frame.cell_A)
     assert slope > 0.5
     assert np.trace(stress) == pytest.approx(slope, rel=0.02)

@@ -25,13 +25,21 @@ def silicon(crystal, frame_of) -> Callable[[int, int], Frame]:
 def engine(**arguments: object) -> AseEngine:
     fixed = {"name": "fermi-dirac", "width": 0.05, "fixmagmom": True}
     small: dict[str, object] = {
-        "mode": {"name": "pw", "ecut": 200}, "xc": "PBE", "kpts": [1, 1, 1], "spinpol": True,
-        "occupations": fixed, "txt": None,
-    }  # fmt: skip
+        "mode": {"name": "pw", "ecut": 200},
+        "xc": "PBE",
+        "kpts": [1, 1, 1],
+        "spinpol": True,
+        "occupations": fixed,
+        "txt": None,
+    }
     values = {
-        "kind": "ase", "calculator": "gpaw.GPAW", "method": "PBE", "charge": "charge",
-        "multiplicity": "magmoms", "arguments": small | arguments,
-    }  # fmt: skip
+        "kind": "ase",
+        "calculator": "gpaw.GPAW",
+        "method": "PBE",
+        "charge": "charge",
+        "multiplicity": "magmoms",
+        "arguments": small | arguments,
+    }
     return AseEngine(AseSettings.model_validate(values))
 
 

@@ -24,9 +24,12 @@ from defectscape.store.labels import LabelStore
 
 def settings(**changes: object) -> AseSettings:
     values: dict[str, object] = {
-        "kind": "ase", "calculator": "sleepy.Habits", "method": "x", "charge": "info.q",
+        "kind": "ase",
+        "calculator": "sleepy.Habits",
+        "method": "x",
+        "charge": "info.q",
         "multiplicity": "none",
-    }  # fmt: skip
+    }
     return AseSettings.model_validate(values | changes)
 
 

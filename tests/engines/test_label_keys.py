@@ -21,14 +21,19 @@ from defectscape.store.labels import label_key
 
 ROOT = Path(__file__).parents[2]
 PW: dict[str, Any] = {
-    "kind": "espresso", "functional": "pbe", "command": "pw.x", "pseudo_dir": "nowhere",
+    "kind": "espresso",
+    "functional": "pbe",
+    "command": "pw.x",
+    "pseudo_dir": "nowhere",
     "pseudopotentials": {"Sb": "Sb.q5.gth", "Se": "Se.q6.gth"},
     "pseudo_sha256": {
         "Sb": "ed9aa7fc5865e914a4b4a6e93ad873832ae01878a84d4175a070cc730aaef1b5",
         "Se": "bd385b6825b7d03b525f353468c1f7852084b5be54e24149db2128b727ec6c4b",
     },
-    "cutoff_Ry": 32.0, "kpoints": [1, 1, 1], "convergence_Ry": 1e-6,
-}  # fmt: skip
+    "cutoff_Ry": 32.0,
+    "kpoints": [1, 1, 1],
+    "convergence_Ry": 1e-6,
+}
 DATA_SETS: dict[str, dict[str, Any]] = {
     "cdte_xtb/gfn1": {"kind": "tblite", "method": "GFN1-xTB"},
     "cdte_xtb/ipea1": {"kind": "tblite", "method": "IPEA1-xTB"},
@@ -78,18 +83,31 @@ def test_the_labels_of_a_data_set_keep_their_keys(name: str) -> None:
 
 OTHERS: dict[str, dict[str, Any]] = {
     "vasp": {
-        "kind": "vasp", "functional": "hse06", "command": "vasp_gam", "potcar_dir": "nowhere",
-        "potcars": {"Cd": "Cd", "Te": "Te"}, "cutoff_eV": 450.0, "kpoints": [1, 1, 1],
+        "kind": "vasp",
+        "functional": "hse06",
+        "command": "vasp_gam",
+        "potcar_dir": "nowhere",
+        "potcars": {"Cd": "Cd", "Te": "Te"},
+        "cutoff_eV": 450.0,
+        "kpoints": [1, 1, 1],
         "potcar_titles": {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"},
-        "exx_fraction": 0.345, "screening_1_A": 0.2, "incar": {"LREAL": False, "ADDGRID": True},
+        "exx_fraction": 0.345,
+        "screening_1_A": 0.2,
+        "incar": {"LREAL": False, "ADDGRID": True},
     },
     "ase": {
-        "kind": "ase", "calculator": "ase.calculators.cp2k.CP2K", "method": "PBE", "folder": "directory",
-        "arguments": {"xc": "PBE", "cutoff": 6000, "uks": True}, "charge": "charge",
-        "multiplicity": "multiplicity", "failed_if": {"cp2k.out": "SCF run NOT converged"},
-        "ladder": [{"max_scf": 200}], "revision": "CP2K 2023.1",
+        "kind": "ase",
+        "calculator": "ase.calculators.cp2k.CP2K",
+        "method": "PBE",
+        "folder": "directory",
+        "arguments": {"xc": "PBE", "cutoff": 6000, "uks": True},
+        "charge": "charge",
+        "multiplicity": "multiplicity",
+        "failed_if": {"cp2k.out": "SCF run NOT converged"},
+        "ladder": [{"max_scf": 200}],
+        "revision": "CP2K 2023.1",
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

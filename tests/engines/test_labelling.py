@@ -74,8 +74,9 @@ def test_nothing_is_computed_twice(store, crystal, frame_of, tblite_settings):
     calls = store.calls()
     assert [c.engine for c in calls] == ["tblite/GFN1-xTB"] * 4 + ["tblite/IPEA1-xTB"]
     assert {(c.defect, c.charge, c.status, c.rung) for c in calls} == {
-        ("v_Cd", 0, "ok", 0), ("v_Cd", 1, "ok", 0),
-    }  # fmt: skip
+        ("v_Cd", 0, "ok", 0),
+        ("v_Cd", 1, "ok", 0),
+    }
     record = first[0]
     (call,) = [call for call in calls if call.key == record.key]
     assert record.core_s >= call.core_s > 0

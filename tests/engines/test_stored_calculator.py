@@ -39,8 +39,10 @@ def test_values_are_the_engine_s(store, crystal, frame_of, tblite_settings):
     np.testing.assert_allclose(stress, label.stress_eV_A3, atol=1e-12)
     (record,) = store.records()
     assert (record.frame.key, record.frame.origin, record.frame.multiplicity) == (
-        KEY, Origin.RELAXATION, 2,
-    )  # fmt: skip
+        KEY,
+        Origin.RELAXATION,
+        2,
+    )
     assert len(store.calls()) == 1
 
 

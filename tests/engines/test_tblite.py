@@ -201,8 +201,10 @@ def test_impossible_frames_fail_before_tblite_sees_them(crystal, frame_of, tblit
 def test_settings_in_the_key_are_those_that_change_a_label(tblite_settings):
     engine = TbliteEngine(tblite_settings(electronic_temperature_K=400))
     assert json.loads(engine.settings_json) == {
-        "method": "GFN1-xTB", "electronic_temperature_K": 400.0, "accuracy": 1.0,
-    }  # fmt: skip
+        "method": "GFN1-xTB",
+        "electronic_temperature_K": 400.0,
+        "accuracy": 1.0,
+    }
     patient = TbliteEngine(tblite_settings(electronic_temperature_K=400.0, max_iterations=999))
     assert patient.settings_json == engine.settings_json
     names = {TbliteEngine(tblite_settings(m)).name for m in ("GFN1-xTB", "IPEA1-xTB")}

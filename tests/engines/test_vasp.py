@@ -48,11 +48,18 @@ def settings(potcars: Path, fault: str = "", **changes: object) -> VaspSettings:
     """The hybrid that the real run was made with."""
     command = f"{sys.executable} {REPLAY} {SOURCE}" + (f" --fault {fault}" if fault else "")
     values: dict[str, object] = {
-        "kind": "vasp", "functional": "hse06", "command": command, "potcar_dir": str(potcars),
-        "potcars": {"Cd": "Cd", "Te": "Te"}, "cutoff_eV": 450.0, "kpoints": [1, 1, 1],
-        "exx_fraction": 0.345, "screening_1_A": 0.2, "incar": {"LREAL": False, "ADDGRID": True},
+        "kind": "vasp",
+        "functional": "hse06",
+        "command": command,
+        "potcar_dir": str(potcars),
+        "potcars": {"Cd": "Cd", "Te": "Te"},
+        "cutoff_eV": 450.0,
+        "kpoints": [1, 1, 1],
+        "exx_fraction": 0.345,
+        "screening_1_A": 0.2,
+        "incar": {"LREAL": False, "ADDGRID": True},
         "time_limit_s": 60.0,
-    }  # fmt: skip
+    }
     return VaspSettings.model_validate(values | changes)
 
 
@@ -66,9 +73,14 @@ def frame_of(run: VaspRun, step: int, order: np.ndarray | None = None, charge: i
     order = np.arange(len(run.numbers)) if order is None else order
     numbers = run.numbers[order]
     return Frame(
-        numbers, run.steps[step].positions_A[order], run.steps[step].cell_A,
-        DefectKey("i_Cd_3", charge), lowest_multiplicity(numbers, charge), Origin.START, "i_Cd_3/x",
-    )  # fmt: skip
+        numbers,
+        run.steps[step].positions_A[order],
+        run.steps[step].cell_A,
+        DefectKey("i_Cd_3", charge),
+        lowest_multiplicity(numbers, charge),
+        Origin.START,
+        "i_Cd_3/x",
+    )
 
 
 def raw_step(step: int) -> tuple[float, np.ndarray]:
@@ -137,9 +149,14 @@ def test_what_goes_wrong_is_said(
     ],
 )
 def test_the_answer_to_another_question_is_refused(
-    potcars: Path, run: VaspRun, charge: int, multiplicity: int, functional: str,
-    reason: str, hopeless: bool,
-) -> None:  # fmt: skip
+    potcars: Path,
+    run: VaspRun,
+    charge: int,
+    multiplicity: int,
+    functional: str,
+    reason: str,
+    hopeless: bool,
+) -> None:
     frame = replace(frame_of(run, 2, charge=charge), multiplicity=multiplicity)
     with pytest.raises(CalculationFailed, match=reason) as caught:
         VaspEngine(settings(potcars, functional=functional)).compute(frame, 0)
@@ -183,9 +200,13 @@ def test_a_failure_is_a_record_and_not_trained_on(
     [(0, 1, (1, None)), (1, 2, (2, 1)), (-1, 2, (2, 1)), (2, 1, (1, None)), (0, 3, (2, 2))],
 )
 def test_vasp_finds_the_electrons_and_the_spin_of_the_frame(
-    potcars: Path, run: VaspRun, tmp_path: Path, charge: int, multiplicity: int,
+    potcars: Path,
+    run: VaspRun,
+    tmp_path: Path,
+    charge: int,
+    multiplicity: int,
     spin: tuple[int, int | None],
-) -> None:  # fmt: skip
+) -> None:
     command = f'sh -c "cp INCAR KPOINTS {tmp_path}"'
     frame = replace(frame_of(run, 0, charge=charge), multiplicity=multiplicity)
     with pytest.raises(CalculationFailed, match="no usable vasprun"):

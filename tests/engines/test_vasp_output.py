@@ -105,10 +105,15 @@ def test_a_file_without_a_whole_step_is_refused(tmp_path: Path, length: int) -> 
 def test_damaged_archives_are_refused_in_one_line(tmp_path: Path, damage: str) -> None:
     content = (FOLDER / "mgo_bulk/vasprun.xml.gz").read_bytes()
     path = tmp_path / "vasprun.xml.gz"
-    path.write_bytes({
-        "half": content[: len(content) // 2], "tail": content[:-4], "empty": b"", "text": b"hello",
-        "bytes": content[:3000] + b"\xff" * 40 + content[3040:],
-    }[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "half": content[: len(content) // 2],
+            "tail": content[:-4],
+            "empty": b"",
+            "text": b"hello",
+            "bytes": content[:3000] + b"\xff" * 40 + content[3040:],
+        }[damage]
+    )
     with pytest.raises(LabelError, match="cannot be read") as caught:
         read_run(path)
     assert "\n" not in str(caught.value)

@@ -116,9 +116,10 @@ class AseEngine:
                 found = text.encode() in (folder / name).read_bytes()
             except OSError as error:
                 raise EngineError(
-                    f"engine {self.name}, output {name}", error.strerror or error,
+                    f"engine {self.name}, output {name}",
+                    error.strerror or error,
                     "Correct engine.failed_if: the file is what tells a failure",
-                ) from error  # fmt: skip
+                ) from error
             if found:
                 raise CalculationFailed(f"{name} says {text!r}")
 
@@ -174,9 +175,10 @@ def calculator_class(path: str) -> Callable[..., Any]:
     is_class = inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)
     if not is_class and path not in MAKERS:
         raise EngineError(
-            f"ASE calculator {path}", "is no ASE calculator class",
+            f"ASE calculator {path}",
+            "is no ASE calculator class",
             "Give the class itself, with its module",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -195,9 +197,10 @@ def _refuse_other_spin(atoms: Atoms, unpaired: int) -> None:
         moment = float(atoms.get_magnetic_moment())
     except NotImplementedError as error:
         raise EngineError(
-            f"engine {type(atoms.calc).__name__}", "does not tell its total magnetic moment",
+            f"engine {type(atoms.calc).__name__}",
+            "does not tell its total magnetic moment",
             f"Whether its spin is the one asked for is unknown: give engine.multiplicity otherwise than {MOMENTS}",
-        ) from error  # fmt: skip
+        ) from error
     if abs(moment - unpaired) > MOMENT_TOLERANCE:
         raise CalculationFailed(
             f"it ended with {moment:.2f} unpaired electrons instead of {unpaired}: "

@@ -35,9 +35,12 @@ class Step:
 
 
 def pw_input(
-    frame: Frame, settings: EspressoSettings, electrons: float, step: Step,
+    frame: Frame,
+    settings: EspressoSettings,
+    electrons: float,
+    step: Step,
     relax_fmax_eV_A: float | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """The input file as text.
 
     Args:
@@ -57,9 +60,11 @@ def pw_input(
     if relax_fmax_eV_A is not None:
         limit = relax_fmax_eV_A * Bohr / Rydberg
         lists["control"] |= {
-            "calculation": "relax", "forc_conv_thr": limit, "nstep": 100,
+            "calculation": "relax",
+            "forc_conv_thr": limit,
+            "nstep": 100,
             "pseudo_dir": str(settings.pseudo_dir),
-        }  # fmt: skip
+        }
         lists["ions"] = {"ion_dynamics": "bfgs"}
     for name, entries in settings.keywords.items():
         lists[name] |= {key.lower(): value for key, value in entries.items()}
@@ -96,10 +101,15 @@ def link_pseudopotentials(files: Mapping[str, Pseudopotential], folder: str) -> 
 
 def _control(settings: EspressoSettings) -> dict[str, Scalar]:
     return {
-        "calculation": "scf", "prefix": PREFIX, "outdir": OUTDIR, "pseudo_dir": PSEUDO_FOLDER,
+        "calculation": "scf",
+        "prefix": PREFIX,
+        "outdir": OUTDIR,
+        "pseudo_dir": PSEUDO_FOLDER,
         # With less, pw.x 6.7 removes the XML file at its end.
-        "disk_io": "low", "tprnfor": True, "tstress": settings.stress,
-    }  # fmt: skip
+        "disk_io": "low",
+        "tprnfor": True,
+        "tstress": settings.stress,
+    }
 
 
 def _system(
@@ -125,10 +135,13 @@ def _system(
             "exx_fraction": settings.exx_fraction,
             "screening_parameter": settings.screening_1_bohr,
             "ecutfock": settings.fock_cutoff_Ry or settings.cutoff_Ry,
-            "nqx1": q1, "nqx2": q2, "nqx3": q3,
+            "nqx1": q1,
+            "nqx2": q2,
+            "nqx3": q3,
             # A screened exchange has no divergence to be treated.
-            "exxdiv_treatment": "none", "x_gamma_extrapolation": False,
-        }  # fmt: skip
+            "exxdiv_treatment": "none",
+            "x_gamma_extrapolation": False,
+        }
     return entries
 
 

@@ -81,8 +81,9 @@ def _result(root: ET.Element, frame: Frame, settings: EspressoSettings, valence:
     if abs(charge - frame.charge) > 1e-6:
         raise CalculationFailed(
             f"wrong charge: pw.x had {electrons:g} electrons, charge {charge:+g} instead of "
-            f"{frame.charge:+d}", hopeless=True,
-        )  # fmt: skip
+            f"{frame.charge:+d}",
+            hopeless=True,
+        )
     vbm, cbm = _edges_eV(bands, electrons, frame.multiplicity)
     stress = output.find("stress")
     label = Label(

@@ -75,17 +75,20 @@ class _Worker:
         self._connection: Connection = ours
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "defectscape.engines.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
         theirs.close()
         try:
             self._connection.send(settings)
             self._connection.recv()
         except (EOFError, ConnectionError):
             raise EngineError(
-                f"engine {settings.kind}", f"its process ended at once: {_in_words(self._end())}",
+                f"engine {settings.kind}",
+                f"its process ended at once: {_in_words(self._end())}",
                 "Look at the log for its last words",
-            ) from None  # fmt: skip
+            ) from None
 
     def __del__(self) -> None:
         if hasattr(self, "_process"):

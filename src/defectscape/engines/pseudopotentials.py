@@ -48,9 +48,10 @@ def find_pseudopotentials(settings: EspressoSettings) -> dict[str, Pseudopotenti
         except OSError as error:
             if expected is None:
                 raise EngineError(
-                    f"pseudopotential of {element}, {path}", error.strerror or error,
+                    f"pseudopotential of {element}, {path}",
+                    error.strerror or error,
                     "Correct engine.pseudo_dir, or write GTH files with `defectscape pseudos gth`",
-                ) from error  # fmt: skip
+                ) from error
             found[element] = Pseudopotential(element, path, expected, None)
             continue
         checksum = hashlib.sha256(content).hexdigest()
@@ -76,15 +77,17 @@ def pseudopotential_of(
     element = chemical_symbols[number]
     if element not in files:
         raise EngineError(
-            f"engine {engine_name}", f"no pseudopotential for {element}",
+            f"engine {engine_name}",
+            f"no pseudopotential for {element}",
             "Add it to engine.pseudopotentials",
-        )  # fmt: skip
+        )
     file = files[element]
     if file.valence is None:
         raise EngineError(
-            f"pseudopotential of {element}, {file.path}", "no such file",
+            f"pseudopotential of {element}, {file.path}",
+            "no such file",
             "A new label needs it; write GTH files with `defectscape pseudos gth`",
-        )  # fmt: skip
+        )
     return file
 
 

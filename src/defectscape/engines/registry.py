@@ -44,7 +44,8 @@ def make_local_engine(settings: EngineSettings) -> Engine:
         from defectscape.engines.tblite import TbliteEngine
     except ImportError as error:
         raise EngineError(
-            f"engine {settings.kind}", f"cannot be imported ({error})",
+            f"engine {settings.kind}",
+            f"cannot be imported ({error})",
             "Install it: `pip install tblite`",
-        ) from error  # fmt: skip
+        ) from error
     return TbliteEngine(settings)

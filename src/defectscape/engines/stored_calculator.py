@@ -83,11 +83,17 @@ class StoredCalculator(Calculator):
     def _frame(self, atoms: Atoms) -> Frame:
         if not np.all(atoms.pbc):
             raise LabelError(
-                f"structure of {self.key}", f"pbc {atoms.pbc.tolist()}",
+                f"structure of {self.key}",
+                f"pbc {atoms.pbc.tolist()}",
                 "Frames are periodic in all three directions",
-            )  # fmt: skip
+            )
         multiplicity = lowest_multiplicity(atoms.numbers, self.key.charge)
         return Frame(
-            atoms.numbers, atoms.positions, atoms.cell.array, self.key,
-            multiplicity, Origin.RELAXATION, self.family,
-        )  # fmt: skip
+            atoms.numbers,
+            atoms.positions,
+            atoms.cell.array,
+            self.key,
+            multiplicity,
+            Origin.RELAXATION,
+            self.family,
+        )

@@ -105,16 +105,18 @@ class TbliteEngine:
         heaviest = int(np.max(frame.numbers))
         if heaviest > HEAVIEST:
             raise EngineError(
-                f"engine {self.name}", f"no parameters for atomic number {heaviest}",
+                f"engine {self.name}",
+                f"no parameters for atomic number {heaviest}",
                 "Choose another engine in fidelities, or a host of lighter elements",
-            )  # fmt: skip
+            )
         # With a negative number of electrons tblite 0.8 writes beyond its arrays, and the process
         # dies some calls later. Every atom has a valence electron at least, so this is safe.
         if frame.charge > len(frame):
             raise CalculationFailed(
                 f"charge {frame.charge:+d} takes more than one electron from each of "
-                f"{len(frame)} atoms", hopeless=True,
-            )  # fmt: skip
+                f"{len(frame)} atoms",
+                hopeless=True,
+            )
 
     def _solve(self, frame: Frame, attempt: int) -> Result:
         cycles = self.settings.max_iterations

@@ -7,6 +7,7 @@ computed without spin polarisation, everything else with NUPDOWN. The energy is 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -135,10 +136,7 @@ class VaspEngine:
             self.version = run.version
             found = run.steps[-1].label
             back = np.argsort(vasp_order(frame.numbers))
-            yield folder, Label(
-                found.energy_eV, found.forces_eV_A[back], found.stress_eV_A3, found.vbm_eV,
-                found.cbm_eV,
-            )  # fmt: skip
+            yield folder, replace(found, forces_eV_A=found.forces_eV_A[back])
 
     def _valence(self, frame: Frame) -> float:
         total = 0.0
@@ -147,9 +145,10 @@ class VaspEngine:
             file = self.files.get(element)
             if file is None or file.valence is None:
                 raise EngineError(
-                    f"POTCAR of {element}", "none" if file is None else f"no file {file.path}",
+                    f"POTCAR of {element}",
+                    "none" if file is None else f"no file {file.path}",
                     "Add it to engine.potcars and engine.potcar_dir; a new label needs it",
-                )  # fmt: skip
+                )
             total += file.valence
         return total
 

@@ -59,9 +59,10 @@ def find_potcars(settings: VaspSettings) -> dict[str, Potcar]:
         if path is None:
             if expected is None:
                 raise EngineError(
-                    f"POTCAR of {element}", f"none in {folder}",
+                    f"POTCAR of {element}",
+                    f"none in {folder}",
                     "Correct engine.potcar_dir and potcars, or give its TITEL in potcar_titles",
-                )  # fmt: skip
+                )
             found[element] = Potcar(element, folder / "POTCAR", expected, None)
             continue
         text = read_potcar(path)
@@ -70,9 +71,10 @@ def find_potcars(settings: VaspSettings) -> dict[str, Potcar]:
             raise EngineError(f"POTCAR {path}", "has no TITEL or ZVAL", "Give a whole POTCAR")
         if expected not in (None, title.group(1)):
             raise EngineError(
-                f"POTCAR {path}", f"is {title.group(1)}, the study says {expected}",
+                f"POTCAR {path}",
+                f"is {title.group(1)}, the study says {expected}",
                 "Give the one that the study was made with, or correct potcar_titles",
-            )  # fmt: skip
+            )
         found[element] = Potcar(element, path, title.group(1), float(valence.group(1)))
     return found
 

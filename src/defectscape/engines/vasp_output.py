@@ -95,9 +95,10 @@ def read_run(path: Path) -> VaspRun:
         return _run(path, run, complete)
     except _PARSE_FAILURES as error:
         raise LabelError(
-            f"VASP run {path}", f"cannot be read ({type(error).__name__}: {error})",
+            f"VASP run {path}",
+            f"cannot be read ({type(error).__name__}: {error})",
             "Give a vasprun.xml, or take it out",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _parse(path: Path) -> tuple[Vasprun, bool]:
@@ -142,10 +143,17 @@ def _run(path: Path, run: Vasprun, complete: bool) -> VaspRun:
         converged = len(step["electronic_steps"]) < limit
         found.append(IonicStep(positions_A, cell_A, label, converged))
     return VaspRun(
-        path, f"vasp {run.vasp_version}", theory_of_run(run), float(parameters["EDIFF"]), numbers,
-        valence - electrons, multiplicity, tuple(found), complete,
-        bool(complete and run.converged_ionic),
-    )  # fmt: skip
+        path=path,
+        version=f"vasp {run.vasp_version}",
+        theory=theory_of_run(run),
+        convergence_eV=float(parameters["EDIFF"]),
+        numbers=numbers,
+        charge=valence - electrons,
+        multiplicity=multiplicity,
+        steps=tuple(found),
+        complete=complete,
+        relaxed=bool(complete and run.converged_ionic),
+    )
 
 
 def _valence(run: Vasprun, path: Path, counts: Counter[int]) -> float:
@@ -186,9 +194,11 @@ def _multiplicity(run: Vasprun) -> int | None:
         return 1 + fixed if fixed >= 0 else None
     weights = np.array(run.actual_kpoints_weights)
     count = {
-        spin: float(np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)]))
+        spin: float(
+            np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)])
+        )
         for spin, points in eigenvalues.items()
-    }  # fmt: skip
+    }
     return 1 + abs(round(count[Spin.up] - count[Spin.down]))
 
 

@@ -115,9 +115,13 @@ def theory_of_run(run: Vasprun) -> VaspTheory:
 
 
 def _theory(
-    tags: Mapping[str, Any], hybrid: bool, cutoff_eV: float, mesh: tuple[int, ...] | str,
-    smearing: tuple[int, float], titles: Mapping[str, str],
-) -> VaspTheory:  # fmt: skip
+    tags: Mapping[str, Any],
+    hybrid: bool,
+    cutoff_eV: float,
+    mesh: tuple[int, ...] | str,
+    smearing: tuple[int, float],
+    titles: Mapping[str, str],
+) -> VaspTheory:
     gga = str(tags.get("GGA", "--")).strip().upper() or "--"
     if gga == "--":
         gga = "PE" if all("PBE" in title for title in titles.values()) else "LDA"
@@ -139,8 +143,9 @@ def _theory(
         smearing=smearing,
         precision=str(tags.get("PREC", "Normal")).strip().lower()[:4],
         aspherical=bool(tags.get("LASPH", False)),
-        real_space=str(tags.get("LREAL", False)).strip().upper() in ("T", "TRUE", "AUTO", "A", "O", "ON"),
+        real_space=str(tags.get("LREAL", False)).strip().upper()
+        in ("T", "TRUE", "AUTO", "A", "O", "ON"),
         fine_grid=bool(tags.get("ADDGRID", False)),
         spin_orbit=bool(tags.get("LSORBIT", False)),
         potcars=tuple(sorted(titles.items())),
-    )  # fmt: skip
+    )
