@@ -25,7 +25,7 @@ from defectscape.store.labels import LabelStore
 def settings(**changes: object) -> AseSettings:
     values: dict[str, object] = {
         "kind": "ase",
-        "calculator": "sleepy.Habits",
+        "calculator": "support.sleepy.Habits",
         "method": "x",
         "charge": "info.q",
         "multiplicity": "none",

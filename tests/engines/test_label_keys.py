@@ -5,7 +5,6 @@ renamed. A test that fails here means that stores and data sets lose their label
 """
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from defectscape.engines.vasp_output import read_run
 from defectscape.files.extxyz import read_labelled
 from defectscape.settings.engine import EngineSettings
 from defectscape.store.labels import label_key
+from support import ROOT
 
-ROOT = Path(__file__).parents[2]
 PW: dict[str, Any] = {
     "kind": "espresso",
     "functional": "pbe",

@@ -23,9 +23,10 @@ from defectscape.engines.vasp_input import find_potcars, vasp_order, write_input
 from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.settings.vasp import VaspSettings
 from defectscape.store.labels import LabelStore
+from support import ROOT
 
-REPLAY = Path(__file__).with_name("vasp_replay.py")
-SOURCE = Path(__file__).parents[1] / "data/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz"
+REPLAY = ROOT / "tests/support/vasp_replay.py"
+SOURCE = ROOT / "tests/data/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz"
 TITLES = {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"}
 VALENCE = {"Cd": 12, "Te": 6}
 

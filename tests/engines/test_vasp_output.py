@@ -9,8 +9,9 @@ import pytest
 
 from defectscape.domain.errors import LabelError
 from defectscape.engines.vasp_output import read_run
+from support import ROOT
 
-FOLDER = Path(__file__).parents[1] / "data/vasp"
+FOLDER = ROOT / "tests/data/vasp"
 RUNS = {
     "cdte_Cd_i_C3v_0": (3, True, True),
     "cdte_Cd_i_Td_Te_0": (2, True, True),

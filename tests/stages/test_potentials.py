@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.errors import ConfigError, ThermoError
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import HOST
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt
 from defectscape.engines.labelling import label_frame
-from defectscape.files.tables import save_host
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.stages.potentials import host_potentials
 from defectscape.study.context import StudyContext
+from defectscape.study.host import write_host
 from defectscape.study.potentials import read_potentials
+from support.small_study import small_study, write_study
 
 
 class Plain:
@@ -51,8 +52,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     study["label_store"] = str(tmp_path / "labels")
     made = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
     host = build_host(read_unit_cell(made.study.host.file), made.study.host.supercell)
-    made.layout.host.parent.mkdir(parents=True)
-    save_host(made.layout.host, host)
+    write_host(made, host)
     label_frame(host_frame(host), Plain(), made.store, 30.0)
 
     def with_engine(engine: Plain) -> StudyContext:
@@ -65,7 +65,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_next_attempt_is_made_where_one_fails(context) -> None:
     study = context(WithPotentials(None, -1.0))
     host_potentials(study)
-    found = read_potentials(study.layout.potentials("host"))
+    found = read_potentials(study, HOST)
     assert (found.energy_eV, found.engine_version) == (-1.0, "1")
     np.testing.assert_array_equal(found.potentials_V, np.arange(len(found.potentials_V)) / 7)
 
@@ -74,7 +74,7 @@ def test_where_all_attempts_fail_each_says_why(context) -> None:
     study = context(WithPotentials(None, None))
     with pytest.raises(ThermoError, match="first: no solution 0; second: no solution 1"):
         host_potentials(study)
-    assert not study.layout.potentials("host").exists()
+    assert not study.layout.potentials(HOST).exists()
 
 
 def test_another_solution_than_the_label_s_is_refused(context) -> None:

@@ -1,7 +1,5 @@
 """Levels from formation energies: published numbers, invariances, negative U, uncertainties."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,8 +7,9 @@ from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import FormationEnergy
 from defectscape.thermo.levels import envelope, stability_windows, transition_levels
+from support import ROOT
 
-SB2SE3 = Path(__file__).parents[1] / "data/sb2se3/input-fermi.dat"
+SB2SE3 = ROOT / "tests/data/sb2se3/input-fermi.dat"
 
 
 def state(defect, charge, energy, **more):
