@@ -86,9 +86,9 @@ class LabelRecord:
         label: energy and forces, or None if the calculation failed.
         failure: the reason of the failure, or None.
         flags: what is unusual about the label (``large_force``).
-        rung: the rung of the engine's ladder that ended the calculation, from 0.
-        wall_s: wall time of all rungs, s.
-        core_s: processor time of all rungs, s.
+        rung: index of the engine's attempt that ended the calculation, from 0.
+        wall_s: wall time of all attempts, s.
+        core_s: processor time of all attempts, s.
         host_name: the machine that computed it.
         timestamp: when, ISO 8601, UTC.
 
