@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) -> None:
     """Relax minima of one key, of the search before round ``number``, with the low-fidelity engine.
 
-    A step goes to the minimum of the searching committee's low-fidelity surface tied to all labels of the
+    A step goes to the minimum of the searching committee's low-fidelity surface corrected by all labels of the
     relaxation, as in verification. The lowest frame of each is its end; those of the rounds before come first.
     """
     files, study = context.layout.group(name), context.study
     before, here = files.round(number - 1), files.round(number)
     fidelity = context.fidelity("low").name
     surface = surface_beside_engine(before, study.exploration.training, fidelity)
-    # A step that ends where the tied surface is flatter than the limit asks for could not reach it.
+    # A step that ends where the corrected surface is flatter than the limit asks for could not reach it.
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
     settings = study.exploration.search.model_copy(update=fine)
