@@ -7,7 +7,7 @@ import pytest
 
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies, StateEnergy
+from defectscape.domain.energies import HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
 
 SIDE_A = 6.54

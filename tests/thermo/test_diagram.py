@@ -9,7 +9,7 @@ import pytest
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies, StateEnergy
+from defectscape.domain.energies import HostEnergies, StateEnergy
 from defectscape.settings.thermo import NoCorrection, PointChargeCorrection
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.corrections import charge_corrections

@@ -7,7 +7,7 @@ import pytest
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import FormationEnergy
+from defectscape.domain.energies import FormationEnergy
 from defectscape.thermo.levels import envelope, stability_windows, transition_levels
 
 SB2SE3 = Path(__file__).parents[2].parent / "shared/reference/sb2se3/input-fermi.dat"

@@ -10,7 +10,7 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     FormationEnergy,

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import constants
 
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import HostEnergies
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.site import HostCrystal
 from defectscape.settings.thermo import Bands, EffectiveMasses
 from defectscape.thermo.isolation import undisturbed

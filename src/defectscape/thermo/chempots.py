@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Ints
-from defectscape.domain.level import ChemicalPotentialLimit
+from defectscape.domain.energies import ChemicalPotentialLimit
 
 EQUILIBRIUM_TOLERANCE_EV = 0.01
 """Given potentials and the host's formation energy may differ by this much per atom."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     HostEnergies,

@@ -13,7 +13,7 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.domain.level import FiniteSizeCorrection, HostEnergies, StateEnergy
+from defectscape.domain.energies import FiniteSizeCorrection, HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.thermo.diagram import defect_entry
 from defectscape.thermo.isolation import undisturbed

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     FormationEnergy,

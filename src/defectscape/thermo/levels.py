@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import FormationEnergy, StabilityWindow, TransitionLevel
+from defectscape.domain.energies import FormationEnergy, StabilityWindow, TransitionLevel
 
 
 def level_eV(upper: FormationEnergy, lower: FormationEnergy) -> float:
