@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from defectscape.domain.energies import MemberEnergies
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
@@ -37,8 +38,7 @@ class GroundState:
         energy_eV: the engine's energy if verified, else the committee mean, eV.
         uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
         verified: whether the engine computed it.
-        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
-            if that relaxation failed or left the basin.
+        members: the energies by the searching committee of the group, if not verified.
     """
 
     key: DefectKey
@@ -49,7 +49,7 @@ class GroundState:
     uncertainty_eV: float
     uncertainty_origin: str
     verified: bool
-    relaxation_left_eV: float | None
+    members: MemberEnergies | None
 
 
 def left_eV(
@@ -91,12 +91,10 @@ class Left:
 
     Attributes:
         uncertainty_eV, origin: what its energy is uncertain by for it, eV, and how that was found.
-        gain_eV: by the final committee's curvature, eV; None if its relaxation failed or left the basin.
     """
 
     uncertainty_eV: float
     origin: str
-    gain_eV: float | None
 
 
 def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search) -> Left:
@@ -112,8 +110,8 @@ def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search)
     left = left_eV(frame, TiedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
-        return Left(soft_left_eV(label), what + why + rest, None)
-    return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
+        return Left(soft_left_eV(label), what + why + rest)
+    return Left(math.hypot(*left), what + "the final committee's curvature" + rest)
 
 
 def make_ground_state(
@@ -136,11 +134,12 @@ def make_ground_state(
         still = what_is_left(best.frame, best.final_label, surface, context.study.search)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            still.uncertainty_eV, still.origin, True, still.gain_eV,
+            still.uncertainty_eV, still.origin, True, None,
         )  # fmt: skip
-    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    # Charge states of one group were searched with one committee, so these members can be compared.
+    members = MemberEnergies(group, best.minimum.member_energies_eV)
     return GroundState(
         key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
-        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
-        False, None,
+        math.hypot(members.std_eV, rms_eV or 0.0),
+        "committee spread and RMS model error on verified minima", False, members,
     )  # fmt: skip

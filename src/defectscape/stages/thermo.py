@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from defectscape.domain.errors import ThermoError
-from defectscape.domain.frame import Frame
 from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
@@ -18,6 +16,8 @@ from defectscape.domain.energies import (
     StateEnergy,
     TransitionLevel,
 )
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.sites import defect_frame, pick_site
@@ -133,7 +133,7 @@ def compute_levels(context: StudyContext) -> None:
     sites = load_sites(context.layout.sites)
     inputs = tuple(
         StateEnergy(
-            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified,
+            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified, s.members,
             degeneracy=_orientations(context, host, sites, s.frame),
         )
         for s in states

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import constants
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.thermo.ccd import lowest_crossing
 from defectscape.thermo.vibrations import VibrationalLevels, vibrational_levels
 
 HBAR_EV_S = float(constants.hbar / constants.e)
@@ -71,8 +70,7 @@ def capture_coefficient_cm3_s(
     """
     shifted = curves.final_eV - curves.released_eV
     kT = KB_EV_K * np.asarray(temperatures_K, float)[:, None]
-    crossing = lowest_crossing(curves.Q_amu05_A, curves.initial_eV, shifted, -curves.released_eV)
-    barrier_eV = max(crossing.energy_eV, 0.0) if crossing else 0.0
+    barrier_eV = max(lowest_crossing_eV(curves.Q_amu05_A, curves.initial_eV, shifted) or 0.0, 0.0)
     ends_eV = min(c[end] for c in (curves.initial_eV, shifted) for end in (0, -1))
     ceiling_eV = float(min(ends_eV, barrier_eV + max(REACH_KT * kT.max(), LEAST_REACH_EV)))
     initial = vibrational_levels(curves.Q_amu05_A, curves.initial_eV, ceiling_eV)
@@ -99,6 +97,18 @@ def capture_coefficient_cm3_s(
         )
     rate = 2 * np.pi / HBAR_EV_S * degeneracy * coupling_eV_amu05_A**2 * terms.sum(axis=1)
     return np.asarray(rate * volume_A3 * CM3_PER_A3)
+
+
+def lowest_crossing_eV(Q_amu05_A: Floats, first_eV: Floats, second_eV: Floats) -> float | None:
+    """Energy of the lowest crossing of the cubic splines through two curves, (n,) each, eV; None without one.
+
+    With the first curve zero at its minimum this is the classical barrier of capture.
+    """
+    roots = np.asarray(CubicSpline(Q_amu05_A, first_eV - second_eV).roots(extrapolate=False))
+    roots = roots[np.isfinite(roots)]
+    if not len(roots):
+        return None
+    return float(CubicSpline(Q_amu05_A, first_eV)(roots).min())
 
 
 def sommerfeld_factor(

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from defectscape.domain.frame import Floats
-from defectscape.thermo.ccd import Ccd, fit_minimum, lowest_crossing
+from defectscape.thermo.ccd import Ccd, fit_minimum
 
 FEWEST_POINTS = 3
 """Points of a curve, its ground state among them, below which nothing is interpolated."""
@@ -80,5 +80,4 @@ def corrected(
         energies_final_eV=curves[1],
         fit_initial=fit_minimum(Q, curves[0], start, end),
         fit_final=fit_minimum(Q, curves[1], end, start),
-        crossing=lowest_crossing(Q, curves[0], curves[1], ccd.dE_eV),
     )

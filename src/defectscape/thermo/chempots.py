@@ -11,9 +11,9 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
+from defectscape.domain.energies import ChemicalPotentialLimit
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Ints
-from defectscape.domain.energies import ChemicalPotentialLimit
 
 EQUILIBRIUM_TOLERANCE_EV = 0.01
 """Given potentials and the host's formation energy may differ by this much per atom."""

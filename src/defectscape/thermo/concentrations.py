@@ -14,8 +14,8 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
+from defectscape.files.quiet import quiet
 from defectscape.settings.thermo import Concentrations
-from defectscape.thermo.isolation import undisturbed
 
 UNCERTAINTY = "one standard deviation"
 
@@ -133,7 +133,7 @@ def _equilibrium(
 def _solve(
     diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: Concentrations
 ) -> _Solution:
-    with undisturbed():
+    with quiet("doped"):
         try:
             fermi, electrons, holes, table, annealing_fermi, _, _, annealing = (
                 diagram.get_fermi_level_and_concentrations(
@@ -175,7 +175,7 @@ def _by_key(diagram: Any, table: Any) -> dict[DefectKey, float]:
 
 def _raised(diagram: Any, key: DefectKey, by_eV: float) -> Any:
     """The diagram with one state higher in energy."""
-    with undisturbed():
+    with quiet("doped"):
         entries = []
         for name, entry in diagram.defect_entries.items():
             raised = copy(entry)

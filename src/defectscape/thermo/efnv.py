@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from defectscape.domain.energies import FiniteSizeCorrection, HostEnergies, StateEnergy
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.domain.energies import FiniteSizeCorrection, HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
 from defectscape.thermo.diagram import defect_entry
-from defectscape.thermo.isolation import undisturbed
 
 EFNV_LABEL = "eFNV (point charge and alignment)"
 UNCORRECTED = FiniteSizeCorrection(0.0, "none")
@@ -52,7 +52,7 @@ def efnv_correction(
         "defect_site_potentials": defect_potentials_V,
         "bulk_site_potentials": host_potentials_V,
     }
-    with undisturbed():
+    with quiet("doped"):
         try:
             result, error_eV = entry.get_kumagai_correction(
                 dielectric=np.array(dielectric, float), return_correction_error=True, verbose=False

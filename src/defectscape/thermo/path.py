@@ -14,8 +14,8 @@ from ase.geometry import find_mic
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.thermo.isolation import undisturbed
-from defectscape.thermo.structure import pymatgen_structure
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
 
 CELL_TOLERANCE_A = 1e-4
 SHORTEST_PATH_AMU05_A = 1e-3
@@ -132,10 +132,9 @@ def shortest_displacements(initial: Frame, final: Frame) -> Floats:
         ThermoError: if the two structures cannot be matched.
     """
     structures = [
-        pymatgen_structure(frame.numbers, frame.positions_A, frame.cell_A)
-        for frame in (initial, final)
+        to_structure(frame.numbers, frame.positions_A, frame.cell_A) for frame in (initial, final)
     ]
-    with undisturbed():
+    with quiet("doped"):
         from doped.utils.configurations import orient_s2_like_s1
 
         try:
