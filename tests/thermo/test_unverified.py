@@ -1,0 +1,62 @@
+"""Levels of a study whose engine failed at every minimum: the energies and bars are the committees'."""
+
+import numpy as np
+import pytest
+from small_study import small_study, write_study
+
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.files.tables import load_host_file, load_sites, save_verified, write_json
+from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.settings.groups import exploration_groups
+from defectscape.stages import thermo
+from defectscape.stages.context import StudyContext
+from defectscape.stages.host import list_sites, prepare_host
+from defectscape.stages.thermo import compute_levels, read_levels
+
+MEMBERS_EV = {0: (-30.0, -30.3), -1: (-28.0, -28.32), -2: (-26.0, -26.3)}
+"""Two members, 0.3 eV apart in every charge state, and 0.02 eV more in one."""
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
+    folder = tmp_path_factory.mktemp("unverified")
+    study = small_study()
+    study["defects"] = [{"name": "v_Cd", "charges": ["0", "-1"], "added_charges": ["-2"]}]
+    made = StudyContext.load(write_study(study, folder), folder / "results")
+    prepare_host(made)
+    list_sites(made)
+    bulk = {"energy_eV": -36.0, "vbm_eV": 0.0, "cbm_eV": 1.5}
+    elements = {"Cd": {"energy_eV": -2.0, "atoms": 1}, "Te": {"energy_eV": -4.0, "atoms": 1}}
+    write_json(made.layout.references, {"bulk_high": bulk, "elements": elements})
+    host, sites = load_host_file(made.layout.host), load_sites(made.layout.sites)
+    for group in exploration_groups(made.study):
+        for key in group.keys:
+            frame = defect_frame(host, pick_site(sites, key.defect), key.charge)
+            members = MEMBERS_EV[key.charge]
+            minimum = Minimum(
+                0, frame, float(np.mean(members)), members, 0.01, 0.1, (), "Td", None, True
+            )
+            save_verified(
+                made.layout.group(group.name).verified(str(key)),
+                [VerifiedMinimum(minimum, None, frame, None, 0)],
+            )
+    return made
+
+
+def test_a_level_of_one_committee_has_the_spread_of_the_difference(
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The final committee would only follow the engine's forces, and there are none.
+    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    compute_levels(context)
+    found = read_levels(context.layout.energies)
+    assert [state.verified for state in found.ground_states] == [False] * 3
+    std_eV = {charge: float(np.std(e, ddof=1)) for charge, e in MEMBERS_EV.items()}
+    assert {s.key: s.uncertainty_eV for s in found.formation if s.limit == "Cd-rich"} == {
+        DefectKey("v_Cd", charge): pytest.approx(std) for charge, std in std_eV.items()
+    }
+    bars = {level.label: level.uncertainty_eV for level in found.levels}
+    assert bars["(0/-1)"] == pytest.approx(0.02 / np.sqrt(2))
+    # -2 was added later and searched with a committee of its own.
+    assert bars["(-1/-2)"] == pytest.approx(np.hypot(std_eV[-1], std_eV[-2]))
