@@ -18,6 +18,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import write_frames
 from defectscape.files.tables import load_host_file, load_minima, load_relaxations, load_sites
+from defectscape.files.text import write_text
 from defectscape.report.summary import (
     DefectSummary,
     EquilibriumRow,
@@ -257,4 +258,4 @@ def write_summary(context: StudyContext) -> None:
         provenance=provenance.provenance(context),
     )
     _write_structures(context, groups)
-    context.layout.summary.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(context.layout.summary, summary.model_dump_json(indent=1) + "\n")

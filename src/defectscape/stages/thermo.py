@@ -144,7 +144,6 @@ def compute_levels(context: StudyContext) -> None:
     levels = transition_levels(first, energies.gap_eV)
     diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
     _check_against_doped(levels, doped_levels_eV(diagram))
-    context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
     found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
     write_json(

@@ -6,7 +6,6 @@ one diagram per defect, and the diagram that is saved holds all of them.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
+from defectscape.files.text import write_text
 from defectscape.thermo.chempots import doped_chempots
 from defectscape.thermo.formation import exchanged_atoms
 
@@ -111,9 +111,7 @@ def save_diagram(diagram: Any, path: Path) -> None:
 
     with quiet("doped"):
         text = json.dumps(diagram, cls=MontyEncoder)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    write_text(path, text)
 
 
 def defect_entry(
