@@ -10,9 +10,10 @@ from defectscape.files.tables import load_host_file, load_sites, save_verified, 
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.settings.groups import exploration_groups
 from defectscape.stages import thermo
-from defectscape.stages.context import StudyContext
 from defectscape.stages.host import list_sites, prepare_host
-from defectscape.stages.thermo import compute_levels, read_levels
+from defectscape.stages.thermo import compute_levels
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import read_levels
 
 MEMBERS_EV = {0: (-30.0, -30.3), -1: (-28.0, -28.32), -2: (-26.0, -26.3)}
 """Two members, 0.3 eV apart in every charge state, and 0.02 eV more in one."""
