@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defectscape.domain.frame import Floats
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 from defectscape.thermo.ccd import Ccd
 
 

@@ -1,6 +1,7 @@
 """What was measured on the final committee: errors and calibration."""
 
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 from defectscape.model.calibration import Scale
 from defectscape.study.context import StudyContext
 

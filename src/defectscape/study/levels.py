@@ -12,7 +12,8 @@ from defectscape.domain.energies import (
 )
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 from defectscape.thermo.concentrations import Equilibrium
 
 

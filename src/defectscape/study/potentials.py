@@ -5,7 +5,8 @@ from pathlib import Path
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ import numpy as np
 
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 from defectscape.model.errors import ErrorTable, Parity
 from defectscape.settings.groups import exploration_groups
 from defectscape.study.context import StudyContext

@@ -131,14 +131,13 @@ def shortest_displacements(initial: Frame, final: Frame) -> Floats:
     Raises:
         ThermoError: if the two structures cannot be matched.
     """
-    structures = [
-        to_structure(frame.numbers, frame.positions_A, frame.cell_A) for frame in (initial, final)
-    ]
+    start = to_structure(initial.numbers, initial.positions_A, initial.cell_A)
+    end = to_structure(final.numbers, final.positions_A, final.cell_A)
     with quiet("doped"):
         from doped.utils.configurations import orient_s2_like_s1
 
         try:
-            image = orient_s2_like_s1(*structures)
+            image = orient_s2_like_s1(start, end)
         except RuntimeError as error:
             raise ThermoError(
                 f"path {initial.key} to {final.key}",
