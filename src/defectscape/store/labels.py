@@ -168,9 +168,10 @@ class LabelStore:
             ) from None
         if found != STORE_FORMAT:
             raise StoreError(
-                f"label store {path}", f"format {found!r}, known is {STORE_FORMAT}",
+                f"label store {path}",
+                f"format {found!r}, known is {STORE_FORMAT}",
                 "Use the version of defectscape that wrote it, or another label_store",
-            )  # fmt: skip
+            )
         self._format_checked = True
 
     def _mark(self) -> None:

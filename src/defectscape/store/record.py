@@ -76,9 +76,10 @@ class LabelRecord:
         thing = f"label of {self.frame.key} frame {self.frame.frame_id}"
         if (self.label is None) == (self.failure is None):
             raise LabelError(
-                thing, f"label {self.label is not None}, failure {self.failure}",
+                thing,
+                f"label {self.label is not None}, failure {self.failure}",
                 "A record holds either a label or the reason of its failure",
-            )  # fmt: skip
+            )
         if self.label is not None:
             check_label(self.label, self.frame)
 
@@ -135,9 +136,10 @@ def check_label(label: Label, frame: Frame) -> None:
     thing = f"label of {frame.key} frame {frame.frame_id}"
     if label.forces_eV_A.shape != (len(frame), 3):
         raise LabelError(
-            thing, f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
+            thing,
+            f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
             "The engine answered for another structure",
-        )  # fmt: skip
+        )
     for name in ("vbm_eV", "cbm_eV", "absolute_magnetisation"):
         value = getattr(label, name)
         if value is not None and not math.isfinite(value):
@@ -183,9 +185,10 @@ def _checked_payload(text: str, source: str) -> dict[str, Any]:
         raise _damage(source, "does not hold a record")
     if content.get("format") not in READABLE:
         raise StoreError(
-            f"label record {source}", f"format {content.get('format')!r}, known are {READABLE}",
+            f"label record {source}",
+            f"format {content.get('format')!r}, known are {READABLE}",
             "Read it with the version of defectscape that wrote it",
-        )  # fmt: skip
+        )
     payload: dict[str, Any] = content["payload"]
     try:
         matches = _checksum(payload) == content.get("sha256")

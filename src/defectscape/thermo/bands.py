@@ -44,9 +44,10 @@ def fermi_dos(host: HostCrystal, energies: HostEnergies, bands: Bands) -> Any:
             return get_fermi_dos(str(bands.file))
         except (AttributeError, ValueError, OSError) as error:
             raise ThermoError(
-                "thermo.concentrations.bands.file", f"{bands.file}: {error}",
+                "thermo.concentrations.bands.file",
+                f"{bands.file}: {error}",
                 "Give a vasprun.xml with a density of states",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def parabolic_dos(

@@ -49,9 +49,12 @@ class CaptureCurves:
 
 
 def capture_coefficient_cm3_s(
-    curves: CaptureCurves, coupling_eV_amu05_A: float, volume_A3: float, degeneracy: int,
+    curves: CaptureCurves,
+    coupling_eV_amu05_A: float,
+    volume_A3: float,
+    degeneracy: int,
     temperatures_K: Floats,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """C = (2 pi / hbar) g W^2 V sum_m w_m sum_n |<m|Q - Q_0|n>|^2 delta(E_m + released - E_n), (k,), cm^3/s.
 
     The delta function is spread over the spacing of the final levels: the squared elements, as a density
@@ -155,8 +158,9 @@ def _usable(
         )
     if initial.energies_eV[0] < final.energies_eV[1]:
         raise ThermoError(
-            "energy released by capture", f"{curves.released_eV:.3f} eV, less than one quantum",
+            "energy released by capture",
+            f"{curves.released_eV:.3f} eV, less than one quantum",
             "Multiphonon emission does not describe this level; drop it from ccd.capture",
-        )  # fmt: skip
+        )
     usable = initial.energies_eV < final.energies_eV[-2]
     return np.asarray(usable)

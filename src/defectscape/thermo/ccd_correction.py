@@ -66,8 +66,9 @@ def corrected(
     Q = ccd.path.Q_amu05_A
     curves = []
     for energies, (points, differences) in (
-        (ccd.energies_initial_eV, initial), (ccd.energies_final_eV, final),
-    ):  # fmt: skip
+        (ccd.energies_initial_eV, initial),
+        (ccd.energies_final_eV, final),
+    ):
         moved = energies.copy()
         if len(points) >= FEWEST_POINTS:
             moved = moved + correction_eV(Q, points, differences)

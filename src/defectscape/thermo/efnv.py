@@ -59,21 +59,24 @@ def efnv_correction(
             )
         except (ValueError, ZeroDivisionError) as error:
             raise ThermoError(
-                f"eFNV correction of {state.key}", str(error),
+                f"eFNV correction of {state.key}",
+                str(error),
                 "Use a larger supercell, or `kind: point_charge`",
-            ) from error  # fmt: skip
+            ) from error
     value_eV = float(result.correction_energy)
     if not np.isfinite(value_eV) or not np.isfinite(error_eV):
         raise ThermoError(
-            f"eFNV correction of {state.key}", f"{value_eV} +- {error_eV} eV",
+            f"eFNV correction of {state.key}",
+            f"{value_eV} +- {error_eV} eV",
             "Too few atoms lie outside the sphere that fits into the supercell; use a larger one",
-        )  # fmt: skip
+        )
     return FiniteSizeCorrection(value_eV, EFNV_LABEL, float(error_eV))
 
 
 def _check(thing: str, potentials_V: Floats, atoms: int) -> None:
     if potentials_V.shape != (atoms,) or not np.all(np.isfinite(potentials_V)):
         raise ThermoError(
-            thing, f"{potentials_V.shape} values for {atoms} atoms, or not all finite",
+            thing,
+            f"{potentials_V.shape} values for {atoms} atoms, or not all finite",
             "Delete the study's thermo/potentials folder and run again",
-        )  # fmt: skip
+        )

@@ -114,12 +114,19 @@ def configuration_path(
         ),
         frames_final=tuple(
             Frame(
-                initial.numbers, geometry, initial.cell_A, final.key, final.multiplicity,
-                Origin.RELAXATION, final.family, final.frame_id, note,
+                initial.numbers,
+                geometry,
+                initial.cell_A,
+                final.key,
+                final.multiplicity,
+                Origin.RELAXATION,
+                final.family,
+                final.frame_id,
+                note,
             )
             for geometry, note in zip(geometries, notes, strict=True)
         ),
-    )  # fmt: skip
+    )
 
 
 def shortest_displacements(initial: Frame, final: Frame) -> Floats:
