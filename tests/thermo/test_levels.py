@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from defectscape.domain.energies import FormationEnergy, MemberEnergies
-from defectscape.domain.envelope import crossing_eV, lower_envelope
+from defectscape.domain.envelope import crossing_eV, lowest_lines
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.thermo.levels import transition_levels
@@ -63,7 +63,7 @@ def at_eV(line, fermi_eV):
 
 def lowest_at_each_level(lines, gap):
     """Between two corners of the envelope its line is the lowest of all."""
-    hull = lower_envelope(lines)
+    hull = lowest_lines(lines)
     corners = [crossing_eV(*pair) for pair in pairwise(hull)]
     assert corners == sorted(corners)
     for fermi in np.linspace(-2.0005, gap + 2.0005, 400):
@@ -92,7 +92,7 @@ def test_donor_and_acceptor_levels_by_hand():
 def test_negative_u_state_is_flagged_and_its_levels_are_metastable():
     # (+/0) at 1.0 lies above (0/-) at 0.2: the neutral state is never lowest; (+/-) at 0.6
     states = [state("v_A", 1, 0.0), state("v_A", 0, 1.0), state("v_A", -1, 1.2)]
-    assert [s.key.charge for s in lower_envelope(states)] == [1, -1]
+    assert [s.key.charge for s in lowest_lines(states)] == [1, -1]
     levels = {x.label: x for x in transition_levels(states, 1.5)}
     assert levels["(+1/-1)"].level_eV == pytest.approx(0.6)
     assert levels["(+1/-1)"].stable

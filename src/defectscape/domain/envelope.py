@@ -30,7 +30,7 @@ def crossing_eV(upper: ChargeState, lower: ChargeState) -> float:
     return (upper.energy_eV - lower.energy_eV) / (lower.charge - upper.charge)
 
 
-def lower_envelope(lines: Sequence[Line]) -> tuple[Line, ...]:
+def lowest_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
     """The lines of one defect that are lowest at some Fermi level, from the highest charge down.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from defectscape.domain.energies import FormationEnergy, TransitionLevel
-from defectscape.domain.envelope import crossing_eV, lower_envelope
+from defectscape.domain.envelope import crossing_eV, lowest_lines
 from defectscape.domain.errors import ThermoError
 
 
@@ -53,7 +53,7 @@ def transition_levels(
     """
     levels: list[TransitionLevel] = []
     for states in _by_defect(energies).values():
-        hull = list(pairwise(lower_envelope(states)))
+        hull = list(pairwise(lowest_lines(states)))
         taken = {(upper.key, lower.key) for upper, lower in hull}
         metastable = [
             (upper, lower)
