@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import (
+
+from defectscape.domain.errors import ConfigError
+from defectscape.files.extxyz import read_frames, read_labelled
+from defectscape.files.tables import load_relaxations
+from defectscape.search.matching import rmsd_A
+from defectscape.stages.search import LOWEST_LABEL
+from defectscape.study.frames import descent_ends
+from defectscape.study.host import site_operations
+from defectscape.summary.cost import label_costs
+from support.small_study import (
     StudyContext,
     calls_since,
     methods_by_key,
@@ -19,15 +28,6 @@ from small_study import (
     small_study,
     write_study,
 )
-
-from defectscape.domain.errors import ConfigError
-from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.files.tables import load_relaxations
-from defectscape.search.matching import rmsd_A
-from defectscape.stages.search import LOWEST_LABEL
-from defectscape.study.labels import descent_ends
-from defectscape.study.minima import group_operations
-from defectscape.summary.cost import label_costs
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
@@ -154,7 +154,7 @@ def _go_on(context: StudyContext) -> None:
     """These relaxations go on in the next round, and searches start from their ends."""
     group, files = context.group("v_Cd")
     limit_eV_A = context.study.sampling.relaxation_fmax_eV_A
-    operations = group_operations(context, group)
+    operations = site_operations(context, group.defect)
     apart_A = context.study.exploration.minima.merge_rmsd_A
     for key in group.keys:
         first, second = (read_frames(files.round(n).relaxed(str(key))) for n in (1, 2))

@@ -1,7 +1,6 @@
 """Ground states, formation energies and transition levels of a study."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from defectscape.domain.energies import (
     ChemicalPotentialLimit,
@@ -13,7 +12,8 @@ from defectscape.domain.energies import (
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.files.codec import decode
-from defectscape.files.tables import read_json
+from defectscape.files.tables import read_json, write_json
+from defectscape.study.context import StudyContext
 from defectscape.thermo.concentrations import Equilibrium
 
 
@@ -54,7 +54,12 @@ class Levels:
     equilibria: tuple[Equilibrium, ...]
 
 
-def read_levels(path: Path) -> Levels:
-    """What ``compute_levels`` wrote."""
-    found: Levels = decode(Levels, read_json(path))
+def read_levels(context: StudyContext) -> Levels:
+    """What the thermo stage wrote."""
+    found: Levels = decode(Levels, read_json(context.layout.energies))
     return found
+
+
+def write_levels(context: StudyContext, levels: Levels) -> None:
+    """Write it."""
+    write_json(context.layout.energies, levels)
