@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import ase.io
@@ -61,13 +62,31 @@ def test_a_geometry_that_cannot_be_read_is_left_out(drawn) -> None:
     assert len(views) == len(summary.defects) - 1
 
 
+PROBE = """<script>
+const said = {hit: 0, missed: [], wide: document.documentElement.scrollWidth - innerWidth};
+for (const title of document.querySelectorAll("#plot-levels-0 title, #plot-verification-0 title")) {
+  title.parentNode.scrollIntoView({block: "center", inline: "center"});
+  const box = title.parentNode.getBoundingClientRect();
+  const at = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  if (at && title.parentNode.contains(at)) { said.hit++; } else { said.missed.push(title.textContent); }
+}
+const text = document.querySelector("svg.plot text");
+said.pixels = parseFloat(getComputedStyle(text).fontSize) * text.getCTM().a;
+document.body.dataset.said = JSON.stringify(said);
+</script>"""
+"""Looks for the value under the pointer, for what sticks out of the window, and for the size of text."""
+
+
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [1200, 380])
-def test_a_browser_draws_it_without_complaint(drawn, tmp_path: Path, width: int) -> None:
+def test_a_browser_draws_it_without_complaint(drawn, figures, tmp_path: Path, width: int) -> None:
     summary, geometries = drawn
-    page = write_report(summary, tmp_path / "report.html", geometries)
+    page = write_report(summary, figures, tmp_path / "report.html", geometries)
+    html = page.read_text(encoding="utf-8")
+    page.write_text(html.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
     done = subprocess.run(
         [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--virtual-time-budget=15000", f"--window-size={width},4000", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, check=True, timeout=240,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
@@ -75,5 +94,10 @@ def test_a_browser_draws_it_without_complaint(drawn, tmp_path: Path, width: int)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     counts = [view.atoms for view in structure_views(summary, geometries)]
     assert [int(n) for n in re.findall(r'data-drawn="(\d+)"', done.stdout)] == counts
-    # plotly has drawn every figure
-    assert done.stdout.count("main-svg") >= done.stdout.count("js-plotly-plot") > 5
+    said = json.loads(unescape(re.findall(r'data-said="([^"]+)"', done.stdout)[-1]))
+    print(said)
+    in_gap = sum(row.in_gap for row in summary.levels)
+    verified = sum(m.model_error_eV is not None for row in summary.defects for m in row.minima)
+    assert said["hit"] == in_gap + verified, said["missed"]
+    assert said["wide"] <= 0
+    assert 9 < said["pixels"] < 14
