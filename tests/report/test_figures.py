@@ -107,3 +107,12 @@ def test_any_name_can_be_drawn(summary, name):
     rows = [row.model_copy(update={"defect": name}) for row in summary.defects[:3]]
     drawn = draw_formation(summary.model_copy(update={"defects": rows}), "Te-rich")
     assert name in {line.get_label() for line in drawn.axes.lines}
+
+
+def test_nothing_is_cut_off(figures):
+    for figure in figures:
+        drawn = figure.plot.figure
+        width_in, height_in = drawn.get_size_inches()
+        box = drawn.get_tightbbox()
+        assert -0.01 < box.x0 < box.x1 < width_in + 0.01, figure.stem
+        assert -0.01 < box.y0 < box.y1 < height_in + 0.01, figure.stem

@@ -28,6 +28,9 @@ LEGEND_ROW_IN = 0.18
 CHARACTERS_PER_INCH = 13.0
 """Characters of the legend's text that fit into an inch."""
 
+LAYOUT_PASSES = 3
+"""matplotlib places the axes by the labels of the pass before; tick labels and square axes need more than one."""
+
 HOVER_POINTS = 9.0
 """Width of the invisible line that makes a thin line easy to point at, points."""
 
@@ -132,7 +135,8 @@ class Plot:
                 handles, labels, loc="outside lower center", ncols=columns,
                 borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
             )  # fmt: skip
-        self.figure.draw_without_rendering()
+        for _ in range(LAYOUT_PASSES):
+            self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
 
 
