@@ -20,7 +20,7 @@ from defectscape.report.figures.times import rule_times
 from defectscape.report.figures.training import training_by_group
 from defectscape.report.figures.verification import verification_errors
 from defectscape.report.names import charge_text
-from defectscape.report.summary import SearchPoint
+from defectscape.summary.schema import SearchPoint
 
 
 def test_formation_energy_rises_by_the_charge_per_eV_of_fermi_level(summary):

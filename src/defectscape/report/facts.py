@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from defectscape.report.names import key_text
-from defectscape.report.summary import LevelOfTheory, Summary
 from defectscape.report.tables.structures import GAIN_LIMIT_MEV
 from defectscape.report.tables.table import number
+from defectscape.summary.schema import LevelOfTheory, Summary
 
 TIGHT_BINDING = "tblite"
 

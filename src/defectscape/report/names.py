@@ -1,6 +1,6 @@
 """How the report writes charges, states, levels and pairs, and which limits and defects a study has."""
 
-from defectscape.report.summary import CcdSummary, LevelSummary, Summary
+from defectscape.summary.schema import CcdSummary, LevelSummary, Summary
 
 
 def charge_text(charge: int) -> str:

@@ -18,10 +18,10 @@ from defectscape.report.figures.study import StudyFigure
 from defectscape.report.figures.svg import to_svg
 from defectscape.report.names import defect_names, level_text
 from defectscape.report.structures import structure_views
-from defectscape.report.summary import Summary
 from defectscape.report.tables.structures import GAIN_LIMIT_MEV, minima_of
 from defectscape.report.tables.study import all_tables
 from defectscape.report.tables.table import number
+from defectscape.summary.schema import Summary
 
 logger = logging.getLogger(__name__)
 

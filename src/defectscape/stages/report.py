@@ -2,15 +2,15 @@
 
 from defectscape.report.figures.study import study_figures, write_figures
 from defectscape.report.page import read_geometries, write_report
-from defectscape.report.summary import Summary
 from defectscape.report.tables.study import write_tables
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
+from defectscape.summary.file import read_summary
 
 
 def write_page(context: StudyContext) -> None:
     """Render the report of a finished study."""
     layout = context.layout
-    summary = Summary.model_validate_json(layout.summary.read_text(encoding="utf-8"))
+    summary = read_summary(context)
     figures = study_figures(summary)
     write_report(summary, figures, layout.report, read_geometries(summary, layout.folder))
     write_figures(figures, layout.figures)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from defectscape.report.figures.style import EDGE, WIDTH_IN, Plot, colour, plot, styled
-from defectscape.report.summary import CalibrationRow, Summary
 from defectscape.report.tables.table import percent
+from defectscape.summary.schema import CalibrationRow, Summary
 
 SHORT_NAMES = {"force": "forces", "within": "within a charge", "between": "between charges"}
 PROMISED_PERCENT = (68.27, 95.45)

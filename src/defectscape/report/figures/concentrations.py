@@ -7,8 +7,8 @@ from matplotlib.ticker import FuncFormatter
 
 from defectscape.report.figures.style import EDGE, WIDTH_IN, Plot, colour, marker, plot, styled
 from defectscape.report.names import defect_names
-from defectscape.report.summary import Summary
 from defectscape.report.tables.table import power_of_ten
+from defectscape.summary.schema import Summary
 
 LOWEST_CM3 = 1e4
 """Concentrations below this say nothing that a sample could show; the axis ends there."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from defectscape.report.figures.style import LEADER, WIDTH_IN, Plot, colour, marker, plot, styled
 from defectscape.report.names import charge_text, pair_text
-from defectscape.report.summary import CcdSummary
+from defectscape.summary.schema import CcdSummary
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,23 @@ def draw_coordinates(ccd: CcdSummary) -> Plot:
          curves.final_model_eV, curves.final_checks),
     )  # fmt: skip
     for index, (charge, role, energies, deviations, model_eV, checks) in enumerate(sides):
-        name, look = f"q = {charge_text(charge)} ({role})", {"color": colour(index)}
+        name, tint = f"q = {charge_text(charge)} ({role})", colour(index)
         line, *_ = drawn.axes.errorbar(
             curves.Q_amu05_A, energies, deviations, marker=marker(index), ms=5, lw=1.4, capsize=3,
-            label=name, **look,
+            label=name, color=tint,
         )  # fmt: skip
         points = zip(curves.Q_amu05_A, energies, deviations, strict=True)
         drawn.hover(line, [f"{name}, Q {x:.2f}: {y:.3f} ± {std:.3f} eV" for x, y, std in points])
         if model_eV:
-            drawn.axes.plot(curves.Q_amu05_A, model_eV, ":", lw=1, alpha=0.6, **look)
+            drawn.axes.plot(curves.Q_amu05_A, model_eV, ":", lw=1, alpha=0.6, color=tint)
         if checks:
             (rings,) = drawn.axes.plot(
-                *zip(*checks, strict=True), "o", mfc="none", ms=10, label=f"{name}, engine", **look
+                *zip(*checks, strict=True),
+                "o",
+                mfc="none",
+                ms=10,
+                label=f"{name}, engine",
+                color=tint,
             )
             drawn.hover(rings, [f"{name}, engine, Q {x:.2f}: {y:.3f} eV" for x, y in checks])
     drawn.axes.set(xlabel="Q (√amu Å)", ylabel="Energy at Fermi level = VBM (eV)")

@@ -16,7 +16,7 @@ from defectscape.report.figures.style import (
     styled,
 )
 from defectscape.report.names import charge_text, defect_names, key_text
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 CHARGE_LABEL_SHARE = 0.1
 """Shortest piece of a hull that shows its charge, as a fraction of the drawn Fermi range."""
@@ -141,13 +141,13 @@ def draw_formation(summary: Summary, limit: str) -> Plot:
 
 def _draw_hull(drawn: Plot, index: int, name: str, hull: Envelope) -> None:
     """The hull with its uncertainty as a band, a marker at each kink, the charge on each piece."""
-    look = {"color": colour(index)}
-    drawn.axes.plot(hull.fermi_eV, hull.energy_eV, lw=2, label=name, **look)
+    tint = colour(index)
+    drawn.axes.plot(hull.fermi_eV, hull.energy_eV, lw=2, label=name, color=tint)
     corners = zip(hull.fermi_eV, hull.energy_eV, strict=True)
     for line, ((x0, y0), (x1, y1)) in zip(hull.lines, pairwise(corners), strict=True):
         bar = line.uncertainty_eV
         drawn.axes.fill_between(
-            [x0, x1], [y0 - bar, y1 - bar], [y0 + bar, y1 + bar], alpha=0.2, lw=0, **look
+            [x0, x1], [y0 - bar, y1 - bar], [y0 + bar, y1 + bar], alpha=0.2, lw=0, color=tint
         )
         if x1 - x0 > CHARGE_LABEL_SHARE * (hull.fermi_eV[-1] - hull.fermi_eV[0]):
             middle = (x0 + x1) / 2, (y0 + y1) / 2
@@ -162,7 +162,7 @@ def _draw_hull(drawn: Plot, index: int, name: str, hull: Envelope) -> None:
     kinks = list(zip(hull.kinks_eV, hull.energy_eV[1:-1], strict=True))
     if kinks:
         (points,) = drawn.axes.plot(
-            *zip(*kinks, strict=True), marker(index), ms=5, zorder=3, **look
+            *zip(*kinks, strict=True), marker(index), ms=5, zorder=3, color=tint
         )
         titles = [
             f"{name} {charge_text(before.charge)}/{charge_text(after.charge)}: "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from defectscape.report.figures.formation import fermi_range
 from defectscape.report.figures.style import LEADER, Plot, colour, plot, styled
 from defectscape.report.names import level_text
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 LABEL_SHARE = 0.055
 """Smallest distance of two labels, as a fraction of the drawn energy range."""
@@ -97,11 +97,13 @@ def draw_levels(summary: Summary) -> Plot:
 
 def _draw_level(drawn: Plot, mark: LevelMark, name: str) -> None:
     """One level: its line, its error bar, and its label with a leader."""
-    axes, look = drawn.axes, {"color": colour(mark.column)}
+    axes, tint = drawn.axes, colour(mark.column)
     left, right = mark.column - 0.4, mark.column - 0.02
     width, dash = (2.4, "-") if mark.stable else (1.2, ":")
-    axes.plot([left, right], [mark.level_eV] * 2, lw=width, ls=dash, **look)
-    axes.errorbar((left + right) / 2, mark.level_eV, mark.uncertainty_eV, capsize=3, lw=1, **look)
+    axes.plot([left, right], [mark.level_eV] * 2, lw=width, ls=dash, color=tint)
+    axes.errorbar(
+        (left + right) / 2, mark.level_eV, mark.uncertainty_eV, capsize=3, lw=1, color=tint
+    )
     axes.plot([right, mark.column + 0.05], [mark.level_eV, mark.label_eV], color=LEADER, lw=0.7)
     text = mark.text if mark.stable else f"({mark.text})"
     axes.text(mark.column + 0.07, mark.label_eV, text, va="center_baseline", fontsize=8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectscape.report.figures.style import EDGE, WIDTH_IN, Plot, colour, marker, plot, styled
-from defectscape.report.summary import ParityData, Summary
+from defectscape.summary.schema import ParityData, Summary
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from defectscape.report.figures.style import Plot, colour, marker, plot, styled
 from defectscape.report.names import charge_text
-from defectscape.report.summary import SearchPoint, Summary
+from defectscape.summary.schema import SearchPoint, Summary
 
 NAME_CHARACTERS = 26
 """Longest line of a start's name beside the axis; the hover text has it whole."""

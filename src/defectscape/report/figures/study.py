@@ -17,7 +17,7 @@ from defectscape.report.figures.times import draw_label_times, draw_rule_times
 from defectscape.report.figures.training import draw_training, final_curves
 from defectscape.report.figures.verification import draw_verification, verification_errors
 from defectscape.report.names import limit_names, pair_text
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 PNG_DPI = 160
 

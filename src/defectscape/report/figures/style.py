@@ -34,8 +34,8 @@ LAYOUT_PASSES = 3
 HOVER_POINTS = 9.0
 """Width of the invisible line that makes a thin line easy to point at, points."""
 
-CLOUD, CLOUD_POINTS = "cloud", 3.0
-"""What the gid of a cloud of dots begins with, and the dots' diameter, points."""
+CLOUD, CLOUD_POINTS, CLOUD_OPACITY = "cloud", 3.0, 0.6
+"""What the gid of a cloud of dots begins with; the dots' diameter, points, and opacity."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -114,7 +114,7 @@ class Plot:
     ) -> None:
         """Points too many to be told apart: round dots with one title, in the page a single path."""
         (dots,) = self.axes.plot(
-            x, y, "o", ms=CLOUD_POINTS, mew=0, alpha=0.6, color=colour(index), label=label
+            x, y, "o", ms=CLOUD_POINTS, mew=0, alpha=CLOUD_OPACITY, color=colour(index), label=label
         )
         gid = f"{CLOUD}{len(self.titles)}"
         dots.set_gid(gid)

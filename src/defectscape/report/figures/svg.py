@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from defectscape.report.figures.style import CLOUD, CLOUD_POINTS, Plot, styled
+from defectscape.report.figures.style import CLOUD, CLOUD_OPACITY, CLOUD_POINTS, Plot, styled
 
 NUMBER = re.compile(r"-?\d+\.\d+")
 REFERENCE = re.compile(r"(?<=#)[\w.-]+")
@@ -132,7 +132,7 @@ def _join_clouds(root: Element) -> None:
             dots = "".join(f"M{use.get('x')} {use.get('y')}h0" for use in uses)
             for use in uses:
                 group.remove(use)
-            look = f"stroke: {fill[1]}; stroke-opacity: 0.6; stroke-width: {CLOUD_POINTS:g}; stroke-linecap: round"
+            look = f"stroke: {fill[1]}; stroke-opacity: {CLOUD_OPACITY}; stroke-width: {CLOUD_POINTS:g}; stroke-linecap: round"
             group.append(Element("path", {"d": dots, "style": look}))
 
 

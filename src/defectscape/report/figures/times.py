@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from defectscape.report.figures.style import WIDTH_IN, Plot, colour, plot, styled
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 
 def label_times(summary: Summary) -> tuple[list[str], dict[str, list[float]]]:

@@ -6,7 +6,7 @@ from typing import Literal
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from defectscape.report.figures.style import DASHES, WIDTH_IN, Plot, colour, plot, styled
-from defectscape.report.summary import CurvePoint, Summary, TrainingCurve
+from defectscape.summary.schema import CurvePoint, Summary, TrainingCurve
 
 Quantity = Literal["energy", "force"]
 UNITS: dict[Quantity, str] = {"energy": "meV/atom", "force": "meV/Å"}

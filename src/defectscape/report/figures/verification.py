@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from defectscape.report.figures.style import EDGE, WIDTH_IN, Plot, colour, plot, styled
 from defectscape.report.names import key_text
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 
 @dataclass(frozen=True)

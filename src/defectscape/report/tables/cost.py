@@ -1,7 +1,7 @@
 """Tables of what failed and of what everything cost."""
 
-from defectscape.report.summary import Summary
 from defectscape.report.tables.table import Cell, Column, Table
+from defectscape.summary.schema import Summary
 
 
 def failures(summary: Summary) -> Table:

@@ -1,7 +1,7 @@
 """Tables of how far the model can be trusted: errors, calibration, checks, training, verification."""
 
-from defectscape.report.summary import Summary
 from defectscape.report.tables.table import Cell, Column, Table, milli, percent
+from defectscape.summary.schema import Summary
 
 CALIBRATED = {
     "force": "force component",

@@ -1,8 +1,8 @@
 """Tables of the structures found: ground states, minima, relaxations."""
 
 from defectscape.report.names import limit_names
-from defectscape.report.summary import DefectSummary, Summary
 from defectscape.report.tables.table import Cell, Column, Table, milli
+from defectscape.summary.schema import DefectSummary, Summary
 
 GAIN_LIMIT_MEV = 20.0
 """Gains over the unperturbed relaxation above this are emphasised, meV."""

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from defectscape.report.summary import Summary
 from defectscape.report.tables import cost, model, structures, thermodynamics
 from defectscape.report.tables.table import Table, write_table
+from defectscape.summary.schema import Summary
 
 TABLES = (
     structures.ground_states,

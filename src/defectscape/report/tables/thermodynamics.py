@@ -1,7 +1,7 @@
 """Tables of levels, chemical potentials, concentrations, configuration coordinates and capture."""
 
-from defectscape.report.summary import Summary
 from defectscape.report.tables.table import Cell, Column, Table, milli
+from defectscape.summary.schema import Summary
 
 
 def levels(summary: Summary) -> Table:
