@@ -68,7 +68,13 @@ def test_a_cloud_is_one_path_with_a_dot_for_each_point():
     assert len(dots) == 500
     assert np.corrcoef(dots[:, 0], x)[0, 1] == pytest.approx(1)
     assert np.corrcoef(dots[:, 1], y)[0, 1] == pytest.approx(-1)
-    assert "stroke-linecap: round" in path.get("style")
+    assert path.get("stroke-linecap") == "round"
+
+
+def test_a_cloud_without_points_is_no_fault():
+    drawn = small()
+    drawn.cloud([], [], 1, "forces", "no forces")
+    assert "h0" not in to_svg(drawn, "one", "")
 
 
 def test_titles_that_do_not_fit_the_markers_are_refused():

@@ -94,11 +94,7 @@ def _tidy(root: Element) -> None:
         if NO_ROTATION.fullmatch(element.get("transform", "")):
             del element.attrib["transform"]
         for key in {"d", "x", "y", "transform", "width", "height"} & set(element.attrib):
-            value = (
-                " ".join(element.attrib[key].split())
-                if element is not root
-                else element.attrib[key]
-            )
+            value = " ".join(element.attrib[key].split())
             element.set(key, NUMBER.sub(_rounded, value))
 
 
@@ -126,14 +122,16 @@ def _join_clouds(root: Element) -> None:
             uses = group.findall("use")
             fill = re.search(r"fill: (#\w+)", uses[0].get("style", "")) if uses else None
             if fill is None:
-                raise ValueError(
-                    f"{cloud.get('id')} has no markers with a colour; draw it with Plot.cloud"
-                )
+                continue
             dots = "".join(f"M{use.get('x')} {use.get('y')}h0" for use in uses)
             for use in uses:
                 group.remove(use)
-            look = f"stroke: {fill[1]}; stroke-opacity: {CLOUD_OPACITY}; stroke-width: {CLOUD_POINTS:g}; stroke-linecap: round"
-            group.append(Element("path", {"d": dots, "style": look}))
+            look = {
+                "stroke": fill[1],
+                "stroke-opacity": f"{CLOUD_OPACITY}",
+                "stroke-width": f"{CLOUD_POINTS}",
+            }
+            group.append(Element("path", {"d": dots, "stroke-linecap": "round", **look}))
 
 
 def _own_ids(root: Element, name: str) -> None:
