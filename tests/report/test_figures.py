@@ -3,11 +3,13 @@
 import pytest
 
 from defectscape.report.figures.concentrations import draw_concentrations
+from defectscape.report.figures.coordinates import draw_coordinates
 from defectscape.report.figures.formation import draw_formation
 from defectscape.report.figures.levels import draw_levels
 from defectscape.report.figures.search import draw_search, search_by_defect
 from defectscape.report.figures.study import StudyFigure, study_figures, write_figures
 from defectscape.report.figures.verification import draw_verification
+from defectscape.summary.schema import PathPoint
 
 STEMS = {
     "formation_energies_Cd-rich", "formation_energies_Te-rich", "levels",
@@ -116,3 +118,20 @@ def test_nothing_is_cut_off(figures):
         box = drawn.get_tightbbox()
         assert -0.01 < box.x0 < box.x1 < width_in + 0.01, figure.stem
         assert -0.01 < box.y0 < box.y1 < height_in + 0.01, figure.stem
+
+
+def test_engine_points_are_rings_with_one_entry_in_the_legend(summary):
+    def points(offset_eV):
+        return [PathPoint(Q_amu05_A=q, engine_eV=offset_eV + q, model_eV=q) for q in (0.1, 0.4)]
+
+    for checks in ({"initial_checks": points(0.0)}, {"final_checks": points(0.2)}):
+        both = {"initial_checks": points(0.0), **checks}
+        for update in (checks, both):
+            drawn = draw_coordinates(summary.ccd[0].model_copy(update=update))
+            labels = drawn.axes.get_legend_handles_labels()[1]
+            assert labels.count("engine") == 1
+            assert len(labels) == 3
+    titles = [text for texts in drawn.titles.values() for text in texts if "engine" in text]
+    level_eV = summary.ccd[0].level_eV
+    assert f"q = −1 (final), engine, Q 0.40: {0.6 + level_eV:.3f} eV" in titles
+    assert "q = 0 (initial), engine, Q 0.10: 0.100 eV" in titles

@@ -66,13 +66,9 @@ def draw_coordinates(ccd: CcdSummary) -> Plot:
             drawn.axes.plot(curves.Q_amu05_A, model_eV, ":", lw=1, alpha=0.6, color=tint)
         if checks:
             (rings,) = drawn.axes.plot(
-                *zip(*checks, strict=True),
-                "o",
-                mfc="none",
-                ms=10,
-                label=f"{name}, engine",
-                color=tint,
-            )
+                *zip(*checks, strict=True), "o", mfc="none", ms=10, color=tint,
+                label="_" if index and curves.initial_checks else "engine",
+            )  # fmt: skip
             drawn.hover(rings, [f"{name}, engine, Q {x:.2f}: {y:.3f} eV" for x, y in checks])
     drawn.axes.set(xlabel="Q (√amu Å)", ylabel="Energy at Fermi level = VBM (eV)")
     drawn.finish()
