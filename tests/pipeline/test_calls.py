@@ -18,6 +18,7 @@ from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study.frames import descent_ends
+from defectscape.study.host import site_operations
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -153,7 +154,7 @@ def _go_on(context: StudyContext) -> None:
     """These relaxations go on in the next round, and searches start from their ends."""
     group, files = context.group("v_Cd")
     limit_eV_A = context.study.sampling.relaxation_fmax_eV_A
-    operations = group_operations(context, group)
+    operations = site_operations(context, group.defect)
     apart_A = context.study.exploration.minima.merge_rmsd_A
     for key in group.keys:
         first, second = (read_frames(files.round(n).relaxed(str(key))) for n in (1, 2))

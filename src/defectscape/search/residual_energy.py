@@ -61,12 +61,10 @@ class Left:
 
     Attributes:
         uncertainty_eV, origin: what its energy is uncertain by for it, eV, and how that was found.
-        gain_eV: by the final committee's curvature, eV; None if its relaxation failed or left the basin.
     """
 
     uncertainty_eV: float
     origin: str
-    gain_eV: float | None
 
 
 def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search) -> Left:
@@ -82,5 +80,5 @@ def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search)
     left = left_eV(frame, TiedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
-        return Left(soft_left_eV(label), what + why + rest, None)
-    return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
+        return Left(soft_left_eV(label), what + why + rest)
+    return Left(math.hypot(*left), what + "the final committee's curvature" + rest)

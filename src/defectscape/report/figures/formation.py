@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from defectscape.domain.envelope import crossing_eV, lowest_lines
 from defectscape.report.figures.style import (
     BAND,
     EDGE,
@@ -69,24 +70,15 @@ def lower_envelope(lines: Sequence[ChargeLine], low_eV: float, high_eV: float) -
     """
     if not lines or not low_eV < high_eV:
         raise ValueError("an envelope needs at least one line and low_eV < high_eV")
-    now = min(lines, key=lambda line: (line.at(low_eV), line.charge))
-    corners, chosen = [low_eV], [now]
-    while True:
-        steps = [
-            ((other.energy_eV - now.energy_eV) / (now.charge - other.charge), other)
-            for other in lines
-            if other.charge < now.charge
-        ]
-        ahead = [step for step in steps if corners[-1] < step[0] < high_eV]
-        if not ahead:
-            break
-        crossing, now = min(ahead, key=lambda step: (step[0], step[1].charge))
-        corners.append(crossing)
-        chosen.append(now)
-    corners.append(high_eV)
+    hull = lowest_lines(lines)
+    crossings_eV = [crossing_eV(upper, lower) for upper, lower in pairwise(hull)]
+    inside_eV = [value for value in crossings_eV if low_eV < value < high_eV]
+    first = sum(value <= low_eV for value in crossings_eV)
+    chosen = hull[first : first + len(inside_eV) + 1]
+    corners = (low_eV, *inside_eV, high_eV)
     before = [chosen[0], *chosen]
     energies = tuple(line.at(x) for line, x in zip(before, corners, strict=True))
-    return Envelope(tuple(corners), energies, tuple(chosen))
+    return Envelope(corners, energies, chosen)
 
 
 def energy_range(hulls: Iterable[Envelope]) -> tuple[float, float]:

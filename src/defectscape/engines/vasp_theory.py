@@ -7,11 +7,11 @@ from typing import Any
 
 from pymatgen.io.vasp.outputs import Vasprun
 
-from defectscape.settings.vasp import VaspEngine
+from defectscape.settings.vasp import VaspSettings
 
 
 @dataclass(frozen=True)
-class VaspLevel:
+class VaspTheory:
     """All that changes a converged energy or force.
 
     How the solution is reached (ALGO, mixing, NELM) is not among it, nor ISPIN, which follows from the
@@ -60,8 +60,8 @@ class VaspLevel:
         """As canonical JSON, for a label's key."""
         return json.dumps(asdict(self), sort_keys=True)
 
-    def differences(self, other: "VaspLevel") -> list[str]:
-        """What differs from another level, each as ``name: mine, not theirs``.
+    def differences(self, other: "VaspTheory") -> list[str]:
+        """What differs from another theory, each as ``name: mine, not theirs``.
 
         POTCARs are compared for the elements that both have.
         """
@@ -80,10 +80,10 @@ class VaspLevel:
         return found
 
 
-def level_of_settings(
-    settings: VaspEngine, tags: Mapping[str, Any], titles: Mapping[str, str]
-) -> VaspLevel:
-    """The level that an engine's settings ask for.
+def theory_of_settings(
+    settings: VaspSettings, tags: Mapping[str, Any], titles: Mapping[str, str]
+) -> VaspTheory:
+    """The level of theory that an engine's settings ask for.
 
     Args:
         settings: the engine's settings.
@@ -92,11 +92,11 @@ def level_of_settings(
     """
     a, b, c = settings.kpoints
     mesh, smearing = (a, b, c), (0, settings.smearing_eV)
-    return _level(tags, settings.functional == "hse06", settings.cutoff_eV, mesh, smearing, titles)
+    return _theory(tags, settings.functional == "hse06", settings.cutoff_eV, mesh, smearing, titles)
 
 
-def level_of_run(run: Vasprun) -> VaspLevel:
-    """The level that a run was made with, from the parameters that VASP reports."""
+def theory_of_run(run: Vasprun) -> VaspTheory:
+    """The level of theory that a run was made with, from the parameters that VASP reports."""
     tags: dict[str, Any] = {**run.incar, **run.parameters}
     titles = {}
     for title in run.potcar_symbols:
@@ -111,19 +111,23 @@ def level_of_run(run: Vasprun) -> VaspLevel:
         mesh = f"{run.kpoints.style} {points[:4]}"
     smearing = (int(tags["ISMEAR"]), float(tags["SIGMA"]))
     hybrid = bool(tags.get("LHFCALC", False))
-    return _level(tags, hybrid, float(tags["ENMAX"]), mesh, smearing, titles)
+    return _theory(tags, hybrid, float(tags["ENMAX"]), mesh, smearing, titles)
 
 
-def _level(
-    tags: Mapping[str, Any], hybrid: bool, cutoff_eV: float, mesh: tuple[int, ...] | str,
-    smearing: tuple[int, float], titles: Mapping[str, str],
-) -> VaspLevel:  # fmt: skip
+def _theory(
+    tags: Mapping[str, Any],
+    hybrid: bool,
+    cutoff_eV: float,
+    mesh: tuple[int, ...] | str,
+    smearing: tuple[int, float],
+    titles: Mapping[str, str],
+) -> VaspTheory:
     gga = str(tags.get("GGA", "--")).strip().upper() or "--"
     if gga == "--":
         gga = "PE" if all("PBE" in title for title in titles.values()) else "LDA"
     hubbard = bool(tags.get("LDAU", False))
     metagga = str(tags.get("METAGGA") or "").strip().upper()
-    return VaspLevel(
+    return VaspTheory(
         gga=gga,
         metagga="" if metagga in ("--", "NONE") else metagga,
         exx_fraction=float(tags.get("AEXX", 0.25)) if hybrid else 0.0,
@@ -139,8 +143,9 @@ def _level(
         smearing=smearing,
         precision=str(tags.get("PREC", "Normal")).strip().lower()[:4],
         aspherical=bool(tags.get("LASPH", False)),
-        real_space=str(tags.get("LREAL", False)).strip().upper() in ("T", "TRUE", "AUTO", "A", "O", "ON"),
+        real_space=str(tags.get("LREAL", False)).strip().upper()
+        in ("T", "TRUE", "AUTO", "A", "O", "ON"),
         fine_grid=bool(tags.get("ADDGRID", False)),
         spin_orbit=bool(tags.get("LSORBIT", False)),
         potcars=tuple(sorted(titles.items())),
-    )  # fmt: skip
+    )
