@@ -10,10 +10,10 @@ from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
 from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
 from defectscape.benchmarks.truth_figure import draw_truth
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
 from defectscape.search.relaxation import relax_all

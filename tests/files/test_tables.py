@@ -13,7 +13,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files import tables
-from defectscape.files.tables import encode
+from defectscape.files.codec import encode
 
 RNG = np.random.default_rng(0)
 

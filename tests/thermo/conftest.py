@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from defectscape.domain.energies import HostEnergies, StateEnergy
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
 
 SIDE_A = 6.54

@@ -64,12 +64,10 @@ class ResidualEnergy:
 
     Attributes:
         uncertainty_eV, origin: standard uncertainty of the energy for that, eV, and how it was estimated.
-        gain_eV: by the final committee's curvature, eV; None if its relaxation failed or left the basin.
     """
 
     uncertainty_eV: float
     origin: str
-    gain_eV: float | None
 
 
 def residual_energy(
@@ -89,7 +87,5 @@ def residual_energy(
     )
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
-        return ResidualEnergy(harmonic_residual_eV(label), what + why + rest, None)
-    return ResidualEnergy(
-        math.hypot(*left), what + "the final committee's curvature" + rest, left[0]
-    )
+        return ResidualEnergy(harmonic_residual_eV(label), what + why + rest)
+    return ResidualEnergy(math.hypot(*left), what + "the final committee's curvature" + rest)

@@ -3,7 +3,7 @@
 import logging
 from ast import literal_eval
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from defectscape.domain.frame import Frame
@@ -69,14 +69,25 @@ def gate(
     """
     report = run_gates(committee, frame, charges, committee.card.fidelities)
     logger.info("gates passed for %s", files.folder)
-    write_json(target, report)
+    write_gates(target, report)
+
+
+def write_gates(path: Path, report: GateReport) -> None:
+    """Write what was measured on a committee before its first use.
+
+    JSON has text alone for names: a state (charge and fidelity) is written as Python writes the pair.
+    """
+    energies_eV = {
+        walk: {str(state): energy_eV for state, energy_eV in found.items()}
+        for walk, found in report.energies_eV.items()
+    }
+    write_json(path, asdict(report) | {"energies_eV": energies_eV})
 
 
 def read_gates(path: Path) -> GateReport:
-    """What was measured on a committee before its first use."""
+    """What ``write_gates`` wrote."""
     content = read_json(path)
     energies_eV = {
-        # JSON has text alone for names: a state is written as Python writes the pair.
         walk: {literal_eval(state): energy_eV for state, energy_eV in found.items()}
         for walk, found in content["energies_eV"].items()
     }

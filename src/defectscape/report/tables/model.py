@@ -1,26 +1,14 @@
-"""Tables of how far the numbers can be trusted, and of what they cost."""
+"""Tables of how far the model can be trusted: errors, calibration, checks, training, verification."""
 
-from defectscape.report.calibration import calibration_table, level_test_table
-from defectscape.report.table import Cell, Column, Table
-from defectscape.report.tables_results import milli
+from defectscape.report.tables.table import Cell, Column, Table, milli, percent
 from defectscape.summary.schema import Summary
 
-
-def trust_tables(summary: Summary) -> dict[str, Table]:
-    """All tables of trust and cost by name."""
-    tables = (
-        errors(summary),
-        level_gaps(summary),
-        calibration_table(summary),
-        level_test_table(summary),
-        gates(summary),
-        training(summary),
-        verification(summary),
-        failures(summary),
-        cost(summary),
-        jobs(summary),
-    )
-    return {table.name: table for table in tables}
+CALIBRATED = {
+    "force": "force component",
+    "within": "energy difference within a charge",
+    "between": "energy difference between charges",
+}
+"""What a calibration is of, in words."""
 
 
 def errors(summary: Summary) -> Table:
@@ -82,6 +70,74 @@ def level_gaps(summary: Summary) -> Table:
                 row.force_meV_A,
             )
             for row in summary.level_gaps
+        ),
+    )
+
+
+def calibration(summary: Summary) -> Table:
+    """The factors, what they rest on, and the coverage before and after."""
+    return Table(
+        "calibration",
+        "Factors from the final committee's spread to error bars, from validation families; coverage on test families.",
+        (
+            Column("Head"),
+            Column("Quantity"),
+            Column("Frames", digits=0),
+            Column("Families", digits=0),
+            Column("Factor", digits=2),
+            Column("±", digits=2),
+            Column("Test frames", digits=0),
+            Column("Within 1 spread", "%", 0),
+            Column("Within 2 spreads", "%", 0),
+            Column("Within 68% bar", "%", 0),
+            Column("Within 95% bar", "%", 0),
+            Column("Rank correlation", digits=2),
+            Column("Note"),
+        ),
+        tuple(
+            (
+                row.fidelity,
+                CALIBRATED.get(row.quantity, row.quantity),
+                row.frames,
+                row.families,
+                row.factor68,
+                row.factor68_std,
+                row.test_frames,
+                percent(row.coverage68_before),
+                percent(row.coverage95_before),
+                percent(row.coverage68_after),
+                percent(row.coverage95_after),
+                row.rank_correlation,
+                row.reason,
+            )
+            for row in summary.calibration
+        ),
+    )
+
+
+def level_tests(summary: Summary) -> Table:
+    """Levels that the searching committee predicted, against the engine's."""
+    return Table(
+        "level_tests",
+        "Levels of the searching committee less the engine's, at the model's minima, before it had seen them.",
+        (
+            Column("Defect"),
+            Column("Upper charge", "e", charge=True),
+            Column("Lower charge", "e", charge=True),
+            Column("Model less engine", "meV", 0),
+            Column("Calibrated bar", "meV", 0),
+            Column("In units of the bar", digits=1),
+        ),
+        tuple(
+            (
+                row.defect,
+                row.upper_charge,
+                row.lower_charge,
+                milli(row.model_error_eV),
+                milli(row.bar_eV),
+                abs(row.model_error_eV) / row.bar_eV if row.bar_eV else None,
+            )
+            for row in summary.level_tests
         ),
     )
 
@@ -161,104 +217,4 @@ def verification(summary: Summary) -> Table:
             for entry in row.minima
             if entry.model_error_eV is not None or entry.verified_energy_eV is not None
         ),
-    )
-
-
-def failures(summary: Summary) -> Table:
-    """Failed relaxations by reason, and calculations that failed for good."""
-    rows: list[tuple[Cell, ...]] = [
-        ("relaxation", row.key, reason, count, row.relaxations)
-        for row in summary.defects
-        for reason, count in row.failure_reasons.items()
-    ]
-    rows += [
-        (
-            "label",
-            f"{row.stage}, {row.fidelity}",
-            "calculation failed",
-            row.failed,
-            row.labels + row.failed,
-        )
-        for row in summary.cost
-        if row.failed
-    ]
-    return Table(
-        "failures",
-        "What failed, and why.",
-        (
-            Column("Kind"),
-            Column("Where"),
-            Column("Reason"),
-            Column("Failed", digits=0),
-            Column("Tried", digits=0),
-        ),
-        tuple(rows),
-    )
-
-
-def cost(summary: Summary) -> Table:
-    """The ledger of labels with totals per fidelity and over all."""
-    rows: list[tuple[Cell, ...]] = [
-        (row.stage, row.fidelity, row.labels, row.failed, row.core_s, _each(row.core_s, row.labels))
-        for row in summary.cost
-    ]
-    names = tuple(dict.fromkeys(row.fidelity for row in summary.cost))
-    for name in (*names, "all") if rows else ():
-        chosen = [row for row in summary.cost if name in (row.fidelity, "all")]
-        rows.append(
-            (
-                "total",
-                name,
-                sum(row.labels for row in chosen),
-                sum(row.failed for row in chosen),
-                sum(row.core_s for row in chosen),
-                _each(sum(row.core_s for row in chosen), sum(row.labels for row in chosen)),
-            )
-        )
-    return Table(
-        "cost",
-        "Labels and the core time they took when they were computed.",
-        (
-            Column("Stage", strong=lambda cell: cell == "total"),
-            Column("Level"),
-            Column("Labels", digits=0),
-            Column("Failed", digits=0),
-            Column("Core time", "s", 0),
-            Column("Per label", "s", 1),
-        ),
-        tuple(rows),
-    )
-
-
-def _each(core_s: float, labels: int) -> float | None:
-    """Core-seconds per label, where there is one."""
-    return core_s / labels if labels else None
-
-
-def jobs(summary: Summary) -> Table:
-    """Wall and CPU time of the rules, with their share of the wall time."""
-    total = sum(row.wall_s for row in summary.jobs)
-    rows = tuple(
-        (
-            row.rule,
-            row.kind,
-            row.jobs,
-            row.wall_s,
-            row.cpu_s,
-            100 * row.wall_s / total if total else None,
-        )
-        for row in summary.jobs
-    )
-    return Table(
-        "jobs",
-        "Time of the workflow's rules.",
-        (
-            Column("Rule"),
-            Column("For"),
-            Column("Jobs", digits=0),
-            Column("Wall time", "s", 1),
-            Column("CPU time", "s", 1),
-            Column("Share of wall time", "%", 1),
-        ),
-        rows,
     )

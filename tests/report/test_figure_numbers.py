@@ -5,24 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defectscape.report.figures_data import (
+from defectscape.report.figures.coordinates import ccd_curves
+from defectscape.report.figures.formation import (
     ChargeLine,
-    ccd_curves,
-    charge_text,
     energy_range,
     fermi_range,
     formation_lines,
-    level_marks,
     lower_envelope,
-    search_by_defect,
-    search_strip,
-    spread,
 )
-from defectscape.report.figures_trust_data import (
-    parity_by_fidelity,
-    training_by_group,
-    verification_errors,
-)
+from defectscape.report.figures.levels import level_marks, spread
+from defectscape.report.figures.parity import parity_by_fidelity
+from defectscape.report.figures.search import search_by_defect, search_strip
+from defectscape.report.figures.times import rule_times
+from defectscape.report.figures.training import training_by_group
+from defectscape.report.figures.verification import verification_errors
+from defectscape.report.names import charge_text
 from defectscape.summary.schema import SearchPoint
 
 
@@ -169,3 +166,10 @@ def test_training_curves_are_grouped_by_committee(summary):
 @pytest.mark.parametrize(("charge", "text"), [(2, "+2"), (0, "0"), (-1, "−1")])
 def test_charges_carry_their_sign(charge, text):
     assert charge_text(charge) == text
+
+
+def test_shares_of_wall_time_fall_and_add_up(summary):
+    rules, shares = rule_times(summary)
+    assert rules[0] == "train"
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100)

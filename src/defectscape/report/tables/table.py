@@ -4,9 +4,12 @@ A table keeps raw values: the page rounds them to sensible digits, the CSV files
 """
 
 import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from defectscape.files.text import write_text
 
 Cell = str | int | float | bool | None
 
@@ -99,15 +102,14 @@ class Table:
 
 def write_table(table: Table, folder: Path) -> Path:
     """Write ``<folder>/<name>.csv``: headings with units, raw values, empty where there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.heading for column in table.columns])
+    for row in table.rows:
+        writer.writerow(["" if cell is None else _plain(cell) for cell in row])
     path = folder / f"{table.name}.csv"
-    part = path.with_suffix(".csv.part")
-    with part.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([column.heading for column in table.columns])
-        for row in table.rows:
-            writer.writerow(["" if cell is None else _plain(cell) for cell in row])
-    return part.replace(path)
+    write_text(path, text.getvalue())
+    return path
 
 
 def _plain(cell: Cell) -> Cell:
@@ -122,3 +124,13 @@ def power_of_ten(value: float, digits: int) -> str:
     mantissa, exponent = f"{value:.{digits}e}".split("e")
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa.replace('-', '−')} × 10{raised}"
+
+
+def milli(value: float | None) -> float | None:
+    """eV to meV; none stays none."""
+    return None if value is None else 1e3 * value
+
+
+def percent(share: float | None) -> float | None:
+    """A share as a percentage; none stays none."""
+    return None if share is None else 100 * share

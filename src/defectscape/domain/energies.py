@@ -1,8 +1,8 @@
-"""Nouns of defect thermodynamics: energies of charge states, limits, formation energies, levels."""
+"""Energies of charge states, chemical potentials, formation energies and transition levels."""
 
 import math
+import statistics
 from dataclasses import dataclass
-from typing import Literal
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
@@ -18,7 +18,7 @@ def _require_finite(thing: str, *values: float) -> None:
 
 @dataclass(frozen=True)
 class HostEnergies:
-    """What the high-fidelity engine says of the perfect supercell.
+    """Energy and band edges of the perfect supercell, by the high-fidelity engine.
 
     Attributes:
         bulk_energy_eV: raw energy of the host supercell, eV.
@@ -43,6 +43,35 @@ class HostEnergies:
             )
 
 
+@dataclass(frozen=True)
+class MemberEnergies:
+    """The energy of one state by each member of a committee.
+
+    Attributes:
+        committee: name of the committee.
+        energies_eV: raw supercell energy by each member, two or more, eV.
+    """
+
+    committee: str
+    energies_eV: tuple[float, ...]
+
+    @property
+    def std_eV(self) -> float:
+        """Standard deviation over the members, eV."""
+        return statistics.stdev(self.energies_eV)
+
+    def difference_std_eV(self, other: "MemberEnergies") -> float | None:
+        """Standard deviation over the members of the difference to ``other``, eV.
+
+        What a member gets wrong in both states alike cancels. None for another committee, whose members
+        correspond to none of these.
+        """
+        if self.committee != other.committee:
+            return None
+        pairs = zip(self.energies_eV, other.energies_eV, strict=True)
+        return statistics.stdev(one - two for one, two in pairs)
+
+
 @dataclass(frozen=True, eq=False)
 class StateEnergy:
     """The ground state of one defect in one charge state, at the high fidelity.
@@ -51,9 +80,9 @@ class StateEnergy:
         key: defect and charge.
         frame: its structure in the host supercell.
         energy_eV: raw supercell energy, uncorrected, eV.
-        uncertainty_eV: one standard deviation of that energy, eV.
+        uncertainty_eV: one standard deviation of that energy, that of ``members`` included, eV.
         verified: whether the energy is the engine's own; otherwise it is the model's.
-        member_energies_eV: one energy per committee member, where the energy is the model's.
+        members: the committee's energies, where the energy is the model's.
         degeneracy: orientational degeneracy of the structure, or None where it is not known.
 
     Raises:
@@ -65,11 +94,11 @@ class StateEnergy:
     energy_eV: float
     uncertainty_eV: float
     verified: bool
-    member_energies_eV: tuple[float, ...] | None = None
+    members: MemberEnergies | None = None
     degeneracy: float | None = None
 
     def __post_init__(self) -> None:
-        members = self.member_energies_eV or ()
+        members = self.members.energies_eV if self.members else ()
         _require_finite(f"energy of {self.key}", self.energy_eV, self.uncertainty_eV, *members)
         if self.frame.key != self.key:
             raise ThermoError(
@@ -97,7 +126,7 @@ class ChemicalPotentialLimit:
         """Absolute chemical potential of ``element``, eV.
 
         Raises:
-            ThermoError: if the limit says nothing of that element.
+            ThermoError: if the limit has no potential of that element.
         """
         for symbol, value in self.potentials_eV:
             if symbol == element:
@@ -138,11 +167,11 @@ class FormationEnergy:
         key: defect and charge; the charge is the slope against the Fermi level.
         limit: name of the chemical potential limit.
         energy_eV: formation energy at E_F = VBM, correction included, eV.
-        uncertainty_eV: one standard deviation, eV.
+        uncertainty_eV: one standard deviation, that of ``members`` included, eV.
         verified: whether it rests on the engine's own energy.
         correction_eV: the finite-size correction contained in ``energy_eV``, eV.
         correction_label: how that was computed.
-        member_energies_eV: the formation energy by each committee member, or None.
+        members: the committee's energies of the supercell, where ``energy_eV`` is the model's.
     """
 
     key: DefectKey
@@ -152,11 +181,12 @@ class FormationEnergy:
     verified: bool = True
     correction_eV: float = 0.0
     correction_label: str = "none"
-    member_energies_eV: tuple[float, ...] | None = None
+    members: MemberEnergies | None = None
 
-    def at_eV(self, fermi_eV: float) -> float:
-        """Formation energy with the Fermi level ``fermi_eV`` above the VBM, eV."""
-        return self.energy_eV + self.key.charge * fermi_eV
+    @property
+    def charge(self) -> int:
+        """Total charge, units of e: the slope against the Fermi level."""
+        return self.key.charge
 
 
 @dataclass(frozen=True)
@@ -169,8 +199,6 @@ class TransitionLevel:
         lower: the more negative charge, stable above it.
         level_eV: position above the VBM, eV.
         uncertainty_eV: one standard deviation, eV.
-        uncertainty_from: ``members`` if the difference was taken within each committee member,
-            ``states`` if the two energies were taken as independent.
         stable: whether both states are ground states there (a thermodynamic level); False for a
             one-electron level that involves a state that is never the ground state.
         in_gap: whether the level lies between the band edges.
@@ -181,7 +209,6 @@ class TransitionLevel:
     lower: int
     level_eV: float
     uncertainty_eV: float
-    uncertainty_from: Literal["members", "states"]
     stable: bool
     in_gap: bool
 
@@ -189,26 +216,3 @@ class TransitionLevel:
     def label(self) -> str:
         """``(+1/0)``."""
         return f"({format_charge(self.upper)}/{format_charge(self.lower)})"
-
-
-@dataclass(frozen=True)
-class StabilityWindow:
-    """Where in the gap a charge state is the ground state of its defect.
-
-    Attributes:
-        key: defect and charge.
-        low_eV, high_eV: ends of the window above the VBM, cut at the band edges; None and None if
-            the state is the ground state nowhere in the gap.
-        negative_u: whether it is nowhere the ground state, at no Fermi level at all, although
-            states of higher and of lower charge are: the defect changes by two electrons there.
-    """
-
-    key: DefectKey
-    low_eV: float | None
-    high_eV: float | None
-    negative_u: bool
-
-    @property
-    def stable_in_gap(self) -> bool:
-        """Whether there is a Fermi level in the gap at which this is the ground state."""
-        return self.low_eV is not None
