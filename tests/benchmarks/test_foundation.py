@@ -12,8 +12,8 @@ from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
-from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext

@@ -94,7 +94,7 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     study = small_study()
     study["search"]["fmax_eV_A"] = 0.2
     calls = rerun(study)
-    # The foremost, the unperturbed start's, and the one nearest to the lowest label.
+    # The lowest, the unperturbed start's, and the one nearest to the lowest label.
     checks = (study["verification"]["minima_per_charge"] + 2) * (
         1 + study["verification"]["relax_steps"]
     ) + study["ccd"]["engine_points"]

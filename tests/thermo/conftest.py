@@ -38,8 +38,8 @@ def host() -> HostCrystal:
 @pytest.fixture(scope="session")
 def sites() -> tuple[DefectSite, ...]:
     return (
-        DefectSite("v_Cd", "v_Cd_Td", "vacancy", None, "Cd", (0.0, 0.0, 0.0), 1, "Td"),
-        DefectSite("Te_Cd", "Te_Cd_Td", "substitution", "Te", "Cd", (0.0, 0.0, 0.0), 1, "Td"),
+        DefectSite("v_Cd", "v_Cd_Td", "vacancy", None, "Cd", (0.0, 0.0, 0.0), 1),
+        DefectSite("Te_Cd", "Te_Cd_Td", "substitution", "Te", "Cd", (0.0, 0.0, 0.0), 1),
     )
 
 

@@ -12,6 +12,7 @@ from defectscape.domain.errors import DefectscapeError, StoreError
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.codec import decode, encode
+from defectscape.files.retired import without_retired
 from defectscape.files.text import write_text
 
 T = TypeVar("T")
@@ -100,7 +101,7 @@ def _load(path: Path, content: str, kind: type[T]) -> tuple[T, ...]:
     if found != content:
         raise StoreError(str(path), f"holds {found}", f"Give a file that holds {content}")
     try:
-        return tuple(decode(kind, item) for item in data["items"])
+        return tuple(decode(kind, without_retired(item)) for item in data["items"])
     except (KeyError, TypeError, ValueError, DefectscapeError) as error:
         raise StoreError(
             str(path), f"{content} cannot be read ({error})", "Delete it and run its step again"

@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 
 from defectscape.domain.frame import Floats
 from defectscape.domain.label import LabelledFrame
-from defectscape.model.committee import CommitteePrediction
+from defectscape.domain.prediction import Prediction
 
 QUANTITIES = ("force", "within", "between")
 LEVELS = (0.6827, 0.9545)
@@ -43,7 +43,7 @@ MOST_PAIRED_FRAMES = 120
 """Pairs are made of at most so many frames, evenly taken."""
 
 Coverage = tuple[float | None, float | None, float | None, float | None, float | None]
-Judged = tuple[LabelledFrame, CommitteePrediction]
+Judged = tuple[LabelledFrame, Prediction]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.domain.prediction import Prediction
+from defectscape.model.committee import Committee
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
 
 
 def _parity(
-    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[CommitteePrediction]
+    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]
 ) -> Parity:
     energies = np.array([prediction.member_energies_eV for prediction in predictions])
     single = energies.shape[1] == 1

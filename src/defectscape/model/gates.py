@@ -18,9 +18,10 @@ from ase import Atoms
 from defectscape.domain.errors import GateError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import format_charge
+from defectscape.domain.prediction import Prediction
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.model.backend import find_device, numerics
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.model.committee import Committee
 from defectscape.model.dataset import Graphs
 
 PATHS = ("training file", "calculator", "batch")
@@ -111,7 +112,7 @@ def run_gates(
     )
 
 
-Results = dict[State, CommitteePrediction]
+Results = dict[State, Prediction]
 
 
 def _training_file(

@@ -21,7 +21,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.sites import defect_frame, pick_site
-from defectscape.search.residual_energy import what_is_left
+from defectscape.search.residual_energy import residual_energy
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.thermo import EfnvCorrection
 from defectscape.study.committees import CommitteeSurface, load_committee
@@ -197,7 +197,7 @@ def make_ground_state(
     items = read_verified(context, group, key)
     best = ground_state(items)
     if best.final_label is not None:
-        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
+        still = residual_energy(best.frame, best.final_label, surface, context.study.search)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
             still.uncertainty_eV, still.origin, True, None,

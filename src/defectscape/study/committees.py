@@ -5,26 +5,18 @@ from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from defectscape.domain.frame import Frame
+from defectscape.domain.prediction import Prediction
 from defectscape.files.tables import read_json, write_json
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.model.committee import Committee
 from defectscape.model.gates import GateReport, run_gates
 from defectscape.model.history import TrainingHistory
-from defectscape.search.surface import SurfacePoint
 from defectscape.settings.training import Training
 from defectscape.study.context import StudyContext
 from defectscape.study.layout import GroupRound
 
 logger = logging.getLogger(__name__)
-
-
-def _point(prediction: CommitteePrediction) -> SurfacePoint:
-    return SurfacePoint(
-        prediction.energy_eV, prediction.member_energies_eV,
-        prediction.forces_eV_A, prediction.force_std_eV_A,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,18 +33,13 @@ class CommitteeSurface:
     fidelity: str
     allow_size: bool = False
 
-    def evaluate(self, frame: Frame) -> SurfacePoint:
+    def evaluate(self, frame: Frame) -> Prediction:
         """Committee mean and spread on one frame."""
         return self.evaluate_many([frame])[0]
 
-    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
+    def evaluate_many(self, frames: Sequence[Frame]) -> tuple[Prediction, ...]:
         """Committee mean and spread on many frames."""
-        points = self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
-        return list(map(_point, points))
-
-    def calculator(self, charge: int) -> Any:
-        """An ASE calculator of the committee mean in one charge state."""
-        return self.committee.calculator(charge, self.fidelity, allow_size=self.allow_size)
+        return self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
 
 
 def load_committee(files: GroupRound, settings: Training) -> Committee:

@@ -1,4 +1,4 @@
-"""Certainty of a ground state: rivals within the model's own errors keep it open."""
+"""Certainty of a ground state: candidates within the model's own errors keep it open."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
-from defectscape.search.certainty import judge, next_to_verify
+from defectscape.search.verification_criterion import assess, next_to_verify
 from defectscape.settings.search import Verification
 
 
@@ -15,9 +15,7 @@ from defectscape.settings.search import Verification
 def minimum(vacancy):
     def make(rank, energy_eV, spread_eV=0.0):
         members = (energy_eV - spread_eV, energy_eV + spread_eV)
-        return Minimum(
-            rank, vacancy, energy_eV, members, 0.01, 0.01, (f"start {rank}",), "C1", None, rank == 0
-        )
+        return Minimum(rank, vacancy, energy_eV, members, 0.01, 0.01, (f"start {rank}",), rank == 0)
 
     return make
 
@@ -32,21 +30,21 @@ def engine(minimum, energy_eV, relaxed_eV=None, left_eV_A=0.0, steps=0):
 
 def test_all_verified_is_certain(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    found = judge(minima, [engine(minima[0], -10.1), engine(minima[1], -9.9)], 0.02)
+    found = assess(minima, [engine(minima[0], -10.1), engine(minima[1], -9.9)], 0.02)
     assert found.certain
     assert found.text == "all 2 minima found were verified"
 
 
-def test_a_far_rival_is_none_and_a_near_one_is(minimum) -> None:
+def test_a_far_candidate_is_none_and_a_near_one_is(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.94), minimum(3, -9.0)]
     verified = [engine(minima[0], -10.1), engine(minima[1], -10.04)]
-    found = judge(minima, verified, 0.02)
+    found = assess(minima, verified, 0.02)
     # Errors are 0.10 and 0.09 eV, so the scatter is the least one; minimum 2 is 0.06 eV above.
     assert found.certain
     doubtful = [engine(minima[0], -10.1), engine(minima[1], -9.95)]
-    open_ = judge(minima, doubtful, 0.02)
+    open_ = assess(minima, doubtful, 0.02)
     assert not open_.certain
-    assert open_.rivals == (2,)
+    assert open_.candidates_below == (2,)
     assert "1 unverified minimum could be lower" in open_.text
 
 
@@ -54,27 +52,30 @@ def test_a_constant_error_of_the_model_changes_nothing(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.93)]
     for shift in (0.0, 5.0):
         verified = [engine(minima[0], -10.1 + shift), engine(minima[1], -10.04 + shift)]
-        assert judge(minima, verified, 0.02).rivals == judge(minima, verified[::-1], 0.02).rivals
-    one = judge(minima, [engine(minima[0], -10.1)], 0.02)
-    other = judge(minima, [engine(minima[0], -5.1)], 0.02)
+        assert (
+            assess(minima, verified, 0.02).candidates_below
+            == assess(minima, verified[::-1], 0.02).candidates_below
+        )
+    one = assess(minima, [engine(minima[0], -10.1)], 0.02)
+    other = assess(minima, [engine(minima[0], -5.1)], 0.02)
     assert one == other
-    assert one.rivals == (1, 2), "a single error leaves both open"
+    assert one.candidates_below == (1, 2), "a single error leaves both open"
 
 
 def test_a_committee_that_disagrees_keeps_a_rival_open(minimum) -> None:
     sure = [minimum(0, -10.0), minimum(1, -9.8)]
     unsure = [sure[0], minimum(1, -9.8, spread_eV=0.2)]
     verified = [engine(sure[0], -10.1), engine(minimum(5, -9.7), -9.8)]
-    assert judge(sure, verified, 0.02).certain
-    assert judge(unsure, verified, 0.02).rivals == (1,)
-    assert judge(unsure, verified, 1.0).certain
+    assert assess(sure, verified, 0.02).certain
+    assert assess(unsure, verified, 0.02).candidates_below == (1,)
+    assert assess(unsure, verified, 1.0).certain
 
 
 def test_a_lower_label_from_training_leaves_it_open(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.0)]
     verified = [engine(minima[0], -10.1)]
-    assert judge(minima, verified, 0.02, known_eV=-10.11).certain
-    found = judge(minima, verified, 0.02, known_eV=-10.85)
+    assert assess(minima, verified, 0.02, known_eV=-10.11).certain
+    found = assess(minima, verified, 0.02, known_eV=-10.85)
     assert not found.certain
     assert found.text == "a structure that was labelled for training lies 0.75 eV lower"
 
@@ -82,10 +83,10 @@ def test_a_lower_label_from_training_leaves_it_open(minimum) -> None:
 def test_a_failure_of_the_engine_leaves_it_open(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.0)]
     broken = replace(engine(minima[1], -9.0), label=None, final_label=None)
-    found = judge(minima, [engine(minima[0], -10.1), broken], 0.02)
-    assert (found.certain, found.rivals) == (False, (1,))
+    found = assess(minima, [engine(minima[0], -10.1), broken], 0.02)
+    assert (found.certain, found.candidates_below) == (False, (1,))
     assert found.text == "the engine failed on minimum 1"
-    assert judge(minima, [], 0.02).text == "no minimum was verified"
+    assert assess(minima, [], 0.02).text == "no minimum was verified"
 
 
 def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
@@ -93,17 +94,17 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
     ground = engine(minima[0], -10.1)
     # 0.6 eV/A on one atom: 0.18 eV along a soft mode, twice that as a bound.
     ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=8)
-    found = judge(minima, [ground, ended], 0.02)
-    assert (found.certain, found.rivals) == (False, (1,))
+    found = assess(minima, [ground, ended], 0.02)
+    assert (found.certain, found.candidates_below) == (False, (1,))
     assert found.text == (
         "1 verified minimum could fall lower, as the relaxation ended early, by 0.16 eV at most"
     )
-    assert judge(minima, [ground, ended], 0.17).certain
-    assert judge(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], 0.02).certain
+    assert assess(minima, [ground, ended], 0.17).certain
+    assert assess(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], 0.02).certain
     # What the ground state itself may still gain is in its error bar, not in doubt of which it is.
-    assert judge(minima, [engine(minima[0], -10.1, left_eV_A=1.0), ended], 0.17).certain
-    both = judge([*minima, minimum(2, -10.3)], [ground, ended], 0.02)
-    assert both.rivals == (2, 1), "the most dangerous first"
+    assert assess(minima, [engine(minima[0], -10.1, left_eV_A=1.0), ended], 0.17).certain
+    both = assess([*minima, minimum(2, -10.3)], [ground, ended], 0.02)
+    assert both.candidates_below == (2, 1), "the most dangerous first"
     assert both.text.startswith("1 unverified minimum could be lower")
     assert "; 1 verified minimum could fall lower" in both.text
 

@@ -1,17 +1,15 @@
-"""Which starts the low-fidelity engine relaxes: some to learn from, some to be tested on.
+"""Choice of the starts that the low-fidelity engine relaxes, from training and from held-out families.
 
-A model that never saw a relaxation is tested far from where it will be used. The first steps of a
-few relaxations, in families that train and in families that do not, put frames near the minima on
-both sides of the split.
+The model will be used near minima, where the rattled frames of the pool are rare. The first steps of a few
+relaxations put frames there, on both sides of the split: some to learn from, some to be tested on.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
 
+from defectscape.domain.family import Split, is_unperturbed
 from defectscape.domain.frame import Frame
 from defectscape.domain.seeds import derive_seed
-from defectscape.sampling.sites import UNPERTURBED
-from defectscape.sampling.splits import Split
 
 TURNS = (Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALID)
 
@@ -22,7 +20,7 @@ def starts_to_relax(
     """Up to ``count`` starts of one defect and charge, in turn by the split of their family.
 
     Within a split the order is a hash of the family, the same in every charge state. The exact
-    unperturbed start is left out: its symmetry would be kept; the rattled one stands for it.
+    unperturbed start is left out, as its relaxation would keep the symmetry; the rattled one replaces it.
 
     Args:
         starts: the starts.
@@ -30,7 +28,7 @@ def starts_to_relax(
         count: how many.
         seed: the study's seed.
     """
-    able = [start for start in starts if start.family.rpartition("/")[2] != UNPERTURBED]
+    able = [start for start in starts if not is_unperturbed(start.family)]
     able.sort(key=lambda start: (derive_seed(seed, "relax", start.family), start.family))
     queues = {split: [s for s in able if splits[s.family] == split] for split in Split}
     turns = islice(cycle(TURNS), len(TURNS) * max(len(able), 1))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defectscape.selection.spread import farthest_points, standardised
+from defectscape.selection.farthest_points import farthest_points, standardised
 
 
 def test_points_on_a_line_are_taken_from_the_ends_inward():

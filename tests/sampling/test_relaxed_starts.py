@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from defectscape.domain.family import Split
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.sampling.descents import starts_to_relax
-from defectscape.sampling.splits import Split
+from defectscape.sampling.relaxed_starts import starts_to_relax
 
 NAMES = ("unperturbed", "bond-40%", "bond-20%", "bond+20%", "bond+40%", "dimer", "rattle")
 SPLITS = {f"v_Cd/{name}": Split.TRAIN for name in NAMES} | {
-    "v_Cd/dimer": Split.TEST, "v_Cd/rattle": Split.VALID,
-}  # fmt: skip
+    "v_Cd/dimer": Split.TEST,
+    "v_Cd/rattle": Split.VALID,
+}
 
 
 def starts(charge: int = 0, names: tuple[str, ...] = NAMES) -> list[Frame]:

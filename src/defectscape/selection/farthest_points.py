@@ -1,4 +1,4 @@
-"""Farthest-point sampling: every new point is the one least like anything already taken."""
+"""Farthest-point sampling: every new point is the one farthest from all points taken so far."""
 
 from collections.abc import Sequence
 

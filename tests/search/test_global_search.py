@@ -5,10 +5,9 @@ import pytest
 from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Origin
-from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface
-from defectscape.search.relaxation import relax
-from defectscape.search.wandering import hop, snapshots
+from defectscape.search.global_search import hop, snapshots
+from defectscape.search.relaxation import relax, relax_all
 from defectscape.settings.search import Dynamics, Hopping
 
 CENTRE = np.zeros(3)
