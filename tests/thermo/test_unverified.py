@@ -44,9 +44,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         for key in group.keys:
             frame = defect_frame(host, site_of(made, key.defect), key.charge)
             members = MEMBERS_EV[key.charge]
-            minimum = Minimum(
-                0, frame, float(np.mean(members)), members, 0.01, 0.1, (), "Td", None, True
-            )
+            minimum = Minimum(0, frame, float(np.mean(members)), members, 0.01, 0.1, (), True)
             save_verified(
                 made.layout.group(group.name).verified(str(key)),
                 [VerifiedMinimum(minimum, None, frame, None, 0)],
