@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from defectscape.domain.keys import DefectKey
+from defectscape.model.product_basis import ProductBasis
 
 CHARGE_WARNING = (
     "mace's own MACECalculator reads the charge from atoms.info['charge'], or from "
@@ -25,6 +26,7 @@ class ModelCard:
             one supercell says nothing of another.
         r_max_A: radial cutoff, A.
         charge_embedding: whether the network sees the charge at all.
+        product_basis: which tensors its products are made of (``product_basis.py``).
         strategy: how its fidelities were trained.
         heads: readouts: as many as fidelities, or one for all.
         dtype: floating-point type of the network; energy references are float64 always.
@@ -40,6 +42,7 @@ class ModelCard:
     sizes: tuple[int, ...]
     r_max_A: float
     charge_embedding: bool
+    product_basis: ProductBasis
     strategy: str
     heads: int
     dtype: str

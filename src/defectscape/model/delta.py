@@ -105,6 +105,7 @@ def delta_card(low: ModelCard, correction: ModelCard) -> ModelCard:
         sizes=tuple(sorted({*low.sizes, *correction.sizes})),
         r_max_A=low.r_max_A,
         charge_embedding=low.charge_embedding,
+        product_basis=low.product_basis,
         strategy=low.strategy,
         heads=2,
         dtype=low.dtype,

@@ -7,6 +7,7 @@ for every charge and head, and gradients reach the embedding.
 """
 
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,19 @@ from defectscape.model.backend import AtomicNumberTable, mace_modules, o3, read_
 from defectscape.model.card import ModelCard
 from defectscape.model.embedding import embedding_specs, graft_embedding
 from defectscape.model.network import ChargedMACE
+from defectscape.model.product_basis import PRODUCT_BASES, copy_tensors, same_shapes
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 
-_OURS = ("heads", "atomic_numbers", "num_elements", "atomic_energies", "embedding_specs",
-         "use_embedding_readout")  # fmt: skip
+_OURS = (
+    "heads",
+    "atomic_numbers",
+    "num_elements",
+    "atomic_energies",
+    "embedding_specs",
+    "use_embedding_readout",
+    "use_reduced_cg",
+)
 
 
 @cache
@@ -88,7 +97,7 @@ def build_from_foundation(
 
     Args:
         settings: ``foundation`` and the architecture, which must be the file's.
-        card: what it will be trained on.
+        card: what it will be trained on; the network's own names the file's product basis.
         references: energy references.
 
     Raises:
@@ -102,7 +111,7 @@ def build_from_foundation(
     strange = sorted(set(references.elements) - set(source.atomic_numbers.tolist()))
     if strange:
         raise ModelError("atomic number", strange[0], f"{path} does not know this element")
-    network = _build(source, card, references)
+    network = _in_its_basis(source, card, references)
     # The embedding's vectors are random, and belong to the member's seed like all else.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The TorchScript type system")
@@ -114,6 +123,23 @@ def build_from_foundation(
         if specs is not None:
             graft_embedding(network, specs)
     return network
+
+
+def _in_its_basis(
+    source: torch.nn.Module, card: ModelCard, references: EnergyReferences
+) -> ChargedMACE:
+    """The network in the file's own basis of products: the file's word for it depends on where it was written."""
+    state = source.state_dict()
+    for basis in PRODUCT_BASES:
+        network = _build(source, replace(card, product_basis=basis), references)
+        if same_shapes(network, state):
+            copy_tensors(state, network)
+            return network
+    raise ModelError(
+        "products of the foundation model",
+        "of an unknown basis",
+        f"Give a file whose products are of the basis {' or '.join(PRODUCT_BASES)}",
+    )
 
 
 def _build(source: torch.nn.Module, card: ModelCard, references: EnergyReferences) -> ChargedMACE:

@@ -15,7 +15,7 @@ from defectscape.model.card import ModelCard
 from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.dataset import Graphs, average_neighbours, rms_force_eV_A
-from defectscape.model.network import ChargedMACE, build_network
+from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
 from defectscape.model.weights import copy_weights
@@ -99,6 +99,7 @@ def prepare(phase: Phase) -> Preparation:
         weights[fidelities[-1]] = settings.high_weight
     graphs = tuple(maker.labelled(item, references, weights[item.fidelity]) for item in train)
     network = _network(phase, card, references, graphs, train)
+    card = network.card  # a foundation's network has the file's product basis
     recentre(network, graphs, settings.batch_size, torch.device("cpu"))
     validator = Validator.of(usable, maker, network.references, settings.batch_size)
     digest = training_digest(train, usable, settings, phase.seed, old)
@@ -158,6 +159,7 @@ def _card(train: Sequence[LabelledFrame], references: EnergyReferences, phase: P
         sizes=tuple(sorted({len(item.frame) for item in train})),
         r_max_A=settings.r_max_A,
         charge_embedding=settings.charge_embedding,
+        product_basis=PRODUCT_BASIS,
         strategy=settings.strategy,
         heads=1 if settings.strategy == "fidelity_embedding" else len(references.fidelities),
         dtype=settings.dtype,
