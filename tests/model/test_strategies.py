@@ -16,8 +16,7 @@ from defectscape.model.errors import error_table
 from defectscape.model.gates import run_gates
 from defectscape.model.history import TrainingHistory
 from defectscape.model.saving import load_network
-from defectscape.model.strategies.delta import differences, state_of
-from defectscape.model.strategies.registry import STRATEGIES
+from defectscape.model.strategies import STRATEGIES, differences, state_of
 from defectscape.model.training import train_member
 
 FIDELITIES = ("low", "high")

@@ -10,8 +10,8 @@ from defectscape.model.backend import find_device, numerics
 from defectscape.model.checkpoint import discard_checkpoint
 from defectscape.model.history import TrainingHistory
 from defectscape.model.saving import load_network, save_network
-from defectscape.model.strategies.job import Job
-from defectscape.model.strategies.registry import STRATEGIES
+from defectscape.model.job import Job
+from defectscape.model.strategies import STRATEGIES
 from defectscape.settings.training import Training
 
 
