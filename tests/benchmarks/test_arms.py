@@ -25,7 +25,7 @@ from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
 from defectscape.settings.benchmark import ModelBenchmark
 from defectscape.settings.load import load_benchmark
-from defectscape.stages.data_sets import Card, card_path
+from defectscape.tools.data_sets import Card, card_path
 
 FAMILIES = ["unperturbed", "a", "b", "c", "d"]
 

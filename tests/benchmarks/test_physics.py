@@ -8,7 +8,7 @@ import pytest
 
 from defectscape.benchmarks.physics import benchmark_physics
 from defectscape.domain.errors import ConfigError
-from defectscape.report.summary import LevelTestRow, PathPoint
+from defectscape.summary.schema import LevelTestRow, PathPoint
 
 _FILE = Path(__file__).parents[1] / "report/summary_builder.py"
 _SPEC = importlib.util.spec_from_file_location("summary_builder", _FILE)

@@ -10,7 +10,7 @@ from defectscape.benchmarks.speed import benchmark_speed
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json
 from defectscape.model.training import train_member
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
 
 
 def test_together_and_one_by_one_come_to_the_same(tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
 from defectscape.search.batches import relax_all
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
-from defectscape.stages.thermo import Levels
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import GroundState, Levels
 
 
 @pytest.fixture(scope="module")

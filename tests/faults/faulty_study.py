@@ -17,9 +17,9 @@ from small_study import ROOT, small_study, write_study
 
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames
-from defectscape.stages.context import StudyContext
 from defectscape.stages.labels import label_chunk
 from defectscape.store.labels import LabelStore
+from defectscape.study.context import StudyContext
 
 BIN = Path(sys.executable).parent
 GROUP = "results/small/groups/v_Cd"

@@ -13,20 +13,21 @@ from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.groups import Group, exploration_groups, label_rounds
 from defectscape.stages.ccd import compute_diagrams
 from defectscape.stages.ccd_check import check_diagrams
-from defectscape.stages.context import StudyContext
 from defectscape.stages.evaluation import evaluate_final
 from defectscape.stages.handover import hand_over
-from defectscape.stages.harvest import harvest
-from defectscape.stages.host import label_references, list_sites, prepare_host
+from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
-from defectscape.stages.minimum_descents import relax_minima
+from defectscape.stages.references import label_references
+from defectscape.stages.relax_minima import relax_minima
 from defectscape.stages.report import write_page
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.search import merge_minima, search_final, search_round
-from defectscape.stages.summary import write_summary
+from defectscape.stages.select_round import harvest
+from defectscape.stages.summary import summarise
 from defectscape.stages.thermo import compute_levels
 from defectscape.stages.training import build_final_data, train_final, train_round
 from defectscape.stages.verification import verify_key
+from defectscape.study.context import StudyContext
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,7 +119,7 @@ def run_study(config: Path, results: Path, *, page: bool = True) -> StudyContext
     compute_levels(context)
     compute_diagrams(context)
     check_diagrams(context)
-    write_summary(context)
+    summarise(context)
     hand_over(context)
     if page:
         write_page(context)

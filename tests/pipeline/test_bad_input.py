@@ -150,8 +150,9 @@ def test_an_engine_that_is_not_installed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "edited"])
 def test_a_damaged_store_record(tmp_path: Path, damage: str) -> None:
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.host import label_references, prepare_host
+    from defectscape.stages.host import prepare_host
+    from defectscape.stages.references import label_references
+    from defectscape.study.context import StudyContext
 
     study = small_study()
     study["label_store"] = str(tmp_path / "store")

@@ -24,9 +24,10 @@ from defectscape.domain.errors import ConfigError
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
-from defectscape.stages.labels import descent_ends
-from defectscape.stages.ledger import label_costs
-from defectscape.stages.search import LOWEST_LABEL, group_operations
+from defectscape.stages.search import LOWEST_LABEL
+from defectscape.study.labels import descent_ends
+from defectscape.study.minima import group_operations
+from defectscape.summary.cost import label_costs
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from defectscape.report.page import render_report
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 _SPEC = importlib.util.spec_from_file_location(
     "summary_builder", Path(__file__).with_name("summary_builder.py")

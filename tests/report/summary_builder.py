@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from defectscape.report.summary import (
+from defectscape.summary.schema import (
     CalibrationRow,
     CaptureSummary,
     CaptureTemperature,

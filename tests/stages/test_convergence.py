@@ -6,8 +6,8 @@ import pytest
 from small_study import small_study, write_study
 
 from defectscape.domain.errors import ConfigError
-from defectscape.stages.context import StudyContext
-from defectscape.stages.convergence import converge
+from defectscape.study.context import StudyContext
+from defectscape.tools.convergence import converge
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
-from defectscape.stages.layout import Layout
+from defectscape.study.layout import Layout
 from defectscape.stages.versions import STAGE_VERSIONS
 
 CONFIG = Path(config.get("study", "config/config.yaml"))

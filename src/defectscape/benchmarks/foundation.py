@@ -26,10 +26,9 @@ from defectscape.search.blind import AseSurface, charge_response
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.recovery import Recovery, recover
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.search import group_operations
-from defectscape.stages.thermo import read_levels
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import read_levels
+from defectscape.study.minima import group_operations, read_verified
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from defectscape.benchmarks.truth import (
 )
 from defectscape.benchmarks.truth_figure import draw_truth
 from defectscape.files.tables import write_json
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
 
 SEARCH_RULES = ("search", "search_final", "harvest", "minima")
 TRAINING_RULES = ("train", "train_final", "select")

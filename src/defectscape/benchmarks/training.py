@@ -27,8 +27,8 @@ from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
 from defectscape.settings.benchmark import DataSetPair, ModelBenchmark
-from defectscape.stages.data_sets import read_card, read_data_set
-from defectscape.stages.labels import unique
+from defectscape.study.labels import unique
+from defectscape.tools.data_sets import read_card, read_data_set
 
 logger = logging.getLogger(__name__)
 

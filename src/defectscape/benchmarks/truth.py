@@ -24,11 +24,9 @@ from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
 from defectscape.search.recovery import IDENTIFIED_A
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
-from defectscape.stages.search import UNPERTURBED, group_operations
-from defectscape.stages.thermo import read_levels
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import GroundState, read_levels
+from defectscape.study.minima import UNPERTURBED, group_operations, read_verified
 
 logger = logging.getLogger(__name__)
 

@@ -89,7 +89,7 @@ def benchmark_foundation(
     """Relax a finished study's starts with a foundation potential, and compare what it finds."""
     from defectscape.benchmarks.foundation import benchmark_foundation as run
     from defectscape.benchmarks.foundation_figure import draw_foundation
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
 
     try:
         keywords = json.loads(arguments)
@@ -142,7 +142,7 @@ def benchmark_search(
     """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
     from defectscape.benchmarks.direct import DirectSearch
     from defectscape.benchmarks.search import benchmark_search as run
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
 
     study = StudyContext.load(context.obj.study, context.obj.results)
     direct = DirectSearch(
@@ -201,7 +201,7 @@ def benchmark_speed(
 ) -> None:
     """Relaxations a minute of a finished study's committee, together and one by one."""
     from defectscape.benchmarks.speed import benchmark_speed as run
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
 
     try:
         sizes = json.loads(matrices)

@@ -18,7 +18,7 @@ Key = Annotated[str, typer.Argument(help="Defect key, for example v_Cd_-2.")]
 
 def _run(context: typer.Context, module: str, function: str, *items: object) -> None:
     """Load the study and call one stage; stages import heavy packages, so only now."""
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
 
     stage = getattr(import_module(f"defectscape.stages.{module}"), function)
     stage(StudyContext.load(context.obj.study, context.obj.results), *items)
@@ -47,7 +47,12 @@ def _round_command(module: str, function: str) -> Callable[[typer.Context, str, 
 
 STUDY_STAGES = (
     ("host", "host", "prepare_host", "Validate and relax the host, build the supercell."),
-    ("references", "host", "label_references", "Label the perfect supercell and the elements."),
+    (
+        "references",
+        "references",
+        "label_references",
+        "Label the perfect supercell and the elements.",
+    ),
     ("sites", "host", "list_sites", "Enumerate the host's defects with doped."),
     ("dataset-final", "training", "build_final_data", "Gather every label of the study."),
     ("evaluate", "evaluation", "evaluate_final", "Gates and held-out errors of the final model."),
@@ -55,7 +60,7 @@ STUDY_STAGES = (
     ("thermo", "thermo", "compute_levels", "Formation energies and transition levels."),
     ("ccd", "ccd", "compute_diagrams", "Configuration-coordinate diagrams."),
     ("ccd-check", "ccd_check", "check_diagrams", "Points of the diagrams by the engine."),
-    ("summary", "summary", "write_summary", "Write summary.json and the minima's structures."),
+    ("summary", "summary", "summarise", "Write summary.json and the minima's structures."),
     ("handover", "handover", "hand_over", "Folders for a last relaxation; the model's card."),
     ("report", "report", "write_page", "Write the report page, its figures and tables."),
 )
@@ -68,7 +73,12 @@ GROUP_STAGES = (
 ROUND_STAGES = (
     ("dataset", "labels", "build_round_data", "Gather the labels a group knows after a round."),
     ("search", "search", "search_round", "Search of an exploration round."),
-    ("harvest", "harvest", "harvest", "Choose a round's new frames from the search before it."),
+    (
+        "harvest",
+        "select_round",
+        "harvest",
+        "Choose a round's new frames from the search before it.",
+    ),
 )
 
 
@@ -103,7 +113,7 @@ def register(app: typer.Typer) -> None:
         rich_help_panel="Stages",
     )
     def relax_starts(context: typer.Context, group: GroupName, key: Key) -> None:
-        _run(context, "descents", "relax_starts", group, key)
+        _run(context, "relax_starts", "relax_starts", group, key)
 
     @app.command(
         "relax-minima",
@@ -111,7 +121,7 @@ def register(app: typer.Typer) -> None:
         rich_help_panel="Stages",
     )
     def relax_minima(context: typer.Context, group: GroupName, number: Round, key: Key) -> None:
-        _run(context, "minimum_descents", "relax_minima", group, number, key)
+        _run(context, "relax_minima", "relax_minima", group, number, key)
 
     @app.command(
         "potentials", help="Potentials at the atoms of a ground state.", rich_help_panel="Stages"

@@ -2,60 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.engines.labelling import label_frames
-from defectscape.files.tables import decode, read_json, write_json
-from defectscape.stages.ccd import read_diagrams
-from defectscape.stages.context import StudyContext
+from defectscape.files.tables import write_json
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_diagrams
 from defectscape.thermo.path import check_order
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CurveCheck:
-    """Points of one curve by engine and model, both above the curve's own ground state on the path.
-
-    Attributes:
-        key: defect and charge of the curve.
-        zero: position of that ground state.
-        points: positions in the diagram's list of points.
-        engine_eV, model_eV: energies, eV.
-        core_s: what the labels cost, core-seconds.
-        failed: points that have no label.
-    """
-
-    key: str
-    zero: int
-    points: tuple[int, ...]
-    engine_eV: tuple[float, ...]
-    model_eV: tuple[float, ...]
-    core_s: float
-    failed: int
-
-    @property
-    def differences_eV(self) -> tuple[float, ...]:
-        """Engine less model at the points, eV; zero at the ground state."""
-        return tuple(e - m for e, m in zip(self.engine_eV, self.model_eV, strict=True))
-
-    @property
-    def beside_ground_state(self) -> tuple[tuple[int, float, float], ...]:
-        """Point, engine and model energy (eV) of all points but the ground state, which is their zero."""
-        rows = zip(self.points, self.engine_eV, self.model_eV, strict=True)
-        return tuple(row for row in rows if row[0] != self.zero)
-
-
-@dataclass(frozen=True)
-class DiagramCheck:
-    """Both curves of one diagram, named by its keys."""
-
-    initial: CurveCheck
-    final: CurveCheck
 
 
 def check_diagrams(context: StudyContext) -> None:
@@ -78,12 +36,6 @@ def check_diagrams(context: StudyContext) -> None:
         )  # fmt: skip
         checks.append(DiagramCheck(initial, final))
     write_json(context.layout.ccd_check, [asdict(check) for check in checks])
-
-
-def read_checks(path: Path) -> dict[tuple[str, str], DiagramCheck]:
-    """What ``check_diagrams`` wrote, by the keys of the two charge states."""
-    checks = [decode(DiagramCheck, content) for content in read_json(path)]
-    return {(check.initial.key, check.final.key): check for check in checks}
 
 
 def _check(

@@ -6,15 +6,15 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
 from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.tables import write_json
 from defectscape.model.calibration import Scale, calibrate
 from defectscape.model.committee import Committee, CommitteePrediction
 from defectscape.model.errors import error_table
 from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.surface import gate, load_committee
-from defectscape.stages.training import of_split, read_final_splits
+from defectscape.study.committees import gate, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.splits import of_split, read_final_splits
 
 
 def gate_frame(context: StudyContext) -> Frame:
@@ -55,8 +55,3 @@ def _judged(
     items = [item for item in data if item.fidelity == fidelity and item.frame.charge in known]
     points = committee.evaluate_many([item.frame for item in items], fidelity)
     return list(zip(items, points, strict=True))
-
-
-def read_calibration(context: StudyContext) -> tuple[Scale, ...]:
-    """What ``evaluate_final`` wrote."""
-    return tuple(decode(Scale, row) for row in read_json(context.layout.calibration))

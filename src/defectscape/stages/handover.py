@@ -16,10 +16,10 @@ from defectscape.engines.handover import HandoverEngine
 from defectscape.files.atoms import to_atoms
 from defectscape.files.tables import load_minima
 from defectscape.report.model_card import model_card
-from defectscape.report.summary import DefectSummary, MinimumSummary, Summary
 from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.minima import read_verified
+from defectscape.summary.schema import DefectSummary, MinimumSummary, Summary
 
 logger = logging.getLogger(__name__)
 

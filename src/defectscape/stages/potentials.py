@@ -5,7 +5,6 @@ known, so its energy must be that label's.
 """
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from defectscape.domain.errors import ConfigError, ThermoError
@@ -15,34 +14,16 @@ from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.site_potentials import PotentialEngine
-from defectscape.files.tables import decode, load_host_file, read_json, write_json
+from defectscape.files.tables import load_host_file, write_json
 from defectscape.sampling.host import host_frame
-from defectscape.stages.context import StudyContext
-from defectscape.stages.verification import ground_frame, ground_state, read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.minima import ground_frame, ground_state, read_verified
+from defectscape.study.potentials import SitePotentials
 
 logger = logging.getLogger(__name__)
 
 SAME_ENERGY_EV = 5e-3
 """Two solutions of one structure that differ by more are of different states."""
-
-
-@dataclass(frozen=True, eq=False)
-class SitePotentials:
-    """Potentials at the atoms of one structure.
-
-    Attributes:
-        frame_id: the structure.
-        energy_eV: its energy in this calculation, eV.
-        potentials_V: at each atom, (n,), V.
-        engine_version: which program.
-        core_s: what it cost, core-seconds.
-    """
-
-    frame_id: str
-    energy_eV: float
-    potentials_V: Floats
-    engine_version: str
-    core_s: float
 
 
 def host_potentials(context: StudyContext) -> None:
@@ -63,19 +44,6 @@ def key_potentials(context: StudyContext, group: str, text: str) -> None:
         return
     best = ground_state(items)
     _write(context, ground_frame(best), best.final_label, target)
-
-
-def read_potentials(path: Path) -> SitePotentials:
-    """What a job of this stage wrote.
-
-    Raises:
-        ThermoError: if there is nothing in it.
-    """
-    content = read_json(path)
-    if content is None:
-        raise ThermoError(str(path), "has no potentials", "Look at the log of its job")
-    found: SitePotentials = decode(SitePotentials, content)
-    return found
 
 
 def _write(context: StudyContext, frame: Frame, known: Label | None, target: Path) -> None:

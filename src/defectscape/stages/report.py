@@ -2,9 +2,9 @@
 
 from defectscape.report.figures_static import write_figures
 from defectscape.report.page import read_geometries, write_report
-from defectscape.report.summary import Summary
 from defectscape.report.tables import write_tables
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
+from defectscape.summary.schema import Summary
 
 
 def write_page(context: StudyContext) -> None:

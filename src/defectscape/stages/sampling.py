@@ -4,28 +4,16 @@ import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import write_frames
-from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
+from defectscape.files.tables import load_host_file, load_sites, write_json
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.sampling.splits import Split, assign_splits
 from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import imported_frames, pool_frames, round_outcomes
-
-
-def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
-    """Splits of a group's geometry families, with those of its teachers."""
-    return {
-        family: Split(split)
-        for family, split in read_json(context.layout.group(group).splits).items()
-    }
-
-
-def found_family(defect: str) -> str:
-    """Geometry family of the minima that searches and verification found."""
-    return f"{defect}/found"
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import imported_frames, pool_frames, round_outcomes
+from defectscape.study.splits import found_family, read_splits
 
 
 def make_group_starts(context: StudyContext, name: str) -> None:

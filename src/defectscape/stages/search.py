@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.domain.seeds import derive_rng, derive_seed
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import (
-    load_host_file,
     load_minima,
     load_relaxations,
     load_sites,
@@ -23,36 +21,19 @@ from defectscape.files.tables import (
 )
 from defectscape.sampling.sites import pick_site
 from defectscape.search.batches import relax_all
-from defectscape.search.matching import Operations, host_operations
-from defectscape.search.merging import foremost, merge
+from defectscape.search.merging import foremost
 from defectscape.search.relaxation import nudged
 from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import descent_ends, lowest_known
-from defectscape.stages.surface import CommitteeSurface, gate, load_committee
+from defectscape.study.committees import CommitteeSurface, gate, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import descent_ends, lowest_known
+from defectscape.study.minima import UNPERTURBED, merged
 
 logger = logging.getLogger(__name__)
 
-UNPERTURBED = "unperturbed"
 LOWEST_LABEL = "lowest label"
-
-
-def group_operations(context: StudyContext, group: Group) -> Operations:
-    """Symmetry operations of the host that keep the group's defect site."""
-    host = load_host_file(context.layout.host)
-    site = pick_site(load_sites(context.layout.sites), group.defect)
-    return host_operations(host, site.frac_coords)
-
-
-def merged(
-    context: StudyContext, group: Group, relaxations: tuple[Relaxation, ...], key: DefectKey,
-    settings: Minima,
-) -> tuple[Minimum, ...]:  # fmt: skip
-    """Distinct minima of one key among some relaxations."""
-    mine = tuple(r for r in relaxations if r.start.key == key)
-    return merge(mine, group_operations(context, group), settings, UNPERTURBED)
 
 
 def _cross_seeds(

@@ -1,15 +1,15 @@
 """Thermo stage: formation energies, transition levels, concentrations, doped's diagram."""
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
@@ -19,16 +19,17 @@ from defectscape.domain.level import (
     TransitionLevel,
 )
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
+from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.search.residual_energy import what_is_left
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.thermo import EfnvCorrection
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState, make_ground_state
-from defectscape.stages.potentials import read_potentials
-from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.verification import read_verified
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import GroundState, Levels
+from defectscape.study.minima import ground_state, read_verified
+from defectscape.study.potentials import read_potentials
 from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import (
     Phase,
@@ -47,24 +48,6 @@ logger = logging.getLogger(__name__)
 
 AGREEMENT_EV = 1e-3
 """Our levels and doped's must agree within this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """Everything the thermo stage found."""
-
-    ground_states: tuple[GroundState, ...]
-    host: HostEnergies
-    limits: tuple[ChemicalPotentialLimit, ...]
-    formation: tuple[FormationEnergy, ...]
-    levels: tuple[TransitionLevel, ...]
-    equilibria: tuple[Equilibrium, ...]
-
-
-def read_levels(path: Path) -> Levels:
-    """What ``compute_levels`` wrote."""
-    found: Levels = decode(Levels, read_json(path))
-    return found
 
 
 def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float]]:
@@ -200,3 +183,33 @@ def _equilibria(
     uncertainties_eV = {state.key: state.uncertainty_eV for state in formation}
     names = [limit.name for limit in limits]
     return equilibria(diagram, names, bulk_dos, settings, uncertainties_eV)
+
+
+def make_ground_state(
+    context: StudyContext,
+    group: str,
+    key: DefectKey,
+    surface: CommitteeSurface,
+    rms_eV: float | None,
+) -> GroundState:
+    """The lowest minimum of a key, by the engine where it has computed any.
+
+    Args:
+        context, group, key: whose.
+        surface: the final committee, for what relaxing further would gain.
+        rms_eV: RMS error of the model on verified minima, eV; None if none was verified.
+    """
+    items = read_verified(context, group, key)
+    best = ground_state(items)
+    if best.final_label is not None:
+        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
+        return GroundState(
+            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
+            still.uncertainty_eV, still.origin, True, still.gain_eV,
+        )  # fmt: skip
+    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    return GroundState(
+        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
+        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
+        False, None,
+    )  # fmt: skip

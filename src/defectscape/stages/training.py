@@ -1,28 +1,20 @@
 """Training stages: one committee member of a group's round, or of the final model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.files.extxyz import read_labelled, write_labelled
-from defectscape.files.tables import read_json, write_json
+from defectscape.files.tables import write_json
 from defectscape.model.training import train_member
 from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.training import Training
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import read_group_data, unique
-from defectscape.stages.layout import GroupRound
-from defectscape.stages.sampling import read_splits
-from defectscape.stages.verification import verification_labels
-
-
-def of_split(
-    data: Sequence[LabelledFrame], splits: dict[str, Split], split: Split
-) -> list[LabelledFrame]:
-    """The frames whose geometry family belongs to a split."""
-    return [item for item in data if splits[item.frame.family] == split]
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import read_group_data, unique
+from defectscape.study.layout import GroupRound
+from defectscape.study.minima import verification_labels
+from defectscape.study.splits import of_split, read_final_splits, read_splits
 
 
 def _read_round(context: StudyContext, files: GroupRound) -> list[LabelledFrame]:
@@ -81,8 +73,3 @@ def train_final(context: StudyContext, member: int) -> None:
         context, context.layout.final, read_final_splits(context), context.study.training,
         member, seed, None,
     )  # fmt: skip
-
-
-def read_final_splits(context: StudyContext) -> dict[str, Split]:
-    """Splits of all geometry families of the study."""
-    return {f: Split(split) for f, split in read_json(context.layout.final_splits).items()}

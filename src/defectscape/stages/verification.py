@@ -1,25 +1,22 @@
 """Verification stage: the high-fidelity engine judges the best minima of one defect key."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.domain.minimum import VerifiedMinimum
 from defectscape.engines.labelling import label_frame
-from defectscape.files.extxyz import read_labelled, write_labelled
-from defectscape.files.tables import load_minima, load_verified, save_verified
+from defectscape.files.extxyz import write_labelled
+from defectscape.files.tables import load_minima, save_verified
 from defectscape.search.certainty import first_to_verify
 from defectscape.search.verification import Stepper, tied_steps, verify_until_certain
-from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import lowest_known
-from defectscape.stages.layout import GroupFiles
-from defectscape.stages.sampling import found_family
-from defectscape.stages.search import group_operations
-from defectscape.stages.surface import surface_beside_engine
+from defectscape.study.committees import surface_beside_engine
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import lowest_known
+from defectscape.study.layout import GroupFiles
+from defectscape.study.minima import group_operations
+from defectscape.study.splits import found_family
 
 logger = logging.getLogger(__name__)
 
@@ -59,29 +56,3 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
     last = files.round(exploration.rounds)
     surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
     return tied_steps(surface, context.study.search)
-
-
-def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:
-    """The verified minima of one key."""
-    return load_verified(context.layout.group(group).verified(str(key)))
-
-
-def ground_state(items: Sequence[VerifiedMinimum]) -> VerifiedMinimum:
-    """The lowest by the engine, or by the model where the engine has none."""
-    return min(items, key=lambda item: (item.final_energy_eV, item.minimum.rank))
-
-
-def ground_frame(item: VerifiedMinimum) -> Frame:
-    """Its structure: the engine's where there is one."""
-    return item.frame if item.final_label is not None else item.minimum.frame
-
-
-def verification_labels(context: StudyContext) -> list[LabelledFrame]:
-    """Every high-fidelity label that verification made."""
-    name = context.fidelity("high").name
-    labels: list[LabelledFrame] = []
-    for group in exploration_groups(context.study):
-        for key in group.keys:
-            path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
-            labels += read_labelled(path, name)
-    return labels

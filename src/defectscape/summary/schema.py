@@ -6,7 +6,7 @@ made from this file and from nothing else, so the two cannot disagree.
 
 from pydantic import Field
 
-from defectscape.report.summary_results import (
+from defectscape.summary.schema_results import (
     CaptureSummary,
     CaptureTemperature,
     CcdSummary,
@@ -20,8 +20,8 @@ from defectscape.report.summary_results import (
     SearchPoint,
     StateConcentrationRow,
 )
-from defectscape.report.summary_row import Row
-from defectscape.report.summary_trust import (
+from defectscape.summary.schema_row import Row
+from defectscape.summary.schema_trust import (
     CalibrationRow,
     CostRow,
     CurvePoint,

@@ -26,10 +26,10 @@ from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.identification import Identified, identify
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.vasp import VaspEngine as VaspSettings
-from defectscape.stages.context import StudyContext
-from defectscape.stages.data_sets import DATA_ENDINGS, Card, read_card, read_data_set
 from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord, timestamp_now
+from defectscape.study.context import StudyContext
+from defectscape.tools.data_sets import DATA_ENDINGS, Card, read_card, read_data_set
 
 RUN_FILES = ("vasprun.xml", "vasprun.xml.gz")
 PROGRAM_FOLDERS = re.compile(r"^vasp_(gam|std|ncl|nkred_std)$")

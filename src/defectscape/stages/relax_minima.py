@@ -20,13 +20,13 @@ from defectscape.search.matching import rmsd_A
 from defectscape.search.merging import foremost
 from defectscape.search.tied import lowest_tie
 from defectscape.search.verification import descend, tied_steps
-from defectscape.stages.context import StudyContext
-from defectscape.stages.descents import write_descents
-from defectscape.stages.layout import GroupRound
-from defectscape.stages.sampling import found_family
-from defectscape.stages.search import group_operations, merged
-from defectscape.stages.surface import surface_beside_engine
 from defectscape.store.record import LabelRecord
+from defectscape.study.committees import surface_beside_engine
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import write_descents
+from defectscape.study.layout import GroupRound
+from defectscape.study.minima import group_operations, merged
+from defectscape.study.splits import found_family
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from defectscape.model.committee import Committee, CommitteePrediction
 from defectscape.model.gates import run_gates
 from defectscape.search.surface import SurfacePoint
 from defectscape.settings.training import Training
-from defectscape.stages.context import StudyContext
-from defectscape.stages.layout import GroupRound
+from defectscape.study.context import StudyContext
+from defectscape.study.layout import GroupRound
 
 logger = logging.getLogger(__name__)
 

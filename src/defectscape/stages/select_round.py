@@ -19,11 +19,11 @@ from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import descent_frames, imported_labels, pool_frames
-from defectscape.stages.sampling import found_family, read_splits
-from defectscape.stages.search import merged
-from defectscape.stages.surface import CommitteeSurface, load_committee
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import descent_frames, imported_labels, pool_frames
+from defectscape.study.minima import merged
+from defectscape.study.splits import found_family, read_splits
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,10 @@ from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
 from defectscape.files.tables import decode, read_json
 from defectscape.model.errors import ErrorTable, Parity
-from defectscape.report.summary import (
+from defectscape.settings.groups import exploration_groups
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_checks, read_diagrams
+from defectscape.summary.schema import (
     CcdSummary,
     CurvePoint,
     ErrorSummary,
@@ -17,10 +20,6 @@ from defectscape.report.summary import (
     PathPoint,
     TrainingCurve,
 )
-from defectscape.settings.groups import exploration_groups
-from defectscape.stages.ccd import read_diagrams
-from defectscape.stages.ccd_check import CurveCheck, DiagramCheck, read_checks
-from defectscape.stages.context import StudyContext
 from defectscape.thermo.ccd_correction import corrected, left_out_rms_eV
 
 MAX_FORCE_POINTS = 600

@@ -6,13 +6,8 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.report.summary import (
-    CaptureSummary,
-    CaptureTemperature,
-    CcdSummary,
-    LevelSummary,
-)
 from defectscape.settings.ccd import Capture
+from defectscape.summary.schema import CaptureSummary, CaptureTemperature, CcdSummary, LevelSummary
 from defectscape.thermo.capture import (
     CaptureCurves,
     capture_coefficient_cm3_s,

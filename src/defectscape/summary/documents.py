@@ -2,7 +2,7 @@
 
 import json
 
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 
 def summary_schema() -> str:

@@ -7,12 +7,12 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.model.calibration import Scale
-from defectscape.report.summary import MinimumSummary
 from defectscape.sampling.sites import defect_frame
 from defectscape.search.description import describe
 from defectscape.search.symmetry import lowering, orientations, point_group
-from defectscape.stages.calibration import relative_bar_eV
-from defectscape.stages.search import UNPERTURBED
+from defectscape.study.minima import UNPERTURBED
+from defectscape.summary.calibration import relative_bar_eV
+from defectscape.summary.schema import MinimumSummary
 
 
 def geometry_name(key: DefectKey, rank: int) -> str:

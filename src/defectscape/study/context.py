@@ -11,9 +11,9 @@ from defectscape.settings.engine import Fidelity
 from defectscape.settings.groups import Group, find_group
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
-from defectscape.stages.layout import GroupFiles, Layout
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
+from defectscape.study.layout import GroupFiles, Layout
 
 
 @dataclass(frozen=True)

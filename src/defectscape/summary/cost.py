@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from defectscape.files.extxyz import read_labelled
 from defectscape.files.tables import read_json
-from defectscape.report.summary import CostRow
 from defectscape.settings.groups import exploration_groups, label_rounds
-from defectscape.stages.ccd_check import read_checks
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import Outcome, round_outcomes
-from defectscape.stages.potentials import read_potentials
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import read_checks
+from defectscape.study.labels import Outcome, round_outcomes
+from defectscape.study.potentials import read_potentials
+from defectscape.summary.schema import CostRow
 
 
 def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:

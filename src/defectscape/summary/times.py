@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Literal
 
 from defectscape.domain.keys import HOST
-from defectscape.report.summary import JobRow, Overhead
-from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
+from defectscape.summary.schema import JobRow, Overhead
 
 Kind = Literal["engine", "training", "relaxation", "other"]
 KINDS: dict[str, Kind] = {

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from defectscape.report.summary_row import Row
+from defectscape.summary.schema_row import Row
 
 
 class LevelOfTheory(Row):

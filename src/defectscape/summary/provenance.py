@@ -10,12 +10,12 @@ import yaml
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
 from defectscape.files.tables import load_host_file, read_json
-from defectscape.report.summary import DefectSummary, LevelOfTheory, Provenance
 from defectscape.settings.groups import exploration_groups
-from defectscape.stages import trust
-from defectscape.stages.context import StudyContext
-from defectscape.stages.thermo import Levels
-from defectscape.stages.verification import ground_state, read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import Levels
+from defectscape.study.minima import ground_state, read_verified
+from defectscape.summary import model as trust
+from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (

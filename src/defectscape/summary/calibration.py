@@ -6,11 +6,11 @@ import numpy as np
 
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.model.calibration import Scale, error_bar
-from defectscape.report.summary import CalibrationRow, LevelTestRow
 from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.evaluation import read_calibration
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.evaluation import read_calibration
+from defectscape.study.minima import read_verified
+from defectscape.summary.schema import CalibrationRow, LevelTestRow
 
 
 def scale_of(context: StudyContext, quantity: str) -> Scale | None:

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectscape.domain.frame import Frame
-from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.search.certainty import soft_left_eV
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.tied import TiedSurface
 from defectscape.settings.search import Search
-from defectscape.stages.context import StudyContext
-from defectscape.stages.surface import CommitteeSurface
-from defectscape.stages.verification import ground_state, read_verified
 
 logger = logging.getLogger(__name__)
 
@@ -24,32 +20,6 @@ SAME_BASIN_A = 0.3
 """A final relaxation that moves an atom further has left the basin and says nothing about it."""
 LEAST_FMAX_EV_A = 0.002
 """Forces in single precision are not followed further down."""
-
-
-@dataclass(frozen=True, eq=False)
-class GroundState:
-    """The ground state of one key, with what its energy rests on.
-
-    Attributes:
-        key, group: defect key and exploration group.
-        rank: the model's rank of the minimum.
-        frame: its structure.
-        energy_eV: the engine's energy if verified, else the committee mean, eV.
-        uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
-        verified: whether the engine computed it.
-        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
-            if that relaxation failed or left the basin.
-    """
-
-    key: DefectKey
-    group: str
-    rank: int
-    frame: Frame
-    energy_eV: float
-    uncertainty_eV: float
-    uncertainty_origin: str
-    verified: bool
-    relaxation_left_eV: float | None
 
 
 def left_eV(
@@ -114,33 +84,3 @@ def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search)
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
         return Left(soft_left_eV(label), what + why + rest, None)
     return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
-
-
-def make_ground_state(
-    context: StudyContext,
-    group: str,
-    key: DefectKey,
-    surface: CommitteeSurface,
-    rms_eV: float | None,
-) -> GroundState:
-    """The lowest minimum of a key, by the engine where it has computed any.
-
-    Args:
-        context, group, key: whose.
-        surface: the final committee, for what relaxing further would gain.
-        rms_eV: RMS error of the model on verified minima, eV; None if none was verified.
-    """
-    items = read_verified(context, group, key)
-    best = ground_state(items)
-    if best.final_label is not None:
-        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
-        return GroundState(
-            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            still.uncertainty_eV, still.origin, True, still.gain_eV,
-        )  # fmt: skip
-    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
-    return GroundState(
-        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
-        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
-        False, None,
-    )  # fmt: skip

@@ -13,8 +13,8 @@ from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.settings.engine import Fidelity
-from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
 
 RATTLE_A = 0.1
 

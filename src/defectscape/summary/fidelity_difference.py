@@ -12,7 +12,7 @@ import numpy as np
 
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.extxyz import read_labelled
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """Low-fidelity relaxations of a few starts: every step is a label, and a frame of the pool."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ase.calculators.calculator import CalculationFailed
 from ase.optimize import BFGS
@@ -12,14 +11,13 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.atoms import to_atoms
-from defectscape.files.extxyz import read_frames, write_frames
-from defectscape.files.tables import write_json
+from defectscape.files.extxyz import read_frames
 from defectscape.sampling.contacts import shortest_distance_A
 from defectscape.sampling.descents import starts_to_relax
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import outcome_of
-from defectscape.stages.sampling import read_splits
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import write_descents
+from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +35,6 @@ def relax_starts(context: StudyContext, name: str, text: str) -> None:
     )
     records = [record for start in chosen for record in _relax(context, start)]
     write_descents(records, files.relaxed(text), files.relaxed_outcomes(text))
-
-
-def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
-    """Frames once each, and what became of their labels."""
-    found = {record.frame.frame_id: record for record in records}
-    write_frames(frames, [record.frame for record in found.values()])
-    write_json(outcomes, [asdict(outcome_of(record)) for record in found.values()])
 
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from defectscape.report.summary_row import Row
+from defectscape.summary.schema_row import Row
 
 
 class ErrorSummary(Row):

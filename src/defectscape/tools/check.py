@@ -16,7 +16,7 @@ from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""

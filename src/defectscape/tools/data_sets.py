@@ -20,8 +20,8 @@ from defectscape.engines.labelling import label_frames
 from defectscape.files.extxyz import read_frames, read_info, read_labelled, write_labelled
 from defectscape.files.tables import decode, encode, read_json, write_json
 from defectscape.settings.engine import Fidelity
-from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
 
 CARD_FORMAT = 1
 DATA_ENDINGS = (".extxyz", ".extxyz.xz", ".extxyz.gz")

@@ -1,0 +1,1 @@
+"""What people call on a study of their own: check, import, data sets, convergence."""
