@@ -41,10 +41,22 @@ if _before is None:
     os.environ.pop(_VARIABLE, None)
 
 __all__ = [
-    "AtomicNumberTable", "Batch", "FullyConnectedNet", "GenericJointEmbedding", "SymmetricContraction", "find_device",
-    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy",
-    "unscripted", "write_file",
-]  # fmt: skip
+    "AtomicNumberTable",
+    "Batch",
+    "FullyConnectedNet",
+    "GenericJointEmbedding",
+    "SymmetricContraction",
+    "find_device",
+    "mace_data",
+    "mace_modules",
+    "numerics",
+    "o3",
+    "read_model_file",
+    "read_tensors",
+    "to_numpy",
+    "unscripted",
+    "write_file",
+]
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -132,8 +144,17 @@ def _read(path: Path, *, weights_only: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=weights_only)
     except FileNotFoundError as error:
         raise ModelError("model file", path, "There is no such file; train it first") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-            ImportError, IndexError, pickle.UnpicklingError) as error:  # fmt: skip
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ModelError("model file", path, f"It cannot be read ({error}); train again") from error
 
 

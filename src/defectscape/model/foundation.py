@@ -42,15 +42,17 @@ def _read(path: Path) -> torch.nn.Module:
     model = read_model_file(path)
     if type(model) is not mace_modules.ScaleShiftMACE:
         raise ModelError(
-            "training.foundation", f"{path} holds {type(model).__name__}",
+            "training.foundation",
+            f"{path} holds {type(model).__name__}",
             "Give a ScaleShiftMACE, such as the MACE-MP or MACE-OMAT files",
-        )  # fmt: skip
+        )
     heads = getattr(model, "heads", ["default"])
     if len(heads) > 1:
         raise ModelError(
-            "heads of the foundation model", ", ".join(heads),
+            "heads of the foundation model",
+            ", ".join(heads),
             "Take one head out of it first (`mace_select_head`)",
-        )  # fmt: skip
+        )
     return model
 
 

@@ -1,4 +1,4 @@
-"""Evaluation stage: gates and held-out errors of the final committee."""
+"""Evaluation stage: checks and held-out errors of the final committee."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from defectscape.model.committee import Committee, CommitteePrediction
 from defectscape.model.errors import error_table
 from defectscape.sampling.splits import Split
 from defectscape.settings.groups import exploration_groups
-from defectscape.study.committees import gate, load_committee
+from defectscape.study.committees import check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.splits import of_split, read_final_splits
 
 
-def gate_frame(context: StudyContext) -> Frame:
-    """A geometry that the gates are tried on: the last start of the first group."""
+def check_frame(context: StudyContext) -> Frame:
+    """A geometry that the checks are made on: the last start of the first group."""
     first = exploration_groups(context.study)[0]
     return read_frames(context.layout.group(first.name).starts)[-1]
 
@@ -26,13 +26,13 @@ def gate_frame(context: StudyContext) -> Frame:
 def evaluate_final(context: StudyContext) -> None:
     """Errors per fidelity, defect and charge on the families that no model was trained on.
 
-    The committee's spread is calibrated on the validation families, and the calibration is tried on the
+    The committee's standard deviation is calibrated on the validation families, and the calibration is tried on the
     test families.
     """
     files = context.layout.final
     committee = load_committee(files, context.study.training)
     charges = sorted({k.charge for g in exploration_groups(context.study) for k in g.keys})
-    gate(context, committee, files, gate_frame(context), charges, files.gates)
+    check_committee(context, committee, files, check_frame(context), charges, files.gates)
     splits = read_final_splits(context)
     low, high = context.fidelity_names
     data = [*read_labelled(files.data_low, low), *read_labelled(files.data_high, high)]

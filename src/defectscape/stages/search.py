@@ -26,7 +26,7 @@ from defectscape.search.relaxation import nudged
 from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
-from defectscape.study.committees import CommitteeSurface, gate, load_committee
+from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import descent_ends, lowest_known
 from defectscape.study.minima import UNPERTURBED, merged
@@ -91,7 +91,7 @@ def _search(
     starts = _with_nudged(context, read_frames(files.starts))
     charges = sorted({key.charge for teacher in group.teachers
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
-    gate(context, committee, round_files, starts[-1], charges, gates)
+    check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     ends = descent_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)

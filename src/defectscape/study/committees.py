@@ -8,8 +8,8 @@ from typing import Any
 
 from defectscape.domain.frame import Frame
 from defectscape.files.tables import write_json
+from defectscape.model.checks import check_states
 from defectscape.model.committee import Committee, CommitteePrediction
-from defectscape.model.gates import run_gates
 from defectscape.search.surface import SurfacePoint
 from defectscape.settings.training import Training
 from defectscape.study.context import StudyContext
@@ -69,15 +69,15 @@ def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) 
     return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
 
 
-def gate(
+def check_committee(
     context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
     charges: Sequence[int], target: Path,
 ) -> None:  # fmt: skip
     """Check that charge and fidelity reach the committee, and record what was measured.
 
     Raises:
-        GateError: if they do not; the pipeline stops here.
+        CheckError: if they do not; the pipeline stops here.
     """
-    report = run_gates(committee, frame, charges, committee.card.fidelities)
-    logger.info("gates passed for %s", files.folder)
+    report = check_states(committee, frame, charges, committee.card.fidelities)
+    logger.info("checks passed for %s", files.folder)
     write_json(target, report)

@@ -37,7 +37,7 @@ def error_rows(context: StudyContext) -> list[ErrorSummary]:
             frames=row.frames,
             energy_mae_meV_atom=row.energy_mae_meV_atom,
             energy_rmse_meV_atom=row.energy_rmse_meV_atom,
-            energy_rmse_shifted_meV_atom=row.energy_centred_rmse_meV_atom,
+            energy_rmse_shifted_meV_atom=row.energy_rmse_constants_refitted_meV_atom,
             force_mae_meV_A=row.forces_mae_meV_A,
             force_rmse_meV_A=row.forces_rmse_meV_A,
         )
