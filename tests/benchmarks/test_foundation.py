@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.benchmarks.foundation import benchmark_foundation
 from defectscape.benchmarks.foundation_figure import draw_foundation
@@ -19,6 +18,7 @@ from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
 from defectscape.study.levels import GroundState, Levels
+from support.small_study import small_study, write_study
 
 CALCULATOR = "chgnet.model.dynamics.CHGNetCalculator"
 ARGUMENTS = {"use_device": "cpu"}

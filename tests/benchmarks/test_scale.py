@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from small_study import ROOT
 
 from defectscape.benchmarks.scale import benchmark_scale
+from support import ROOT
 
 
 @pytest.fixture(scope="module")

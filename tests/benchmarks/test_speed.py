@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
 from test_arms import frame_of, label_of
 
 from defectscape.benchmarks.speed import benchmark_speed
@@ -11,6 +10,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json
 from defectscape.model.training import train_member
 from defectscape.study.context import StudyContext
+from support.small_study import small_study, write_study
 
 
 def test_together_and_one_by_one_come_to_the_same(tmp_path: Path) -> None:

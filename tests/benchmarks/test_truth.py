@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
@@ -22,6 +21,7 @@ from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
 from defectscape.study.levels import GroundState, Levels
+from support.small_study import small_study, write_study
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from small_study import ROOT, small_study, write_study
 
 from defectscape.domain.errors import LabelError
 from defectscape.domain.label import Label
+from support import ROOT
+from support.small_study import small_study, write_study
 
 
 def check(folder: Path, study: dict[str, Any], **environment: str) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
@@ -21,6 +20,7 @@ from defectscape.study.levels import GroundState
 from defectscape.summary.cost import _path_points
 from defectscape.thermo.ccd import trace_ccd
 from defectscape.thermo.path import check_order, configuration_path
+from support.small_study import small_study, write_study
 
 SPRING = 0.3
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
@@ -16,6 +15,7 @@ from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.select_round import taken_frames
 from defectscape.study.context import StudyContext
 from defectscape.study.splits import found_family, read_splits
+from support.small_study import small_study, write_study
 
 
 @pytest.fixture(scope="module")

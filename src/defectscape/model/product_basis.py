@@ -26,13 +26,15 @@ _TENSORS = ".U_matrix_"
 """In the name of each buffer of a contraction that holds tensors."""
 
 _INDEPENDENT = 1e-6
-"""A tensor is new if this share of its length, at least, is orthogonal to those before it."""
+"""A tensor is new if what is orthogonal to those before it is longer than this; mace's have lengths of order one."""
+
+_module: Any = symmetric_contraction
 
 
 @contextmanager
 def built_with(basis: ProductBasis) -> Iterator[None]:
     """Networks of mace that are built inside have this basis, with ``use_reduced_cg=False``."""
-    theirs = symmetric_contraction.U_matrix_real
+    theirs = _module.U_matrix_real
 
     def tensors(*, correlation: int, dtype: torch.dtype, **kwargs: Any) -> list[Any]:
         """As mace's, which gives the irrep and the tensors last."""
@@ -40,11 +42,11 @@ def built_with(basis: ProductBasis) -> Iterator[None]:
         return [*irrep, reduced(full, correlation).to(dtype)]
 
     if basis == "reduced":
-        symmetric_contraction.U_matrix_real = tensors
+        _module.U_matrix_real = tensors
     try:
         yield
     finally:
-        symmetric_contraction.U_matrix_real = theirs
+        _module.U_matrix_real = theirs
 
 
 def same_shapes(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
@@ -107,6 +109,6 @@ def _orthonormal(vectors: np.ndarray) -> np.ndarray:
         for _ in range(2):  # the second pass takes off what rounding left in the first
             left = left - found @ (found.T @ left)
         length = np.linalg.norm(left)
-        if length > _INDEPENDENT * max(np.linalg.norm(vector), _INDEPENDENT):
+        if length > _INDEPENDENT:
             found = np.column_stack([found, left / length])
     return found if found.shape[1] else np.zeros((len(vectors), 1))

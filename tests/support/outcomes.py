@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from faulty import Pairs
 
 from defectscape.files.atoms import to_atoms
 from defectscape.store.labels import LabelStore
 from defectscape.store.record import LabelRecord
+from support.faulty import Pairs
 
 TABLE = "DEFECTSCAPE_FAULT_TABLE"
 """Environment variable: the folder that rows are written into, to be made a table of."""

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from faulty import FAULTS
-from faulty_study import GROUP, SEARCHED, Study
+
+from support.faulty import FAULTS
+from support.faulty_study import GROUP, SEARCHED, Study
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,7 @@ from defectscape.stages.thermo import compute_levels
 from defectscape.stages.training import build_final_data, train_final, train_round
 from defectscape.stages.verification import verify_key
 from defectscape.study.context import StudyContext
-
-ROOT = Path(__file__).parents[2]
+from support import ROOT
 
 TRAINING: dict[str, Any] = {
     "committee": 2, "channels": 4, "max_L": 0, "r_max_A": 4.0, "charge_embedding_dim": 4,

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faulty import FAULTS, name_of
-from outcomes import finished_keys
-from small_study import ROOT, small_study, write_study
-
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames
 from defectscape.stages.labels import label_chunk
 from defectscape.store.labels import LabelStore
 from defectscape.study.context import StudyContext
+from support import ROOT
+from support.faulty import FAULTS, name_of
+from support.outcomes import finished_keys
+from support.small_study import small_study, write_study
 
 BIN = Path(sys.executable).parent
 GROUP = "results/small/groups/v_Cd"
@@ -33,7 +33,7 @@ def faulty_study() -> dict[str, Any]:
     study["label_jobs"] = 2
     for level, depth in (("low", 0.3), ("high", 0.36)):
         study["fidelities"][level]["engine"] = {
-            "kind": "ase", "calculator": "faulty.Pairs", "method": f"pairs {level}",
+            "kind": "ase", "calculator": "support.faulty.Pairs", "method": f"pairs {level}",
             "arguments": {"depth_eV": depth}, "charge": "charge", "multiplicity": "none",
             "time_limit_s": 10.0,
         }  # fmt: skip
@@ -52,9 +52,10 @@ class Study:
 
     @property
     def environment(self) -> dict[str, str]:
+        paths = [str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
             **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
-            "MPLBACKEND": "Agg", "PYTHONPATH": str(Path(__file__).parent),
+            "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(paths),
             FAULTS: str(self.folder / "faults.json"),
         }  # fmt: skip
 
