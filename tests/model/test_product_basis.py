@@ -14,10 +14,11 @@ from defectscape.domain.errors import ModelError
 from defectscape.model import checkpoint, preparation
 from defectscape.model.backend import mace_modules, numerics, o3, read_tensors, write_file
 from defectscape.model.blueprint import blueprint, rebuild
+from defectscape.model.card import PRODUCT_BASES
 from defectscape.model.checkpoint import training_digest
 from defectscape.model.committee import Committee
 from defectscape.model.network import PRODUCT_BASIS
-from defectscape.model.product_basis import PRODUCT_BASES, built_with, reduced
+from defectscape.model.product_basis import built_with, reduced
 from defectscape.model.saving import load_network, weights_path
 from defectscape.model.training import train_member
 from defectscape.model.weights import weights_digest

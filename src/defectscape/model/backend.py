@@ -32,6 +32,7 @@ from e3nn import o3  # noqa: E402
 from e3nn.nn import FullyConnectedNet  # noqa: E402
 from mace import data as mace_data  # noqa: E402
 from mace import modules as mace_modules  # noqa: E402
+from mace.modules import symmetric_contraction  # noqa: E402
 from mace.modules.embeddings import GenericJointEmbedding  # noqa: E402
 from mace.modules.symmetric_contraction import SymmetricContraction  # noqa: E402
 from mace.tools import AtomicNumberTable  # noqa: E402
@@ -53,6 +54,7 @@ __all__ = [
     "o3",
     "read_model_file",
     "read_tensors",
+    "symmetric_contraction",
     "to_numpy",
     "unscripted",
     "write_file",

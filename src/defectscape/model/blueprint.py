@@ -17,11 +17,11 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.domain.keys import DefectKey
 from defectscape.model.backend import mace_modules, numerics, o3, to_numpy
-from defectscape.model.card import ModelCard
+from defectscape.model.card import PRODUCT_BASES, ModelCard
 from defectscape.model.delta import DeltaMACE
 from defectscape.model.embedding import graft_embedding
 from defectscape.model.network import ChargedMACE
-from defectscape.model.product_basis import PRODUCT_BASES, same_shapes
+from defectscape.model.product_basis import same_shapes
 from defectscape.model.references import EnergyReferences
 
 FORMAT = 1

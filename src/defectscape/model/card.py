@@ -1,9 +1,12 @@
 """The model card: what a saved model was trained on, and what it must not be asked."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from defectscape.domain.keys import DefectKey
-from defectscape.model.product_basis import ProductBasis
+
+ProductBasis = Literal["full", "reduced"]
+PRODUCT_BASES: tuple[ProductBasis, ...] = get_args(ProductBasis)
 
 CHARGE_WARNING = (
     "mace's own MACECalculator reads the charge from atoms.info['charge'], or from "

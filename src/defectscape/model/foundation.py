@@ -19,10 +19,10 @@ from mace.tools.scripts_utils import extract_config_mace_model
 
 from defectscape.domain.errors import ModelError
 from defectscape.model.backend import AtomicNumberTable, mace_modules, o3, read_model_file
-from defectscape.model.card import ModelCard
+from defectscape.model.card import PRODUCT_BASES, ModelCard
 from defectscape.model.embedding import embedding_specs, graft_embedding
 from defectscape.model.network import ChargedMACE
-from defectscape.model.product_basis import PRODUCT_BASES, copy_tensors, same_shapes
+from defectscape.model.product_basis import copy_tensors, same_shapes
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 

@@ -19,9 +19,9 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import format_charge
 from defectscape.model.backend import mace_modules, o3, to_numpy, unscripted
-from defectscape.model.card import ModelCard
+from defectscape.model.card import ModelCard, ProductBasis
 from defectscape.model.embedding import FIDELITY, embedding_specs
-from defectscape.model.product_basis import ProductBasis, built_with
+from defectscape.model.product_basis import built_with
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 

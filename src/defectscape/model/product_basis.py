@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations_with_replacement, permutations
 from math import factorial, prod
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
-from mace.modules import symmetric_contraction
 
-ProductBasis = Literal["full", "reduced"]
-PRODUCT_BASES: tuple[ProductBasis, ...] = get_args(ProductBasis)
+from defectscape.model.backend import symmetric_contraction
+from defectscape.model.card import ProductBasis
 
 _TENSORS = ".U_matrix_"
 """In the name of each buffer of a contraction that holds tensors."""

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from defectscape.model.backend import SymmetricContraction, mace_modules, numerics, o3
+from defectscape.model.card import PRODUCT_BASES, ProductBasis
 from defectscape.model.layers.arrangement import arrange, restore
 from defectscape.model.layers.contraction import ArrangedContraction, is_contraction
-from defectscape.model.product_basis import PRODUCT_BASES, ProductBasis, built_with
+from defectscape.model.product_basis import built_with
 
 CPU = torch.device("cpu")
 ATOMS, KINDS = 6, 2
