@@ -19,6 +19,7 @@ from defectscape.domain.level import (
     TransitionLevel,
 )
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.statistics import rms
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.residual_energy import what_is_left
 from defectscape.search.symmetry import orientations, point_group
@@ -103,7 +104,7 @@ def compute_levels(context: StudyContext) -> None:
         for item in read_verified(context, group, key)
         if item.model_error_eV is not None
     ]
-    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+    rms_eV = rms(errors) if errors else None
     found = [pair for pair in keys if read_verified(context, *pair)]
     if not found:
         raise ThermoError(
