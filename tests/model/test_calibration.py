@@ -6,6 +6,7 @@ import pytest
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.prediction import Prediction
 from defectscape.model.calibration import (
     ACROSS_CHARGES,
     FORCE,
@@ -14,7 +15,6 @@ from defectscape.model.calibration import (
     error_bar,
     moderated,
 )
-from defectscape.model.committee import CommitteePrediction
 
 ATOMS = 8
 
@@ -44,7 +44,7 @@ def make(
         force_scatter = sigma * rng.normal(size=(members, ATOMS, 3))
         std = np.linalg.norm(force_scatter.std(axis=0, ddof=1), axis=1)
         label = Label(energy, forces + truth * sigma * rng.normal(size=(ATOMS, 3)))
-        point = CommitteePrediction(float(energies.mean()), tuple(energies), forces, std)
+        point = Prediction(float(energies.mean()), tuple(energies), forces, std)
         judged.append((LabelledFrame(frame, label, "high"), point))
     return judged
 
@@ -93,7 +93,7 @@ def test_an_error_per_charge_is_seen_between_charges_alone() -> None:
 def test_the_order_of_frames_and_members_does_not_matter() -> None:
     data, test = make(30, 7, 2.0), make(20, 8, 2.0)
     mixed = [
-        (item, CommitteePrediction(p.energy_eV, p.member_energies_eV[::-1], p.forces_eV_A, p.force_std_eV_A))
+        (item, Prediction(p.energy_eV, p.member_energies_eV[::-1], p.forces_eV_A, p.force_std_eV_A))
         for item, p in data[::-1]
     ]  # fmt: skip
     one, other = scales(data, test), scales(mixed, test[::-1])

@@ -132,22 +132,50 @@ def taken_files(wildcards):
     return files + low + [str(group.pool)] + relaxed
 
 
+def outcome_files(name, level, last):
+    """Outcomes of all labels of a group at a fidelity, up to a round."""
+    files, keys = files_of(name), GROUPS[name].keys
+    relaxed = []
+    if level == "low" and STUDY.sampling.relaxed_starts:
+        relaxed += [files.relaxed_outcomes(key) for key in keys]
+    if level == "low" and STUDY.selection.low_relaxed_minima:
+        rounds = [files.round(number) for number in range(1, last + 1)]
+        relaxed += [here.relaxed_outcomes(key) for here in rounds for key in keys]
+    labelled = [
+        files.round(number).labels(level, chunk, len(CHUNKS))
+        for number in label_rounds(STUDY, level, last)
+        for chunk in CHUNKS
+    ]
+    return list(map(str, relaxed + labelled))
+
+
 def label_files(level):
     """Input function: outcomes of all labelling jobs of all rounds up to this one."""
+    return lambda wildcards: outcome_files(
+        wildcards.group, level, int(wildcards.round)
+    )
 
-    def inputs(wildcards):
-        group = files_of(wildcards.group)
-        relaxed = []
-        if level == "low":
-            relaxed += relaxed_files(wildcards)
-            relaxed += descent_files(wildcards, int(wildcards.round))
-        return relaxed + [
-            str(group.round(number).labels(level, chunk, len(CHUNKS)))
-            for number in label_rounds(STUDY, level, int(wildcards.round))
-            for chunk in CHUNKS
-        ]
 
-    return inputs
+def label_outcomes():
+    """Outcomes of every label of the study."""
+    return [
+        path
+        for name in GROUPS
+        for level in ("low", "high")
+        for path in outcome_files(name, level, ROUNDS)
+    ]
+
+
+def search_results():
+    """What searches and trainings of all groups left, for the summary."""
+    found = []
+    for files in map(files_of, GROUPS):
+        last = files.round(ROUNDS)
+        found += [files.minima, files.relaxations, files.gates, last.data_high]
+        found += [last.jumps(level) for level in ("low", "high")]
+        rounds = [files.round(number) for number in range(ROUNDS + 1)]
+        found += [here.history(member) for here in rounds for member in EXPLORERS]
+    return list(map(str, found))
 
 
 def grow(base, attempt):
@@ -156,11 +184,9 @@ def grow(base, attempt):
 
 
 FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]
-VERIFIED = [
-    files_of(name).verified(str(key))
-    for name, group in GROUPS.items()
-    for key in group.keys
-]
+KEYS = [(name, key) for name, group in GROUPS.items() for key in group.keys]
+VERIFIED = [str(files_of(name).verified(key)) for name, key in KEYS]
+VERIFICATION_LABELS = [str(files_of(name).verified_labels(key)) for name, key in KEYS]
 
 
 def group_of(key):

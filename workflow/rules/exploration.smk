@@ -43,7 +43,6 @@ rule search:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
-        str(files_of("{group}").splits),
         str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
         lambda wildcards: descent_ends(wildcards, int(wildcards.round)),

@@ -8,7 +8,6 @@ was after mace is imported. Whole models are pickles all the same: ``read_model_
 place that executes one, and only a file that its user has trusted (``trust.py``).
 """
 
-import io
 import os
 import pickle
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
+from defectscape.files.atomic import replacing
 from defectscape.model.trust import check_trusted
 
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
@@ -110,16 +110,9 @@ def unscripted() -> Iterator[None]:
 
 
 def write_file(path: Path, content: object) -> None:
-    """``torch.save`` to ``path``, whole or not at all (written beside it, synced, renamed)."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(buffer.getvalue())
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """``torch.save`` to ``path``, whole or not at all."""
+    with replacing(path) as stream:
+        torch.save(content, stream)
 
 
 def read_tensors(path: Path) -> Any:

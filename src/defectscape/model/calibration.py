@@ -30,8 +30,8 @@ from scipy.stats import spearmanr
 
 from defectscape.domain.frame import Floats
 from defectscape.domain.label import LabelledFrame
+from defectscape.domain.prediction import Prediction
 from defectscape.domain.statistics import rms
-from defectscape.model.committee import CommitteePrediction
 
 FORCE, SAME_CHARGE, ACROSS_CHARGES = QUANTITIES = ("force", "within", "between")
 """The words that files have for them."""
@@ -45,7 +45,7 @@ MOST_PAIRED_FRAMES = 120
 """Pairs are made of at most so many frames, evenly taken."""
 
 Coverage = tuple[float | None, float | None, float | None, float | None, float | None]
-Judged = tuple[LabelledFrame, CommitteePrediction]
+Judged = tuple[LabelledFrame, Prediction]
 
 
 @dataclass(frozen=True, kw_only=True)

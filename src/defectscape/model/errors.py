@@ -10,8 +10,9 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
+from defectscape.domain.prediction import Prediction
 from defectscape.domain.statistics import less_group_means, rms
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.model.committee import Committee
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
 
 
 def _parity(
-    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[CommitteePrediction]
+    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]
 ) -> Parity:
     return Parity(
         fidelity=fidelity,

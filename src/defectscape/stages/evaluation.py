@@ -1,14 +1,15 @@
-"""Evaluation stage: gates and held-out errors of the final committee."""
+"""Evaluation stage: checks and held-out errors of the final committee."""
 
 from collections.abc import Sequence
 
+from defectscape.domain.family import Split
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
+from defectscape.domain.prediction import Prediction
 from defectscape.domain.seeds import derive_rng
 from defectscape.model.calibration import Scale, calibrate
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.model.committee import Committee
 from defectscape.model.errors import error_table
-from defectscape.sampling.splits import Split
 from defectscape.study.committees import check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import write_calibration, write_errors
@@ -47,7 +48,7 @@ def evaluate_final(context: StudyContext) -> None:
 
 def _judged(
     committee: Committee, data: Sequence[LabelledFrame], fidelity: str
-) -> list[tuple[LabelledFrame, CommitteePrediction]]:
+) -> list[tuple[LabelledFrame, Prediction]]:
     """The frames of a fidelity that the committee answers, with its answers."""
     known = {key.charge for name, key in committee.card.keys if name == fidelity}
     items = [item for item in data if item.fidelity == fidelity and item.frame.charge in known]

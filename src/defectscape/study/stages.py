@@ -227,11 +227,11 @@ STAGES = (
         takes=("group", "key"),
         reads=("fidelities.high",),
     ),
-    Stage("thermo", "thermo:compute_levels", version=3, kind="other", reads=("thermo", "search")),
+    Stage("thermo", "thermo:compute_levels", version=4, kind="other", reads=("thermo", "search")),
     Stage(
         "ccd",
         "ccd:compute_diagrams",
-        version=3,
+        version=4,
         kind="other",
         reads=("ccd.points", "ccd.extend", "ccd.pairs"),
     ),

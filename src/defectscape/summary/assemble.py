@@ -10,7 +10,7 @@ import numpy as np
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.sites import pick_site
-from defectscape.search.certainty import judge
+from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
@@ -66,7 +66,7 @@ def _defect(
     tolerance_eV = context.study.verification.tolerance_eV
     known = searched.lowest_known.get(key)
     known_eV = known.label.energy_eV if known else math.inf
-    verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -74,8 +74,8 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
-        certain=verdict.certain,
-        certainty=verdict.text,
+        certain=assessment.certain,
+        certainty=assessment.text,
         energy_eV=ground.energy_eV,
         uncertainty_eV=ground.uncertainty_eV,
         uncertainty_origin=ground.uncertainty_origin,

@@ -1,4 +1,4 @@
-"""What the summary says of the model: errors, parity, training curves, gates."""
+"""What the summary says of the model: errors, parity, training curves, checks."""
 
 import numpy as np
 
