@@ -154,7 +154,7 @@ STAGES = (
     Stage(
         "train",
         "training:train_round",
-        version=3,
+        version=4,
         kind="training",
         takes=("group", "round", "member"),
         reads=("seed", Block("exploration.training", ("committee",)), *NAMES),
@@ -242,7 +242,7 @@ STAGES = (
     Stage(
         "train_final",
         "training:train_final",
-        version=3,
+        version=4,
         kind="training",
         takes=("member",),
         reads=("seed", Block("training", ("committee", "warm_start")), *NAMES),
@@ -250,7 +250,7 @@ STAGES = (
     Stage(
         "evaluate",
         "evaluation:evaluate_final",
-        version=2,
+        version=3,
         kind="other",
         reads=("seed", "defects", *NAMES, *FINALISTS),
     ),
