@@ -105,7 +105,8 @@ CONDITIONAL = {
     "off_centre_A": "an added atom, which a vacancy has not",
     "kind": "says which class the block is of",
     "file": "bands from a density of states",
-    "dtype": "of an exploring committee",
+    "max_steps": "a relaxation that does not end before its first step",
+    "competing_kpoints": "a competing phase",
 }
 """Settings that some stage reads under conditions that the full study does not have."""
 

@@ -53,6 +53,10 @@ INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
 """Settings of other stages than the selection of a round."""
 BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
 """What a search does beside relaxing."""
+DESCRIBED = ("symmetry_tolerance_A",)
+"""Settings of what is said of minima, not of which there are."""
+MINIMA = Block("minima", DESCRIBED)
+EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
 SEARCHING = ("seed", "selection.low_relaxed_minima", *NAMES, *EXPLORERS, GROUP)
@@ -165,7 +169,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", "exploration.minima", *SEARCHING),
+        reads=("exploration.search", EXPLORED_MINIMA, *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -178,7 +182,7 @@ STAGES = (
             "selection.low_relaxation_steps",
             "sampling.relaxation_fmax_eV_A",
             Block("exploration.search", BEYOND_RELAXING),
-            "exploration.minima",
+            EXPLORED_MINIMA,
             LOW_LABELS,
             *EXPLORERS,
             GROUP,
@@ -192,7 +196,7 @@ STAGES = (
         takes=("group", "round"),
         reads=(
             Block("selection", INITIAL),
-            "exploration.minima",
+            EXPLORED_MINIMA,
             "sampling.shortest_distance_A",
             "sampling.relaxed_starts",
             "imported",
@@ -207,7 +211,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", "minima", "exploration.rounds", *SEARCHING),
+        reads=("search", MINIMA, "exploration.rounds", *SEARCHING),
     ),
     Stage(
         "minima",
@@ -215,7 +219,7 @@ STAGES = (
         version=1,
         kind="other",
         takes=("group",),
-        reads=("minima", GROUP),
+        reads=(MINIMA, GROUP),
     ),
     Stage(
         "verify",
