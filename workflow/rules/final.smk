@@ -12,7 +12,7 @@ rule search_final:
         str(files_of("{group}").starts),
         str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
-        lambda wildcards: descent_ends(wildcards, STUDY.exploration.rounds),
+        lambda wildcards: relaxed_ends(wildcards.group, ROUNDS),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").relaxations),

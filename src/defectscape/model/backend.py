@@ -32,6 +32,7 @@ from e3nn import o3  # noqa: E402
 from e3nn.nn import FullyConnectedNet  # noqa: E402
 from mace import data as mace_data  # noqa: E402
 from mace import modules as mace_modules  # noqa: E402
+from mace.modules import symmetric_contraction  # noqa: E402
 from mace.modules.embeddings import GenericJointEmbedding  # noqa: E402
 from mace.modules.symmetric_contraction import SymmetricContraction  # noqa: E402
 from mace.tools import AtomicNumberTable  # noqa: E402
@@ -41,10 +42,23 @@ if _before is None:
     os.environ.pop(_VARIABLE, None)
 
 __all__ = [
-    "AtomicNumberTable", "Batch", "FullyConnectedNet", "GenericJointEmbedding", "SymmetricContraction", "find_device",
-    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy",
-    "unscripted", "write_file",
-]  # fmt: skip
+    "AtomicNumberTable",
+    "Batch",
+    "FullyConnectedNet",
+    "GenericJointEmbedding",
+    "SymmetricContraction",
+    "find_device",
+    "mace_data",
+    "mace_modules",
+    "numerics",
+    "o3",
+    "read_model_file",
+    "read_tensors",
+    "symmetric_contraction",
+    "to_numpy",
+    "unscripted",
+    "write_file",
+]
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -125,8 +139,17 @@ def _read(path: Path, *, weights_only: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=weights_only)
     except FileNotFoundError as error:
         raise ModelError("model file", path, "There is no such file; train it first") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-            ImportError, IndexError, pickle.UnpicklingError) as error:  # fmt: skip
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ModelError("model file", path, f"It cannot be read ({error}); train again") from error
 
 

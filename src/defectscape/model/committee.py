@@ -1,7 +1,7 @@
-"""The committee: its mean is the surface to search, its spread a measure of what it does not know.
+"""The committee: its mean is the surface to search; its standard deviation says where it is unsure.
 
-The spread ranks configurations well but is too small by itself: calibrate it on held-out errors
-(``errors.py``) before reading it as an error bar.
+The standard deviation ranks configurations well but is too small by itself: calibrate it on held-out errors
+(``calibration.py``) before reading it as an error bar.
 """
 
 import logging
@@ -243,5 +243,8 @@ class CommitteeCalculator(Calculator):
         forces = self.prediction.forces_eV_A
         std = float(np.max(self.prediction.force_std_eV_A))
         self.results = {
-            "energy": energy, "free_energy": energy, "forces": forces.copy(), "force_std": std,
-        }  # fmt: skip
+            "energy": energy,
+            "free_energy": energy,
+            "forces": forces.copy(),
+            "force_std": std,
+        }

@@ -17,7 +17,7 @@ from defectscape.search.merging import lowest_including_doubtful
 from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
-from defectscape.study.committees import CommitteeSurface, gate, load_committee
+from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import descent_ends, read_starts
 from defectscape.study.host import site_of
@@ -90,7 +90,7 @@ def _search(
     starts = _with_nudged(context, read_starts(context, name))
     charges = sorted({key.charge for teacher in group.teachers
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
-    gate(context, committee, round_files, starts[-1], charges, gates)
+    check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     ends = descent_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)

@@ -20,6 +20,7 @@ from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.statistics import rms
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.residual_energy import residual_energy
 from defectscape.search.symmetry import orientations, point_group
@@ -104,7 +105,7 @@ def compute_levels(context: StudyContext) -> None:
         for item in read_verified(context, group, key)
         if item.model_error_eV is not None
     ]
-    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+    rms_eV = rms(errors) if errors else None
     found = [pair for pair in keys if read_verified(context, *pair)]
     if not found:
         raise ThermoError(

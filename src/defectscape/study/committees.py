@@ -9,8 +9,8 @@ from pathlib import Path
 from defectscape.domain.frame import Frame
 from defectscape.domain.prediction import Prediction
 from defectscape.files.tables import read_json, write_json
+from defectscape.model.checks import CheckReport, check_states
 from defectscape.model.committee import Committee
-from defectscape.model.gates import GateReport, run_gates
 from defectscape.model.history import TrainingHistory
 from defectscape.settings.training import Training
 from defectscape.study.context import StudyContext
@@ -58,21 +58,21 @@ def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) 
     return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
 
 
-def gate(
+def check_committee(
     context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
     charges: Sequence[int], target: Path,
 ) -> None:  # fmt: skip
     """Check that charge and fidelity reach the committee, and record what was measured.
 
     Raises:
-        GateError: if they do not; the pipeline stops here.
+        CheckError: if they do not; the pipeline stops here.
     """
-    report = run_gates(committee, frame, charges, committee.card.fidelities)
-    logger.info("gates passed for %s", files.folder)
-    write_gates(target, report)
+    report = check_states(committee, frame, charges, committee.card.fidelities)
+    logger.info("checks passed for %s", files.folder)
+    write_check_report(target, report)
 
 
-def write_gates(path: Path, report: GateReport) -> None:
+def write_check_report(path: Path, report: CheckReport) -> None:
     """Write what was measured on a committee before its first use.
 
     JSON has text alone for names: a state (charge and fidelity) is written as Python writes the pair.
@@ -84,14 +84,14 @@ def write_gates(path: Path, report: GateReport) -> None:
     write_json(path, asdict(report) | {"energies_eV": energies_eV})
 
 
-def read_gates(path: Path) -> GateReport:
-    """What ``write_gates`` wrote."""
+def read_check_report(path: Path) -> CheckReport:
+    """What ``write_check_report`` wrote."""
     content = read_json(path)
     energies_eV = {
         walk: {literal_eval(state): energy_eV for state, energy_eV in found.items()}
         for walk, found in content["energies_eV"].items()
     }
-    return GateReport(**{**content, "energies_eV": energies_eV})
+    return CheckReport(**{**content, "energies_eV": energies_eV})
 
 
 def read_history(files: GroupRound, member: int) -> TrainingHistory:

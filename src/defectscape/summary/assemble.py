@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.sites import pick_site
 from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
@@ -56,7 +57,7 @@ def _defect(
     relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
     verified = {item.minimum.rank: item for item in searched.verified[key]}
     tolerance_A = context.study.minima.symmetry_tolerance_A
-    scale = scale_of(context, "within")
+    scale = scale_of(context, SAME_CHARGE)
     rows = minimum_rows(minima, verified, host, site, tolerance_A, scale)
     best = next(row for row in rows if row.rank == ground.rank)
     formation = [energy for energy in found.formation if energy.key == key]

@@ -27,7 +27,7 @@ HEIGHT_EV_ATOM = 0.02
 """Height above the lowest frame of a kind at which a frame counts half."""
 
 
-def recentre(
+def refit_constants(
     network: ChargedMACE,
     graphs: Sequence[mace_data.AtomicData],
     batch_size: int,
@@ -54,9 +54,13 @@ def recentre(
     for head in np.unique(heads):
         chosen = heads == head
         element, charge = solve_constants(
-            counts[chosen], columns[chosen], residuals[chosen],
-            network.charge_reference_eV.shape[1], network.card.charge_embedding, weights[chosen],
-        )  # fmt: skip
+            counts[chosen],
+            columns[chosen],
+            residuals[chosen],
+            network.charge_reference_eV.shape[1],
+            network.card.charge_embedding,
+            weights[chosen],
+        )
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]
         network.shift_references(int(head), element, charge)
     for graph, shift in zip(graphs, shifts, strict=True):

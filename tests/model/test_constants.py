@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from defectscape.model.backend import numerics
-from defectscape.model.centring import recentre
+from defectscape.model.constants import refit_constants
 from defectscape.model.dataset import Graphs
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ def test_known_shift_is_taken_back_and_forces_stay(committee, train_data, frame_
     with numerics("float64", CPU):
         maker = Graphs.of(network.card)
         graphs = [maker.labelled(item, network.references, 1.0) for item in train_data]
-        recentre(network, graphs, 7, CPU)
+        refit_constants(network, graphs, 7, CPU)
         first = network.references
         before = network({**batch_of(maker, frame)})
         shift = np.array([2.0, 0.0, -1.0])
@@ -29,7 +29,7 @@ def test_known_shift_is_taken_back_and_forces_stay(committee, train_data, frame_
             if item.fidelity == "high":
                 graph.energy -= shift[(-2, 0, 1).index(item.frame.charge)]
         assert not np.allclose(network.references.charge_eV, first.charge_eV)
-        recentre(network, graphs, 7, CPU)
+        refit_constants(network, graphs, 7, CPU)
         after = network({**batch_of(maker, frame)})
         again = network.references
     for charge in (-2, 0, 1):

@@ -60,10 +60,16 @@ class Job:
         return parts[0], parts[1]
 
     def run(
-        self, name: str, train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame],
-        fidelities: tuple[str, ...], start: ChargedMACE | None, *, first: bool = False,
+        self,
+        name: str,
+        train: Sequence[LabelledFrame],
+        valid: Sequence[LabelledFrame],
+        fidelities: tuple[str, ...],
+        start: ChargedMACE | None,
+        *,
+        first: bool = False,
         **changes: Any,
-    ) -> tuple[ChargedMACE, TrainingHistory]:  # fmt: skip
+    ) -> tuple[ChargedMACE, TrainingHistory]:
         """One phase.
 
         Args:
@@ -77,9 +83,16 @@ class Job:
         seed = derive_seed(self.seed, "first phase") if first else self.seed
         point = self._first_point if first else self.checkpoint
         phase = Phase(
-            name, train, valid, fidelities, self.elements,
-            self.settings.model_copy(update=changes), seed, self.member, start,
-        )  # fmt: skip
+            name,
+            train,
+            valid,
+            fidelities,
+            self.elements,
+            self.settings.model_copy(update=changes),
+            seed,
+            self.member,
+            start,
+        )
         return train_phase(phase, self.device, point)
 
     @property

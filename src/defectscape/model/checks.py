@@ -1,4 +1,4 @@
-"""Gates: proof, on one geometry, that charge and fidelity reach the model on every path.
+"""Checks, on one geometry, that charge and fidelity reach the model on every path.
 
 Charge-blindness is the classic silent failure: a missing charge becomes 0, an unknown head the last
 one, and everything still runs. So each path a structure can take (training file, calculator, batch)
@@ -15,16 +15,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from defectscape.domain.errors import GateError
+from defectscape.domain.errors import CheckError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import format_charge
-from defectscape.domain.prediction import Prediction
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.committee import Committee
 from defectscape.model.dataset import Graphs
-
-PATHS = ("training file", "calculator", "batch")
 
 ENERGY_NOISE_eV = 1e-4
 FORCE_NOISE_eV_A = 1e-4
@@ -35,8 +32,8 @@ State = tuple[int, str]
 
 
 @dataclass(frozen=True, eq=False)
-class GateReport:
-    """What the gates saw; returned only if all were passed.
+class CheckReport:
+    """What the checks measured; returned only if all were passed.
 
     Attributes:
         frame_id: of the geometry used.
@@ -60,25 +57,21 @@ class GateReport:
     disagreement_eV: float
 
 
-def run_gates(
-    models: Committee | Sequence[Path],
-    frame: Frame,
-    charges: Sequence[int],
-    fidelities: Sequence[str],
-) -> GateReport:
+def check_states(
+    committee: Committee, frame: Frame, charges: Sequence[int], fidelities: Sequence[str]
+) -> CheckReport:
     """Walk every path with ``frame`` in every state.
 
     Args:
-        models: a committee, or its model files.
+        committee: the models.
         frame: the geometry; its own charge does not matter.
         charges: charge states to compare, e.
         fidelities: fidelities to compare.
 
     Raises:
-        GateError: if two charges or two fidelities cannot be told apart, or two paths disagree.
+        CheckError: if two charges or two fidelities cannot be told apart, or two paths disagree.
         ModelError: for a state or structure the committee was not trained on.
     """
-    committee = models if isinstance(models, Committee) else Committee.load(models)
     frames = [
         frame if q == frame.charge else frame.recharged(q, origin=frame.origin) for q in charges
     ]
@@ -96,12 +89,12 @@ def run_gates(
             for pair in pairs:
                 split = _check_pair(path, thing, pair, found, learned)
                 splits[thing] = (min(splits[thing][0], split[0]), min(splits[thing][1], split[1]))
-    return GateReport(
+    return CheckReport(
         frame_id=frame.frame_id,
         charges=tuple(charges),
         fidelities=tuple(fidelities),
         energies_eV={
-            path: {state: prediction.energy_eV for state, prediction in found.items()}
+            path: {state: energy for state, (energy, _) in found.items()}
             for path, found in results.items()
         },
         charge_split_eV=splits["charge"][0] if charge_pairs else None,
@@ -112,7 +105,8 @@ def run_gates(
     )
 
 
-Results = dict[State, Prediction]
+Results = dict[State, tuple[float, Floats]]
+"""Energy (eV) and forces (n, 3) (eV/A) of each state."""
 
 
 def _training_file(
@@ -130,7 +124,8 @@ def _training_file(
             committee.check(frame.numbers, frame.charge, fidelity)
             with numerics(committee.card.dtype, find_device(committee.device)):
                 graph = graphs.frame(frame, fidelity)
-                results[asked.charge, fidelity] = committee.predict([graph])[0]
+                prediction = committee.predict([graph])[0]
+            results[asked.charge, fidelity] = prediction.energy_eV, prediction.forces_eV_A
     return results
 
 
@@ -141,12 +136,9 @@ def _calculator(
     results: Results = {}
     for frame in frames:
         for fidelity in fidelities:
-            calculator = committee.calculator(frame.charge, fidelity)
             atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
-            atoms.calc = calculator
-            atoms.get_potential_energy()
-            assert calculator.prediction is not None
-            results[frame.charge, fidelity] = calculator.prediction
+            atoms.calc = committee.calculator(frame.charge, fidelity)
+            results[frame.charge, fidelity] = atoms.get_potential_energy(), atoms.get_forces()
     return results
 
 
@@ -156,15 +148,15 @@ def _batch(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[s
     for fidelity in fidelities:
         predictions = committee.evaluate_many(frames, fidelity)
         for frame, prediction in zip(frames, predictions, strict=True):
-            results[frame.charge, fidelity] = prediction
+            results[frame.charge, fidelity] = prediction.energy_eV, prediction.forces_eV_A
     return results
 
 
 def _learned(committee: Committee, frame: Frame, results: Results) -> dict[State, float]:
     """Energies less the references, eV."""
     return {
-        state: prediction.energy_eV - committee.reference_eV(frame.numbers, *state)
-        for state, prediction in results.items()
+        state: energy - committee.reference_eV(frame.numbers, *state)
+        for state, (energy, _) in results.items()
     }
 
 
@@ -177,29 +169,29 @@ def _check_pair(
 ) -> tuple[float, float]:
     """Differences of learned energy (eV) and of force (eV/A) between two states."""
     one, other = pair
-    raw = abs(results[one].energy_eV - results[other].energy_eV)
+    (one_eV, one_eV_A), (other_eV, other_eV_A) = results[one], results[other]
+    raw = abs(one_eV - other_eV)
     energy = abs(learned[one] - learned[other])
-    forces: Floats = results[one].forces_eV_A - results[other].forces_eV_A
-    force = float(np.max(np.abs(forces)))
+    force = float(np.max(np.abs(one_eV_A - other_eV_A)))
     names = " and ".join(f"{format_charge(charge)} at {name}" for charge, name in pair)
     remedy = "Charge and head must reach the network: switch `charge_embedding` on and train again"
     if raw <= ENERGY_NOISE_eV:
         what = f"energies of {names} differ by {raw:.1e} eV"
-        raise GateError(f"{thing} gate, {path} path", what, remedy)
+        raise CheckError(f"{thing} check, {path} path", what, remedy)
     if energy <= ENERGY_NOISE_eV and force <= FORCE_NOISE_eV_A:
         what = f"{names} differ by a constant only ({energy:.1e} eV learned, {force:.1e} eV/A)"
-        raise GateError(f"{thing} gate, {path} path", what, remedy)
+        raise CheckError(f"{thing} check, {path} path", what, remedy)
     return energy, force
 
 
 def _check_agreement(results: dict[str, Results], tolerance_eV: float) -> float:
     worst = 0.0
     for one, other in combinations(results, 2):
-        for state, prediction in results[one].items():
-            difference = abs(prediction.energy_eV - results[other][state].energy_eV)
+        for state, (energy, _) in results[one].items():
+            difference = abs(energy - results[other][state][0])
             worst = max(worst, difference)
             if difference > tolerance_eV:
                 what = f"{difference:.1e} eV between {one} and {other}"
                 remedy = f"Paths must agree to {tolerance_eV:g} eV; this is a defect of the package"
-                raise GateError(f"path gate, charge {format_charge(state[0])}", what, remedy)
+                raise CheckError(f"path check, charge {format_charge(state[0])}", what, remedy)
     return worst
