@@ -6,6 +6,7 @@ import pytest
 
 from defectscape.domain.family import Split
 from defectscape.domain.frame import Origin
+from defectscape.domain.keys import DefectKey
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
@@ -31,7 +32,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     list_sites(context)
     make_group_starts(context, "v_Cd")
     for key in KEYS:
-        relax_starts(context, "v_Cd", key)
+        relax_starts(context, "v_Cd", DefectKey.parse(key))
     return context
 
 
@@ -64,7 +65,7 @@ def test_frames_descend_from_starts_of_both_sides_of_the_split(context: StudyCon
 def test_a_rerun_calls_no_engine(context: StudyContext) -> None:
     before = len(context.store.calls())
     text = context.layout.group("v_Cd").relaxed(KEYS[0]).read_text()
-    relax_starts(context, "v_Cd", KEYS[0])
+    relax_starts(context, "v_Cd", DefectKey.parse(KEYS[0]))
     assert len(context.store.calls()) == before
     assert context.layout.group("v_Cd").relaxed(KEYS[0]).read_text() == text
 
