@@ -17,8 +17,7 @@ from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
-from defectscape.study.labels import descent_ends
-from defectscape.study.minima import group_operations
+from defectscape.study.frames import descent_ends
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,

@@ -12,7 +12,8 @@ from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.relax_starts import relax_starts
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.study.context import StudyContext
-from defectscape.study.labels import pool_frames, round_outcomes
+from defectscape.study.frames import pool_frames
+from defectscape.study.labels import round_outcomes
 from defectscape.study.splits import read_splits
 from support.small_study import small_study, write_study
 

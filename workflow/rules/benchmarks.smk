@@ -103,7 +103,7 @@ rule benchmark_search:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(720, attempt),
     params:
-        settings=settings("search", "search", "minima", "fidelities.high"),
+        settings=settings("search_final"),
     message:
         "Benchmark: the search against the truth"
     shell:

@@ -9,11 +9,10 @@ import numpy as np
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import write_json
 from defectscape.settings.ccd import ChargePair
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import Diagram
+from defectscape.study.diagrams import Diagram, write_diagrams
 from defectscape.study.levels import GroundState, read_levels
 from defectscape.thermo.ccd import trace_ccd
 from defectscape.thermo.path import configuration_path
@@ -75,7 +74,7 @@ def chosen_pairs(
 
 def compute_diagrams(context: StudyContext) -> None:
     """Diagrams of the study's transitions, by the final committee."""
-    found = read_levels(context.layout.energies)
+    found = read_levels(context)
     committee = load_committee(context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     limit = found.limits[0].name
@@ -85,4 +84,4 @@ def compute_diagrams(context: StudyContext) -> None:
         _diagram(context, initial, final, energies[final.key] - energies[initial.key], surface)
         for initial, final in chosen_pairs(found.ground_states, context.study.ccd.pairs)
     ]
-    write_json(context.layout.ccd, {"diagrams": diagrams})
+    write_diagrams(context, diagrams)

@@ -2,15 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from defectscape.domain.frame import Floats, Frame
-from defectscape.engines.labelling import label_frames
-from defectscape.files.tables import write_json
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_diagrams
+from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_diagrams, write_diagram_checks
 from defectscape.thermo.path import check_order
 
 logger = logging.getLogger(__name__)
@@ -20,7 +17,7 @@ def check_diagrams(context: StudyContext) -> None:
     """Label the points that ``ccd.engine_points`` asks for, and write them beside the model's."""
     count = context.study.ccd.engine_points
     checks: list[DiagramCheck] = []
-    for diagram in read_diagrams(context.layout.ccd) if count else ():
+    for diagram in read_diagrams(context) if count else ():
         ccd = diagram.ccd
         if ccd is None:
             continue
@@ -35,19 +32,17 @@ def check_diagrams(context: StudyContext) -> None:
             check_order(fractions, end, start)[:count],
         )  # fmt: skip
         checks.append(DiagramCheck(initial, final))
-    write_json(context.layout.ccd_check, [asdict(check) for check in checks])
+    write_diagram_checks(context, checks)
 
 
 def _check(
     context: StudyContext, frames: Sequence[Frame], model_eV: Floats, points: Sequence[int]
 ) -> CurveCheck:
     """Engine and model at some points of a curve, the first of which is its ground state."""
-    fidelity = context.fidelity("high")
     key = frames[0].key
-    records = label_frames(
-        [frames[point] for point in points], context.engine("high"), context.store,
-        fidelity.max_force_eV_A, f"{key} along its path",
-    )  # fmt: skip
+    records = context.label_many(
+        [frames[point] for point in points], "high", f"{key} along its path"
+    )
     labels = {
         point: record.label
         for point, record in zip(points, records, strict=True)

@@ -8,10 +8,10 @@ from ase.io import write
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
-from defectscape.files.tables import load_host_file, save_host, save_sites
 from defectscape.sampling.host import build_host, read_unit_cell, relax_host
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, write_host, write_sites
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def prepare_host(context: StudyContext) -> None:
             )
 
         host = relax_host(host, calculator_for, settings)
-    save_host(context.layout.host, host)
+    write_host(context, host)
     _write_poscars(context, host)
 
 
@@ -46,7 +46,7 @@ def _write_poscars(context: StudyContext, host: HostCrystal) -> None:
 
 def list_sites(context: StudyContext) -> None:
     """Enumerate the host's defects with doped and give them our names."""
-    host = load_host_file(context.layout.host)
+    host = read_host(context)
     names = [defect.name for defect in context.study.defects]
     wants_interstitials = any(name.startswith("i_") for name in names)
-    save_sites(context.layout.sites, enumerate_sites(host, interstitials=wants_interstitials))
+    write_sites(context, enumerate_sites(host, interstitials=wants_interstitials))

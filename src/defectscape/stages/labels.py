@@ -1,26 +1,23 @@
 """Labelling stages: the frames of one chunk through the store and the engine, and their gathering."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from defectscape.domain.consistency import Jump, find_energy_jumps
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
-from defectscape.engines.labelling import label_frames
-from defectscape.files.extxyz import read_frames, write_labelled
-from defectscape.files.tables import write_json
 from defectscape.settings.groups import label_rounds
 from defectscape.study.context import StudyContext
+from defectscape.study.frames import descent_frames, frames_to_label, pool_frames
 from defectscape.study.labels import (
-    descent_frames,
     gather,
     imported_labels,
     logger,
-    outcome_of,
-    pool_frames,
     read_group_data,
     round_outcomes,
     unique,
+    write_data,
+    write_jumps,
+    write_outcomes,
 )
 
 
@@ -35,14 +32,11 @@ def label_chunk(
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
-    source = context.layout.group(group).to_label(level, round_number)
-    frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
-    fidelity = context.fidelity(level)
-    title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
-    records = label_frames(
-        frames, context.engine(level), context.store, fidelity.max_force_eV_A, title
-    )
-    write_json(files.labels(level, chunk, chunks), [asdict(outcome_of(r)) for r in records])
+    source = frames_to_label(context, group, level, round_number)
+    frames = [frame for frame in source if in_chunk(frame, chunk, chunks)]
+    title = f"{group} round {round_number} {context.fidelity(level).name} {chunk + 1}/{chunks}"
+    records = context.label_many(frames, level, title)
+    write_outcomes(files.labels(level, chunk, chunks), records)
 
 
 def build_round_data(context: StudyContext, group: str, number: int) -> None:
@@ -50,25 +44,23 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
     members, files = context.group(group)
     last = context.study.exploration.rounds
     for level in ("low", "high"):
-        name = context.fidelity(level).name
         data: list[LabelledFrame] = []
         for teacher in members.teachers:
-            data += read_group_data(context, teacher, last, level, name)
+            data += read_group_data(context, teacher, last, level)
         data += imported_labels(context, group, level)
         for earlier in label_rounds(context.study, level, number):
             frames = (
                 list(pool_frames(context, group))
                 if (level, earlier) == ("low", 0)
-                else list(read_frames(files.to_label(level, earlier)))
+                else list(frames_to_label(context, group, level, earlier))
             )
             if level == "low":
                 frames += descent_frames(context, group, earlier)
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)
-        target = files.round(number)
         kept, jumps = without_jumps(context, unique(data), level)
-        write_labelled(target.data_low if level == "low" else target.data_high, kept)
-        write_json(target.jumps(level), [asdict(jump) for jump in jumps])
+        write_data(files.round(number), level, kept)
+        write_jumps(context, group, number, level, jumps)
 
 
 def without_jumps(

@@ -11,11 +11,11 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.atoms import to_atoms
-from defectscape.files.extxyz import read_frames
 from defectscape.sampling.contacts import shortest_distance_A
 from defectscape.sampling.descents import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
+from defectscape.study.frames import read_starts
 from defectscape.study.labels import write_descents
 from defectscape.study.splits import read_splits
 
@@ -24,17 +24,16 @@ logger = logging.getLogger(__name__)
 MAX_STEP_A = 0.15
 
 
-def relax_starts(context: StudyContext, name: str, text: str) -> None:
+def relax_starts(context: StudyContext, name: str, key: DefectKey) -> None:
     """Relax some starts of one key with the low-fidelity engine and keep every step."""
-    key = DefectKey.parse(text)
     files = context.layout.group(name)
-    starts = [frame for frame in read_frames(files.starts) if frame.key == key]
+    starts = [frame for frame in read_starts(context, name) if frame.key == key]
     settings = context.study.sampling
     chosen = starts_to_relax(
         starts, read_splits(context, name), settings.relaxed_starts, context.study.seed
     )
     records = [record for start in chosen for record in _relax(context, start)]
-    write_descents(records, files.relaxed(text), files.relaxed_outcomes(text))
+    write_descents(records, files.relaxed(key), files.relaxed_outcomes(key))
 
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:

@@ -1,4 +1,4 @@
-"""Harvest stage: what a round's search found becomes the next round's labels."""
+"""Selection stage of a round: which frames of the search before it get a label."""
 
 import logging
 from collections.abc import Sequence
@@ -9,10 +9,7 @@ import numpy as np
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
-from defectscape.files.extxyz import read_frames, write_frames
-from defectscape.files.tables import load_relaxations, load_sites
 from defectscape.sampling.contacts import shortest_distance_A
-from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import Split
 from defectscape.search.merging import foremost
 from defectscape.selection.descriptors import frame_descriptors
@@ -21,8 +18,16 @@ from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import Selection
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.labels import descent_frames, imported_labels, pool_frames
-from defectscape.study.minima import merged
+from defectscape.study.frames import (
+    descent_frames,
+    frames_to_label,
+    pool_frames,
+    read_relaxed_ends,
+    write_selected,
+)
+from defectscape.study.host import site_of
+from defectscape.study.labels import imported_labels
+from defectscape.study.minima import merged, read_relaxations
 from defectscape.study.splits import found_family, read_splits
 
 logger = logging.getLogger(__name__)
@@ -31,16 +36,16 @@ LOWEST_MINIMA = 2
 """Minima of each key that are always labelled; as many again where doubtful ones lie below them."""
 
 
-def harvest(context: StudyContext, name: str, number: int) -> None:
+def choose_round(context: StudyContext, name: str, number: int) -> None:
     """Choose the frames of round ``number`` from the search of the round before.
 
     What low-fidelity relaxations of the lowest minima led to and these minima always come; committee
     disagreement and spread in descriptor space choose the rest, from the paths of families that train.
     """
     group, files = context.group(name)
-    site = pick_site(load_sites(context.layout.sites), group.defect)
+    site = site_of(context, group.defect)
     splits = read_splits(context, name)
-    relaxations = load_relaxations(files.round(number - 1).relaxations)
+    relaxations = read_relaxations(context, name, number - 1)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     taken = {level: taken_frames(context, name, number, level) for level in ("low", "high")}
@@ -48,13 +53,13 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
     budgets = context.study.selection
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
     for key in group.keys:
-        lowest = merged(context, group, relaxations, key, context.study.exploration.minima)
+        lowest = merged(context, group.defect, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
             for minimum in foremost(lowest, LOWEST_MINIMA)
         ]
         if budgets.low_relaxed_minima:
-            minima = [*read_frames(files.round(number).relaxed_ends(str(key))), *minima]
+            minima = [*read_relaxed_ends(context, name, number, key), *minima]
         first: Sequence[Frame] = minima
         for level, budget in (
             ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
@@ -72,8 +77,8 @@ def harvest(context: StudyContext, name: str, number: int) -> None:
             # What gets the expensive label gets the cheap one, too.
             first = [candidates[index] for index in chosen]
             selected[level] += first
-    write_frames(files.round(number).selected, selected["high"])
-    write_frames(files.round(number).selected_low, selected["low"])
+    for level, frames in selected.items():
+        write_selected(context, name, level, number, frames)
 
 
 def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
@@ -89,7 +94,7 @@ def taken_frames(context: StudyContext, name: str, number: int, level: str) -> l
         frame
         for earlier in label_rounds(context.study, level, number - 1)
         if (level, earlier) != ("low", 0)
-        for frame in read_frames(context.layout.group(name).to_label(level, earlier))
+        for frame in frames_to_label(context, name, level, earlier)
     ]
     return list({frame.frame_id: frame for frame in found}.values())
 

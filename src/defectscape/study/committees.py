@@ -1,15 +1,17 @@
 """The model as the search sees it: one fidelity of one committee, gated before its first use."""
 
 import logging
+from ast import literal_eval
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from defectscape.domain.frame import Frame
-from defectscape.files.tables import write_json
+from defectscape.files.tables import read_json, write_json
 from defectscape.model.committee import Committee, CommitteePrediction
-from defectscape.model.gates import run_gates
+from defectscape.model.gates import GateReport, run_gates
+from defectscape.model.history import TrainingHistory
 from defectscape.search.surface import SurfacePoint
 from defectscape.settings.training import Training
 from defectscape.study.context import StudyContext
@@ -81,3 +83,24 @@ def gate(
     report = run_gates(committee, frame, charges, committee.card.fidelities)
     logger.info("gates passed for %s", files.folder)
     write_json(target, report)
+
+
+def read_gates(path: Path) -> GateReport:
+    """What was measured on a committee before its first use."""
+    content = read_json(path)
+    energies_eV = {
+        # JSON has text alone for names: a state is written as Python writes the pair.
+        walk: {literal_eval(state): energy_eV for state, energy_eV in found.items()}
+        for walk, found in content["energies_eV"].items()
+    }
+    return GateReport(**{**content, "energies_eV": energies_eV})
+
+
+def read_history(files: GroupRound, member: int) -> TrainingHistory:
+    """How a committee member was trained."""
+    return TrainingHistory.from_json(read_json(files.history(member)))
+
+
+def write_history(files: GroupRound, member: int, history: TrainingHistory) -> None:
+    """Write it."""
+    write_json(files.history(member), history.to_json())

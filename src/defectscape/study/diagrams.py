@@ -1,10 +1,11 @@
 """Configuration-coordinate diagrams of a study, and points of them by the engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from defectscape.domain.frame import Floats
-from defectscape.files.tables import decode, read_json
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.study.context import StudyContext
 from defectscape.thermo.ccd import Ccd
 
 
@@ -26,11 +27,6 @@ class Diagram:
     initial_std_eV: Floats | None
     final_std_eV: Floats | None
     reason: str
-
-
-def read_diagrams(path: Path) -> tuple[Diagram, ...]:
-    """What ``compute_diagrams`` wrote."""
-    return tuple(decode(Diagram, content) for content in read_json(path)["diagrams"])
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,23 @@ class DiagramCheck:
     final: CurveCheck
 
 
-def read_checks(path: Path) -> dict[tuple[str, str], DiagramCheck]:
-    """What ``check_diagrams`` wrote, by the keys of the two charge states."""
-    checks = [decode(DiagramCheck, content) for content in read_json(path)]
+def read_diagrams(context: StudyContext) -> tuple[Diagram, ...]:
+    """The diagrams by the final committee, those that could not be drawn included."""
+    rows = read_json(context.layout.ccd)["diagrams"]
+    return tuple(decode(Diagram, row) for row in rows)
+
+
+def write_diagrams(context: StudyContext, diagrams: Sequence[Diagram]) -> None:
+    """Write them."""
+    write_json(context.layout.ccd, {"diagrams": diagrams})
+
+
+def read_diagram_checks(context: StudyContext) -> dict[tuple[str, str], DiagramCheck]:
+    """The engine's points, by the keys of the two charge states."""
+    checks = [decode(DiagramCheck, row) for row in read_json(context.layout.ccd_check)]
     return {(check.initial.key, check.final.key): check for check in checks}
+
+
+def write_diagram_checks(context: StudyContext, checks: Sequence[DiagramCheck]) -> None:
+    """Write them."""
+    write_json(context.layout.ccd_check, checks)

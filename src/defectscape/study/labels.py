@@ -1,19 +1,21 @@
-"""Labels of a study: what became of each, and the frames and labels that a group knows."""
+"""Labels of a study: what became of each, and all that a group knows after a round."""
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from defectscape.domain.consistency import Jump
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.files.extxyz import read_frames, read_labelled, write_frames
-from defectscape.files.tables import read_json, write_json
+from defectscape.files.extxyz import read_labelled, write_frames, write_labelled
+from defectscape.files.tables import decode, read_json, write_json
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
+from defectscape.study.frames import imported_frames
 from defectscape.study.layout import GroupRound
 
 logger = logging.getLogger(__name__)
@@ -21,7 +23,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one frame's label: enough to find it in the store."""
+    """What became of one frame's label: enough to find it in the store.
+
+    Attributes:
+        frame_id: the frame.
+        key: hash of the label in the store.
+        trainable: whether it may train.
+        failure: why there is no label, or None.
+        core_s: what it cost, core-seconds.
+    """
 
     frame_id: str
     key: str
@@ -37,54 +47,35 @@ def outcome_of(record: LabelRecord) -> Outcome:
     )
 
 
+def write_outcomes(path: Path, records: Iterable[LabelRecord]) -> None:
+    """Write the outcomes of a labelling job."""
+    write_json(path, [outcome_of(record) for record in records])
+
+
 def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
     """Outcomes of several labelling jobs."""
-    return tuple(Outcome(**row) for path in paths for row in read_json(path))
+    return tuple(decode(Outcome, row) for path in paths for row in read_json(path))
 
 
-def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
-    """Every frame that has a low-fidelity label: the pool, and the relaxations of its starts."""
-    members, files = context.group(group)
-    frames = {frame.frame_id: frame for frame in read_frames(files.pool)}
-    if context.study.sampling.relaxed_starts:
-        for key in members.keys:
-            for frame in read_frames(files.relaxed(str(key))):
-                frames.setdefault(frame.frame_id, frame)
-    return tuple(frames.values())
-
-
-def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
-    """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed)
-
-
-def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
-    """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed_ends)
-
-
-def _descents(
-    context: StudyContext, group: str, number: int, file: Callable[[GroupRound, str], Path]
-) -> tuple[Frame, ...]:
-    members, files = context.group(group)
-    if number == 0 or context.study.selection.low_relaxed_minima == 0:
-        return ()
-    paths = [file(files.round(number), str(key)) for key in members.keys]
-    return tuple(frame for path in paths for frame in read_frames(path))
+def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
+    """Write the frames of low-fidelity relaxations once each, and what became of their labels."""
+    found = {record.frame.frame_id: record for record in records}
+    write_frames(frames, [record.frame for record in found.values()])
+    write_outcomes(outcomes, found.values())
 
 
 def round_outcomes(
     context: StudyContext, group: str, number: int, level: str
 ) -> tuple[Outcome, ...]:
-    """Outcomes of all labelling jobs of one round and level, low-fidelity relaxations included."""
+    """Outcomes of all labelling jobs of one round and fidelity, low-fidelity relaxations included."""
     members, group_files = context.group(group)
     files = group_files.round(number)
     chunks = context.study.label_jobs
     paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
     if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
-        paths += [group_files.relaxed_outcomes(str(key)) for key in members.keys]
+        paths += [group_files.relaxed_outcomes(key) for key in members.keys]
     if level == "low" and number and context.study.selection.low_relaxed_minima:
-        paths += [files.relaxed_outcomes(str(key)) for key in members.keys]
+        paths += [files.relaxed_outcomes(key) for key in members.keys]
     return read_outcomes(paths)
 
 
@@ -117,17 +108,8 @@ def gather(
     return gathered
 
 
-def imported_frames(context: StudyContext, group: str) -> list[Frame]:
-    """Frames that were imported and are of the group's keys."""
-    members, _ = context.group(group)
-    keys = set(members.keys)
-    return [
-        frame for path in context.study.imported for frame in read_frames(path) if frame.key in keys
-    ]
-
-
 def imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
-    """What the store has of the imported frames at a level."""
+    """What the store has of the imported frames at a fidelity."""
     name = context.fidelity(level).name
     limit_eV_A = context.fidelity(level).max_force_eV_A
     found = []
@@ -138,18 +120,41 @@ def imported_labels(context: StudyContext, group: str, level: str) -> list[Label
     return found
 
 
+def read_data(context: StudyContext, files: GroupRound, level: str) -> tuple[LabelledFrame, ...]:
+    """All labels of a fidelity that a round, or the final training, works with."""
+    path = files.data_low if level == "low" else files.data_high
+    return read_labelled(path, context.fidelity(level).name)
+
+
+def write_data(files: GroupRound, level: str, data: Sequence[LabelledFrame]) -> None:
+    """Write them."""
+    write_labelled(files.data_low if level == "low" else files.data_high, data)
+
+
 def read_group_data(
-    context: StudyContext, group: str, number: int, level: str, name: str
+    context: StudyContext, group: str, number: int, level: str
 ) -> tuple[LabelledFrame, ...]:
-    """Labels of one level that a group knew after a round."""
-    files = context.layout.group(group).round(number)
-    return read_labelled(files.data_low if level == "low" else files.data_high, name)
+    """Labels of a fidelity that a group knew after a round."""
+    return read_data(context, context.layout.group(group).round(number), level)
+
+
+def read_jumps(context: StudyContext, group: str, number: int, level: str) -> tuple[Jump, ...]:
+    """Labels that were left out after a round, since their neighbours contradict them."""
+    path = context.layout.group(group).round(number).jumps(level)
+    return tuple(decode(Jump, row) for row in read_json(path))
+
+
+def write_jumps(
+    context: StudyContext, group: str, number: int, level: str, jumps: Sequence[Jump]
+) -> None:
+    """Write them."""
+    write_json(context.layout.group(group).round(number).jumps(level), jumps)
 
 
 def lowest_known(context: StudyContext, group: str, number: int) -> dict[DefectKey, LabelledFrame]:
-    """The structure of each key that the high-fidelity engine has lowest, of all that a group knew after a round."""
+    """Of each charge state the structure with the lowest high-fidelity label that a group knew after a round."""
     lowest: dict[DefectKey, LabelledFrame] = {}
-    for item in read_group_data(context, group, number, "high", context.fidelity("high").name):
+    for item in read_group_data(context, group, number, "high"):
         best = lowest.setdefault(item.frame.key, item)
         if item.label.energy_eV < best.label.energy_eV:
             lowest[item.frame.key] = item
@@ -162,10 +167,3 @@ def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:
     for item in data:
         seen.setdefault(item.frame.frame_id, item)
     return list(seen.values())
-
-
-def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
-    """Frames once each, and what became of their labels."""
-    found = {record.frame.frame_id: record for record in records}
-    write_frames(frames, [record.frame for record in found.values()])
-    write_json(outcomes, [asdict(outcome_of(record)) for record in found.values()])

@@ -1,7 +1,12 @@
-"""Where every file of a study lives. The workflow and the stages ask here, so they cannot differ."""
+"""Where every file of a study lives. The workflow and the stages ask here, so they cannot differ.
+
+A charge state is given as its defect key; the workflow gives a wildcard in its place.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from defectscape.domain.keys import DefectKey
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,15 @@ class GroupRound:
         """Outcome of one labelling job; ``level`` is ``low`` or ``high``."""
         return self.folder / f"labels_{level}" / f"{chunk}-of-{chunks}.json"
 
-    def relaxed(self, key: str) -> Path:
+    def relaxed(self, key: DefectKey | str) -> Path:
         """Frames of the low-fidelity relaxations of the last search's minima, of one key."""
         return self.folder / "relaxed" / f"{key}.extxyz"
 
-    def relaxed_ends(self, key: str) -> Path:
+    def relaxed_ends(self, key: DefectKey | str) -> Path:
         """Where these relaxations ended."""
         return self.folder / "relaxed" / f"{key}_ends.extxyz"
 
-    def relaxed_outcomes(self, key: str) -> Path:
+    def relaxed_outcomes(self, key: DefectKey | str) -> Path:
         """What became of their labels."""
         return self.folder / "relaxed" / f"{key}.json"
 
@@ -95,11 +100,11 @@ class GroupFiles:
         """The dense pool: every frame that gets a low-fidelity label."""
         return self.folder / "pool.extxyz"
 
-    def relaxed(self, key: str) -> Path:
+    def relaxed(self, key: DefectKey | str) -> Path:
         """Frames of the low-fidelity relaxations of one key's starts."""
         return self.folder / "relaxed" / f"{key}.extxyz"
 
-    def relaxed_outcomes(self, key: str) -> Path:
+    def relaxed_outcomes(self, key: DefectKey | str) -> Path:
         """What became of their labels."""
         return self.folder / "relaxed" / f"{key}.json"
 
@@ -127,9 +132,13 @@ class GroupFiles:
         """Merged, ranked minima."""
         return self.folder / "minima.json"
 
-    def verified(self, key: str) -> Path:
-        """Minima of one defect key with the engine's verdict."""
+    def verified(self, key: DefectKey | str) -> Path:
+        """Minima of one charge state with the engine's verdict."""
         return self.folder / "verified" / f"{key}.json"
+
+    def verified_labels(self, key: DefectKey | str) -> Path:
+        """Every label that their verification took."""
+        return self.folder / "verified" / f"{key}.extxyz"
 
 
 @dataclass(frozen=True)
@@ -192,7 +201,7 @@ class Layout:
         """Ground states, formation energies and levels."""
         return self.folder / "thermo" / "levels.json"
 
-    def potentials(self, name: str) -> Path:
+    def potentials(self, name: DefectKey | str) -> Path:
         """Potentials at the atoms of a key's ground state, or of the ``host``."""
         return self.folder / "thermo" / "potentials" / f"{name}.json"
 

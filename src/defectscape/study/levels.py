@@ -1,7 +1,6 @@
 """Ground states, formation energies and transition levels of a study."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
@@ -11,7 +10,8 @@ from defectscape.domain.level import (
     HostEnergies,
     TransitionLevel,
 )
-from defectscape.files.tables import decode, read_json
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.study.context import StudyContext
 from defectscape.thermo.concentrations import Equilibrium
 
 
@@ -53,7 +53,12 @@ class Levels:
     equilibria: tuple[Equilibrium, ...]
 
 
-def read_levels(path: Path) -> Levels:
-    """What ``compute_levels`` wrote."""
-    found: Levels = decode(Levels, read_json(path))
+def read_levels(context: StudyContext) -> Levels:
+    """What the thermo stage wrote."""
+    found: Levels = decode(Levels, read_json(context.layout.energies))
     return found
+
+
+def write_levels(context: StudyContext, levels: Levels) -> None:
+    """Write it."""
+    write_json(context.layout.energies, levels)

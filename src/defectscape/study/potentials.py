@@ -1,11 +1,12 @@
 """Electrostatic potentials at the atoms, as the finite-size correction reads them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.files.tables import decode, read_json
+from defectscape.domain.keys import DefectKey
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.study.context import StudyContext
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +28,31 @@ class SitePotentials:
     core_s: float
 
 
-def read_potentials(path: Path) -> SitePotentials:
-    """What a job of this stage wrote.
+def read_potentials(context: StudyContext, name: DefectKey | str) -> SitePotentials:
+    """Potentials of the ``host``, or of the ground state of a defect key.
 
     Raises:
-        ThermoError: if there is nothing in it.
+        ThermoError: if there are none, since the search found no minimum.
     """
-    content = read_json(path)
-    if content is None:
-        raise ThermoError(str(path), "has no potentials", "Look at the log of its job")
-    found: SitePotentials = decode(SitePotentials, content)
+    found = read_potentials_if_any(context, name)
+    if found is None:
+        raise ThermoError(
+            f"potentials of {name}",
+            "there are none, as the search found no minimum",
+            "Look at the log of its search",
+        )
     return found
+
+
+def read_potentials_if_any(context: StudyContext, name: DefectKey | str) -> SitePotentials | None:
+    """The same; None if there are none."""
+    content = read_json(context.layout.potentials(name))
+    found: SitePotentials | None = decode(SitePotentials | None, content)
+    return found
+
+
+def write_potentials(
+    context: StudyContext, name: DefectKey | str, potentials: SitePotentials | None
+) -> None:
+    """Write them; None where the search found no minimum."""
+    write_json(context.layout.potentials(name), potentials)

@@ -8,16 +8,15 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.files.tables import load_host_file, load_sites
 from defectscape.sampling.sites import pick_site
 from defectscape.search.certainty import judge
 from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
-from defectscape.summary import cost as ledger
-from defectscape.summary import model as trust
-from defectscape.summary import provenance, times
+from defectscape.summary import cost, model, provenance, times
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
 from defectscape.summary.capture import capture_rows
+from defectscape.summary.ccd import diagrams
 from defectscape.summary.fidelity_difference import study_gaps
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
@@ -37,7 +36,7 @@ from defectscape.thermo.concentrations import Equilibrium
 def _defects(
     context: StudyContext, groups: Sequence[Searched], found: Levels
 ) -> list[DefectSummary]:
-    host, sites = load_host_file(context.layout.host), load_sites(context.layout.sites)
+    host, sites = read_host(context), read_sites(context)
     grounds = {state.key: state for state in found.ground_states}
     rows = []
     for searched in groups:
@@ -117,7 +116,7 @@ def _search_points(groups: Sequence[Searched]) -> list[SearchPoint]:
 
 
 def _host(context: StudyContext, found: Levels) -> HostSummary:
-    host = load_host_file(context.layout.host)
+    host = read_host(context)
     return HostSummary(
         formula=host.formula,
         spacegroup=host.spacegroup,
@@ -165,11 +164,11 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         context: a study whose stages before the summary have run.
         groups: what its searches left.
     """
-    found = read_levels(context.layout.energies)
+    found = read_levels(context)
     defects = _defects(context, groups, found)
     low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
     jobs = times.read_jobs(context)
-    levels, diagrams = _levels(found), trust.diagrams(context)
+    levels, ccd = _levels(found), diagrams(context)
     return Summary(
         study=context.study.study,
         low=low,
@@ -179,19 +178,19 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         defects=defects,
         levels=levels,
         equilibria=[_equilibrium(row) for row in found.equilibria],
-        errors=trust.error_rows(context),
-        parity=trust.parity(context),
+        errors=model.error_rows(context),
+        parity=model.parity(context),
         level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
         calibration=calibration_rows(context),
         level_tests=level_tests(context),
         search=_search_points(groups),
-        ccd=diagrams,
-        capture=capture_rows(context.study.ccd.capture, diagrams, levels, found.host.gap_eV),
-        cost=ledger.label_costs(context),
+        ccd=ccd,
+        capture=capture_rows(context.study.ccd.capture, ccd, levels, found.host.gap_eV),
+        cost=cost.label_costs(context),
         jobs=times.rule_times(jobs),
         overhead=times.overhead(context, jobs),
-        training=trust.training_curves(context),
-        gates=trust.gate_rows(context),
+        training=model.training_curves(context),
+        gates=model.gate_rows(context),
         warnings=provenance.warnings(context, defects, found),
         model_files=[
             str(context.layout.final.model(m).relative_to(context.layout.folder))

@@ -6,7 +6,6 @@ import numpy as np
 
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.model.calibration import Scale, error_bar
-from defectscape.settings.groups import exploration_groups
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import read_calibration
 from defectscape.study.minima import read_verified
@@ -59,7 +58,7 @@ def level_tests(context: StudyContext) -> list[LevelTestRow]:
     of one exploration group only: members of different committees have no common difference.
     """
     scale, rows = scale_of(context, "between"), []
-    for group in exploration_groups(context.study):
+    for group in context.groups:
         lowest = [
             item
             for key in sorted(group.keys, key=lambda key: -key.charge)

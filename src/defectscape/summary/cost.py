@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from defectscape.files.extxyz import read_labelled
-from defectscape.files.tables import read_json
-from defectscape.settings.groups import exploration_groups, label_rounds
+from defectscape.domain.keys import HOST
+from defectscape.settings.groups import label_rounds
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import read_checks
+from defectscape.study.diagrams import read_diagram_checks
 from defectscape.study.labels import Outcome, round_outcomes
-from defectscape.study.potentials import read_potentials
+from defectscape.study.minima import verification_labels
+from defectscape.study.potentials import read_potentials_if_any
+from defectscape.study.references import read_references
 from defectscape.summary.schema import CostRow
 
 
@@ -24,16 +25,16 @@ def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
 
 
 def _references(context: StudyContext) -> list[CostRow]:
-    table = read_json(context.layout.references)
+    found = read_references(context)
     low, high = context.fidelity_names
     rows = {
-        low: [table["bulk_low"]],
-        high: [table["bulk_high"], *table["elements"].values(), *table["phases"].values()],
+        low: [found.bulk_low],
+        high: [found.bulk_high, *found.elements, *found.phases],
     }
     return [
         CostRow(
             stage="host and elements", fidelity=name, labels=len(items), failed=0,
-            core_s=sum(item["core_s"] for item in items),
+            core_s=sum(item.core_s for item in items),
         )
         for name, items in rows.items()
     ]  # fmt: skip
@@ -42,15 +43,10 @@ def _references(context: StudyContext) -> list[CostRow]:
 def _verification(context: StudyContext) -> CostRow:
     """Labels of the verification, failures included as far as they left a record."""
     name = context.fidelity("high").name
-    core_s, labels = 0.0, 0
-    for group in exploration_groups(context.study):
-        for key in group.keys:
-            path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
-            for item in read_labelled(path, name):
-                record = context.record(item.frame, "high")
-                labels += 1
-                core_s += record.core_s if record is not None else 0.0
-    return CostRow(stage="verification", fidelity=name, labels=labels, failed=0, core_s=core_s)
+    labels = verification_labels(context)
+    records = [context.record(item.frame, "high") for item in labels]
+    core_s = sum(record.core_s for record in records if record is not None)
+    return CostRow(stage="verification", fidelity=name, labels=len(labels), failed=0, core_s=core_s)
 
 
 def label_costs(context: StudyContext) -> list[CostRow]:
@@ -60,7 +56,7 @@ def label_costs(context: StudyContext) -> list[CostRow]:
         for number in label_rounds(context.study, level, context.study.exploration.rounds):
             outcomes = [
                 outcome
-                for group in exploration_groups(context.study)
+                for group in context.groups
                 for outcome in round_outcomes(context, group.name, number, level)
             ]
             rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
@@ -71,9 +67,9 @@ def _potentials(context: StudyContext) -> list[CostRow]:
     """Calculations for potentials at atoms; no row where the correction needs none."""
     if context.study.thermo.correction.kind != "efnv":
         return []
-    keys = [str(key) for group in exploration_groups(context.study) for key in group.keys]
-    paths = [context.layout.potentials(name) for name in ("host", *keys)]
-    found = [read_potentials(path) for path in paths if read_json(path) is not None]
+    names = [HOST, *(str(key) for _, key in context.keys)]
+    every = [read_potentials_if_any(context, name) for name in names]
+    found = [potentials for potentials in every if potentials is not None]
     return [
         CostRow(
             stage="potentials", fidelity=context.fidelity("high").name, labels=len(found), failed=0,
@@ -86,7 +82,7 @@ def _path_points(context: StudyContext) -> list[CostRow]:
     """Labels along configuration coordinates; no row if none were asked for."""
     curves = [
         curve
-        for check in read_checks(context.layout.ccd_check).values()
+        for check in read_diagram_checks(context).values()
         for curve in (check.initial, check.final)
     ]
     if not curves:

@@ -11,8 +11,8 @@ from operator import attrgetter
 import numpy as np
 
 from defectscape.domain.label import LabelledFrame
-from defectscape.files.extxyz import read_labelled
 from defectscape.study.context import StudyContext
+from defectscape.study.labels import read_data
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,5 @@ def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> Leve
 
 def study_gaps(context: StudyContext) -> tuple[LevelGap, ...]:
     """The differences on all labels of a finished study."""
-    files, (low, high) = context.layout.final, context.fidelity_names
-    return level_gaps(read_labelled(files.data_low, low), read_labelled(files.data_high, high))
+    low, high = (read_data(context, context.layout.final, level) for level in ("low", "high"))
+    return level_gaps(low, high)

@@ -9,12 +9,15 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import load_host_file, read_json
-from defectscape.settings.groups import exploration_groups
 from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import read_diagrams
+from defectscape.study.evaluation import read_errors
+from defectscape.study.host import read_host
+from defectscape.study.labels import read_jumps
 from defectscape.study.levels import Levels
 from defectscape.study.minima import ground_state, read_verified
-from defectscape.summary import model as trust
+from defectscape.study.references import read_references
+from defectscape.summary.ccd import diagrams
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.host_states import host_state_suspicion
 
@@ -32,13 +35,12 @@ def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
     """One fidelity as it was really used."""
     fidelity = context.fidelity(level)
     engine = context.engine(level)
-    table = read_json(context.layout.references)
     return LevelOfTheory(
         name=fidelity.name,
         engine=fidelity.engine.kind,
         method=fidelity.engine.method,
         settings=engine.settings_json,
-        engine_versions=[table[f"bulk_{level}"]["engine_version"]],
+        engine_versions=[read_references(context).bulk(level).engine_version],
     )
 
 
@@ -113,17 +115,15 @@ def unrelaxed(defects: Sequence[DefectSummary], fmax_eV_A: float) -> list[str]:
 
 def _host_states(context: StudyContext) -> list[str]:
     """Ground states whose charge may sit in the host's bands."""
-    bulk = read_json(context.layout.references)["bulk_high"]
+    bulk = read_references(context).bulk_high
+    if bulk.vbm_eV is None or bulk.cbm_eV is None:
+        return []
     lines = []
-    for group in exploration_groups(context.study):
-        for key in group.keys:
-            items = [item for item in read_verified(context, group.name, key) if item.final_label]
-            if not items or bulk["vbm_eV"] is None or bulk["cbm_eV"] is None:
-                continue
-            label = ground_state(items).final_label
-            assert label is not None
-            line = host_state_suspicion(key, label, bulk["vbm_eV"], bulk["cbm_eV"])
-            lines += [line] if line else []
+    for group, key in context.keys:
+        items = [item for item in read_verified(context, group.name, key) if item.final_label]
+        label = ground_state(items).final_label if items else None
+        line = label and host_state_suspicion(key, label, bulk.vbm_eV, bulk.cbm_eV)
+        lines += [line] if line else []
     return lines
 
 
@@ -131,21 +131,18 @@ def _jumps(context: StudyContext) -> list[str]:
     """Labels that were left out because their neighbours contradict them."""
     lines = []
     for level in ("low", "high"):
+        last = context.study.exploration.rounds
         found = {
-            jump["frame_id"]: jump
-            for group in exploration_groups(context.study)
-            for jump in read_json(
-                context.layout.group(group.name)
-                .round(context.study.exploration.rounds)
-                .jumps(level)
-            )
+            jump.frame_id: jump
+            for group in context.groups
+            for jump in read_jumps(context, group.name, last, level)
         }
         if found:
-            worst = max(found.values(), key=lambda jump: abs(jump["residual_eV"]))
+            worst = max(found.values(), key=lambda jump: abs(jump.residual_eV))
             lines.append(
                 f"{len(found)} {context.fidelity(level).name} labels were left out of training: their "
                 "energies contradict their neighbours' energies and forces, the worst "
-                f"({worst['key']}) by {worst['residual_eV']:+.2f} eV. Another electronic state is likely."
+                f"({worst.key}) by {worst.residual_eV:+.2f} eV. Another electronic state is likely."
             )
     return lines
 
@@ -153,20 +150,20 @@ def _jumps(context: StudyContext) -> list[str]:
 def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
     """What was asked for and is not there, with the reason."""
     present = {row.key for row in defects}
-    asked = [str(key) for group in exploration_groups(context.study) for key in group.keys]
+    asked = [str(key) for _, key in context.keys]
     lines = [
         f"{key}: no relaxation converged, so it has no ground state and no levels."
         for key in asked
         if key not in present
     ]
     lines += [
-        f"No configuration-coordinate diagram of {diagram['initial']} and {diagram['final']}: "
-        f"{diagram['reason']}"
-        for diagram in read_json(context.layout.ccd)["diagrams"]
-        if diagram["reason"]
+        f"No configuration-coordinate diagram of {diagram.initial} and {diagram.final}: "
+        f"{diagram.reason}"
+        for diagram in read_diagrams(context)
+        if diagram.reason
     ]
     lines += _fallen(context)
-    refused = read_json(context.layout.errors)["refused"]
+    refused = read_errors(context).refused
     if refused:
         lines.append(f"{len(refused)} held-out frames have no error: {refused[0][1]}")
     return lines
@@ -175,7 +172,7 @@ def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
 def _fallen(context: StudyContext) -> list[str]:
     """Diagrams whose curve falls below the ground state it should have its minimum at."""
     lines = []
-    for row in trust.diagrams(context):
+    for row in diagrams(context):
         ends = [DefectKey(row.defect, charge) for charge in (row.initial_charge, row.final_charge)]
         for key, curve in zip(ends, (row.initial_eV, row.final_eV), strict=True):
             fall_eV = -min(curve)
@@ -190,4 +187,4 @@ def _fallen(context: StudyContext) -> list[str]:
 
 def found_distance(context: StudyContext) -> float:
     """Distance of a defect to its periodic image, A."""
-    return load_host_file(context.layout.host).min_image_distance_A
+    return read_host(context).min_image_distance_A

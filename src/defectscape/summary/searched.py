@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
-from defectscape.files.tables import load_minima, load_relaxations
-from defectscape.settings.groups import Group, exploration_groups
+from defectscape.settings.groups import Group
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import lowest_known
-from defectscape.study.minima import read_verified
+from defectscape.study.minima import read_minima, read_relaxations, read_verified
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,13 @@ class Searched:
 
     @classmethod
     def read(cls, context: StudyContext, group: Group) -> "Searched":
-        files = context.layout.group(group.name)
         verified = {key: read_verified(context, group.name, key) for key in group.keys}
         known = lowest_known(context, group.name, context.study.exploration.rounds)
-        return cls(load_minima(files.minima), load_relaxations(files.relaxations), verified, known)
+        return cls(
+            read_minima(context, group.name), read_relaxations(context, group.name), verified, known
+        )
 
 
 def read_searches(context: StudyContext) -> list[Searched]:
     """Those of all groups, in the study's order."""
-    return [Searched.read(context, group) for group in exploration_groups(context.study)]
+    return [Searched.read(context, group) for group in context.groups]

@@ -9,22 +9,23 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from defectscape.domain.keys import HOST
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
+from defectscape.study.stage import Kind
+from defectscape.study.stages import STAGES
 from defectscape.summary.schema import JobRow, Overhead
 
-Kind = Literal["engine", "training", "relaxation", "other"]
-KINDS: dict[str, Kind] = {
-    "host": "engine", "references": "engine", "relax_starts": "engine",
-    "relax_minima": "engine", "label_low": "engine",
-    "label_high": "engine", "verify": "engine", "ccd_check": "engine",
-    "potentials": "engine", "potentials_host": "engine", "train": "training", "train_final": "training",
-    "search": "relaxation", "search_final": "relaxation",
-}  # fmt: skip
-"""What rules are there for, by the names of their benchmark folders; all others are the pipeline's own."""
+KINDS = {stage.name: stage.kind for stage in STAGES}
+LABELLING = ("label_low", "label_high")
+"""Jobs of the stage ``label`` have a benchmark folder for each fidelity."""
+
+
+def kind_of(rule: str) -> Kind:
+    """What the jobs in a benchmark folder are there for; those of no known stage are the workflow's own."""
+    return KINDS.get("label" if rule in LABELLING else rule, "other")
+
 
 CLOCK_SLACK_S = 2.0
 """A benchmark file is written this long after its job's last label at most, and stamped by another clock."""
@@ -72,7 +73,7 @@ def rule_times(jobs: Iterable[Job]) -> list[JobRow]:
         by_rule.setdefault(job.rule, []).append(job)
     return [
         JobRow(
-            rule=rule, kind=KINDS.get(rule, "other"), jobs=len(own),
+            rule=rule, kind=kind_of(rule), jobs=len(own),
             wall_s=sum(job.wall_s for job in own), cpu_s=sum(job.cpu_s for job in own),
         )
         for rule, own in sorted(by_rule.items())
@@ -81,7 +82,7 @@ def rule_times(jobs: Iterable[Job]) -> list[JobRow]:
 
 def overhead(context: StudyContext, jobs: tuple[Job, ...]) -> Overhead | None:
     """How the jobs' wall time is shared out; None if there is none."""
-    asking = [job for job in jobs if KINDS.get(job.rule) == "engine"]
+    asking = [job for job in jobs if kind_of(job.rule) == "engine"]
     computed = []
     for record in _records(context):
         time_s = datetime.fromisoformat(record.timestamp).timestamp()
@@ -100,7 +101,7 @@ def share_out(jobs: Iterable[Job], engine_s: float, labels: int) -> Overhead | N
     """
     walls: dict[str, float] = {}
     for job in jobs:
-        kind = KINDS.get(job.rule, "other")
+        kind = kind_of(job.rule)
         walls[kind] = walls.get(kind, 0.0) + job.wall_s
     total = sum(walls.values())
     if not total:

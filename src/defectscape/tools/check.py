@@ -10,7 +10,6 @@ from ase.data import chemical_symbols
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.engines.labelling import label_frame
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
@@ -196,9 +195,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     _check_foundations(study)
     times = _label_times(context, len(host.numbers))
     if measure:
-        for level, engine in engines.items():
-            limit = context.fidelity(level).max_force_eV_A
-            label_frame(host_frame(host), engine, context.store, limit)
+        for level in engines:
+            context.label(host_frame(host), level)
         times = _label_times(context, len(host.numbers))
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1

@@ -8,11 +8,9 @@ import numpy as np
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.seeds import derive_rng
-from defectscape.engines.labelling import label_frame
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
-from defectscape.settings.engine import Fidelity
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 
@@ -67,9 +65,8 @@ def converge(
         ConfigError: if the engine has no such number.
         LabelError: if a calculation fails.
     """
-    fidelity = context.fidelity(level)
     frame = test_frame(context)
-    records = [_record(context, fidelity, setting, value, frame) for value in values]
+    records = [_record(context, level, setting, value, frame) for value in values]
     labels = [record.label for record in records]
     reference = labels[-1]
     rows = []
@@ -87,9 +84,10 @@ def converge(
 
 
 def _record(
-    context: StudyContext, fidelity: Fidelity, setting: str, value: float, frame: Frame
+    context: StudyContext, level: str, setting: str, value: float, frame: Frame
 ) -> LabelRecord:
     """The record of the frame with one value of the setting."""
+    fidelity = context.fidelity(level)
     known = fidelity.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
@@ -97,7 +95,7 @@ def _record(
             "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
         )
     settings = type(fidelity.engine).model_validate(known | {setting: value}, strict=False)
-    record = label_frame(frame, make_engine(settings), context.store, fidelity.max_force_eV_A)
+    record = context.label(frame, level, make_engine(settings))
     if record.label is None:
         raise LabelError(
             f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",

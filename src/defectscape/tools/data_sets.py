@@ -16,7 +16,6 @@ import numpy as np
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.label import LabelledFrame
 from defectscape.engines.base import Engine
-from defectscape.engines.labelling import label_frames
 from defectscape.files.extxyz import read_frames, read_info, read_labelled, write_labelled
 from defectscape.files.tables import decode, encode, read_json, write_json
 from defectscape.settings.engine import Fidelity
@@ -157,7 +156,7 @@ def relabel(
     engine, fidelity = context.engine(level), context.fidelity(level)
     frames = read_frames(source)
     title = f"{source.name} at {fidelity.name}"
-    records = label_frames(frames, engine, context.store, fidelity.max_force_eV_A, title)
+    records = context.label_many(frames, level, title)
     failures = tuple(
         f"{record.frame.key} {record.frame.frame_id}: {record.failure or ', '.join(record.flags)}"
         for record in records
