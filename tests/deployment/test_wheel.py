@@ -13,6 +13,8 @@ import pytest
 
 from support import ROOT
 
+pytestmark = pytest.mark.deployment
+
 MOST_BYTES = 700_000
 """Of the wheel; it had 543 kB when this was written."""
 

@@ -1,4 +1,8 @@
-"""``defectscape run``: the package's workflow, run by snakemake."""
+"""``defectscape run``: the package's workflow, run by snakemake.
+
+The check comes first, so that a mistake in the study costs no label. It is no rule of the workflow: an
+input marked ``ancient()`` would keep Snakemake from seeing other changes behind it.
+"""
 
 import os
 import shlex
