@@ -7,13 +7,13 @@ import pytest
 
 from defectscape.benchmarks.foundation import benchmark_foundation
 from defectscape.benchmarks.foundation_figure import draw_foundation
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
-from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
-from defectscape.search.batches import relax_all
 from defectscape.search.blind import AseSurface
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext

@@ -10,13 +10,13 @@ from defectscape.benchmarks.direct import DirectSearch, ends_of
 from defectscape.benchmarks.engine_surface import EngineSurface
 from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
 from defectscape.benchmarks.truth_figure import draw_truth
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import save_verified, write_json
-from defectscape.search.batches import relax_all
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
@@ -45,7 +45,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         if key.charge == -1:
             moves = np.random.default_rng(0).normal(0, 0.05, frame.positions_A.shape)
             frame = frame.moved(frame.positions_A + moves, origin=Origin.MINIMUM)
-        energy = surface.evaluate(frame).energy_eV
+        energy = surface.label(frame).energy_eV
         states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
     write_json(

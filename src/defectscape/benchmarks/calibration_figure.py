@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from defectscape.benchmarks.committees import CommitteeScale
 from defectscape.benchmarks.figure_files import save_figure, share_legend
-from defectscape.report.calibration import NAMES
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
+from defectscape.report.tables.model import CALIBRATED
 
 BARS = (
     (0.68, "o", ("before68", "one spread"), ("after68", "68% bar")),
@@ -29,10 +29,10 @@ def draw_calibration(scales: Sequence[CommitteeScale], folder: Path) -> list[Pat
     for data in dict.fromkeys(scale.data for scale in scales):
         mine = [scale for scale in scales if scale.data == data]
         figure, axes = plt.subplots(
-            1, len(NAMES), figsize=(3.6 * len(NAMES), 3.8), squeeze=False,
+            1, len(CALIBRATED), figsize=(3.6 * len(CALIBRATED), 3.8), squeeze=False,
             sharey=True, constrained_layout=True,
         )  # fmt: skip
-        for axis, (quantity, title) in zip(axes[0], NAMES.items(), strict=True):
+        for axis, (quantity, title) in zip(axes[0], CALIBRATED.items(), strict=True):
             _draw_coverages(axis, [scale for scale in mine if scale.scale.quantity == quantity])
             axis.set_title(title, fontsize=10)
         axes[0, 0].set_ylabel("held-out errors within the bar (%)")

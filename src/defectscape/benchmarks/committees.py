@@ -17,7 +17,8 @@ from defectscape.benchmarks.outcome import outcome_path, read_outcome
 from defectscape.benchmarks.training import arm_data
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.model.calibration import Judged, Scale, calibrate
 from defectscape.model.committee import Committee
 from defectscape.settings.benchmark import ModelBenchmark

@@ -22,7 +22,7 @@ from defectscape.domain.frame import Floats, Frame
 from defectscape.model.backend import numerics, to_numpy
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.saving import Network, load_network
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from defectscape.benchmarks.curves import Curve
 from defectscape.benchmarks.figure_files import save_figure, share_legend
 from defectscape.benchmarks.outcome import ArmOutcome
 from defectscape.domain.keys import DefectKey
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 
 TITLES = {
     "force_rmse_meV_A": "Force RMSE (meV/Å)",

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 
 from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.foundation import FoundationBenchmark
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.search.recovery import IDENTIFIED_A
 
 LEAST_A = 1e-3

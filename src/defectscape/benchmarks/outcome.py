@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defectscape.benchmarks.arms import Arm
-from defectscape.files.tables import decode, encode, read_json, write_json
+from defectscape.files.codec import decode, encode
+from defectscape.files.tables import read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from defectscape.benchmarks.arms import Arm
+from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.selection.descriptors import frame_descriptors
@@ -52,7 +53,7 @@ def choose(
             frames, frame_descriptors(frames, point),
             np.array([float(np.max(p.force_std_eV_A)) for p in points]),
             frame_descriptors(before, point), [],
-            dict.fromkeys([frame.family for frame in frames], "train"), settings,
+            dict.fromkeys([frame.family for frame in frames], Split.TRAIN), settings,
         )  # fmt: skip
         chosen += [candidates[index] for index in found]
     return chosen

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.figures import TITLES
 from defectscape.benchmarks.selection_rows import SelectionRow
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 
 
 def draw_selection(rows: Sequence[SelectionRow], folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from defectscape.benchmarks.direct import DirectSearch
 from defectscape.benchmarks.figure_files import save_figure
 from defectscape.benchmarks.truth import KeyTruth
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 
 Heights = tuple[float | None, ...]
 """Of one key: the unperturbed relaxation, the direct search, as reported, relaxed further; eV."""

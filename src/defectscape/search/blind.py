@@ -13,9 +13,8 @@ from ase.calculators.calculator import (
 )
 
 from defectscape.domain.frame import Frame
+from defectscape.domain.prediction import Prediction
 from defectscape.files.atoms import to_atoms
-from defectscape.search.guard import PROPERTIES
-from defectscape.search.surface import SurfacePoint
 
 
 class AseSurface:
@@ -31,15 +30,15 @@ class AseSurface:
     def __init__(self, make: Callable[[], Any]) -> None:
         self.inner = make()
 
-    def evaluate(self, frame: Frame) -> SurfacePoint:
+    def evaluate(self, frame: Frame) -> Prediction:
         """The surface at a frame, in its own charge state."""
         atoms = to_atoms(frame)
         atoms.calc = self.calculator(frame.charge)
         energy = float(atoms.get_potential_energy())
         forces = np.array(atoms.get_forces())
-        return SurfacePoint(energy, (energy,), forces, np.full(len(frame), np.nan))
+        return Prediction(energy, (energy,), forces, np.full(len(frame), np.nan))
 
-    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
+    def evaluate_many(self, frames: Sequence[Frame]) -> list[Prediction]:
         """The surface at each of the frames, in their order."""
         return [self.evaluate(frame) for frame in frames]
 
@@ -49,7 +48,7 @@ class AseSurface:
 
 
 class _Charged(Calculator):
-    implemented_properties = PROPERTIES
+    implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
 
     def __init__(self, inner: Any, charge: int) -> None:
         super().__init__()
