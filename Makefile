@@ -1,5 +1,5 @@
-# Two commands: `make run` (the default study, to its report) and `make test`.
-# Both set up everything they need in .venv first.
+# Three commands, which set up everything they need in .venv first: `make run` (the default study, to its
+# report), `make test` (what to run before a change is proposed) and `make test-all` (that, and the rest).
 #
 #   make run STUDY=config/my_study.yaml CORES=8
 #   make run TORCH="torch==2.13.0"           another torch, for example with CUDA
@@ -16,16 +16,20 @@ export MPLBACKEND := Agg
 # The programs of the environment come first, so that rules find `defectscape`.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test setup lint check clean
+# Marks of the tests that take long or need other programs; pyproject.toml says what each means.
+REST := cluster or deployment or dft or fault or pipeline
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The check comes first, so that a mistake in the study costs no label. It is no rule of the workflow:
-# an input marked ancient() would keep Snakemake from seeing other changes behind it.
+.PHONY: run test test-all setup setup-test lint check clean
+
 run: setup
-	$(BIN)/defectscape check $(STUDY)
-	$(BIN)/snakemake --cores $(CORES) --config study=$(STUDY)
+	$(BIN)/defectscape run $(STUDY) --cores $(CORES)
 
 test: setup-test lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not ($(REST))"
+
+test-all: test
+	$(PYTEST) -m "$(REST)"
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test

@@ -9,6 +9,8 @@ import pytest
 from support import ROOT
 from support.faulty_study import LOW, Study
 
+pytestmark = pytest.mark.cluster
+
 PROFILE = ["--profile", str(ROOT / "profiles/sge"), "--jobs", "4"]
 STATUS = ROOT / "profiles/sge/status.sh"
 

@@ -18,6 +18,8 @@ from support.outcomes import report
 from support.slurm_node import SlurmNode, run
 from support.small_study import small_study, write_study
 
+pytestmark = pytest.mark.cluster
+
 PROFILE = ["--profile", str(ROOT / "profiles/slurm"), "--jobs", "4"]
 SECONDS = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
 

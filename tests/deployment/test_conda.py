@@ -16,6 +16,8 @@ import pytest
 from support import ROOT
 from support.small_study import small_study, write_study
 
+pytestmark = pytest.mark.deployment
+
 CONDA = """#!{python}
 import pathlib, subprocess, sys
 words = sys.argv[1:]

@@ -22,4 +22,4 @@ def test_all_cores_are_used_whatever_openmp_is_told(name: str) -> None:
         ["make", "--dry-run", "run"],
         cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert f"snakemake --cores {cores} " in shown.stdout
+    assert f"defectscape run config/config.yaml --cores {cores}\n" in shown.stdout

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from support import ROOT
 from support.small_study import small_study, write_study
+
+pytestmark = pytest.mark.deployment
 
 OUTER = """
 module defectscape:

@@ -10,9 +10,12 @@ from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
 from defectscape.settings.ase_calculator import AseSettings
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp: install Debian's cp2k"
-)
+pytestmark = [
+    pytest.mark.dft,
+    pytest.mark.skipif(
+        shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp: install Debian's cp2k"
+    ),
+]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from defectscape.store.labels import LabelStore
 from support.pwx import absent, diamond, settings, write_pseudopotentials
 
 pytestmark = [
-    pytest.mark.pwx,
+    pytest.mark.dft,
     pytest.mark.skipif(absent() is not None, reason=absent() or "pw.x is here"),
 ]
 

@@ -10,10 +10,13 @@ from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
 from defectscape.settings.ase_calculator import AseSettings
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gpaw") is None or importlib.util.find_spec("gpaw_data") is None,
-    reason="no gpaw with its data: pip install gpaw gpaw-data, which needs libxc and a compiler",
-)
+pytestmark = [
+    pytest.mark.dft,
+    pytest.mark.skipif(
+        importlib.util.find_spec("gpaw") is None or importlib.util.find_spec("gpaw_data") is None,
+        reason="no gpaw with its data: pip install gpaw gpaw-data, which needs libxc and a compiler",
+    ),
+]
 
 
 @pytest.fixture

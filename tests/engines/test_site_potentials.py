@@ -34,7 +34,7 @@ def test_a_plane_wave_is_damped_by_the_window_wherever_the_grid_lies() -> None:
     np.testing.assert_allclose(potentials_at(grid, CELL_A, where), expected, atol=1e-10)
 
 
-@pytest.mark.pwx
+@pytest.mark.dft
 @pytest.mark.skipif(absent() is not None, reason=absent() or "pw.x is here")
 @pytest.mark.parametrize(("functional", "charge"), [("pbe", 0), ("pbe", 1), ("hse06", 0)])
 def test_pwx_potentials_are_those_of_its_ions_and_electrons(
@@ -135,7 +135,7 @@ def test_an_outcar_without_potentials_is_a_failed_calculation(tmp_path: Path, fa
         read_site_potentials(path, 3)
 
 
-@pytest.mark.pwx
+@pytest.mark.dft
 @pytest.mark.skipif(shutil.which("pw.x") is None, reason="pw.x is not installed")
 def test_a_failing_ppx_is_a_failed_calculation(tmp_path: Path) -> None:
     write_pseudopotentials(tmp_path)

@@ -12,6 +12,8 @@ from defectscape.domain.errors import StoreError
 from support.faulty_study import Study
 from support.outcomes import report
 
+pytestmark = pytest.mark.fault
+
 
 @pytest.fixture
 def small_disk(here: Study) -> Iterator[Path]:

@@ -5,6 +5,8 @@ import pytest
 from support.faulty_study import Study
 from support.outcomes import report
 
+pytestmark = pytest.mark.fault
+
 CASES = {
     "hangs": ("had not ended after 10 s", "ended after `engine.time_limit_s`"),
     "crashes": ("SIGSEGV", "its process died; it has one of its own, which is started again"),

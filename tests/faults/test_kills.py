@@ -14,6 +14,8 @@ from defectscape.store.record import timestamp_now
 from support.faulty_study import GROUP, LOW, SEARCHED, Study
 from support.outcomes import report
 
+pytestmark = pytest.mark.fault
+
 
 def children(process: int) -> list[int]:
     """Process numbers of all descendants."""

@@ -14,6 +14,8 @@ from defectscape.engines.registry import make_local_engine
 from support.faulty_study import LOW, Study
 from support.outcomes import report
 
+pytestmark = pytest.mark.fault
+
 WRITERS = 16
 
 
@@ -63,7 +65,6 @@ def test_sixteen_writers_of_different_labels(here: Study) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.pipeline
 def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
     other = Study(tmp_path / "other")
     shutil.copytree(pooled.folder, other.folder)

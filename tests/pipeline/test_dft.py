@@ -25,7 +25,7 @@ ENVIRONMENT = {
     **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
 }  # fmt: skip
 
-pytestmark = [pytest.mark.pwx, pytest.mark.pipeline]
+pytestmark = pytest.mark.dft
 
 
 def run(folder: Path, *command: str | Path) -> str:

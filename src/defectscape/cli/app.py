@@ -44,8 +44,12 @@ def _root(
 def register() -> None:
     """Add the subcommands; they live in modules of their own and import their stages lazily."""
     from defectscape.cli import benchmarks, data, people, stages
+    from defectscape.cli.new import new
     from defectscape.cli.pseudos import pseudos
+    from defectscape.cli.run import run
 
+    for command in (new, run):
+        app.command(rich_help_panel="Study")(command)
     stages.register(app)
     people.register(app)
     data.register(app)

@@ -14,7 +14,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.geometry import find_mic
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.minimum import Relaxation
@@ -46,7 +46,7 @@ def snapshots(
     """
     atoms = to_atoms(minimum)
     atoms.calc = _WatchedCalculator(minimum, surface, limits)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=settings.temperature_K, rng=rng)
+    thermalize_momenta(atoms, temperature_K=settings.temperature_K, rng=rng)
     motion = Langevin(
         atoms,
         settings.time_step_fs * units.fs,

@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+)
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.keys import format_charge, parse_charge
@@ -39,9 +46,11 @@ Charge = Annotated[
 ]
 """A charge state, units of e, written with its sign and in quotes."""
 
-FilePath = Annotated[
-    Path,
-    BeforeValidator(lambda value: Path(value) if isinstance(value, str) else value),
-    PlainSerializer(str, return_type=str),
-]
-"""A path; a relative one is meant from the folder the workflow is started in."""
+
+def _path(value: object, info: ValidationInfo) -> object:
+    """Text becomes a path; the context may name the ``folder`` that relative ones start in."""
+    return Path((info.context or {}).get("folder", ""), value) if isinstance(value, str) else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_path), PlainSerializer(str, return_type=str)]
+"""A path; ``settings.paths`` says where a study's relative ones start."""

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
 from defectscape.settings.benchmark import ModelBenchmark
+from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 
 S = TypeVar("S", bound=Settings)
@@ -112,8 +113,8 @@ def _explain(
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
 
 
-def load_study(path: Path) -> Study:
-    """Read and validate a study.
+def read_study(path: Path) -> Study:
+    """Read and validate a study, with its paths as they are written.
 
     Raises:
         ConfigError: naming the first wrong key, its value and what is expected.
@@ -121,15 +122,24 @@ def load_study(path: Path) -> Study:
     return _load(path, Study)
 
 
+def load_study(path: Path) -> Study:
+    """Read and validate a study; its paths can be used from the working directory.
+
+    Raises:
+        ConfigError: as ``read_study``.
+    """
+    return _load(path, Study, home(read_study(path), path))
+
+
 def load_benchmark(path: Path) -> ModelBenchmark:
     """Read and validate a benchmark of models; errors as ``load_study``."""
     return _load(path, ModelBenchmark)
 
 
-def _load(path: Path, kind: type[S]) -> S:
+def _load(path: Path, kind: type[S], folder: Path = Path()) -> S:
     data = read_yaml(path)
     try:
-        return kind.model_validate(data)
+        return kind.model_validate(data, context={"folder": folder})
     except ValidationError as found:
         errors = found.errors(include_url=False)
         # A misspelt key is both unknown and missing; the unknown one says which was meant.
