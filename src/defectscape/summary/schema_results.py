@@ -26,7 +26,7 @@ class HostSummary(Row):
     energy_eV: float = Field(description="High-fidelity energy of the perfect supercell, eV.")
     vbm_eV: float = Field(description="Valence band maximum, eigenvalue, eV.")
     gap_eV: float = Field(description="Band gap from eigenvalues, eV.")
-    relaxed: str = Field(description="How the host was relaxed: none, volume or cell.")
+    relaxed: str = Field(description="How the host was relaxed: none, positions, volume or cell.")
 
 
 class MinimumSummary(Row):

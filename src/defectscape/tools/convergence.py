@@ -7,12 +7,12 @@ import numpy as np
 
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.label import Label
 from defectscape.domain.seeds import derive_rng
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
-from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 
 RATTLE_A = 0.1
@@ -67,27 +67,20 @@ def converge(
         LabelError: if a calculation fails.
     """
     frame = test_frame(context)
-    records = [_record(context, level, setting, value, frame) for value in values]
-    labels = [record.label for record in records]
-    reference = labels[-1]
+    computed = [_compute(context, level, setting, value, frame) for value in values]
+    reference = computed[-1][0]
     rows = []
-    for value, record, label in zip(values, records, labels, strict=True):
-        assert label is not None
-        assert reference is not None
+    for value, (label, core_s) in zip(values, computed, strict=True):
         change = label.forces_eV_A - reference.forces_eV_A
-        rows.append(
-            ConvergenceRow(
-                value, rms(change), float(np.max(np.abs(change))),
-                label.energy_eV, record.core_s,
-            )
-        )  # fmt: skip
+        largest = float(np.max(np.abs(change)))
+        rows.append(ConvergenceRow(value, rms(change), largest, label.energy_eV, core_s))
     return tuple(rows)
 
 
-def _record(
+def _compute(
     context: StudyContext, level: str, setting: str, value: float, frame: Frame
-) -> LabelRecord:
-    """The record of the frame with one value of the setting."""
+) -> tuple[Label, float]:
+    """The frame's label with one value of the setting, and what it cost, core-seconds."""
     fidelity = context.fidelity(level)
     known = fidelity.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
@@ -102,4 +95,4 @@ def _record(
             f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",
             "Take this value off the list",
         )  # fmt: skip
-    return record
+    return record.label, record.core_s
