@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_arms import frame_of, label_of
+from test_runs import frame_of, label_of
 
-from defectscape.benchmarks.descriptors import describe, draw_projection, project
+from benchmarks.learning.descriptors import describe, draw_projection, project
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame

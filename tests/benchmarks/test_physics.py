@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from defectscape.benchmarks.physics import benchmark_physics
+from benchmarks.physics import benchmark_physics
 from defectscape.domain.errors import ConfigError
 from defectscape.report.summary import LevelTestRow, PathPoint
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from small_study import ROOT
 
-from defectscape.benchmarks.scale import benchmark_scale
+from benchmarks.timing.scale import benchmark_scale
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_study_is_planned_before_its_first_job(result) -> None:
 
 
 def test_a_null_label_says_what_it_is(tmp_path: Path) -> None:
-    from defectscape.benchmarks.null_labels import NullEngine, null_frames
+    from benchmarks.timing.null_labels import NullEngine, null_frames
     from defectscape.engines.labelling import label_frame
     from defectscape.store.labels import LabelStore
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from small_study import small_study, write_study
-from test_arms import frame_of, label_of
+from test_runs import frame_of, label_of
 
-from defectscape.benchmarks.speed import benchmark_speed
+from benchmarks.timing.speed import benchmark_speed
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json
 from defectscape.model.training import train_member

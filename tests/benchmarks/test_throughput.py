@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_arms import frame_of, label_of
+from test_runs import frame_of, label_of
 
-from defectscape.benchmarks.throughput import _rate, measure_throughput
+from benchmarks.timing.throughput import _rate, measure_throughput
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.settings.training import Training

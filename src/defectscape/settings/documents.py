@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from defectscape.settings.benchmark import ModelBenchmark
+from benchmarks.learning.settings import ModelBenchmark
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.study import Study
 

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
-from defectscape.settings.benchmark import ModelBenchmark
+from benchmarks.learning.settings import ModelBenchmark
 from defectscape.settings.study import Study
 
 S = TypeVar("S", bound=Settings)

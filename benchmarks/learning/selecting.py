@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from defectscape.benchmarks.arms import Arm
+from benchmarks.learning.runs import ModelRun
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.selection.descriptors import frame_descriptors
@@ -15,16 +15,16 @@ SHARES = {"spread": 0.0, "disagreement": 1.0, "half": 0.5}
 
 
 def choose(
-    arm: Arm,
+    run: ModelRun,
     first: Sequence[LabelledFrame],
     pool: Sequence[LabelledFrame],
     committee: Committee,
     centre: Sequence[float] | None,
 ) -> list[LabelledFrame]:
-    """The arm's labels: the first ones, and what its selector takes from the pool, charge by charge.
+    """The run's labels: the first ones, and what its selector takes from the pool, charge by charge.
 
     Args:
-        arm: says how many, and how.
+        run: says how many, and how.
         first: labels before the choice.
         pool: all labels of the families that train; those of ``first`` are passed over.
         committee: trained on ``first``.
@@ -33,7 +33,7 @@ def choose(
     taken = {(item.frame.key, item.frame.frame_id) for item in first}
     chosen = list(first)
     keys = sorted({item.frame.key for item in first})
-    extra, rest = divmod(arm.high_labels - len(first), len(keys))
+    extra, rest = divmod(run.high_labels - len(first), len(keys))
     point = None if centre is None else np.array(centre)
     for place, key in enumerate(keys):
         candidates = [
@@ -45,7 +45,7 @@ def choose(
         before = [item.frame for item in first if item.frame.key == key]
         settings = Selection(
             initial_per_charge=1, test_per_charge=1, per_charge_per_round=extra + (place < rest),
-            disagreement_share=SHARES[arm.selector],
+            disagreement_share=SHARES[run.selector],
         )  # fmt: skip
         points = committee.evaluate_many(frames, committee.card.fidelities[-1])
         found = select_round(

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from defectscape.benchmarks.committees import CommitteeScale
-from defectscape.benchmarks.figure_files import save_figure, share_legend
+from benchmarks.learning.committees import CommitteeScale
+from defectscape.tools.figure_files import save_figure, share_legend
 from defectscape.report.calibration import NAMES
 from defectscape.report.figures_data import PALETTE
 

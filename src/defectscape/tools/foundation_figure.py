@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from defectscape.benchmarks.figure_files import save_figure
-from defectscape.benchmarks.foundation import FoundationBenchmark
+from defectscape.tools.figure_files import save_figure
+from defectscape.tools.foundation import FoundationBenchmark
 from defectscape.report.figures_data import PALETTE
-from defectscape.search.recovery import IDENTIFIED_A
+from defectscape.tools.recovery import IDENTIFIED_A
 
 LEAST_A = 1e-3
 """What is drawn for a structure that is the reference itself."""

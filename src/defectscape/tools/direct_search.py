@@ -4,15 +4,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectscape.benchmarks.direct import DirectSearch
-from defectscape.benchmarks.growth import GrowthRow, growth
-from defectscape.benchmarks.truth import (
+from defectscape.tools.direct_relaxations import DirectSearch
+from defectscape.tools.search_growth import GrowthRow, growth
+from defectscape.tools.search_truth import (
     KeyTruth,
     LevelTruth,
     all_truths,
     level_truths,
 )
-from defectscape.benchmarks.truth_figure import draw_truth
+from defectscape.tools.search_figure import draw_truth
 from defectscape.files.tables import write_json
 from defectscape.stages.context import StudyContext
 

@@ -1,4 +1,4 @@
-"""All arms of a benchmark that are there, as one file and its figures."""
+"""All runs of a benchmark that are there, as one file and its figures."""
 
 import platform
 from collections import Counter
@@ -8,26 +8,26 @@ from importlib.metadata import version
 from pathlib import Path
 
 from defectscape import __version__
-from defectscape.benchmarks.arms import arms_of
-from defectscape.benchmarks.calibration_figure import draw_calibration
-from defectscape.benchmarks.committees import (
+from benchmarks.learning.runs import runs_of
+from benchmarks.learning.calibration_figure import draw_calibration
+from benchmarks.learning.committees import (
     CommitteeScale,
     Separation,
     committee_scales,
     separations,
 )
-from defectscape.benchmarks.curves import Curve, make_curves
-from defectscape.benchmarks.figures import draw_curves, draw_parity
-from defectscape.benchmarks.outcome import ArmOutcome, SetError, outcome_path, read_outcome
-from defectscape.benchmarks.selection_figure import draw_selection
-from defectscape.benchmarks.selection_rows import SelectionRow, selection_rows
+from benchmarks.learning.curves import Curve, make_curves
+from benchmarks.learning.figures import draw_curves, draw_parity
+from benchmarks.learning.outcome import RunOutcome, SetError, outcome_path, read_outcome
+from benchmarks.learning.selection_figure import draw_selection
+from benchmarks.learning.selection_rows import SelectionRow, selection_rows
 from defectscape.files.tables import write_json
-from defectscape.settings.benchmark import ModelBenchmark
+from benchmarks.learning.settings import ModelBenchmark
 
 
 @dataclass(frozen=True)
 class ByCharge:
-    """Errors of one arm by charge, of the last point of its learning curve, first repetition."""
+    """Errors of one run by charge, of the last point of its learning curve, first repetition."""
 
     data: str
     schedule: str
@@ -43,10 +43,10 @@ class BenchmarkResult:
     Attributes:
         command: what was run.
         machine: where this was gathered.
-        trained_on: devices and versions of torch that trained the arms, and how many each.
+        trained_on: devices and versions of torch that trained the runs, and how many each.
         versions: of the packages here.
         finished: when it was gathered.
-        arms, arms_done: how many there are, and how many had been trained.
+        runs, runs_done: how many there are, and how many had been trained.
         core_s: processor time of all trainings, s.
         curves: learning curves.
         by_charge: errors per charge with the most labels.
@@ -60,8 +60,8 @@ class BenchmarkResult:
     trained_on: dict[str, int]
     versions: dict[str, str]
     finished: str
-    arms: int
-    arms_done: int
+    runs: int
+    runs_done: int
     core_s: float
     curves: tuple[Curve, ...]
     by_charge: tuple[ByCharge, ...]
@@ -80,8 +80,8 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         scratch: folder of the models.
     """
     own = folder / benchmark.name
-    arms = arms_of(benchmark)
-    found = [read_outcome(outcome_path(own / "arms", arm)) for arm in arms]
+    runs = runs_of(benchmark)
+    found = [read_outcome(outcome_path(own / "runs", run)) for run in runs]
     outcomes = [outcome for outcome in found if outcome is not None]
     result = BenchmarkResult(
         command=f"snakemake benchmark_model --cores 2 --config benchmark={file}",
@@ -90,8 +90,8 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         versions={"defectscape": __version__}
         | {name: version(name) for name in ("torch", "mace-torch", "e3nn")},
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        arms=len(arms),
-        arms_done=len(outcomes),
+        runs=len(runs),
+        runs_done=len(outcomes),
         core_s=round(sum(outcome.core_s for outcome in outcomes), 1),
         curves=make_curves(outcomes),
         by_charge=_by_charge(outcomes),
@@ -107,15 +107,15 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
     return result
 
 
-def _by_charge(outcomes: list[ArmOutcome]) -> tuple[ByCharge, ...]:
-    most: dict[tuple[str, str, str], ArmOutcome] = {}
+def _by_charge(outcomes: list[RunOutcome]) -> tuple[ByCharge, ...]:
+    most: dict[tuple[str, str, str], RunOutcome] = {}
     for outcome in outcomes:
-        arm = outcome.arm
-        kind = arm.data, arm.schedule, arm.label
-        if arm.repeat or arm.member or arm.chosen:
+        run = outcome.run
+        kind = run.data, run.schedule, run.label
+        if run.repeat or run.member or run.chosen:
             continue
-        if kind not in most or most[kind].arm.high_labels < arm.high_labels:
+        if kind not in most or most[kind].run.high_labels < run.high_labels:
             most[kind] = outcome
     return tuple(
-        ByCharge(*kind, outcome.arm.high_labels, outcome.errors) for kind, outcome in most.items()
+        ByCharge(*kind, outcome.run.high_labels, outcome.errors) for kind, outcome in most.items()
     )

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from defectscape.benchmarks.figure_files import save_figure
+from defectscape.tools.figure_files import save_figure
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.model.backend import numerics, to_numpy

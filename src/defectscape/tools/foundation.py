@@ -22,9 +22,9 @@ from defectscape.engines.processor_time import core_seconds
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import load_relaxations, write_json
 from defectscape.search.batches import relax_all
-from defectscape.search.blind import AseSurface, charge_response
+from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.search.matching import Operations, rmsd_A
-from defectscape.search.recovery import Recovery, recover
+from defectscape.tools.recovery import Recovery, recover
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.search import group_operations

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from defectscape.benchmarks.null_labels import NullEngine, null_frames
+from benchmarks.timing.null_labels import NullEngine, null_frames
 from defectscape.domain.label import LabelledFrame
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled

@@ -1,4 +1,4 @@
-"""One arm, from its data to its errors."""
+"""One run, from its data to its errors."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from defectscape.benchmarks.arms import Arm, choosing_committee, training_of
-from defectscape.benchmarks.folds import draw, make_fold, part
-from defectscape.benchmarks.outcome import (
-    ArmOutcome,
+from benchmarks.learning.runs import ModelRun, choosing_committee, training_of
+from benchmarks.learning.folds import draw, make_fold, part
+from benchmarks.learning.outcome import (
+    RunOutcome,
     SetError,
-    arm_digest,
+    run_digest,
     outcome_path,
     read_outcome,
     write_outcome,
 )
-from defectscape.benchmarks.selecting import choose
+from benchmarks.learning.selecting import choose
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
@@ -26,21 +26,21 @@ from defectscape.model.checkpoint import inputs_digest
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
-from defectscape.settings.benchmark import DataSetPair, ModelBenchmark
+from benchmarks.learning.settings import DataSetPair, ModelBenchmark
 from defectscape.stages.data_sets import read_card, read_data_set
 from defectscape.stages.labels import unique
 
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raise it when the code changes the outcome of an arm."""
+"""Raise it when the code changes the outcome of a run."""
 NEAR_EV_ATOM = 0.01
 """Frames this close to the lowest label of their charge are near a minimum."""
 
 
 @dataclass(frozen=True, eq=False)
-class ArmData:
-    """What an arm trains on and is measured on."""
+class RunData:
+    """What a run trains on and is measured on."""
 
     fidelities: tuple[str, str]
     train: tuple[LabelledFrame, ...]
@@ -76,32 +76,32 @@ def _alone(item: LabelledFrame) -> LabelledFrame:
     return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
 
 
-def arm_data(
-    benchmark: ModelBenchmark, arm: Arm, committee: Callable[[], Committee] | None = None
-) -> ArmData:
-    """The arm's frames.
+def run_data(
+    benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], Committee] | None = None
+) -> RunData:
+    """The run's frames.
 
     Args:
         benchmark: all settings.
-        arm: which.
-        committee: gives what chooses the labels, for an arm whose labels are chosen.
+        run: which.
+        committee: gives what chooses the labels, for a run whose labels are chosen.
 
     Raises:
         ConfigError: if there are fewer labels than it asks for.
     """
-    (pair,) = [pair for pair in benchmark.data if pair.name == arm.data]
+    (pair,) = [pair for pair in benchmark.data if pair.name == run.data]
     low, high = read_pair(pair)
     names = low[0].fidelity, high[0].fidelity
     families = sorted({item.frame.family for item in high})
-    fold = make_fold(families, pair.test_families, pair.valid_families, benchmark.seed, arm.repeat)
+    fold = make_fold(families, pair.test_families, pair.valid_families, benchmark.seed, run.repeat)
     outside = fold.test | fold.valid
     # Low-fidelity frames of families that have no high label at all may train.
     low_train = [item for item in low if item.frame.family not in outside]
     pool = part(high, fold.train)
-    high_train = draw(pool, arm.first or arm.high_labels, benchmark.seed, arm.repeat)
+    high_train = draw(pool, run.first or run.high_labels, benchmark.seed, run.repeat)
     if committee is not None:
-        high_train = choose(arm, high_train, pool, committee(), pair.centre)
-    return ArmData(
+        high_train = choose(run, high_train, pool, committee(), pair.centre)
+    return RunData(
         names,
         (*low_train, *high_train),
         (*part(low, fold.valid), *part(high, fold.valid)),
@@ -109,46 +109,46 @@ def arm_data(
     )
 
 
-def run_arm(
-    benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path, *, need_model: bool = False
-) -> ArmOutcome:
-    """Train an arm, unless its outcome is known, and measure it.
+def train_run(
+    benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: Path, *, need_model: bool = False
+) -> RunOutcome:
+    """Train a run, unless its outcome is known, and measure it.
 
     Args:
         benchmark: all settings.
-        arm: which.
+        run: which.
         folder: of the outcomes.
         scratch: for the model file and the checkpoint; the model stays.
         need_model: train again if the outcome is known but the model file is not there.
     """
-    settings = training_of(benchmark, arm)
-    chooser = (lambda: _committee(benchmark, arm, folder, scratch)) if arm.chosen else None
-    data = arm_data(benchmark, arm, chooser)
-    seed = derive_seed(benchmark.seed, "arm", arm.repeat)
+    settings = training_of(benchmark, run)
+    chooser = (lambda: _committee(benchmark, run, folder, scratch)) if run.chosen else None
+    data = run_data(benchmark, run, chooser)
+    seed = derive_seed(benchmark.seed, "arm", run.repeat)
     of_inputs = inputs_digest(
         sorted(data.train, key=_order), sorted(data.valid, key=_order), settings, seed, None
     )
-    digest = arm_digest(of_inputs, arm, VERSION)
-    model, path = scratch / f"{arm.name}.model", outcome_path(folder, arm)
+    digest = run_digest(of_inputs, run, VERSION)
+    model, path = scratch / f"{run.name}.model", outcome_path(folder, run)
     known = read_outcome(path, digest)
     if known is not None and (model.exists() or not need_model):
-        logger.info("%s is known", arm.name)
+        logger.info("%s is known", run.name)
         return known
     history = train_member(
-        data.train, data.valid, data.fidelities, settings, seed, arm.member, model,
-        checkpoint=scratch / f"{arm.name}.checkpoint",
-        shared_first=scratch / f"{arm.first_phase}.first",
+        data.train, data.valid, data.fidelities, settings, seed, run.member, model,
+        checkpoint=scratch / f"{run.name}.checkpoint",
+        shared_first=scratch / f"{run.first_phase}.first",
     )  # fmt: skip
-    outcome = _measure(arm, digest, data, history, Committee.load([model]), settings.device)
+    outcome = _measure(run, digest, data, history, Committee.load([model]), settings.device)
     write_outcome(path, outcome)
     return outcome
 
 
-def _committee(benchmark: ModelBenchmark, arm: Arm, folder: Path, scratch: Path) -> Committee:
-    """The models that choose an arm's labels, trained now if they are not there."""
-    members = choosing_committee(benchmark, arm)
+def _committee(benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: Path) -> Committee:
+    """The models that choose a run's labels, trained now if they are not there."""
+    members = choosing_committee(benchmark, run)
     for member in members:
-        run_arm(benchmark, member, folder, scratch, need_model=True)
+        train_run(benchmark, member, folder, scratch, need_model=True)
     return Committee.load([scratch / f"{member.name}.model" for member in members])
 
 
@@ -157,9 +157,9 @@ def _order(item: LabelledFrame) -> tuple[str, str, str]:
 
 
 def _measure(
-    arm: Arm, digest: str, data: ArmData, history: TrainingHistory, committee: Committee,
+    run: ModelRun, digest: str, data: RunData, history: TrainingHistory, committee: Committee,
     device: str,
-) -> ArmOutcome:  # fmt: skip
+) -> RunOutcome:  # fmt: skip
     high = data.fidelities[1]
     train = [item for item in data.train if item.fidelity == high]
     energies, forces = _predictions(committee, data.test, high)
@@ -172,8 +172,8 @@ def _measure(
         chosen = [data.test[i] for i in close]
         near = set_error(chosen, energies[close], [forces[i] for i in close], None)
     fitted = _predictions(committee, train, high)
-    return ArmOutcome(
-        arm=arm,
+    return RunOutcome(
+        run=run,
         digest=digest,
         train_low=len(data.train) - len(train),
         train_high=len(train),

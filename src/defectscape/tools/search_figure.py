@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from defectscape.benchmarks.direct import DirectSearch
-from defectscape.benchmarks.figure_files import save_figure
-from defectscape.benchmarks.truth import KeyTruth
+from defectscape.tools.direct_relaxations import DirectSearch
+from defectscape.tools.figure_files import save_figure
+from defectscape.tools.search_truth import KeyTruth
 from defectscape.report.figures_data import PALETTE
 
 Heights = tuple[float | None, ...]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from defectscape.benchmarks.truth import KeyTruth
+from defectscape.tools.search_truth import KeyTruth
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from defectscape.benchmarks.figure_files import save_figure
-from defectscape.benchmarks.figures import TITLES
-from defectscape.benchmarks.selection_rows import SelectionRow
+from defectscape.tools.figure_files import save_figure
+from benchmarks.learning.figures import TITLES
+from benchmarks.learning.selection_rows import SelectionRow
 from defectscape.report.figures_data import PALETTE
 
 

@@ -1,14 +1,14 @@
-"""The arms of the model benchmark: every combination that is trained, each with a name."""
+"""The runs of the model benchmark: every combination that is trained, each with a name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from defectscape.settings.benchmark import ModelBenchmark, Selector
+from benchmarks.learning.settings import ModelBenchmark, Selector
 from defectscape.settings.training import Strategy, Training
 
 
 @dataclass(frozen=True)
-class Arm:
+class ModelRun:
     """One training.
 
     Attributes:
@@ -61,38 +61,38 @@ class Arm:
         return f"{self.data}-{self.schedule}-{self.strategy}{charge}"
 
 
-def arms_of(benchmark: ModelBenchmark) -> tuple[Arm, ...]:
-    """All arms; the calibrated ones of the most labels have a committee under the first schedule."""
-    return tuple(dict.fromkeys([*_arms(benchmark), *_trials(benchmark)]))
+def runs_of(benchmark: ModelBenchmark) -> tuple[ModelRun, ...]:
+    """All runs; the calibrated ones of the most labels have a committee under the first schedule."""
+    return tuple(dict.fromkeys([*_runs(benchmark), *_trials(benchmark)]))
 
 
-def choosing_committee(benchmark: ModelBenchmark, arm: Arm) -> tuple[Arm, ...]:
-    """The arms whose models choose the labels of an arm; none if it needs none."""
-    if not arm.chosen:
+def choosing_committee(benchmark: ModelBenchmark, run: ModelRun) -> tuple[ModelRun, ...]:
+    """The runs whose models choose the labels of a run; none if it needs none."""
+    if not run.chosen:
         return ()
     members = next(
-        t.committee for t in benchmark.selection if (t.data, t.first) == (arm.data, arm.first)
+        t.committee for t in benchmark.selection if (t.data, t.first) == (run.data, run.first)
     )
-    base = replace(arm, high_labels=arm.first, selector="random", first=0)
+    base = replace(run, high_labels=run.first, selector="random", first=0)
     return tuple(replace(base, member=member) for member in range(members))
 
 
-def _trials(benchmark: ModelBenchmark) -> Iterator[Arm]:
-    """Arms of the selection trials, and those they are compared with and chosen by."""
+def _trials(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
+    """Runs of the selection trials, and those they are compared with and chosen by."""
     schedule = benchmark.schedules[0].name
     for trial in benchmark.selection:
         for repeat in range(benchmark.repeats):
             for selector in trial.selectors:
                 random = selector == "random"
-                arm = Arm(
+                run = ModelRun(
                     trial.data, schedule, trial.strategy, True, trial.second, repeat,
                     selector=selector, first=0 if random else trial.first,
                 )  # fmt: skip
-                yield from choosing_committee(benchmark, arm)
-                yield arm
+                yield from choosing_committee(benchmark, run)
+                yield run
 
 
-def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
+def _runs(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
     known = benchmark.strategies
     calibrated = known if benchmark.calibrated is None else benchmark.calibrated
     for pair in benchmark.data:
@@ -112,19 +112,19 @@ def _arms(benchmark: ModelBenchmark) -> Iterator[Arm]:
                         members = 1
                     for repeat in range(benchmark.repeats):
                         for member in range(members):
-                            yield Arm(
+                            yield ModelRun(
                                 pair.name, schedule.name, strategy, charge, count, repeat, member
                             )
 
 
-def training_of(benchmark: ModelBenchmark, arm: Arm) -> Training:
-    """The settings of an arm: both phases of a strategy share the schedule's steps."""
-    (schedule,) = [s for s in benchmark.schedules if s.name == arm.schedule]
-    two = arm.strategy in ("pretrain_finetune", "delta")
+def training_of(benchmark: ModelBenchmark, run: ModelRun) -> Training:
+    """The settings of a run: both phases of a strategy share the schedule's steps."""
+    (schedule,) = [s for s in benchmark.schedules if s.name == run.schedule]
+    two = run.strategy in ("pretrain_finetune", "delta")
     steps = schedule.steps // 2 if two else schedule.steps
     changes = {
-        "strategy": arm.strategy,
-        "charge_embedding": arm.charge_embedding,
+        "strategy": run.strategy,
+        "charge_embedding": run.charge_embedding,
         "steps": steps,
         "pretrain_steps": steps if two else None,
         "patience": schedule.patience,

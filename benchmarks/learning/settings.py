@@ -1,4 +1,4 @@
-"""The model benchmark: which data, which arms, how long each is trained."""
+"""The model benchmark: which data, which runs, how long each is trained."""
 
 from pathlib import Path
 from typing import Literal
@@ -53,7 +53,7 @@ class DataSetPair(Settings):
 
 
 class Schedule(Settings):
-    """How long an arm is trained."""
+    """How long a run is trained."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
     steps: int = Field(
@@ -73,8 +73,8 @@ class SelectionTrial(Settings):
     """High-fidelity labels chosen in different ways, at the same number."""
 
     data: str = Field(description="Name of the data set; all its frames have both labels.")
-    strategy: Strategy = Field("heads", description="Strategy of all arms.")
-    first: int = Field(gt=0, description="Labels before the choice, the same in all arms.")
+    strategy: Strategy = Field("heads", description="Strategy of all runs.")
+    first: int = Field(gt=0, description="Labels before the choice, the same in all runs.")
     second: int = Field(gt=0, description="Labels after it.")
     selectors: list[Selector] = Field(
         ["random", "spread", "disagreement", "half"],
@@ -90,7 +90,7 @@ class ModelBenchmark(Settings):
     """Learning curves of all strategies on the same families, labels and seeds."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Name; files go to its folder.")
-    seed: int = Field(description="Seed from which every arm's own seed is derived.")
+    seed: int = Field(description="Seed from which every run's own seed is derived.")
     data: list[DataSetPair] = Field(min_length=1, description="The data sets.")
     strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
     without_charge: list[Strategy] = Field(
@@ -108,7 +108,7 @@ class ModelBenchmark(Settings):
         ge=1,
         description="Repetitions; each holds out other families, draws other labels, other weights.",
     )
-    schedules: list[Schedule] = Field(min_length=1, description="Trainings of every arm.")
+    schedules: list[Schedule] = Field(min_length=1, description="Trainings of every run.")
     committee: int = Field(
         2, ge=2, description="Members of the last point's committees, whose spread is calibrated."
     )

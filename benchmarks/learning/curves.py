@@ -1,4 +1,4 @@
-"""From arms to learning curves: means and spreads over repetitions, and what low fidelity saves."""
+"""From runs to learning curves: means and spreads over repetitions, and what low fidelity saves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from defectscape.benchmarks.outcome import ArmOutcome, SetError
+from benchmarks.learning.outcome import RunOutcome, SetError
 
 QUANTITIES = ("force_rmse_meV_A", "energy_rmse_meV_atom", "energy_centred_rmse_meV_atom")
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Errors of one kind of arm at one number of labels.
+    """Errors of one kind of run at one number of labels.
 
     Attributes:
         high_labels: high-fidelity training labels.
@@ -40,7 +40,7 @@ class Curve:
     """A learning curve.
 
     Attributes:
-        data, schedule, label: which arms.
+        data, schedule, label: which runs.
         quantity: which error, with its unit.
         near: whether only frames near a minimum count.
         points: by number of labels.
@@ -57,21 +57,21 @@ class Curve:
     labels_worth: tuple[float | None, ...]
 
 
-def error_of(outcome: ArmOutcome, quantity: str, *, near: bool) -> float | None:
-    """One error of an arm; None if it has no frames for it."""
+def error_of(outcome: RunOutcome, quantity: str, *, near: bool) -> float | None:
+    """One error of a run; None if it has no frames for it."""
     errors: SetError | None = outcome.near if near else outcome.errors[0]
     return None if errors is None else float(getattr(errors, quantity))
 
 
-def make_curves(outcomes: Sequence[ArmOutcome]) -> tuple[Curve, ...]:
-    """All curves of the arms that are there; members beyond the first do not count."""
-    singles = [o for o in outcomes if o.arm.member == 0 and not o.arm.chosen]
-    kinds = dict.fromkeys((o.arm.data, o.arm.schedule, o.arm.label) for o in singles)
+def make_curves(outcomes: Sequence[RunOutcome]) -> tuple[Curve, ...]:
+    """All curves of the runs that are there; members beyond the first do not count."""
+    singles = [o for o in outcomes if o.run.member == 0 and not o.run.chosen]
+    kinds = dict.fromkeys((o.run.data, o.run.schedule, o.run.label) for o in singles)
     curves = []
     for data, schedule, label in kinds:
         for quantity in QUANTITIES:
             for near in (False, True):
-                mine = [o for o in singles if (o.arm.data, o.arm.schedule) == (data, schedule)]
+                mine = [o for o in singles if (o.run.data, o.run.schedule) == (data, schedule)]
                 points = _points(mine, label, quantity, near)
                 base = _points(mine, "high_only", quantity, near)
                 if points:
@@ -81,17 +81,17 @@ def make_curves(outcomes: Sequence[ArmOutcome]) -> tuple[Curve, ...]:
 
 
 def _points(
-    outcomes: Sequence[ArmOutcome], label: str, quantity: str, near: bool
+    outcomes: Sequence[RunOutcome], label: str, quantity: str, near: bool
 ) -> tuple[CurvePoint, ...]:
     values: dict[tuple[str, int, int], float] = {}
     times: dict[int, list[float]] = {}
     for outcome in outcomes:
         error = error_of(outcome, quantity, near=near)
-        arm = outcome.arm
+        run = outcome.run
         if error is not None:
-            values[arm.label, arm.high_labels, arm.repeat] = error
-        if arm.label == label:
-            times.setdefault(arm.high_labels, []).append(outcome.core_s)
+            values[run.label, run.high_labels, run.repeat] = error
+        if run.label == label:
+            times.setdefault(run.high_labels, []).append(outcome.core_s)
     points = []
     for count in sorted(times):
         own = {r: v for (name, n, r), v in values.items() if (name, n) == (label, count)}

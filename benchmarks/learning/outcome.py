@@ -1,6 +1,6 @@
-"""What is kept of an arm, and where: a small file named by everything the outcome depends on.
+"""What is kept of a run, and where: a small file named by everything the outcome depends on.
 
-Days of training must survive a stop, like labels do. So an arm's file has the hash of its data,
+Days of training must survive a stop, like labels do. So a run's file has the hash of its data,
 settings and seed as its name, is committed with the project, and is trained again only if one of
 them changes.
 """
@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectscape.benchmarks.arms import Arm
+from benchmarks.learning.runs import ModelRun
 from defectscape.files.tables import decode, encode, read_json, write_json
 
 
@@ -33,11 +33,11 @@ class SetError:
 
 
 @dataclass(frozen=True)
-class ArmOutcome:
-    """A trained arm.
+class RunOutcome:
+    """A trained run.
 
     Attributes:
-        arm: which.
+        run: which.
         digest: hash of all it depends on.
         train_low, train_high, valid_high: frames it saw.
         errors: on held-out families, all charges first.
@@ -51,7 +51,7 @@ class ArmOutcome:
         frames: per held-out frame: key, atoms, label and model energy (eV).
     """
 
-    arm: Arm
+    run: ModelRun
     digest: str
     train_low: int
     train_high: int
@@ -66,25 +66,25 @@ class ArmOutcome:
     frames: tuple[tuple[str, int, float, float], ...]
 
 
-def arm_digest(inputs_digest: str, arm: Arm, version: int) -> str:
-    """Hash of what an arm's outcome depends on: 64 hex digits."""
-    return hashlib.sha256(f"{inputs_digest}\x1f{arm}\x1f{version}".encode()).hexdigest()
+def run_digest(inputs_digest: str, run: ModelRun, version: int) -> str:
+    """Hash of what a run's outcome depends on: 64 hex digits."""
+    return hashlib.sha256(f"{inputs_digest}\x1f{run}\x1f{version}".encode()).hexdigest()
 
 
-def outcome_path(folder: Path, arm: Arm) -> Path:
-    """The arm's file."""
-    return folder / f"{arm.name}.json"
+def outcome_path(folder: Path, run: ModelRun) -> Path:
+    """The run's file."""
+    return folder / f"{run.name}.json"
 
 
-def read_outcome(path: Path, digest: str | None = None) -> ArmOutcome | None:
-    """An arm's outcome, or None if there is none, or none with this digest."""
+def read_outcome(path: Path, digest: str | None = None) -> RunOutcome | None:
+    """A run's outcome, or None if there is none, or none with this digest."""
     if not path.exists():
         return None
-    outcome: ArmOutcome = decode(ArmOutcome, read_json(path))
+    outcome: RunOutcome = decode(RunOutcome, read_json(path))
     return outcome if digest in (None, outcome.digest) else None
 
 
-def write_outcome(path: Path, outcome: ArmOutcome) -> None:
+def write_outcome(path: Path, outcome: RunOutcome) -> None:
     """Write it, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, encode(outcome))

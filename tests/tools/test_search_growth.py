@@ -4,8 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from defectscape.benchmarks.growth import chance, growth
-from defectscape.benchmarks.truth import KeyTruth
+from defectscape.tools.search_growth import chance, growth
+from defectscape.tools.search_truth import KeyTruth
 
 
 @pytest.mark.parametrize(("right", "drawn"), [(0, 3), (1, 1), (2, 3), (5, 1), (2, 5)])

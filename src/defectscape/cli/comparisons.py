@@ -23,8 +23,8 @@ def benchmark_arm(
     ] = None,
 ) -> None:
     """Train and measure one arm of a model benchmark, unless its outcome is known."""
-    from defectscape.benchmarks.arms import arms_of
-    from defectscape.benchmarks.training import run_arm
+    from benchmarks.learning.runs import arms_of
+    from benchmarks.learning.training import run_arm
     from defectscape.settings.load import load_benchmark
 
     settings = load_benchmark(benchmark)
@@ -49,7 +49,7 @@ def benchmark_model(
     context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")
 ) -> None:
     """Gather the arms that are there into learning curves, as JSON and figures."""
-    from defectscape.benchmarks.gathering import gather
+    from benchmarks.learning.gathering import gather
     from defectscape.settings.load import load_benchmark
 
     settings = load_benchmark(benchmark)
@@ -65,8 +65,8 @@ def benchmark_throughput(
     frames: Annotated[int, typer.Option(help="Frames of the first low data set, at most.")] = 120,
 ) -> None:
     """Frames per core-second of our training loop against mace_run_train, as JSON."""
-    from defectscape.benchmarks.throughput import measure_throughput
-    from defectscape.benchmarks.training import read_pair
+    from benchmarks.timing.throughput import measure_throughput
+    from benchmarks.learning.training import read_pair
     from defectscape.files.tables import write_json
     from defectscape.settings.load import load_benchmark
 
@@ -87,8 +87,8 @@ def benchmark_foundation(
     name: Annotated[str | None, typer.Option(help="Its name in tables; else the class's.")] = None,
 ) -> None:
     """Relax a finished study's starts with a foundation potential, and compare what it finds."""
-    from defectscape.benchmarks.foundation import benchmark_foundation as run
-    from defectscape.benchmarks.foundation_figure import draw_foundation
+    from defectscape.tools.foundation import benchmark_foundation as run
+    from defectscape.tools.foundation_figure import draw_foundation
     from defectscape.stages.context import StudyContext
 
     try:
@@ -140,8 +140,8 @@ def benchmark_search(
     ] = None,
 ) -> None:
     """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
-    from defectscape.benchmarks.direct import DirectSearch
-    from defectscape.benchmarks.search import benchmark_search as run
+    from defectscape.tools.direct_relaxations import DirectSearch
+    from defectscape.tools.direct_search import benchmark_search as run
     from defectscape.stages.context import StudyContext
 
     study = StudyContext.load(context.obj.study, context.obj.results)
@@ -200,7 +200,7 @@ def benchmark_speed(
     folder: Folder = Path("benchmarks"),
 ) -> None:
     """Relaxations a minute of a finished study's committee, together and one by one."""
-    from defectscape.benchmarks.speed import benchmark_speed as run
+    from benchmarks.timing.speed import benchmark_speed as run
     from defectscape.stages.context import StudyContext
 
     try:
@@ -227,7 +227,7 @@ def benchmark_scale(
     folder: Folder = Path("benchmarks"),
 ) -> None:
     """Times of the store, of gathering, of selection and of planning, by number of labels."""
-    from defectscape.benchmarks.scale import benchmark_scale as run
+    from benchmarks.timing.scale import benchmark_scale as run
 
     try:
         sizes, studies = json.loads(labels), json.loads(plans)
@@ -246,7 +246,7 @@ def benchmark_physics(
     folder: Folder = Path("benchmarks"),
 ) -> None:
     """Levels and configuration-coordinate curves of finished studies, model against engine."""
-    from defectscape.benchmarks.physics import benchmark_physics as run
+    from benchmarks.physics import benchmark_physics as run
 
     result = run(summaries, folder / "physics.json")
     for row in result.curves:

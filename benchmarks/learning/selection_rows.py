@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from defectscape.benchmarks.arms import Arm
-from defectscape.benchmarks.curves import QUANTITIES, deviation_of
-from defectscape.benchmarks.outcome import ArmOutcome
+from benchmarks.learning.runs import ModelRun
+from benchmarks.learning.curves import QUANTITIES, deviation_of
+from benchmarks.learning.outcome import RunOutcome
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class SelectionRow:
     ratio_deviation: float | None
 
 
-def selection_rows(outcomes: Sequence[ArmOutcome]) -> tuple[SelectionRow, ...]:
+def selection_rows(outcomes: Sequence[RunOutcome]) -> tuple[SelectionRow, ...]:
     """Chosen labels against random ones of the same number, in the same repetitions."""
-    singles = [outcome for outcome in outcomes if outcome.arm.member == 0]
+    singles = [outcome for outcome in outcomes if outcome.run.member == 0]
     trials = dict.fromkeys(
-        replace(o.arm, repeat=0, selector="random") for o in singles if o.arm.chosen
+        replace(o.run, repeat=0, selector="random") for o in singles if o.run.chosen
     )
     rows: list[SelectionRow] = []
     for trial in trials:
-        groups: dict[str, dict[int, ArmOutcome]] = {"random": {}}
+        groups: dict[str, dict[int, RunOutcome]] = {"random": {}}
         for outcome in singles:
-            arm = outcome.arm
-            first = trial.first if arm.chosen else 0
-            if replace(arm, repeat=0, selector="random") == replace(trial, first=first):
-                groups.setdefault(arm.selector, {})[arm.repeat] = outcome
+            run = outcome.run
+            first = trial.first if run.chosen else 0
+            if replace(run, repeat=0, selector="random") == replace(trial, first=first):
+                groups.setdefault(run.selector, {})[run.repeat] = outcome
         for selector, members in groups.items():
             if members:
                 rows += _rows(trial, selector, members, groups["random"])
@@ -58,7 +58,7 @@ def selection_rows(outcomes: Sequence[ArmOutcome]) -> tuple[SelectionRow, ...]:
 
 
 def _rows(
-    trial: Arm, selector: str, members: dict[int, ArmOutcome], random: dict[int, ArmOutcome]
+    trial: ModelRun, selector: str, members: dict[int, RunOutcome], random: dict[int, RunOutcome]
 ) -> list[SelectionRow]:
     rows = []
     for quantity in QUANTITIES:

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from small_study import small_study, write_study
 
-from defectscape.benchmarks.foundation import benchmark_foundation
-from defectscape.benchmarks.foundation_figure import draw_foundation
+from defectscape.tools.foundation import benchmark_foundation
+from defectscape.tools.foundation_figure import draw_foundation
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
 from defectscape.search.batches import relax_all
-from defectscape.search.blind import AseSurface
+from defectscape.tools.ase_surface import AseSurface
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small_study import small_study, write_study
 
-from defectscape.benchmarks.direct import DirectSearch, ends_of
-from defectscape.benchmarks.engine_surface import EngineSurface
-from defectscape.benchmarks.truth import KeyTruth, all_truths, level_truths
-from defectscape.benchmarks.truth_figure import draw_truth
+from defectscape.tools.direct_relaxations import DirectSearch, ends_of
+from defectscape.tools.engine_surface import EngineSurface
+from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
+from defectscape.tools.search_figure import draw_truth
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey

@@ -1,7 +1,7 @@
-"""Folds: which families are held out, and which high-fidelity labels an arm may train on.
+"""Folds: which families are held out, and which high-fidelity labels a run may train on.
 
 A family (a start and all that was made from it, in every charge state) is never divided, and a
-repetition is the same for all arms: their differences are paired. More labels contain the fewer.
+repetition is the same for all runs: their differences are paired. More labels contain the fewer.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What needs the trained models themselves: calibration of committees, and projections of descriptors.
 
 The models stay in the results folder of the machine that trained them; what they showed there is a small file
-beside the outcomes of the arms, which knows the hashes of its arms and serves where the models are not.
+beside the outcomes of the runs, which knows the hashes of its runs and serves where the models are not.
 """
 
 import logging
@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from defectscape.benchmarks.arms import Arm, arms_of
-from defectscape.benchmarks.descriptors import draw_projection
-from defectscape.benchmarks.outcome import outcome_path, read_outcome
-from defectscape.benchmarks.training import arm_data
+from benchmarks.learning.runs import ModelRun, runs_of
+from benchmarks.learning.descriptors import draw_projection
+from benchmarks.learning.outcome import outcome_path, read_outcome
+from benchmarks.learning.training import run_data
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
 from defectscape.files.tables import decode, read_json, write_json
 from defectscape.model.calibration import Judged, Scale, calibrate
 from defectscape.model.committee import Committee
-from defectscape.settings.benchmark import ModelBenchmark
+from benchmarks.learning.settings import ModelBenchmark
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class CommitteeScale:
     """Calibration of one committee.
 
     Attributes:
-        data, label, high_labels, repeat: which arms are its members.
+        data, label, high_labels, repeat: which runs are its members.
         scale: the factor of one quantity and its coverage.
     """
 
@@ -55,24 +55,24 @@ Row = TypeVar("Row", CommitteeScale, Separation)
 
 
 def _shown(
-    folder: Path, scratch: Path, arms: Sequence[Arm], kind: type[Row],
+    folder: Path, scratch: Path, runs: Sequence[ModelRun], kind: type[Row],
     look: Callable[[list[Path]], tuple[Row, ...]],
 ) -> tuple[Row, ...]:  # fmt: skip
-    """What the models of some arms show, or showed where they were; nothing if neither is known.
+    """What the models of some runs show, or showed where they were; nothing if neither is known.
 
     Args:
         folder: of the benchmark's outcomes.
         scratch: folder of the models.
-        arms: whose models.
+        runs: whose models.
         kind: of what is shown.
         look: asks the models.
     """
-    outcomes = [read_outcome(outcome_path(folder / "arms", arm)) for arm in arms]
+    outcomes = [read_outcome(outcome_path(folder / "runs", run)) for run in runs]
     digests = [outcome.digest for outcome in outcomes if outcome is not None]
-    if len(digests) < len(arms):
+    if len(digests) < len(runs):
         return ()
-    models = [scratch / f"{arm.name}.model" for arm in arms]
-    path = folder / "models" / f"{arms[0].name}_{kind.__name__}.json"
+    models = [scratch / f"{run.name}.model" for run in runs]
+    path = folder / "models" / f"{runs[0].name}_{kind.__name__}.json"
     if all(model.exists() for model in models):
         rows = look(models)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,19 +94,19 @@ def committee_scales(
         scratch: folder of the models.
         folder: of the benchmark's outcomes.
     """
-    arms = [arm for arm in arms_of(benchmark) if not arm.chosen and arm.charge_embedding]
+    runs = [run for run in runs_of(benchmark) if not run.chosen and run.charge_embedding]
     found: list[CommitteeScale] = []
-    for base in [arm for arm in arms if arm.member == 0]:
-        members = [arm for arm in arms if replace(arm, member=0) == base]
+    for base in [run for run in runs if run.member == 0]:
+        members = [run for run in runs if replace(run, member=0) == base]
         if len(members) >= benchmark.committee:
             look = partial(_scales, benchmark, base)
             found += _shown(folder, scratch, members, CommitteeScale, look)
     return tuple(found)
 
 
-def _scales(benchmark: ModelBenchmark, base: Arm, models: list[Path]) -> tuple[CommitteeScale, ...]:
-    """From the validation families of an arm, tried on its test families."""
-    committee, data = Committee.load(models), arm_data(benchmark, base)
+def _scales(benchmark: ModelBenchmark, base: ModelRun, models: list[Path]) -> tuple[CommitteeScale, ...]:
+    """From the validation families of a run, tried on its test families."""
+    committee, data = Committee.load(models), run_data(benchmark, base)
     high = data.fidelities[1]
     valid, test = (_judged(committee, side, high) for side in (data.valid, data.test))
     rng = derive_rng(benchmark.seed, "calibration", base.name)
@@ -130,27 +130,27 @@ def separations(benchmark: ModelBenchmark, scratch: Path, folder: Path) -> tuple
         scratch: folder of the models.
         folder: of the figures.
     """
-    chosen: dict[tuple[str, str], Arm] = {}
-    for arm in arms_of(benchmark):
-        first = arm.repeat == 0 and arm.member == 0 and arm.charge_embedding and not arm.chosen
-        known = chosen.get((arm.data, arm.label))
-        if first and (known is None or known.high_labels < arm.high_labels):
-            chosen[arm.data, arm.label] = arm
+    chosen: dict[tuple[str, str], ModelRun] = {}
+    for run in runs_of(benchmark):
+        first = run.repeat == 0 and run.member == 0 and run.charge_embedding and not run.chosen
+        known = chosen.get((run.data, run.label))
+        if first and (known is None or known.high_labels < run.high_labels):
+            chosen[run.data, run.label] = run
     found: list[Separation] = []
-    for arm in chosen.values():
-        look = partial(_separation, benchmark, arm, folder)
-        found += _shown(folder, scratch, [arm], Separation, look)
+    for run in chosen.values():
+        look = partial(_separation, benchmark, run, folder)
+        found += _shown(folder, scratch, [run], Separation, look)
     return tuple(found)
 
 
 def _separation(
-    benchmark: ModelBenchmark, arm: Arm, folder: Path, models: list[Path]
+    benchmark: ModelBenchmark, run: ModelRun, folder: Path, models: list[Path]
 ) -> tuple[Separation]:
-    """Of an arm's high-fidelity frames of one defect: another one is another cell, which separates by itself."""
-    data = arm_data(benchmark, arm)
+    """Of a run's high-fidelity frames of one defect: another one is another cell, which separates by itself."""
+    data = run_data(benchmark, run)
     high = data.fidelities[1]
     frames = [item.frame for item in (*data.train, *data.test) if item.fidelity == high]
     frames = [frame for frame in frames if frame.key.defect == frames[0].key.defect]
-    target = folder / f"descriptors_{arm.data}_{arm.strategy}"
+    target = folder / f"descriptors_{run.data}_{run.strategy}"
     seen, forced = draw_projection(target, models[0], frames)
-    return (Separation(arm.data, arm.label, seen.silhouette, forced.silhouette),)
+    return (Separation(run.data, run.label, seen.silhouette, forced.silhouette),)

@@ -8,9 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib import ticker
 from matplotlib.axes import Axes
 
-from defectscape.benchmarks.curves import Curve
-from defectscape.benchmarks.figure_files import save_figure, share_legend
-from defectscape.benchmarks.outcome import ArmOutcome
+from benchmarks.learning.curves import Curve
+from defectscape.tools.figure_files import save_figure, share_legend
+from benchmarks.learning.outcome import RunOutcome
 from defectscape.domain.keys import DefectKey
 from defectscape.report.figures_data import PALETTE
 
@@ -98,19 +98,19 @@ def _style(axis: Axes, title: str, counts: Sequence[int]) -> None:
     axis.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
-    """Energies within a charge, label against model, of the arms with the most labels."""
+def draw_parity(outcomes: Sequence[RunOutcome], folder: Path) -> list[Path]:
+    """Energies within a charge, label against model, of the runs with the most labels."""
     paths = []
-    firsts = [o for o in outcomes if o.arm.member == 0 and not o.arm.chosen]
-    for data in dict.fromkeys(outcome.arm.data for outcome in firsts):
-        mine = [outcome for outcome in firsts if outcome.arm.data == data]
-        most = max(outcome.arm.high_labels for outcome in mine)
-        schedule = mine[0].arm.schedule
+    firsts = [o for o in outcomes if o.run.member == 0 and not o.run.chosen]
+    for data in dict.fromkeys(outcome.run.data for outcome in firsts):
+        mine = [outcome for outcome in firsts if outcome.run.data == data]
+        most = max(outcome.run.high_labels for outcome in mine)
+        schedule = mine[0].run.schedule
         chosen = [
-            o for o in mine if (o.arm.high_labels, o.arm.schedule) == (most, schedule)
-            and o.arm.charge_embedding
+            o for o in mine if (o.run.high_labels, o.run.schedule) == (most, schedule)
+            and o.run.charge_embedding
         ]  # fmt: skip
-        labels = list(dict.fromkeys(outcome.arm.label for outcome in chosen))
+        labels = list(dict.fromkeys(outcome.run.label for outcome in chosen))
         if not labels:  # of that point only those without the charge are there yet
             continue
         figure, axes = plt.subplots(
@@ -118,7 +118,7 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
             sharex=True, sharey=True, constrained_layout=True,
         )  # fmt: skip
         for axis, label in zip(axes[0], labels, strict=True):
-            _draw_parity(axis, [outcome for outcome in chosen if outcome.arm.label == label])
+            _draw_parity(axis, [outcome for outcome in chosen if outcome.run.label == label])
             axis.set_title(label, fontsize=9)
             axis.set_xlabel("label (meV/atom)")
         axes[0, 0].set_ylabel("model (meV/atom)")
@@ -127,7 +127,7 @@ def draw_parity(outcomes: Sequence[ArmOutcome], folder: Path) -> list[Path]:
     return paths
 
 
-def _draw_parity(axis: Axes, outcomes: Sequence[ArmOutcome]) -> None:
+def _draw_parity(axis: Axes, outcomes: Sequence[RunOutcome]) -> None:
     """Each charge about the mean label of its held-out frames, so that constants show as offsets."""
     rows = [(key, n, label, model) for o in outcomes for key, n, label, model in o.frames]
     keys = sorted({key for key, *_ in rows}, key=lambda key: DefectKey.parse(key).place)

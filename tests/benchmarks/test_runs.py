@@ -1,4 +1,4 @@
-"""Arms of a benchmark: an arm is trained once, measured on what it has not seen, and remembered."""
+"""Runs of a benchmark: a run is trained once, measured on what it has not seen, and remembered."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,19 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
-from defectscape.benchmarks.arms import arms_of, training_of
-from defectscape.benchmarks.figures import draw_parity
-from defectscape.benchmarks.gathering import gather
-from defectscape.benchmarks.outcome import outcome_path, read_outcome
-from defectscape.benchmarks.selection_figure import draw_selection
-from defectscape.benchmarks.training import arm_data, read_pair, run_arm
+from benchmarks.learning.runs import runs_of, training_of
+from benchmarks.learning.figures import draw_parity
+from benchmarks.learning.gathering import gather
+from benchmarks.learning.outcome import outcome_path, read_outcome
+from benchmarks.learning.selection_figure import draw_selection
+from benchmarks.learning.training import run_data, read_pair, train_run
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
-from defectscape.settings.benchmark import ModelBenchmark
+from benchmarks.learning.settings import ModelBenchmark
 from defectscape.settings.load import load_benchmark
 from defectscape.stages.data_sets import Card, card_path
 
@@ -88,22 +88,22 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_every_combination_is_an_arm_once(file: Path) -> None:
-    arms = arms_of(load_benchmark(file))
-    # Long: 2 points x 3 kinds x 2 repetitions, and second members of the last point's charged arms;
-    # short: 1 point, charged arms alone.
-    assert len(arms) == len({arm.name for arm in arms}) == 2 * 3 * 2 + 2 * 2 + 2 * 2
-    assert {arm.high_labels for arm in arms if arm.schedule == "short"} == {12}
-    assert all(arm.charge_embedding or arm.strategy == "high_only" for arm in arms)
+def test_every_combination_is_a_run_once(file: Path) -> None:
+    runs = runs_of(load_benchmark(file))
+    # Long: 2 points x 3 kinds x 2 repetitions, and second members of the last point's charged runs;
+    # short: 1 point, charged runs alone.
+    assert len(runs) == len({run.name for run in runs}) == 2 * 3 * 2 + 2 * 2 + 2 * 2
+    assert {run.high_labels for run in runs if run.schedule == "short"} == {12}
+    assert all(run.charge_embedding or run.strategy == "high_only" for run in runs)
 
 
-def test_arms_without_charge_may_be_trained_at_some_points_only(file: Path) -> None:
+def test_runs_without_charge_may_be_trained_at_some_points_only(file: Path) -> None:
     benchmark = load_benchmark(file)
     fewer = benchmark.model_copy(update={"without_charge_labels": [12]})
-    blind = {arm.high_labels for arm in arms_of(fewer) if not arm.charge_embedding}
+    blind = {run.high_labels for run in runs_of(fewer) if not run.charge_embedding}
     assert blind == {12}
-    left_out = set(arms_of(benchmark)) - set(arms_of(fewer))
-    assert {(arm.high_labels, arm.charge_embedding) for arm in left_out} == {(6, False)}
+    left_out = set(runs_of(benchmark)) - set(runs_of(fewer))
+    assert {(run.high_labels, run.charge_embedding) for run in left_out} == {(6, False)}
 
 
 def test_several_data_sets_of_one_fidelity_are_one(file: Path, tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def changed(file: Path, section: str, **changes: Any) -> ModelBenchmark:
 
 
 def test_a_schedule_may_be_for_some_strategies_only(file: Path) -> None:
-    arms = arms_of(changed(file, "schedules", strategies=["delta"]))
-    assert {arm.strategy for arm in arms if arm.schedule == "short"} == {"delta"}
-    assert {arm.strategy for arm in arms if arm.schedule == "long"} == {"delta", "high_only"}
+    runs = runs_of(changed(file, "schedules", strategies=["delta"]))
+    assert {run.strategy for run in runs if run.schedule == "short"} == {"delta"}
+    assert {run.strategy for run in runs if run.schedule == "long"} == {"delta", "high_only"}
     with pytest.raises(ConfigError, match="schedule short has heads"):
         changed(file, "schedules", strategies=["heads"])
 
@@ -140,8 +140,8 @@ def test_a_schedule_may_be_for_some_data_only(file: Path) -> None:
     content = yaml.safe_load(file.read_text())
     content["data"].append({**content["data"][0], "name": "other"})
     file.write_text(yaml.safe_dump(content))
-    arms = arms_of(changed(file, "schedules", data=["other"]))
-    assert {(arm.data, arm.schedule) for arm in arms} == {
+    runs = runs_of(changed(file, "schedules", data=["other"]))
+    assert {(run.data, run.schedule) for run in runs} == {
         ("morse", "long"), ("other", "long"), ("other", "short"),
     }  # fmt: skip
     with pytest.raises(ConfigError, match="schedule short of 'third'; data are morse, other"):
@@ -149,15 +149,15 @@ def test_a_schedule_may_be_for_some_data_only(file: Path) -> None:
 
 
 def test_a_data_set_may_be_for_some_strategies_only(file: Path) -> None:
-    arms = arms_of(changed(file, "data", strategies=["delta"]))
-    assert {(arm.strategy, arm.charge_embedding) for arm in arms} == {("delta", True)}
+    runs = runs_of(changed(file, "data", strategies=["delta"]))
+    assert {(run.strategy, run.charge_embedding) for run in runs} == {("delta", True)}
     with pytest.raises(ConfigError, match="data set morse has heads"):
         changed(file, "data", strategies=["heads"])
 
 
 def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
     benchmark = changed(file, "data", split="structures", test_families=5, valid_families=4)
-    data = arm_data(benchmark, arms_of(benchmark)[0])
+    data = run_data(benchmark, runs_of(benchmark)[0])
     sides = [
         {item.frame.geometry_hash for item in side} for side in (data.train, data.valid, data.test)
     ]
@@ -169,36 +169,36 @@ def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
 
 def test_both_phases_share_the_steps(file: Path) -> None:
     benchmark = load_benchmark(file)
-    for arm in arms_of(benchmark):
-        settings = training_of(benchmark, arm)
+    for run in runs_of(benchmark):
+        settings = training_of(benchmark, run)
         total = settings.steps + (settings.pretrain_steps or 0)
-        assert total == (60 if arm.schedule == "long" else 20)
-        assert settings.charge_embedding == arm.charge_embedding
+        assert total == (60 if run.schedule == "long" else 20)
+        assert settings.charge_embedding == run.charge_embedding
 
 
-def test_an_arm_never_sees_the_families_it_is_measured_on(file: Path) -> None:
+def test_a_run_never_sees_the_families_it_is_measured_on(file: Path) -> None:
     benchmark = load_benchmark(file)
     tests = {}
-    for arm in arms_of(benchmark):
-        data = arm_data(benchmark, arm)
+    for run in runs_of(benchmark):
+        data = run_data(benchmark, run)
         sides = [
             {item.frame.family for item in side} for side in (data.train, data.valid, data.test)
         ]
         assert not sides[0] & sides[2]
         assert not sides[1] & (sides[0] | sides[2])
-        assert sum(item.fidelity == "high" for item in data.train) == arm.high_labels
-        tests.setdefault(arm.repeat, set()).add(tuple(item.frame.frame_id for item in data.test))
-    assert all(len(same) == 1 for same in tests.values()), "arms of a repetition are not paired"
+        assert sum(item.fidelity == "high" for item in data.train) == run.high_labels
+        tests.setdefault(run.repeat, set()).add(tuple(item.frame.frame_id for item in data.test))
+    assert all(len(same) == 1 for same in tests.values()), "runs of a repetition are not paired"
     assert tests[0] != tests[1]
 
 
-def test_an_arm_is_trained_once_and_again_only_if_it_changes(
+def test_a_run_is_trained_once_and_again_only_if_it_changes(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     benchmark = load_benchmark(file)
-    arm = next(a for a in arms_of(benchmark) if a.strategy == "delta" and a.schedule == "short")
-    folder = tmp_path / "arms"
-    first = run_arm(benchmark, arm, folder, tmp_path)
+    run = next(a for a in runs_of(benchmark) if a.strategy == "delta" and a.schedule == "short")
+    folder = tmp_path / "runs"
+    first = train_run(benchmark, run, folder, tmp_path)
     assert first.errors[0].frames == 6
     assert [row.charge for row in first.errors] == [None, 0, 1]
     assert first.errors[0].force_rmse_meV_A > 0
@@ -210,18 +210,18 @@ def test_an_arm_is_trained_once_and_again_only_if_it_changes(
     def never(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("defectscape.benchmarks.training.train_member", never)
-    assert run_arm(benchmark, arm, folder, tmp_path) == first
+    monkeypatch.setattr("benchmarks.learning.training.train_member", never)
+    assert train_run(benchmark, run, folder, tmp_path) == first
     elsewhere = benchmark.model_copy(
         update={"training": benchmark.training.model_copy(update={"device": "cuda"})}
     )
     monkeypatch.setattr("torch.__version__", "99")
-    assert run_arm(elsewhere, arm, folder, tmp_path) == first
+    assert train_run(elsewhere, run, folder, tmp_path) == first
     changed = benchmark.model_copy(
         update={"training": benchmark.training.model_copy(update={"learning_rate": 0.02})}
     )
     with pytest.raises(AssertionError, match="trained again"):
-        run_arm(changed, arm, folder, tmp_path)
+        train_run(changed, run, folder, tmp_path)
 
 
 def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
@@ -230,16 +230,16 @@ def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
     benchmark = load_benchmark(file)
     few, many = (
         next(
-            arm for arm in arms_of(benchmark)
-            if (arm.strategy, arm.high_labels, arm.repeat, arm.schedule) == ("delta", count, 0, "long")
+            run for run in runs_of(benchmark)
+            if (run.strategy, run.high_labels, run.repeat, run.schedule) == ("delta", count, 0, "long")
         )
         for count in (6, 12)
     )  # fmt: skip
-    run_arm(benchmark, few, tmp_path / "outcomes", tmp_path / "shared")
+    train_run(benchmark, few, tmp_path / "outcomes", tmp_path / "shared")
     with caplog.at_level("INFO"):
-        shared = run_arm(benchmark, many, tmp_path / "outcomes", tmp_path / "shared")
+        shared = train_run(benchmark, many, tmp_path / "outcomes", tmp_path / "shared")
     assert "low model: continuing from step 30" in caplog.text
-    alone = run_arm(benchmark, many, tmp_path / "outcomes_alone", tmp_path / "alone")
+    alone = train_run(benchmark, many, tmp_path / "outcomes_alone", tmp_path / "alone")
     assert shared.errors == alone.errors
     assert shared.frames == alone.frames
     assert shared.core_s > 0.5 * alone.core_s
@@ -247,16 +247,16 @@ def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
 
 def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     benchmark = load_benchmark(file)
-    arms = [a for a in arms_of(benchmark) if a.schedule == "long" and a.high_labels == 12]
-    mine = [arm for arm in arms if arm.repeat == 0]
-    for arm in mine:
-        run_arm(benchmark, arm, tmp_path / "small" / "arms", tmp_path)
+    runs = [a for a in runs_of(benchmark) if a.schedule == "long" and a.high_labels == 12]
+    mine = [run for run in runs if run.repeat == 0]
+    for run in mine:
+        train_run(benchmark, run, tmp_path / "small" / "runs", tmp_path)
     result = gather(benchmark, file, tmp_path, tmp_path)
-    assert (result.arms, result.arms_done) == (len(arms_of(benchmark)), len(mine))
+    assert (result.runs, result.runs_done) == (len(runs_of(benchmark)), len(mine))
     labels = {curve.label for curve in result.curves}
     assert labels == {"high_only", "delta", "high_only, no charge"}
     content = read_json(tmp_path / "small.json")
-    assert content["arms_done"] == len(mine)
+    assert content["runs_done"] == len(mine)
     for name in ("curves_morse_long", "parity_morse", "calibration_morse"):
         for ending in ("png", "pdf"):
             assert (tmp_path / "small" / f"{name}.{ending}").stat().st_size > 5000
@@ -267,25 +267,25 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert forces.factor68 is not None
     assert forces.frames == forces.test_frames == 6
     assert {row.label for row in result.separations} == {"high_only", "delta"}
-    # On another machine, where the models are not, what they showed is still known; of other arms it is not.
+    # On another machine, where the models are not, what they showed is still known; of other runs it is not.
     elsewhere = gather(benchmark, file, tmp_path, tmp_path / "no models")
     assert elsewhere.calibration == result.calibration
     assert elsewhere.separations == result.separations
-    path = outcome_path(tmp_path / "small" / "arms", next(a for a in mine if a.strategy == "delta"))
+    path = outcome_path(tmp_path / "small" / "runs", next(a for a in mine if a.strategy == "delta"))
     write_json(path, read_json(path) | {"digest": "another"})
     later = gather(benchmark, file, tmp_path, tmp_path / "no models")
     assert {row.label for row in later.calibration} == {"high_only"}
     assert {row.label for row in later.separations} == {"high_only"}
-    # A benchmark under way may have none but blind arms of a point yet.
-    folder = tmp_path / "small" / "arms"
-    blind_arms = [read_outcome(outcome_path(folder, a)) for a in mine if not a.charge_embedding]
-    assert len(blind_arms) == 1
-    assert draw_parity(blind_arms, tmp_path) == []
+    # A benchmark under way may have none but blind runs of a point yet.
+    folder = tmp_path / "small" / "runs"
+    blind_runs = [read_outcome(outcome_path(folder, a)) for a in mine if not a.charge_embedding]
+    assert len(blind_runs) == 1
+    assert draw_parity(blind_runs, tmp_path) == []
     # The blind model cannot know energies of charges that differ by 11 eV.
     blind, seeing = (
-        read_outcome(outcome_path(tmp_path / "small" / "arms", arm)).errors[0]
-        for arm in sorted(mine, key=lambda arm: arm.charge_embedding)
-        if arm.strategy == "high_only" and arm.member == 0
+        read_outcome(outcome_path(tmp_path / "small" / "runs", run)).errors[0]
+        for run in sorted(mine, key=lambda run: run.charge_embedding)
+        if run.strategy == "high_only" and run.member == 0
     )
     assert blind.energy_rmse_meV_atom > 10 * seeing.energy_rmse_meV_atom
 
@@ -301,14 +301,14 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     content["schedules"][0]["steps"] = 20
     file.write_text(yaml.safe_dump(content))
     benchmark = load_benchmark(file)
-    arms = [a for a in arms_of(benchmark) if a.repeat == 0 and a.strategy == "high_only"]
-    trial = [a for a in arms if a.schedule == "long" and a.charge_embedding]
-    chosen = [arm for arm in trial if arm.chosen]
-    assert [arm.selector for arm in chosen] == ["disagreement", "spread"]
-    folder = tmp_path / "small" / "arms"
-    for arm in trial:
-        run_arm(benchmark, arm, folder, tmp_path)
-    disagreement, spread = (read_outcome(outcome_path(folder, arm)) for arm in chosen)
+    runs = [a for a in runs_of(benchmark) if a.repeat == 0 and a.strategy == "high_only"]
+    trial = [a for a in runs if a.schedule == "long" and a.charge_embedding]
+    chosen = [run for run in trial if run.chosen]
+    assert [run.selector for run in chosen] == ["disagreement", "spread"]
+    folder = tmp_path / "small" / "runs"
+    for run in trial:
+        train_run(benchmark, run, folder, tmp_path)
+    disagreement, spread = (read_outcome(outcome_path(folder, run)) for run in chosen)
     assert disagreement.train_high == spread.train_high == 12
     assert disagreement.frames != spread.frames, "both chose alike"
     rows = {

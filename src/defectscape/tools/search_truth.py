@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from defectscape.benchmarks.direct import DirectEnd, DirectSearch, ends_of
-from defectscape.benchmarks.engine_surface import EngineSurface
+from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
+from defectscape.tools.engine_surface import EngineSurface
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
@@ -22,7 +22,7 @@ from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.files.extxyz import read_frames
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
-from defectscape.search.recovery import IDENTIFIED_A
+from defectscape.tools.recovery import IDENTIFIED_A
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState

@@ -1,0 +1,1 @@
+"""What people call about a study, beside the stages that the workflow calls."""
