@@ -48,8 +48,9 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow benchmarks/Snakefile
 	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --snakefile benchmarks/Snakefile
 
 check: setup
 	$(BIN)/defectscape check $(STUDY)

@@ -67,7 +67,7 @@ class PhysicsResult:
     levels: tuple[LevelRow, ...]
 
 
-def benchmark_physics(summaries: Sequence[Path], target: Path) -> PhysicsResult:
+def gather_physics(summaries: Sequence[Path], target: Path) -> PhysicsResult:
     """Gather what the summaries of finished studies say.
 
     Args:

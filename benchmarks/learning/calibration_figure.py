@@ -8,9 +8,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.learning.committees import CommitteeScale
-from defectscape.tools.figure_files import save_figure, share_legend
 from defectscape.report.calibration import NAMES
 from defectscape.report.figures_data import PALETTE
+from defectscape.tools.figure_files import save_figure, share_legend
 
 BARS = (
     (0.68, "o", ("before68", "one spread"), ("after68", "68% bar")),

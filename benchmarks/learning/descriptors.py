@@ -16,13 +16,13 @@ from matplotlib import pyplot as plt
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 
-from defectscape.tools.figure_files import save_figure
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.model.backend import numerics, to_numpy
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.saving import Network, load_network
 from defectscape.report.figures_data import PALETTE
+from defectscape.tools.figure_files import save_figure
 
 CPU = torch.device("cpu")
 

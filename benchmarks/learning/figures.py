@@ -9,10 +9,10 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from benchmarks.learning.curves import Curve
-from defectscape.tools.figure_files import save_figure, share_legend
 from benchmarks.learning.outcome import RunOutcome
 from defectscape.domain.keys import DefectKey
 from defectscape.report.figures_data import PALETTE
+from defectscape.tools.figure_files import save_figure, share_legend
 
 TITLES = {
     "force_rmse_meV_A": "Force RMSE (meV/Å)",

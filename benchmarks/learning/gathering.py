@@ -1,28 +1,30 @@
 """All runs of a benchmark that are there, as one file and its figures."""
 
 import platform
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from defectscape import __version__
-from benchmarks.learning.runs import runs_of
 from benchmarks.learning.calibration_figure import draw_calibration
 from benchmarks.learning.committees import (
     CommitteeScale,
+    Models,
     Separation,
     committee_scales,
     separations,
 )
 from benchmarks.learning.curves import Curve, make_curves
 from benchmarks.learning.figures import draw_curves, draw_parity
-from benchmarks.learning.outcome import RunOutcome, SetError, outcome_path, read_outcome
+from benchmarks.learning.outcome import RunOutcome, SetError, read_outcomes
+from benchmarks.learning.runs import runs_of
 from benchmarks.learning.selection_figure import draw_selection
 from benchmarks.learning.selection_rows import SelectionRow, selection_rows
-from defectscape.files.tables import write_json
 from benchmarks.learning.settings import ModelBenchmark
+from defectscape import __version__
+from defectscape.files.tables import write_json
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class BenchmarkResult:
 
 
 def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -> BenchmarkResult:
-    """Read the outcomes, write ``<folder>/<name>.json`` and figures into ``<folder>/<name>``.
+    """Read the outcomes, write ``<folder>/<name>.json``, and figures into ``<scratch>/figures``.
+
+    A figure that lies beside the outcomes already, because the documentation shows it, is renewed there.
 
     Args:
         benchmark: all settings.
@@ -79,12 +83,12 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         folder: of the benchmarks.
         scratch: folder of the models.
     """
-    own = folder / benchmark.name
-    runs = runs_of(benchmark)
-    found = [read_outcome(outcome_path(own / "runs", run)) for run in runs]
-    outcomes = [outcome for outcome in found if outcome is not None]
+    own, figures = folder / benchmark.name, scratch / "figures"
+    runs, known = runs_of(benchmark), read_outcomes(own)
+    outcomes = [known[run.name] for run in runs if run.name in known]
+    models = Models(scratch, own, {outcome.run.name: outcome.digest for outcome in outcomes})
     result = BenchmarkResult(
-        command=f"snakemake benchmark_model --cores 2 --config benchmark={file}",
+        command=f"snakemake --snakefile benchmarks/Snakefile --cores 2 --config benchmark={file}",
         machine=f"{platform.machine()}, {platform.system()}",
         trained_on=dict(Counter(outcome.trained_on for outcome in outcomes)),
         versions={"defectscape": __version__}
@@ -96,14 +100,16 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         curves=make_curves(outcomes),
         by_charge=_by_charge(outcomes),
         selection=selection_rows(outcomes),
-        calibration=committee_scales(benchmark, scratch, own),
-        separations=separations(benchmark, scratch, own),
+        calibration=committee_scales(benchmark, models),
+        separations=separations(benchmark, models, figures),
     )
     write_json(folder / f"{benchmark.name}.json", result)
-    draw_curves(result.curves, own)
-    draw_parity(outcomes, own)
-    draw_calibration(result.calibration, own)
-    draw_selection(result.selection, own)
+    draw_curves(result.curves, figures)
+    draw_parity(outcomes, figures)
+    draw_calibration(result.calibration, figures)
+    draw_selection(result.selection, figures)
+    for shown in own.glob("*.png"):
+        shutil.copyfile(figures / shown.name, shown)
     return result
 
 

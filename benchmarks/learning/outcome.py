@@ -1,16 +1,19 @@
-"""What is kept of a run, and where: a small file named by everything the outcome depends on.
+"""What is kept of a run, and where: one row of a packed file, which has the digest of all it depends on.
 
-Days of training must survive a stop, like labels do. So a run's file has the hash of its data,
-settings and seed as its name, is committed with the project, and is trained again only if one of
-them changes.
+Days of training must survive a stop, like labels do. So the file is committed with the project, and a run is
+trained again only if its data, settings or seed change.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from benchmarks.learning.packed import put_row, read_rows
 from benchmarks.learning.runs import ModelRun
-from defectscape.files.tables import decode, encode, read_json, write_json
+from defectscape.files.tables import decode
+
+RUNS = "runs.jsonl.xz"
+"""Name of the file in the folder of a benchmark's outcomes."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +69,16 @@ class RunOutcome:
     frames: tuple[tuple[str, int, float, float], ...]
 
 
-def run_digest(inputs_digest: str, run: ModelRun, version: int) -> str:
-    """Hash of what a run's outcome depends on: 64 hex digits."""
-    return hashlib.sha256(f"{inputs_digest}\x1f{run}\x1f{version}".encode()).hexdigest()
+def read_outcomes(folder: Path) -> dict[str, RunOutcome]:
+    """The outcomes of a benchmark's folder by the names of their runs."""
+    found = [decode(RunOutcome, row) for row in read_rows(folder / RUNS)]
+    return {outcome.run.name: outcome for outcome in found}
 
 
-def outcome_path(folder: Path, run: ModelRun) -> Path:
-    """The run's file."""
-    return folder / f"{run.name}.json"
+def keep_outcome(folder: Path, outcome: RunOutcome) -> None:
+    """Write an outcome in the place of the one that its run had."""
+    put_row(folder / RUNS, outcome, _run_of)
 
 
-def read_outcome(path: Path, digest: str | None = None) -> RunOutcome | None:
-    """A run's outcome, or None if there is none, or none with this digest."""
-    if not path.exists():
-        return None
-    outcome: RunOutcome = decode(RunOutcome, read_json(path))
-    return outcome if digest in (None, outcome.digest) else None
-
-
-def write_outcome(path: Path, outcome: RunOutcome) -> None:
-    """Write it, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, encode(outcome))
+def _run_of(row: Any) -> Any:
+    return row["run"]

@@ -124,7 +124,6 @@ def training_of(benchmark: ModelBenchmark, run: ModelRun) -> Training:
     steps = schedule.steps // 2 if two else schedule.steps
     changes = {
         "strategy": run.strategy,
-        "charge_embedding": run.charge_embedding,
         "steps": steps,
         "pretrain_steps": steps if two else None,
         "patience": schedule.patience,

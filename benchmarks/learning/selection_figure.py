@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from defectscape.tools.figure_files import save_figure
 from benchmarks.learning.figures import TITLES
 from benchmarks.learning.selection_rows import SelectionRow
 from defectscape.report.figures_data import PALETTE
+from defectscape.tools.figure_files import save_figure
 
 
 def draw_selection(rows: Sequence[SelectionRow], folder: Path) -> list[Path]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.learning.runs import ModelRun
 from benchmarks.learning.curves import QUANTITIES, deviation_of
 from benchmarks.learning.outcome import RunOutcome
+from benchmarks.learning.runs import ModelRun
 
 
 @dataclass(frozen=True)

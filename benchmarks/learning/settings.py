@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.load import load_settings
 from defectscape.settings.training import Strategy, Training
 
 Selector = Literal["random", "spread", "disagreement", "half"]
@@ -95,7 +96,7 @@ class ModelBenchmark(Settings):
     strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
     without_charge: list[Strategy] = Field(
         [],
-        description="Strategies trained once more, under the first schedule, with the charge embedding off.",
+        description="Strategies trained once more, under the first schedule, without the charge.",
     )
     without_charge_labels: list[int] | None = Field(
         None, description="Points of the learning curve trained so. None: all of the data set's."
@@ -133,6 +134,10 @@ class ModelBenchmark(Settings):
             for name in asked:
                 if name not in known:
                     raise ValueError(f"{thing} of {name!r}; data are {', '.join(sorted(known))}")
+        if "delta" in self.without_charge:
+            raise ValueError(
+                "without_charge: delta needs the charge to pair a structure's two labels; leave it out"
+            )
         for thing, name, chosen in (
             *(("schedule", schedule.name, schedule.strategies) for schedule in self.schedules),
             *(("data set", pair.name, pair.strategies) for pair in self.data),
@@ -144,3 +149,12 @@ class ModelBenchmark(Settings):
                         f"{', '.join(self.strategies)}"
                     )
         return self
+
+
+def load_benchmark(path: Path) -> ModelBenchmark:
+    """Read and validate a benchmark of models.
+
+    Raises:
+        ConfigError: naming the first wrong key, its value and what is expected.
+    """
+    return load_settings(path, ModelBenchmark, "benchmarks/config/README.md")

@@ -1,116 +1,39 @@
 """One run, from its data to its errors."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.learning.data import RunData, run_data
+from benchmarks.learning.digest import run_digest
+from benchmarks.learning.first_phase import TWO_PHASES, share_first_phase
+from benchmarks.learning.outcome import RunOutcome, SetError, keep_outcome, read_outcomes
 from benchmarks.learning.runs import ModelRun, choosing_committee, training_of
-from benchmarks.learning.folds import draw, make_fold, part
-from benchmarks.learning.outcome import (
-    RunOutcome,
-    SetError,
-    run_digest,
-    outcome_path,
-    read_outcome,
-    write_outcome,
-)
-from benchmarks.learning.selecting import choose
+from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.model.checkpoint import inputs_digest
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
-from benchmarks.learning.settings import DataSetPair, ModelBenchmark
-from defectscape.stages.data_sets import read_card, read_data_set
-from defectscape.stages.labels import unique
+from defectscape.settings.training import Training
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
-"""Raise it when the code changes the outcome of a run."""
 NEAR_EV_ATOM = 0.01
 """Frames this close to the lowest label of their charge are near a minimum."""
 
 
-@dataclass(frozen=True, eq=False)
-class RunData:
-    """What a run trains on and is measured on."""
-
-    fidelities: tuple[str, str]
-    train: tuple[LabelledFrame, ...]
-    valid: tuple[LabelledFrame, ...]
-    test: tuple[LabelledFrame, ...]
-
-
-def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
-    """Low and high labels of the defects, in the families that the split asks for.
-
-    Those of the host and of the references are left out.
-    """
-    low, high = _read(pair.low), _read(pair.high)
-    if pair.split == "structures":
-        low, high = list(map(_alone, low)), list(map(_alone, high))
-    return low, high
-
-
-def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
-    """The defects' labels of data sets of one fidelity; a frame that several hold comes once."""
-    labelled = [item for path in paths for item, _ in read_data_set(path, read_card(path))]
-    fidelities = sorted({item.fidelity for item in labelled})
-    if len(fidelities) > 1:
-        raise ConfigError(
-            f"data sets {', '.join(map(str, paths))}", f"hold {' and '.join(fidelities)}",
-            "Give data sets of one fidelity together",
-        )  # fmt: skip
-    return unique(item for item in labelled if "/" in item.frame.family)
-
-
-def _alone(item: LabelledFrame) -> LabelledFrame:
-    """The label with its structure, in its charge state, as its family at both fidelities."""
-    return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
-
-
-def run_data(
-    benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], Committee] | None = None
-) -> RunData:
-    """The run's frames.
-
-    Args:
-        benchmark: all settings.
-        run: which.
-        committee: gives what chooses the labels, for a run whose labels are chosen.
-
-    Raises:
-        ConfigError: if there are fewer labels than it asks for.
-    """
-    (pair,) = [pair for pair in benchmark.data if pair.name == run.data]
-    low, high = read_pair(pair)
-    names = low[0].fidelity, high[0].fidelity
-    families = sorted({item.frame.family for item in high})
-    fold = make_fold(families, pair.test_families, pair.valid_families, benchmark.seed, run.repeat)
-    outside = fold.test | fold.valid
-    # Low-fidelity frames of families that have no high label at all may train.
-    low_train = [item for item in low if item.frame.family not in outside]
-    pool = part(high, fold.train)
-    high_train = draw(pool, run.first or run.high_labels, benchmark.seed, run.repeat)
-    if committee is not None:
-        high_train = choose(run, high_train, pool, committee(), pair.centre)
-    return RunData(
-        names,
-        (*low_train, *high_train),
-        (*part(low, fold.valid), *part(high, fold.valid)),
-        tuple(part(high, fold.test)),
-    )
-
-
 def train_run(
-    benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: Path, *, need_model: bool = False
+    benchmark: ModelBenchmark,
+    run: ModelRun,
+    folder: Path,
+    scratch: Path,
+    *,
+    need_model: bool = False,
 ) -> RunOutcome:
     """Train a run, unless its outcome is known, and measure it.
 
@@ -124,24 +47,35 @@ def train_run(
     settings = training_of(benchmark, run)
     chooser = (lambda: _committee(benchmark, run, folder, scratch)) if run.chosen else None
     data = run_data(benchmark, run, chooser)
+    # A run was called an arm when the first outcomes were stored; another word is another seed.
     seed = derive_seed(benchmark.seed, "arm", run.repeat)
-    of_inputs = inputs_digest(
-        sorted(data.train, key=_order), sorted(data.valid, key=_order), settings, seed, None
-    )
-    digest = run_digest(of_inputs, run, VERSION)
-    model, path = scratch / f"{run.name}.model", outcome_path(folder, run)
-    known = read_outcome(path, digest)
-    if known is not None and (model.exists() or not need_model):
+    digest = run_digest(run, settings, data.train, data.valid, seed)
+    model = scratch / f"{run.name}.model"
+    known = read_outcomes(folder).get(run.name)
+    if known is not None and known.digest == digest and (model.exists() or not need_model):
         logger.info("%s is known", run.name)
         return known
-    history = train_member(
-        data.train, data.valid, data.fidelities, settings, seed, run.member, model,
-        checkpoint=scratch / f"{run.name}.checkpoint",
-        shared_first=scratch / f"{run.first_phase}.first",
-    )  # fmt: skip
+    history = _train(run, data, settings, seed, model)
     outcome = _measure(run, digest, data, history, Committee.load([model]), settings.device)
-    write_outcome(path, outcome)
+    keep_outcome(folder, outcome)
     return outcome
+
+
+def _train(
+    run: ModelRun, data: RunData, settings: Training, seed: int, model: Path
+) -> TrainingHistory:
+    """Write the model of a run."""
+    told = data if run.charge_embedding else data.without_charge()
+    checkpoint = model.with_name(f"{run.name}.checkpoint")
+    if run.strategy in TWO_PHASES:
+        shared = model.with_name(run.first_phase)
+        share_first_phase(
+            told, settings, derive_seed(seed, "member", run.member), shared, checkpoint
+        )
+    return train_member(
+        told.train, told.valid, told.fidelities, settings, seed, run.member, model,
+        checkpoint=checkpoint,
+    )  # fmt: skip
 
 
 def _committee(benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: Path) -> Committee:
@@ -152,17 +86,14 @@ def _committee(benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: 
     return Committee.load([scratch / f"{member.name}.model" for member in members])
 
 
-def _order(item: LabelledFrame) -> tuple[str, str, str]:
-    return item.fidelity, str(item.frame.key), item.frame.frame_id
-
-
 def _measure(
     run: ModelRun, digest: str, data: RunData, history: TrainingHistory, committee: Committee,
     device: str,
 ) -> RunOutcome:  # fmt: skip
     high = data.fidelities[1]
-    train = [item for item in data.train if item.fidelity == high]
-    energies, forces = _predictions(committee, data.test, high)
+    told = data if run.charge_embedding else data.without_charge()
+    train, told_train = ([i for i in d.train if i.fidelity == high] for d in (data, told))
+    energies, forces = _predictions(committee, told.test, high)
     charges = sorted({item.frame.charge for item in data.test})
     rows = [set_error(data.test, energies, forces, None)]
     rows += [set_error(data.test, energies, forces, charge) for charge in charges]
@@ -171,7 +102,7 @@ def _measure(
     if len(close) > 1:
         chosen = [data.test[i] for i in close]
         near = set_error(chosen, energies[close], [forces[i] for i in close], None)
-    fitted = _predictions(committee, train, high)
+    fitted = _predictions(committee, told_train, high)
     return RunOutcome(
         run=run,
         digest=digest,

@@ -74,7 +74,7 @@ class ScaleResult:
     growth: tuple[Growth, ...]
 
 
-def benchmark_scale(
+def measure_scale(
     sizes: Sequence[int], plans: Sequence[int], target: Path, snakefile: Path | None
 ) -> ScaleResult:
     """Time the store, the gathering and the selection at ``sizes`` labels, the planning at ``plans``.

@@ -55,7 +55,7 @@ class Speed:
     energy_spread_eV: float
 
 
-def benchmark_speed(
+def measure_speed(
     context: StudyContext, matrices: Sequence[Matrix], batch_sizes: Sequence[int], starts: int,
     target: Path,
 ) -> tuple[Speed, ...]:  # fmt: skip

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from benchmarks.learning.runs import ModelRun
 from benchmarks.learning.curves import CurvePoint, labels_for, make_curves
 from benchmarks.learning.outcome import RunOutcome, SetError
+from benchmarks.learning.runs import ModelRun
 
 
 def outcome(strategy: str, count: int, repeat: int, force: float, **changes: object) -> RunOutcome:

@@ -11,19 +11,19 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
-from benchmarks.learning.runs import runs_of, training_of
 from benchmarks.learning.figures import draw_parity
 from benchmarks.learning.gathering import gather
 from benchmarks.learning.outcome import outcome_path, read_outcome
+from benchmarks.learning.runs import runs_of, training_of
 from benchmarks.learning.selection_figure import draw_selection
-from benchmarks.learning.training import run_data, read_pair, train_run
+from benchmarks.learning.settings import ModelBenchmark
+from benchmarks.learning.training import read_pair, run_data, train_run
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
-from benchmarks.learning.settings import ModelBenchmark
 from defectscape.settings.load import load_benchmark
 from defectscape.stages.data_sets import Card, card_path
 

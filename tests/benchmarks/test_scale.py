@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from small_study import ROOT
 
-from benchmarks.timing.scale import benchmark_scale
+from benchmarks.timing.scale import measure_scale
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     target = tmp_path_factory.mktemp("scale") / "scale.json"
-    found = benchmark_scale([100, 400, 1600], [400, 2000], target, ROOT / "Snakefile")
+    found = measure_scale([100, 400, 1600], [400, 2000], target, ROOT / "Snakefile")
     assert json.loads(target.read_text())["timings"]
     return found
 

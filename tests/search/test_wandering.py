@@ -6,10 +6,10 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Origin
 from defectscape.search.batches import relax_all
-from defectscape.tools.ase_surface import AseSurface
 from defectscape.search.relaxation import relax
 from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.search import Dynamics, Hopping
+from defectscape.tools.ase_surface import AseSurface
 
 CENTRE = np.zeros(3)
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from small_study import small_study, write_study
 
-from defectscape.tools.foundation import benchmark_foundation
-from defectscape.tools.foundation_figure import draw_foundation
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
 from defectscape.search.batches import relax_all
-from defectscape.tools.ase_surface import AseSurface
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.stages.thermo import Levels
+from defectscape.tools.ase_surface import AseSurface
+from defectscape.tools.foundation import compare_foundation
+from defectscape.tools.foundation_figure import draw_foundation
 
 CALCULATOR = "chgnet.model.dynamics.CHGNetCalculator"
 ARGUMENTS = {"use_device": "cpu"}
@@ -63,7 +63,7 @@ def test_it_finds_its_own_minima_is_blind_and_misses_what_it_must(
     context: StudyContext, tmp_path: Path
 ) -> None:
     target = tmp_path / "foundation_CHGNet.json"
-    result = benchmark_foundation(context, CALCULATOR, ARGUMENTS, "CHGNet", target)
+    result = compare_foundation(context, CALCULATOR, ARGUMENTS, "CHGNet", target)
     assert result.version.startswith("chgnet 0.")
     rows = {row.key: row for row in result.foundation}
     assert rows["v_Cd_0"].finds_ground_state
@@ -74,7 +74,7 @@ def test_it_finds_its_own_minima_is_blind_and_misses_what_it_must(
     for theirs, ours in zip(result.foundation, result.ours, strict=True):
         assert theirs.rmsd_A == pytest.approx(ours.rmsd_A, abs=0.02)
         assert theirs.starts == ours.starts
-    (blind,) = result.blindness
+    (blind,) = result.charge_responses
     assert (blind.charges, blind.energy_eV, blind.force_eV_A) == ((-1, 0), 0.0, 0.0)
     (pair,) = result.pairs
     assert (pair.one, pair.other) == ("v_Cd_-1", "v_Cd_0")
@@ -90,11 +90,11 @@ def test_it_finds_its_own_minima_is_blind_and_misses_what_it_must(
 
 def test_what_is_missing_is_named(context: StudyContext, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="Install its package"):
-        benchmark_foundation(context, "nowhere.Potential", {}, "x", tmp_path / "x.json")
+        compare_foundation(context, "nowhere.Potential", {}, "x", tmp_path / "x.json")
     with pytest.raises(EngineError, match="Correct its arguments"):
-        benchmark_foundation(
+        compare_foundation(
             context, "ase.calculators.mixing.SumCalculator", {"colour": 1}, "x", tmp_path / "x.json"
         )
     empty = StudyContext.load(write_study(small_study(), tmp_path), tmp_path / "results")
     with pytest.raises(StoreError, match="no such file"):
-        benchmark_foundation(empty, CALCULATOR, ARGUMENTS, "x", tmp_path / "x.json")
+        compare_foundation(empty, CALCULATOR, ARGUMENTS, "x", tmp_path / "x.json")

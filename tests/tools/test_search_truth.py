@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 from small_study import small_study, write_study
 
-from defectscape.tools.direct_relaxations import DirectSearch, ends_of
-from defectscape.tools.engine_surface import EngineSurface
-from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
-from defectscape.tools.search_figure import draw_truth
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
@@ -23,6 +19,10 @@ from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.stages.thermo import Levels
+from defectscape.tools.direct_relaxations import DirectSearch, ends_of
+from defectscape.tools.engine_surface import EngineSurface
+from defectscape.tools.search_figure import draw_truth
+from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
 
 
 @pytest.fixture(scope="module")

@@ -43,13 +43,13 @@ def _root(
 
 def register() -> None:
     """Add the subcommands; they live in modules of their own and import their stages lazily."""
-    from defectscape.cli import benchmarks, data, people, stages
+    from defectscape.cli import comparisons, data, people, stages
     from defectscape.cli.pseudos import pseudos
 
     stages.register(app)
     people.register(app)
     data.register(app)
-    benchmarks.register(app)
+    comparisons.register(app)
     app.add_typer(pseudos, name="pseudos", rich_help_panel="Study")
 
 

@@ -10,7 +10,6 @@ from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
-from benchmarks.learning.settings import ModelBenchmark
 from defectscape.settings.study import Study
 
 S = TypeVar("S", bound=Settings)
@@ -96,7 +95,7 @@ def _key(error: ErrorDetails, data: Any) -> str:
 
 
 def _explain(
-    error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel]
+    error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel], page: str
 ) -> ConfigError:
     location = error["loc"]
     key = _key(error, data)
@@ -106,7 +105,6 @@ def _explain(
         hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
-        page = "config/README.md" if kind is Study else "config/benchmarks/README.md"
         return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
     message = error["msg"].removeprefix("Value error, ")
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
@@ -118,15 +116,17 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: naming the first wrong key, its value and what is expected.
     """
-    return _load(path, Study)
+    return load_settings(path, Study, "config/README.md")
 
 
-def load_benchmark(path: Path) -> ModelBenchmark:
-    """Read and validate a benchmark of models; errors as ``load_study``."""
-    return _load(path, ModelBenchmark)
+def load_settings(path: Path, kind: type[S], page: str) -> S:
+    """Read and validate a file of settings; errors as ``load_study``.
 
-
-def _load(path: Path, kind: type[S]) -> S:
+    Args:
+        path: YAML file.
+        kind: class of the settings.
+        page: where its keys are described.
+    """
     data = read_yaml(path)
     try:
         return kind.model_validate(data)
@@ -134,4 +134,4 @@ def _load(path: Path, kind: type[S]) -> S:
         errors = found.errors(include_url=False)
         # A misspelt key is both unknown and missing; the unknown one says which was meant.
         errors.sort(key=lambda error: error["type"] != "extra_forbidden")
-        raise _explain(errors[0], path, data, kind) from None
+        raise _explain(errors[0], path, data, kind, page) from None

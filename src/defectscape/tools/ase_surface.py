@@ -78,7 +78,7 @@ class _Charged(Calculator):
 def charge_response(
     surface: AseSurface, frame: Frame, charges: Sequence[int]
 ) -> tuple[float, float]:
-    """How much one geometry changes with the charge: largest differences, eV and eV/A; 0 is blind.
+    """How much one geometry changes with the charge: largest differences, eV and eV/A; 0 without any.
 
     The calculator is made to forget between the charges, or it might answer from its memory.
     """

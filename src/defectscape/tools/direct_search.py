@@ -4,7 +4,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from defectscape.files.tables import write_json
+from defectscape.stages.context import StudyContext
 from defectscape.tools.direct_relaxations import DirectSearch
+from defectscape.tools.search_figure import draw_truth
 from defectscape.tools.search_growth import GrowthRow, growth
 from defectscape.tools.search_truth import (
     KeyTruth,
@@ -12,9 +15,6 @@ from defectscape.tools.search_truth import (
     all_truths,
     level_truths,
 )
-from defectscape.tools.search_figure import draw_truth
-from defectscape.files.tables import write_json
-from defectscape.stages.context import StudyContext
 
 SEARCH_RULES = ("search", "search_final", "harvest", "minima")
 TRAINING_RULES = ("train", "train_final", "select")
@@ -42,7 +42,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class SearchBenchmark:
+class SearchComparison:
     """Truth and cost of a study's search."""
 
     study: str
@@ -55,7 +55,7 @@ class SearchBenchmark:
     growth: tuple[GrowthRow, ...]
 
 
-def benchmark_search(context: StudyContext, target: Path, search: DirectSearch) -> SearchBenchmark:
+def compare_search(context: StudyContext, target: Path, search: DirectSearch) -> SearchComparison:
     """Compare a finished study's search with direct relaxations; JSON to ``target``, a figure beside it.
 
     Raises:
@@ -65,7 +65,7 @@ def benchmark_search(context: StudyContext, target: Path, search: DirectSearch) 
     rows = all_truths(context, search)
     cost = _cost(context, rows)
     ours = cost.our_label_core_s + cost.our_training_core_s
-    result = SearchBenchmark(
+    result = SearchComparison(
         context.study.study,
         context.fidelity(search.level).engine.method,
         search.fmax_eV_A or context.study.search.fmax_eV_A,

@@ -22,14 +22,14 @@ from defectscape.engines.processor_time import core_seconds
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import load_relaxations, write_json
 from defectscape.search.batches import relax_all
-from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.search.matching import Operations, rmsd_A
-from defectscape.tools.recovery import Recovery, recover
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.search import group_operations
 from defectscape.stages.thermo import read_levels
 from defectscape.stages.verification import read_verified
+from defectscape.tools.ase_surface import AseSurface, charge_response
+from defectscape.tools.recovery import Recovery, recover
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ class ChargePair:
 
 
 @dataclass(frozen=True)
-class Blindness:
-    """What one geometry of a defect says in its charge states; zeros are blindness."""
+class ChargeResponse:
+    """What one geometry of a defect says in its charge states; zeros if the charge is not seen."""
 
     defect: str
     charges: tuple[int, ...]
@@ -61,14 +61,14 @@ class Blindness:
 
 
 @dataclass(frozen=True)
-class FoundationBenchmark:
+class FoundationComparison:
     """The comparison.
 
     Attributes:
         name, calculator, version, arguments: the potential.
         fmax_eV_A, max_steps: of the relaxations, as the study's.
         relaxations, core_s: how many, and what they took, s.
-        blindness: per defect.
+        charge_responses: per defect.
         foundation, ours: what both find, per key.
         pairs: per defect and adjacent charges.
     """
@@ -81,15 +81,15 @@ class FoundationBenchmark:
     max_steps: int
     relaxations: int
     core_s: float
-    blindness: tuple[Blindness, ...]
+    charge_responses: tuple[ChargeResponse, ...]
     foundation: tuple[Recovery, ...]
     ours: tuple[Recovery, ...]
     pairs: tuple[ChargePair, ...]
 
 
-def benchmark_foundation(
+def compare_foundation(
     context: StudyContext, calculator: str, arguments: Mapping[str, Any], name: str, target: Path
-) -> FoundationBenchmark:
+) -> FoundationComparison:
     """Relax the study's starts with an ASE calculator, compare, and write JSON to ``target``.
 
     Args:
@@ -118,7 +118,7 @@ def benchmark_foundation(
     began = core_seconds()
     theirs: list[Recovery] = []
     ours: list[Recovery] = []
-    blindness: list[Blindness] = []
+    charge_responses: list[ChargeResponse] = []
     pairs: list[ChargePair] = []
     for group in exploration_groups(context.study):
         keys = [key for key in group.keys if key in grounds]
@@ -134,15 +134,15 @@ def benchmark_foundation(
             theirs.append(_recovery(context, relaxed, reference, operations, key))
             ours.append(_recovery(context, mine, reference, operations, key))
         charges = tuple(sorted(key.charge for key in keys))
-        blindness.append(
-            Blindness(group.defect, charges, *charge_response(surface, starts[0], charges))
+        charge_responses.append(
+            ChargeResponse(group.defect, charges, *charge_response(surface, starts[0], charges))
         )
         pairs += _pairs(relaxed, grounds, operations, keys)
-    result = FoundationBenchmark(
+    result = FoundationComparison(
         name, calculator, calculator_version(calculator), dict(arguments),
         context.study.search.fmax_eV_A, context.study.search.max_steps,
         sum(row.starts for row in theirs), round(core_seconds() - began, 1),
-        tuple(blindness), tuple(theirs), tuple(ours), tuple(pairs),
+        tuple(charge_responses), tuple(theirs), tuple(ours), tuple(pairs),
     )  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)

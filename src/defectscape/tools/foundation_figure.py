@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from defectscape.tools.figure_files import save_figure
-from defectscape.tools.foundation import FoundationBenchmark
 from defectscape.report.figures_data import PALETTE
+from defectscape.tools.figure_files import save_figure
+from defectscape.tools.foundation import FoundationComparison
 from defectscape.tools.recovery import IDENTIFIED_A
 
 LEAST_A = 1e-3
 """What is drawn for a structure that is the reference itself."""
 
 
-def draw_foundation(result: FoundationBenchmark, path: Path) -> None:
+def draw_foundation(result: FoundationComparison, path: Path) -> None:
     """Bars per key, foundation beside ours, as PNG and PDF; a missing bar is a missing minimum."""
     keys = [row.key for row in result.foundation]
     figure, axis = plt.subplots(figsize=(1.4 + 0.9 * len(keys), 3.6), constrained_layout=True)

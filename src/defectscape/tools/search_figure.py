@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from defectscape.report.figures_data import PALETTE
 from defectscape.tools.direct_relaxations import DirectSearch
 from defectscape.tools.figure_files import save_figure
 from defectscape.tools.search_truth import KeyTruth
-from defectscape.report.figures_data import PALETTE
 
 Heights = tuple[float | None, ...]
 """Of one key: the unperturbed relaxation, the direct search, as reported, relaxed further; eV."""

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
-from defectscape.tools.engine_surface import EngineSurface
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
@@ -22,13 +20,15 @@ from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.files.extxyz import read_frames
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
-from defectscape.tools.recovery import IDENTIFIED_A
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.stages.context import StudyContext
 from defectscape.stages.ground_states import GroundState
 from defectscape.stages.search import UNPERTURBED, group_operations
 from defectscape.stages.thermo import read_levels
 from defectscape.stages.verification import read_verified
+from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
+from defectscape.tools.engine_surface import EngineSurface
+from defectscape.tools.recovery import IDENTIFIED_A
 
 logger = logging.getLogger(__name__)
 
