@@ -7,7 +7,7 @@ are of interest: the committee answers for sizes that it was not trained on, whi
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.seeds import derive_seed
 from defectscape.engines.processor_time import core_seconds
 from defectscape.files.tables import write_json
+from defectscape.model.committee import Committee
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.search.batches import relax_all
@@ -70,10 +71,11 @@ def measure_speed(
     committee = load_committee(context.layout.final, context.study.training)
     high = context.fidelity_names[1]
     fidelity = high if high in committee.card.fidelities else committee.card.fidelities[-1]
-    surface = CommitteeSurface(committee, fidelity, allow_size=True)
+    surface = CommitteeSurface(committee, fidelity)
     rows: list[Speed] = []
     for matrix in matrices:
         frames = _starts(context, matrix, starts)
+        _allow_size(committee, len(frames[0]))
         alone: list[float] = []
         for size in (1, *batch_sizes):
             row, energies = _timed(frames, surface, context.study.search, size, alone)
@@ -83,6 +85,12 @@ def measure_speed(
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, rows)
     return tuple(rows)
+
+
+def _allow_size(committee: Committee, atoms: int) -> None:
+    """Have the models answer for cells of this size: what they say takes as long, and means nothing."""
+    for network in committee.members:
+        network.card = replace(network.card, sizes=(atoms,))
 
 
 def _starts(context: StudyContext, matrix: Matrix, count: int) -> list[Frame]:

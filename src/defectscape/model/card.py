@@ -24,7 +24,6 @@ class ModelCard:
             every atom, so a charge shift can scale with the number of atoms: a model trained on
             one supercell says nothing of another.
         r_max_A: radial cutoff, A.
-        charge_embedding: whether the network sees the charge at all.
         strategy: how its fidelities were trained.
         heads: readouts: as many as fidelities, or one for all.
         dtype: floating-point type of the network; energy references are float64 always.
@@ -39,7 +38,6 @@ class ModelCard:
     keys: tuple[tuple[str, DefectKey], ...]
     sizes: tuple[int, ...]
     r_max_A: float
-    charge_embedding: bool
     strategy: str
     heads: int
     dtype: str

@@ -55,7 +55,7 @@ def recentre(
         chosen = heads == head
         element, charge = solve_constants(
             counts[chosen], columns[chosen], residuals[chosen],
-            network.charge_reference_eV.shape[1], network.card.charge_embedding, weights[chosen],
+            network.charge_reference_eV.shape[1], weights[chosen],
         )  # fmt: skip
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]
         network.shift_references(int(head), element, charge)

@@ -32,12 +32,10 @@ class CommitteeSurface:
     Attributes:
         committee: the models.
         fidelity: the head.
-        allow_size: answer for numbers of atoms not trained on; for timings, not for results.
     """
 
     committee: Committee
     fidelity: str
-    allow_size: bool = False
 
     def evaluate(self, frame: Frame) -> SurfacePoint:
         """Committee mean and spread on one frame."""
@@ -45,12 +43,11 @@ class CommitteeSurface:
 
     def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
         """Committee mean and spread on many frames."""
-        points = self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
-        return list(map(_point, points))
+        return list(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
 
     def calculator(self, charge: int) -> Any:
         """An ASE calculator of the committee mean in one charge state."""
-        return self.committee.calculator(charge, self.fidelity, allow_size=self.allow_size)
+        return self.committee.calculator(charge, self.fidelity)
 
 
 def load_committee(files: GroupRound, settings: Training) -> Committee:
