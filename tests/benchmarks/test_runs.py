@@ -11,20 +11,20 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
+from benchmarks.learning.data import read_pair, run_data
 from benchmarks.learning.figures import draw_parity
 from benchmarks.learning.gathering import gather
-from benchmarks.learning.outcome import outcome_path, read_outcome
+from benchmarks.learning.outcome import keep_outcome, read_outcomes
 from benchmarks.learning.runs import runs_of, training_of
 from benchmarks.learning.selection_figure import draw_selection
-from benchmarks.learning.settings import ModelBenchmark
-from benchmarks.learning.training import read_pair, run_data, train_run
+from benchmarks.learning.settings import ModelBenchmark, load_benchmark
+from benchmarks.learning.training import train_run
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
-from defectscape.settings.load import load_benchmark
 from defectscape.stages.data_sets import Card, card_path
 
 FAMILIES = ["unperturbed", "a", "b", "c", "d"]
@@ -173,7 +173,6 @@ def test_both_phases_share_the_steps(file: Path) -> None:
         settings = training_of(benchmark, run)
         total = settings.steps + (settings.pretrain_steps or 0)
         assert total == (60 if run.schedule == "long" else 20)
-        assert settings.charge_embedding == run.charge_embedding
 
 
 def test_a_run_never_sees_the_families_it_is_measured_on(file: Path) -> None:
@@ -197,7 +196,7 @@ def test_a_run_is_trained_once_and_again_only_if_it_changes(
 ) -> None:
     benchmark = load_benchmark(file)
     run = next(a for a in runs_of(benchmark) if a.strategy == "delta" and a.schedule == "short")
-    folder = tmp_path / "runs"
+    folder = tmp_path / "outcomes"
     first = train_run(benchmark, run, folder, tmp_path)
     assert first.errors[0].frames == 6
     assert [row.charge for row in first.errors] == [None, 0, 1]
@@ -238,7 +237,9 @@ def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
     train_run(benchmark, few, tmp_path / "outcomes", tmp_path / "shared")
     with caplog.at_level("INFO"):
         shared = train_run(benchmark, many, tmp_path / "outcomes", tmp_path / "shared")
-    assert "low model: continuing from step 30" in caplog.text
+    # Finished before, it goes on from its last step, and the training finds it so, too.
+    for phase in ("first phase", "low model"):
+        assert f"{phase}: continuing from step 30" in caplog.text
     alone = train_run(benchmark, many, tmp_path / "outcomes_alone", tmp_path / "alone")
     assert shared.errors == alone.errors
     assert shared.frames == alone.frames
@@ -250,7 +251,8 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     runs = [a for a in runs_of(benchmark) if a.schedule == "long" and a.high_labels == 12]
     mine = [run for run in runs if run.repeat == 0]
     for run in mine:
-        train_run(benchmark, run, tmp_path / "small" / "runs", tmp_path)
+        train_run(benchmark, run, tmp_path / "small", tmp_path)
+    (tmp_path / "small" / "parity_morse.png").touch()
     result = gather(benchmark, file, tmp_path, tmp_path)
     assert (result.runs, result.runs_done) == (len(runs_of(benchmark)), len(mine))
     labels = {curve.label for curve in result.curves}
@@ -259,7 +261,10 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert content["runs_done"] == len(mine)
     for name in ("curves_morse_long", "parity_morse", "calibration_morse"):
         for ending in ("png", "pdf"):
-            assert (tmp_path / "small" / f"{name}.{ending}").stat().st_size > 5000
+            assert (tmp_path / "figures" / f"{name}.{ending}").stat().st_size > 5000
+    # Only figures that lie beside the outcomes already are renewed there.
+    assert [path.name for path in (tmp_path / "small").glob("*.png")] == ["parity_morse.png"]
+    assert (tmp_path / "small" / "parity_morse.png").stat().st_size > 5000
     # A committee of two for each strategy, and its descriptors with their control.
     kinds = {(row.label, row.scale.quantity) for row in result.calibration}
     assert kinds == {(s, q) for s in ("high_only", "delta") for q in ("force", "within", "between")}
@@ -271,19 +276,19 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     elsewhere = gather(benchmark, file, tmp_path, tmp_path / "no models")
     assert elsewhere.calibration == result.calibration
     assert elsewhere.separations == result.separations
-    path = outcome_path(tmp_path / "small" / "runs", next(a for a in mine if a.strategy == "delta"))
-    write_json(path, read_json(path) | {"digest": "another"})
+    known = read_outcomes(tmp_path / "small")
+    changed = known[next(run.name for run in mine if run.strategy == "delta")]
+    keep_outcome(tmp_path / "small", replace(changed, digest="another"))
     later = gather(benchmark, file, tmp_path, tmp_path / "no models")
     assert {row.label for row in later.calibration} == {"high_only"}
     assert {row.label for row in later.separations} == {"high_only"}
     # A benchmark under way may have none but blind runs of a point yet.
-    folder = tmp_path / "small" / "runs"
-    blind_runs = [read_outcome(outcome_path(folder, a)) for a in mine if not a.charge_embedding]
+    blind_runs = [known[run.name] for run in mine if not run.charge_embedding]
     assert len(blind_runs) == 1
     assert draw_parity(blind_runs, tmp_path) == []
     # The blind model cannot know energies of charges that differ by 11 eV.
     blind, seeing = (
-        read_outcome(outcome_path(tmp_path / "small" / "runs", run)).errors[0]
+        known[run.name].errors[0]
         for run in sorted(mine, key=lambda run: run.charge_embedding)
         if run.strategy == "high_only" and run.member == 0
     )
@@ -305,10 +310,10 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     trial = [a for a in runs if a.schedule == "long" and a.charge_embedding]
     chosen = [run for run in trial if run.chosen]
     assert [run.selector for run in chosen] == ["disagreement", "spread"]
-    folder = tmp_path / "small" / "runs"
+    folder = tmp_path / "small"
     for run in trial:
         train_run(benchmark, run, folder, tmp_path)
-    disagreement, spread = (read_outcome(outcome_path(folder, run)) for run in chosen)
+    disagreement, spread = (read_outcomes(folder)[run.name] for run in chosen)
     assert disagreement.train_high == spread.train_high == 12
     assert disagreement.frames != spread.frames, "both chose alike"
     rows = {
@@ -319,7 +324,7 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     row = rows["spread", "force_rmse_meV_A"]
     assert row.mean == pytest.approx(spread.errors[0].force_rmse_meV_A)
     assert row.against_random == pytest.approx(row.mean / random.mean)
-    figure = tmp_path / "small" / "selection_morse_high_only.png"
+    figure = tmp_path / "figures" / "selection_morse_high_only.png"
     assert figure.stat().st_size > 5000
     # Without the random labels of a repetition there is nothing to compare with.
     figure.unlink()
@@ -333,4 +338,26 @@ def test_a_typo_in_a_benchmark_is_named(file: Path) -> None:
     content["repeat"] = content.pop("repeats")
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match="Did you mean 'repeats'"):
+        load_benchmark(file)
+
+
+def test_a_model_told_no_charge_is_handed_none_and_judged_by_the_true_ones(file: Path) -> None:
+    benchmark = load_benchmark(file)
+    run = next(run for run in runs_of(benchmark) if not run.charge_embedding)
+    data = run_data(benchmark, run)
+    told = data.without_charge()
+    for known, handed in (
+        (data.train, told.train),
+        (data.valid, told.valid),
+        (data.test, told.test),
+    ):
+        assert {item.frame.charge for item in known} == {0, 1}
+        assert {item.frame.charge for item in handed} == {0}
+        assert [item.label for item in handed] == [item.label for item in known]
+
+
+def test_delta_cannot_do_without_the_charge(file: Path) -> None:
+    content = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(content | {"without_charge": ["delta"]}))
+    with pytest.raises(ConfigError, match="delta needs the charge"):
         load_benchmark(file)

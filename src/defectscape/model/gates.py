@@ -181,7 +181,9 @@ def _check_pair(
     forces: Floats = results[one].forces_eV_A - results[other].forces_eV_A
     force = float(np.max(np.abs(forces)))
     names = " and ".join(f"{format_charge(charge)} at {name}" for charge, name in pair)
-    remedy = "Charge and head must reach the network: train longer, or on more structures of each charge"
+    remedy = (
+        "Charge and head must reach the network: train longer, or on more structures of each charge"
+    )
     if raw <= ENERGY_NOISE_eV:
         what = f"energies of {names} differ by {raw:.1e} eV"
         raise GateError(f"{thing} gate, {path} path", what, remedy)
