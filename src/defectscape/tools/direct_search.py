@@ -1,4 +1,4 @@
-"""The benchmark of the search: truth and cost, as one file and a figure."""
+"""A study's search against direct relaxations: truth and cost, as one file and a figure."""
 
 import json
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Cost:
         our_low_calls, our_high_calls: labels of the study, verification and references included.
         our_label_core_s: their processor time, s.
         our_training_core_s, our_search_core_s: of the models, and of relaxing starts with them, s; 0 if the
-            study has no benchmark files.
+            study has none of Snakemake's benchmark files.
         direct_calls, direct_core_s: of the direct relaxations.
     """
 

@@ -1,4 +1,4 @@
-"""How a benchmark's figure is written: as PNG to look at, as PDF to print."""
+"""How the figure of a comparison is written: as PNG to look at, as PDF to print."""
 
 from pathlib import Path
 

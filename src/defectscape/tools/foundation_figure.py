@@ -1,4 +1,4 @@
-"""The figure of the foundation benchmark: how far each lowest minimum is from the ground state."""
+"""The figure of the foundation comparison: how far each lowest minimum is from the ground state."""
 
 from pathlib import Path
 

@@ -25,7 +25,7 @@ def draw_truth(
         rows: one per key.
         search: what was relaxed.
         engine, judge: method of the engine that relaxed, and of the high level.
-        path: the benchmark's file; the figures lie beside it.
+        path: the comparison's file; the figures lie beside it.
     """
     relaxed: list[Heights] = [
         (row.unperturbed_eV, row.direct_eV, row.reported_eV, row.relaxed_eV) for row in rows

@@ -1,4 +1,4 @@
-"""How the costs of both searches grow with the number of starts, from one benchmark of all of them."""
+"""How the costs of both searches grow with the number of starts, from one comparison with all of them."""
 
 import math
 from collections.abc import Sequence
