@@ -128,7 +128,7 @@ def speed(
 ) -> None:
     """Relaxations a minute of a finished study's committee, together and one by one."""
     from benchmarks.timing.speed import measure_speed
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
 
     try:
         sizes = json.loads(matrices)

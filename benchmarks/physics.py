@@ -8,7 +8,7 @@ import numpy as np
 
 from defectscape.domain.errors import ConfigError
 from defectscape.files.tables import write_json
-from defectscape.report.summary import CcdSummary, Summary
+from defectscape.summary.schema import CcdSummary, Summary
 
 
 @dataclass(frozen=True)

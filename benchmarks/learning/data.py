@@ -11,8 +11,8 @@ from benchmarks.learning.settings import DataSetPair, ModelBenchmark
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.committee import Committee
-from defectscape.stages.data_sets import read_card, read_data_set
-from defectscape.stages.labels import unique
+from defectscape.study.labels import unique
+from defectscape.tools.data_sets import read_card, read_data_set
 
 
 @dataclass(frozen=True, eq=False)

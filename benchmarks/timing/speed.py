@@ -23,8 +23,8 @@ from defectscape.search.batches import relax_all
 from defectscape.search.relaxation import nudged
 from defectscape.settings.search import Search
 from defectscape.settings.structure import Supercell
-from defectscape.stages.context import StudyContext
-from defectscape.stages.surface import CommitteeSurface, load_committee
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
 
 logger = logging.getLogger(__name__)
 

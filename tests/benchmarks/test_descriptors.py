@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_runs import frame_of, label_of
 
 from benchmarks.learning.descriptors import describe, draw_projection, project
 from defectscape.domain.errors import ModelError
@@ -14,6 +13,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.settings.training import Training
+from support.morse import frame_of, label_of
 
 
 @pytest.fixture(scope="module")

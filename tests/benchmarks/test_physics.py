@@ -1,6 +1,5 @@
 """What summaries say of curves and levels, gathered."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,18 +7,12 @@ import pytest
 
 from benchmarks.physics import gather_physics
 from defectscape.domain.errors import ConfigError
-from defectscape.report.summary import LevelTestRow, PathPoint
-
-_FILE = Path(__file__).parents[1] / "report/summary_builder.py"
-_SPEC = importlib.util.spec_from_file_location("summary_builder", _FILE)
-assert _SPEC
-assert _SPEC.loader
-builder = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(builder)
+from defectscape.summary.schema import LevelTestRow, PathPoint
+from support.summary_builder import make_summary
 
 
 def test_errors_are_over_all_points_of_both_curves(tmp_path: Path) -> None:
-    summary = builder.make_summary()
+    summary = make_summary()
     points = [PathPoint(Q_amu05_A=1.0, engine_eV=0.1, model_eV=value) for value in (0.103, 0.096)]
     first = summary.ccd[0].model_copy(
         update={"initial_checks": points[:1], "final_checks": points[1:]}

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from ase import Atoms
-from ase.build import bulk
-from ase.calculators.morse import MorsePotential
 
 from benchmarks.learning.data import read_pair, run_data
 from benchmarks.learning.figures import draw_parity
@@ -20,34 +17,11 @@ from benchmarks.learning.selection_figure import draw_selection
 from benchmarks.learning.settings import ModelBenchmark, load_benchmark
 from benchmarks.learning.training import train_run
 from defectscape.domain.errors import ConfigError
-from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.keys import DefectKey
-from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.label import LabelledFrame
 from defectscape.files.extxyz import write_labelled
 from defectscape.files.tables import read_json, write_json
-from defectscape.stages.data_sets import Card, card_path
-
-FAMILIES = ["unperturbed", "a", "b", "c", "d"]
-
-
-def frame_of(family: str, charge: int, seed: int) -> Frame:
-    atoms = bulk("CdTe", "zincblende", 6.48, cubic=True)
-    del atoms[0]
-    rng = np.random.default_rng([FAMILIES.index(family), charge % 5, seed])
-    positions = atoms.positions + rng.normal(0, 0.1, (len(atoms), 3))
-    return Frame(
-        atoms.numbers, positions, atoms.cell.array, DefectKey("v_Cd", charge), 1,
-        Origin.RATTLE, f"v_Cd/{family}",
-    )  # fmt: skip
-
-
-def label_of(frame: Frame, depth_eV: float) -> Label:
-    """An analytic crystal whose bonds know the charge."""
-    atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
-    atoms.calc = MorsePotential(
-        epsilon=depth_eV, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2
-    )
-    return Label(atoms.get_potential_energy() - 11.0 * frame.charge, atoms.get_forces())
+from defectscape.tools.data_sets import Card, card_path
+from support.morse import FAMILIES, frame_of, label_of
 
 
 def write_set(path: Path, fidelity: str, depth_eV: float, first: int = 0) -> None:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from small_study import ROOT
 
 from benchmarks.timing.scale import measure_scale
+from support import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import get_origin, get_type_hints
 
 import pytest
-from small_study import ROOT, small_study, write_study
 
 from benchmarks.learning.documents import DOCUMENTS
 from benchmarks.learning.gathering import BenchmarkResult
 from defectscape.files.tables import decode, read_json
 from defectscape.tools.direct_search import SearchComparison
 from defectscape.tools.foundation import FoundationComparison
+from support import ROOT
+from support.small_study import small_study, write_study
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
-from test_runs import frame_of, label_of
 
 from benchmarks.timing.speed import measure_speed
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json
 from defectscape.model.training import train_member
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
+from support.morse import frame_of, label_of
+from support.small_study import small_study, write_study
 
 
 def test_together_and_one_by_one_come_to_the_same(tmp_path: Path) -> None:

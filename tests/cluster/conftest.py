@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_fixtures import pooled, searched
-from slurm_node import SlurmNode, why_not
+
+from support.faulty_fixtures import pooled, searched
+from support.slurm_node import SlurmNode, why_not
 
 __all__ = ["node", "pooled", "searched"]
 

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 
 import pytest
-from faulty_study import LOW, Study
-from small_study import ROOT
+
+from support import ROOT
+from support.faulty_study import LOW, Study
 
 PROFILE = ["--profile", str(ROOT / "profiles/sge"), "--jobs", "4"]
 STATUS = ROOT / "profiles/sge/status.sh"

@@ -10,12 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faulty_study import LOW, Study
-from outcomes import report
-from slurm_node import SlurmNode, run
-from small_study import ROOT, small_study, write_study
 
 from defectscape.store.record import timestamp_now
+from support import ROOT
+from support.faulty_study import LOW, Study
+from support.outcomes import report
+from support.slurm_node import SlurmNode, run
+from support.small_study import small_study, write_study
 
 PROFILE = ["--profile", str(ROOT / "profiles/slurm"), "--jobs", "4"]
 SECONDS = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]

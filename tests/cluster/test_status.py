@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small_study import ROOT
+
+from support import ROOT
 
 SCRIPTS = ROOT / "profiles/cluster-generic"
 PBS = "Job Id: 7.server\n    job_state = {}\n    {}\n"

@@ -12,7 +12,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from small_study import ROOT, small_study, write_study
+
+from support import ROOT
+from support.small_study import small_study, write_study
 
 CONDA = """#!{python}
 import pathlib, subprocess, sys

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
-from small_study import ROOT
+
+from support import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))

@@ -4,7 +4,8 @@ import os
 import subprocess
 
 import pytest
-from small_study import ROOT
+
+from support import ROOT
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not tell")

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import yaml
-from small_study import ROOT, small_study, write_study
+
+from support import ROOT
+from support.small_study import small_study, write_study
 
 OUTER = """
 module defectscape:

@@ -6,7 +6,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import sleepy
 from pydantic import ValidationError
 
 from defectscape.domain.errors import EngineError
@@ -16,6 +15,7 @@ from defectscape.engines.labelling import label_frame
 from defectscape.engines.tblite import TbliteEngine
 from defectscape.settings.ase_calculator import AseEngine as Settings
 from defectscape.store.labels import LabelStore
+from support import sleepy
 
 
 def settings(calculator: str, **changes: object) -> Settings:
@@ -48,14 +48,16 @@ def test_it_gives_the_embedded_engine_s_numbers(crystal, frame_of, tblite_settin
 
 @pytest.mark.parametrize("charge", [0, 2, -1])
 def test_the_charge_can_go_through_the_atoms(crystal, frame_of, charge) -> None:
-    label = AseEngine(settings("sleepy.Habits")).compute(frame_of(crystal("CdTe"), charge), 0)
+    label = AseEngine(settings("support.sleepy.Habits")).compute(
+        frame_of(crystal("CdTe"), charge), 0
+    )
     assert label.energy_eV == -charge
 
 
 @pytest.mark.parametrize("place", ["none", "magmoms"])
 def test_a_calculator_that_is_told_no_charge_is_refused(place: str) -> None:
     with pytest.raises(ValidationError, match="wrong labels in silence"):
-        settings("sleepy.Habits", charge=place)
+        settings("support.sleepy.Habits", charge=place)
 
 
 @pytest.mark.parametrize("path", ["os.system", "pathlib.Path", "subprocess.Popen", "json.dumps"])
@@ -67,31 +69,33 @@ def test_what_is_no_calculator_is_never_called(path: str) -> None:
 def test_a_missing_class_and_a_wrong_argument_are_named(crystal, frame_of) -> None:
     with pytest.raises(EngineError, match=r"no_such_package\.Calc"):
         AseEngine(settings("no_such_package.Calc"))
-    engine = AseEngine(settings("sleepy.Habits", arguments={"colour": "red"}))
+    engine = AseEngine(settings("support.sleepy.Habits", arguments={"colour": "red"}))
     with pytest.raises(EngineError, match="colour"):
         engine.compute(frame_of(crystal("CdTe")), 0)
 
 
 def test_its_ladder_is_climbed_in_order(crystal, frame_of, tmp_path: Path) -> None:
     ladder = [{"level": 1}, {"level": 2}, {"level": 3}]
-    engine = AseEngine(settings("sleepy.Habits", arguments={"failures": 2}, ladder=ladder))
+    engine = AseEngine(settings("support.sleepy.Habits", arguments={"failures": 2}, ladder=ladder))
     record = label_frame(frame_of(crystal("CdTe"), 1), engine, LabelStore(tmp_path), 30.0)
     assert record.label.energy_eV == -1.0
     assert record.rung == 2
-    hard = AseEngine(settings("sleepy.Habits", arguments={"failures": 9}, ladder=ladder))
+    hard = AseEngine(settings("support.sleepy.Habits", arguments={"failures": 9}, ladder=ladder))
     failed = label_frame(frame_of(crystal("CdTe"), 1), hard, LabelStore(tmp_path), 30.0)
     assert [f"level {k}" in failed.failure for k in range(4)] == [True] * 4
 
 
 def test_an_answer_for_another_structure_is_a_failure(crystal, frame_of) -> None:
-    engine = AseEngine(settings("sleepy.Habits", arguments={"moves": True}))
+    engine = AseEngine(settings("support.sleepy.Habits", arguments={"moves": True}))
     with pytest.raises(CalculationFailed, match="another structure"):
         engine.compute(frame_of(crystal("CdTe")), 0)
 
 
 def spins(**arguments: object) -> AseEngine:
     return AseEngine(
-        settings("sleepy.Spins", multiplicity="magmoms", charge="info.q", arguments=arguments)
+        settings(
+            "support.sleepy.Spins", multiplicity="magmoms", charge="info.q", arguments=arguments
+        )
     )
 
 
@@ -111,7 +115,7 @@ def test_another_spin_than_was_asked_for_is_a_failure(crystal, frame_of) -> None
 
 
 def test_a_spin_that_is_never_told_is_refused(crystal, frame_of) -> None:
-    silent = settings("sleepy.Habits", multiplicity="magmoms")
+    silent = settings("support.sleepy.Habits", multiplicity="magmoms")
     with pytest.raises(EngineError, match="does not tell its total magnetic moment"):
         AseEngine(silent).compute(frame_of(crystal("CdTe")), 0)
 
@@ -129,7 +133,7 @@ def test_gpaw_is_a_function(crystal, frame_of, monkeypatch) -> None:
     assert engine.compute(frame_of(crystal("CdTe"), multiplicity=3), 0).energy_eV == 2.0
     # No other function is called, wherever it comes from.
     with pytest.raises(EngineError, match="no ASE calculator"):
-        AseEngine(settings("sleepy.spins"))
+        AseEngine(settings("support.sleepy.spins"))
 
 
 def test_a_study_must_say_how_an_unfinished_scf_is_seen() -> None:

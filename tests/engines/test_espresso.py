@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pwx import diamond, settings
 from pydantic import ValidationError
 
 from defectscape.domain.errors import EngineError
@@ -17,6 +16,7 @@ from defectscape.engines.espresso_output import failure_reason, read_result
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.pseudopotentials import find_pseudopotentials
 from defectscape.store.labels import LabelStore
+from support.pwx import diamond, settings
 
 GTH = "made up\n6 4 010101  zatom zion pspdat\n10 11 0 0 2002 0\n0.3 0\n1\n0.3 1 9.0\n"
 

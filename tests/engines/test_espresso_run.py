@@ -7,13 +7,13 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from pwx import absent, diamond, settings, write_pseudopotentials
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.engines.espresso import LADDER, EspressoEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.program import run_program
 from defectscape.store.labels import LabelStore
+from support.pwx import absent, diamond, settings, write_pseudopotentials
 
 pytestmark = [
     pytest.mark.pwx,

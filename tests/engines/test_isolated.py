@@ -24,7 +24,7 @@ from defectscape.store.labels import LabelStore
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {
-        "kind": "ase", "calculator": "sleepy.Habits", "method": "x", "charge": "info.q",
+        "kind": "ase", "calculator": "support.sleepy.Habits", "method": "x", "charge": "info.q",
         "multiplicity": "none",
     }  # fmt: skip
     return Settings.model_validate(values | changes)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from ase.io.cube import read_cube_data
 from ase.units import Bohr, Hartree
-from pwx import absent, diamond, settings, write_pseudopotentials
 
 from defectscape.engines.base import CalculationFailed
 from defectscape.engines.espresso import EspressoEngine
@@ -16,6 +15,7 @@ from defectscape.engines.gth import choose_potential, find_table, read_potential
 from defectscape.engines.program import run_program
 from defectscape.engines.site_potentials import WINDOW_A, PotentialEngine, potentials_at
 from defectscape.engines.vasp_output import read_site_potentials
+from support.pwx import absent, diamond, settings, write_pseudopotentials
 
 CELL_A = np.array([[5.0, 0.0, 0.0], [1.0, 6.0, 0.0], [0.0, -0.5, 7.0]])
 

@@ -23,8 +23,9 @@ from defectscape.engines.vasp_input import find_potcars, vasp_order, write_input
 from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.settings.vasp import VaspEngine as Settings
 from defectscape.store.labels import LabelStore
+from support import ROOT
 
-REPLAY = Path(__file__).with_name("vasp_replay.py")
+REPLAY = ROOT / "tests/support/vasp_replay.py"
 SOURCE = (
     Path(__file__).parents[3] / "shared/reference/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz"
 ).resolve()

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_study import Study
-from outcomes import report
 
 from defectscape.domain.errors import StoreError
+from support.faulty_study import Study
+from support.outcomes import report
 
 
 @pytest.fixture

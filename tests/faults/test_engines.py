@@ -1,8 +1,9 @@
 """Engines that hang, crash, give nonsense, or answer for another structure."""
 
 import pytest
-from faulty_study import Study
-from outcomes import report
+
+from support.faulty_study import Study
+from support.outcomes import report
 
 CASES = {
     "hangs": ("had not ended after 10 s", "ended after `engine.time_limit_s`"),

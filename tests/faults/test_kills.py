@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty_study import GROUP, LOW, SEARCHED, Study
-from outcomes import report
 
 from defectscape.store.record import timestamp_now
+from support.faulty_study import GROUP, LOW, SEARCHED, Study
+from support.outcomes import report
 
 
 def children(process: int) -> list[int]:

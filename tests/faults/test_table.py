@@ -2,7 +2,7 @@
 
 import re
 
-from small_study import ROOT
+from support import ROOT
 
 
 def test_the_page_s_rows_are_the_tests_faults() -> None:

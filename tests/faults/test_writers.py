@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faulty_study import LOW, Study
-from outcomes import report
 
 from defectscape.engines.labelling import label_frames
 from defectscape.engines.registry import make_local_engine
+from support.faulty_study import LOW, Study
+from support.outcomes import report
 
 WRITERS = 16
 

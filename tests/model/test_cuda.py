@@ -11,7 +11,7 @@ from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.search.batches import relax_all
 from defectscape.settings.search import Search
-from defectscape.stages.surface import CommitteeSurface
+from defectscape.study.committees import CommitteeSurface
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -6,7 +6,7 @@ import pytest
 from defectscape.search.batches import relax_all
 from defectscape.search.relaxation import relax
 from defectscape.settings.search import Search
-from defectscape.stages.surface import CommitteeSurface
+from defectscape.study.committees import CommitteeSurface
 
 
 @pytest.mark.parametrize("fidelity", ["low", "high"])

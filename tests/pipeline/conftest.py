@@ -1,14 +1,10 @@
 """The small study, run once, for all tests that look at its results."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from small_study import StudyContext, run_study, small_study, write_study
+from support.small_study import StudyContext, run_study, small_study, write_study
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,11 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from small_study import ROOT, small_study, write_study
 
 from defectscape.domain.errors import LabelError
 from defectscape.domain.label import Label
+from support import ROOT
+from support.small_study import small_study, write_study
 
 
 def check(folder: Path, study: dict[str, Any], **environment: str) -> tuple[int, str]:
@@ -150,8 +151,9 @@ def test_an_engine_that_is_not_installed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "edited"])
 def test_a_damaged_store_record(tmp_path: Path, damage: str) -> None:
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.host import label_references, prepare_host
+    from defectscape.stages.host import prepare_host
+    from defectscape.stages.references import label_references
+    from defectscape.study.context import StudyContext
 
     study = small_study()
     study["label_store"] = str(tmp_path / "store")

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import (
+
+from defectscape.domain.errors import ConfigError
+from defectscape.files.extxyz import read_frames, read_labelled
+from defectscape.files.tables import load_relaxations
+from defectscape.search.matching import rmsd_A
+from defectscape.stages.search import LOWEST_LABEL
+from defectscape.study.frames import descent_ends
+from defectscape.summary.cost import label_costs
+from support.small_study import (
     StudyContext,
     calls_since,
     methods_by_key,
@@ -19,14 +27,6 @@ from small_study import (
     small_study,
     write_study,
 )
-
-from defectscape.domain.errors import ConfigError
-from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.files.tables import load_relaxations
-from defectscape.search.matching import rmsd_A
-from defectscape.stages.labels import descent_ends
-from defectscape.stages.ledger import label_costs
-from defectscape.stages.search import LOWEST_LABEL, group_operations
 
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 

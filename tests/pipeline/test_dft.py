@@ -14,9 +14,9 @@ import yaml
 from defectscape.domain.errors import EngineError
 from defectscape.engines.gth import find_table
 from defectscape.files.tables import load_host_file
-from defectscape.report.summary import Summary
-from defectscape.stages.potentials import read_potentials
 from defectscape.store.labels import LabelStore
+from defectscape.study.potentials import read_potentials
+from defectscape.summary.schema import Summary
 from defectscape.thermo.corrections import point_charge_energy_eV
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import ROOT, small_study, write_study
 
 from defectscape.settings.ccd import Ccd
 from defectscape.settings.search import Search
+from support import ROOT
+from support.small_study import small_study, write_study
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {

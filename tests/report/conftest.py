@@ -1,30 +1,20 @@
 """Fixtures of the report's tests, made from the hand-made test summary."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from defectscape.report.page import render_report
-from defectscape.report.summary import Summary
-
-_SPEC = importlib.util.spec_from_file_location(
-    "summary_builder", Path(__file__).with_name("summary_builder.py")
-)
-assert _SPEC
-assert _SPEC.loader
-builder = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(builder)
+from defectscape.summary.schema import Summary
+from support.summary_builder import make_geometries, make_summary
 
 
 @pytest.fixture(scope="session")
 def summary() -> Summary:
-    return builder.make_summary()
+    return make_summary()
 
 
 @pytest.fixture(scope="session")
 def geometries() -> dict[str, str]:
-    return builder.make_geometries()
+    return make_geometries()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from defectscape.report.figures_trust_data import (
     training_by_group,
     verification_errors,
 )
-from defectscape.report.summary import SearchPoint
+from defectscape.summary.schema import SearchPoint
 
 
 def test_formation_energy_rises_by_the_charge_per_eV_of_fermi_level(summary):

@@ -1,7 +1,7 @@
 """Ground states on which the engine's forces are not down are called upper bounds."""
 
-from defectscape.report.summary import Summary
-from defectscape.stages.provenance import unrelaxed
+from defectscape.summary.provenance import unrelaxed
+from defectscape.summary.schema import Summary
 
 
 def test_forces_above_the_limit_are_named_with_their_size(summary: Summary):

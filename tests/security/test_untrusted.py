@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_study import ROOT, small_study, write_study
 
 from defectscape.domain.errors import DefectscapeError, EngineError, StoreError
 from defectscape.engines.ase_calculator import calculator_class
 from defectscape.engines.program import run_program
 from defectscape.settings.load import load_study
 from defectscape.store.labels import LabelStore
+from support import ROOT
+from support.small_study import small_study, write_study
 
 MARK = "pwned"
 NAMES = [

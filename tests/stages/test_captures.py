@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from defectscape.report.summary import CcdSummary, LevelSummary
 from defectscape.settings.ccd import Capture
-from defectscape.stages.captures import capture_rows
+from defectscape.summary.capture import capture_rows
+from defectscape.summary.schema import CcdSummary, LevelSummary
 from defectscape.thermo.ccd import PHONON_EV
 
 DQ, PHONON, GAP_EV, LEVEL_EV = 3.0, 0.03, 1.5, 0.6

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
@@ -13,13 +12,15 @@ from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Rung
 from defectscape.files.tables import write_json
 from defectscape.settings.ccd import ChargePair
-from defectscape.stages.ccd import Diagram, chosen_pairs
-from defectscape.stages.ccd_check import check_diagrams, read_checks
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
-from defectscape.stages.ledger import _path_points
+from defectscape.stages.ccd import chosen_pairs
+from defectscape.stages.ccd_check import check_diagrams
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import Diagram, read_checks
+from defectscape.study.levels import GroundState
+from defectscape.summary.cost import _path_points
 from defectscape.thermo.ccd import trace_ccd
 from defectscape.thermo.path import check_order, configuration_path
+from support.small_study import small_study, write_study
 
 SPRING = 0.3
 

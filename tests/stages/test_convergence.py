@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.errors import ConfigError
-from defectscape.stages.context import StudyContext
-from defectscape.stages.convergence import converge
+from defectscape.study.context import StudyContext
+from defectscape.tools.convergence import converge
+from support.small_study import small_study, write_study
 
 
 @pytest.fixture

@@ -3,16 +3,19 @@
 from pathlib import Path
 
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.sampling.splits import Split
-from defectscape.stages.context import StudyContext
-from defectscape.stages.descents import relax_starts
 from defectscape.stages.host import list_sites, prepare_host
-from defectscape.stages.labels import build_round_data, label_chunk, pool_frames, round_outcomes
-from defectscape.stages.sampling import make_group_starts, read_splits, select_group_initial
+from defectscape.stages.labels import build_round_data, label_chunk
+from defectscape.stages.relax_starts import relax_starts
+from defectscape.stages.sampling import make_group_starts, select_group_initial
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import pool_frames
+from defectscape.study.labels import round_outcomes
+from defectscape.study.splits import read_splits
+from support.small_study import small_study, write_study
 
 KEYS = ("v_Cd_0", "v_Cd_-1")
 

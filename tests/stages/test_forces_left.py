@@ -8,9 +8,9 @@ from ase.calculators.harmonic import SpringCalculator
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
+from defectscape.search.residual_energy import left_eV, what_is_left
 from defectscape.search.surface import SurfacePoint
 from defectscape.settings.search import Search
-from defectscape.stages.ground_states import left_eV, what_is_left
 
 STIFFNESS_eV_A2 = 2.0
 SEARCH = Search(fmax_eV_A=0.02, max_steps=200, shortest_distance_A=1.5, cross_seeds_per_charge=0)

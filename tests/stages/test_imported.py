@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
@@ -10,16 +9,13 @@ from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_frames, read_labelled, write_frames
 from defectscape.files.tables import load_host_file, load_sites
 from defectscape.sampling.sites import defect_frame, pick_site
-from defectscape.stages.context import StudyContext
-from defectscape.stages.harvest import taken_frames
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
-from defectscape.stages.sampling import (
-    found_family,
-    make_group_starts,
-    read_splits,
-    select_group_initial,
-)
+from defectscape.stages.sampling import make_group_starts, select_group_initial
+from defectscape.stages.select_round import taken_frames
+from defectscape.study.context import StudyContext
+from defectscape.study.splits import found_family, read_splits
+from support.small_study import small_study, write_study
 
 
 @pytest.fixture(scope="module")

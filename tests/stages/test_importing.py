@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
-from small_study import small_study, write_study
 
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.frame import Frame, Origin
@@ -21,10 +20,11 @@ from defectscape.engines.vasp_output import read_run
 from defectscape.files.extxyz import read_labelled
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
-from defectscape.stages import importing
-from defectscape.stages.context import StudyContext
-from defectscape.stages.data_sets import card_path, export, read_card, read_data_set
-from defectscape.stages.importing import import_paths
+from defectscape.study.context import StudyContext
+from defectscape.tools import import_labels as importing
+from defectscape.tools.data_sets import card_path, export, read_card, read_data_set
+from defectscape.tools.import_labels import import_paths
+from support.small_study import small_study, write_study
 
 FOLDER = (Path(__file__).parents[3] / "shared/reference/vasp").resolve()
 CDTE = ("cdte_Cd_i_C3v_0", "cdte_Cd_i_Td_Te_0")

@@ -6,7 +6,7 @@ import pytest
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.stages.level_gap import level_gaps
+from defectscape.summary.fidelity_difference import level_gaps
 
 
 def labelled(

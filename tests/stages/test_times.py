@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.stages.context import StudyContext
-from defectscape.stages.times import Job, overhead, read_jobs, rule_times, share_out
 from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
+from defectscape.summary.times import Job, overhead, read_jobs, rule_times, share_out
+from support.small_study import small_study, write_study
 
 END_S = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

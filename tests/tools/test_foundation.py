@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
 
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
@@ -12,14 +11,14 @@ from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
 from defectscape.search.batches import relax_all
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
-from defectscape.stages.thermo import Levels
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import GroundState, Levels
 from defectscape.tools.ase_surface import AseSurface
 from defectscape.tools.foundation import compare_foundation
 from defectscape.tools.foundation_figure import draw_foundation
+from support.small_study import small_study, write_study
 
 CALCULATOR = "chgnet.model.dynamics.CHGNetCalculator"
 ARGUMENTS = {"use_device": "cpu"}

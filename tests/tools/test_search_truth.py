@@ -5,24 +5,26 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from small_study import small_study, write_study
+from typer.testing import CliRunner
 
+from defectscape.cli.app import app
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
-from defectscape.files.tables import save_verified, write_json
+from defectscape.files.tables import decode, read_json, save_verified, write_json
 from defectscape.search.batches import relax_all
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
-from defectscape.stages.thermo import Levels
+from defectscape.study.context import StudyContext
+from defectscape.study.levels import GroundState, Levels
 from defectscape.tools.direct_relaxations import DirectSearch, ends_of
 from defectscape.tools.engine_surface import EngineSurface
 from defectscape.tools.search_figure import draw_truth
 from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
+from support.small_study import small_study, write_study
+from support.summary_builder import make_summary
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,28 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     for asked, name in (({"keys": ("v_Cd_7",)}, "v_Cd_7"), ({"starts": ("dimers",)}, "dimers")):
         with pytest.raises(ConfigError, match=name):
             all_truths(context, DirectSearch(**asked))
+
+
+def test_the_command_writes_truth_and_cost_beside_the_summary(context: StudyContext) -> None:
+    summary = make_summary()
+    context.layout.summary.write_text(summary.model_dump_json())
+    folder = context.layout.folder
+    words = ["--study", str(folder.parents[1] / "study.yaml"), "--results", str(folder.parent)]
+    words += ["direct-search", "--key", "v_Cd_0", "--start", "unperturbed"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    content = read_json(folder / "direct_search_high.json")
+    found = decode(tuple[KeyTruth, ...], content["keys"])
+    assert [truth.key for truth in found] == ["v_Cd_0"]
+    assert f"{1e3 * found[0].reported_eV:.1f}" in done.output
+    assert (folder / "direct_search_high.png").stat().st_size > 5000
+    cost = content["cost"]
+    assert cost["our_high_calls"] == 12 + 186 + 2 + 74
+    assert cost["our_low_calls"] == 1480 + 9
+    assert (cost["our_training_core_s"], cost["our_search_core_s"]) == (4210.3, 1180.7)
+    assert (cost["direct_calls"], cost["direct_core_s"]) == (found[0].calls, found[0].core_s)
+    # A part says nothing of what the whole costs.
+    assert content["growth"] == []
 
 
 def row(key: str, reported: float, direct: float = 0.0, plain: float | None = 0.0) -> KeyTruth:

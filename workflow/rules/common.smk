@@ -8,8 +8,8 @@ from pathlib import Path
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
-from defectscape.stages.layout import Layout
-from defectscape.stages.versions import STAGE_VERSIONS
+from defectscape.study.layout import Layout
+from defectscape.study.stages import find_stage
 
 CONFIG = Path(config.get("study", "config/config.yaml"))
 try:
@@ -53,26 +53,12 @@ wildcard_constraints:
     key=r"[A-Za-z0-9_]+_(0|[+-]\d+)",
 
 
-def settings(stage, *blocks, **extra):
-    """The settings a stage depends on, as text: a change of any of them runs the stage again.
+def settings(stage):
+    """Parameter function: the settings that a job of a stage depends on, as text.
 
-    Without defaults: a setting that a later version adds must not run a finished study again.
+    A change of any of them runs the job again; the table of stages says which they are.
     """
-    dump = STUDY.model_dump(mode="json", exclude_defaults=True)
-    content = {}
-    for block in blocks:
-        value = dump
-        for part in block.split("."):
-            value = (value or {}).get(part)
-        content[block] = value
-    return json.dumps(
-        {"version": STAGE_VERSIONS[stage], **content, **extra}, sort_keys=True
-    )
-
-
-def charges_of(group):
-    """Charge states of an exploration group."""
-    return list(GROUPS[group].charges)
+    return lambda wildcards: find_stage(stage).settings_text(STUDY, wildcards)
 
 
 def files_of(group):
@@ -198,12 +184,6 @@ def last_committee(wildcards):
     """The committee of a group's last round."""
     files = files_of(wildcards.group).round(ROUNDS)
     return [str(files.weights(member)) for member in EXPLORERS]
-
-
-def host_settings():
-    """The host's settings, with the engine's where that relaxes it."""
-    engine = ["fidelities.high"] if STUDY.host.relax != "none" else []
-    return settings("host", "host", *engine)
 
 
 def round_committee(offset):

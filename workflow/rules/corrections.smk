@@ -21,11 +21,11 @@ rule potentials_host:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=settings("potentials", "fidelities.high"),
+        settings=settings("potentials_host"),
     message:
         "Potentials at the host's atoms"
     shell:
-        "defectscape --log {log:q} potentials-host"
+        "defectscape --log {log:q} stage potentials_host"
 
 
 rule potentials:
@@ -47,9 +47,9 @@ rule potentials:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=settings("potentials", "fidelities.high"),
+        settings=settings("potentials"),
         group=lambda wildcards: group_of(wildcards.key),
     message:
         "{wildcards.key}: potentials at the atoms of its ground state"
     shell:
-        "defectscape --log {log:q} potentials {params.group} {wildcards.key}"
+        "defectscape --log {log:q} stage potentials {params.group} {wildcards.key}"

@@ -27,11 +27,11 @@ rule train:
         runtime=lambda wildcards, attempt: grow(720, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("train", "seed", "exploration.training"),
+        settings=settings("train"),
     message:
         "{wildcards.group}: training member {wildcards.member} of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} train {wildcards.group} {wildcards.round} {wildcards.member}"
+        "defectscape --log {log:q} stage train {wildcards.group} {wildcards.round} {wildcards.member}"
 
 
 rule search:
@@ -62,11 +62,11 @@ rule search:
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("search", "seed", "exploration.search", "exploration.minima"),
+        settings=settings("search"),
     message:
         "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} search {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage search {wildcards.group} {wildcards.round}"
 
 
 rule relax_minima:
@@ -98,22 +98,14 @@ rule relax_minima:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=settings(
-            "relax_minima",
-            "selection.low_relaxed_minima",
-            "selection.low_relaxation_steps",
-            "sampling.relaxation_fmax_eV_A",
-            "exploration.search",
-            "exploration.minima",
-            "fidelities.low",
-        ),
+        settings=settings("relax_minima"),
     message:
         "{wildcards.key}: relaxing minima of the search before round {wildcards.round} with the low-fidelity engine"
     shell:
-        "defectscape --log {log:q} relax-minima {wildcards.group} {wildcards.round} {wildcards.key}"
+        "defectscape --log {log:q} stage relax_minima {wildcards.group} {wildcards.round} {wildcards.key}"
 
 
-rule harvest:
+rule select_round:
     """Choose a round's new frames from the search before it: minima, disagreement, spread.
 
     In: relaxations and committee of the round before, what was labelled so far. Out: frames for both levels.
@@ -131,9 +123,9 @@ rule harvest:
         str(files_of("{group}").round("{round}").selected),
         str(files_of("{group}").round("{round}").selected_low),
     log:
-        log_of("harvest", "{group}", "{round}"),
+        log_of("select_round", "{group}", "{round}"),
     benchmark:
-        benchmark_of("harvest", "{group}", "{round}")
+        benchmark_of("select_round", "{group}", "{round}")
     wildcard_constraints:
         round=r"[1-9]\d*",
     conda:
@@ -143,10 +135,8 @@ rule harvest:
         runtime=lambda wildcards, attempt: grow(120, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings(
-            "harvest", "selection", "minima", "sampling.shortest_distance_A"
-        ),
+        settings=settings("select_round"),
     message:
         "{wildcards.group}: choosing the frames of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} harvest {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage select_round {wildcards.group} {wildcards.round}"

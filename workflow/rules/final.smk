@@ -29,11 +29,11 @@ rule search_final:
         runtime=lambda wildcards, attempt: grow(480, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("search", "seed", "search", "minima"),
+        settings=settings("search_final"),
     message:
         "{wildcards.group}: final search"
     shell:
-        "defectscape --log {log:q} search-final {wildcards.group}"
+        "defectscape --log {log:q} stage search_final {wildcards.group}"
 
 
 rule minima:
@@ -58,11 +58,11 @@ rule minima:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
-        settings=settings("minima", "minima"),
+        settings=settings("minima"),
     message:
         "{wildcards.group}: merging and ranking minima"
     shell:
-        "defectscape --log {log:q} minima {wildcards.group}"
+        "defectscape --log {log:q} stage minima {wildcards.group}"
 
 
 rule verify:
@@ -89,11 +89,11 @@ rule verify:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=settings("verify", "verification", "fidelities.high", "search"),
+        settings=settings("verify"),
     message:
         "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:
-        "defectscape --log {log:q} verify {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} stage verify {wildcards.group} {wildcards.key}"
 
 
 rule dataset_final:
@@ -120,11 +120,11 @@ rule dataset_final:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
-        settings=settings("dataset", "fidelities"),
+        settings=settings("dataset_final"),
     message:
         "Gathering all labels of the study"
     shell:
-        "defectscape --log {log:q} dataset-final"
+        "defectscape --log {log:q} stage dataset_final"
 
 
 rule train_final:
@@ -152,11 +152,11 @@ rule train_final:
         runtime=lambda wildcards, attempt: grow(720, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("train", "seed", "training"),
+        settings=settings("train_final"),
     message:
         "Training final member {wildcards.member}"
     shell:
-        "defectscape --log {log:q} train-final {wildcards.member}"
+        "defectscape --log {log:q} stage train_final {wildcards.member}"
 
 
 rule evaluate:
@@ -189,4 +189,4 @@ rule evaluate:
     message:
         "Measuring the final committee on held-out frames"
     shell:
-        "defectscape --log {log:q} evaluate"
+        "defectscape --log {log:q} stage evaluate"

@@ -22,11 +22,11 @@ rule host:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=host_settings(),
+        settings=settings("host"),
     message:
         "Validating the host and building its supercell"
     shell:
-        "defectscape --log {log:q} host"
+        "defectscape --log {log:q} stage host"
 
 
 rule references:
@@ -50,18 +50,11 @@ rule references:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(240, attempt),
     params:
-        settings=settings(
-            "references",
-            "fidelities",
-            "thermo.elemental_references",
-            "thermo.elemental_kpoints",
-            "thermo.competing_phases",
-            "thermo.competing_kpoints",
-        ),
+        settings=settings("references"),
     message:
         "Labelling the perfect supercell and the elements"
     shell:
-        "defectscape --log {log:q} references"
+        "defectscape --log {log:q} stage references"
 
 
 rule sites:
@@ -83,10 +76,8 @@ rule sites:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
-        settings=settings(
-            "sites", interstitials=any(d.name.startswith("i_") for d in STUDY.defects)
-        ),
+        settings=settings("sites"),
     message:
         "Enumerating the host's defects"
     shell:
-        "defectscape --log {log:q} sites"
+        "defectscape --log {log:q} stage sites"

@@ -24,11 +24,11 @@ rule label:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=lambda wildcards: settings("label", f"fidelities.{wildcards.level}"),
+        settings=settings("label"),
     message:
         "{wildcards.group}: {wildcards.level}-fidelity labels of round {wildcards.round}, job {wildcards.chunk}"
     shell:
-        "defectscape --log {log:q} label {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage label {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
 
 
@@ -65,8 +65,8 @@ rule dataset:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
-        settings=settings("dataset", "fidelities"),
+        settings=settings("dataset"),
     message:
         "{wildcards.group}: gathering the labels of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} dataset {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage dataset {wildcards.group} {wildcards.round}"

@@ -27,11 +27,11 @@ rule thermo:
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("thermo", "thermo", "search"),
+        settings=settings("thermo"),
     message:
         "Formation energies and transition levels"
     shell:
-        "defectscape --log {log:q} thermo"
+        "defectscape --log {log:q} stage thermo"
 
 
 rule ccd:
@@ -55,11 +55,11 @@ rule ccd:
         runtime=lambda wildcards, attempt: grow(60, attempt),
         gpu=DEVICE_GPU,
     params:
-        settings=settings("ccd", "ccd.points", "ccd.extend", "ccd.pairs"),
+        settings=settings("ccd"),
     message:
         "Configuration-coordinate diagrams"
     shell:
-        "defectscape --log {log:q} ccd"
+        "defectscape --log {log:q} stage ccd"
 
 
 rule ccd_check:
@@ -81,11 +81,11 @@ rule ccd_check:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=settings("ccd_check", "fidelities.high", "ccd.engine_points"),
+        settings=settings("ccd_check"),
     message:
         "Points of the diagrams by the engine"
     shell:
-        "defectscape --log {log:q} ccd-check"
+        "defectscape --log {log:q} stage ccd_check"
 
 
 rule summary:
@@ -117,11 +117,10 @@ rule summary:
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
         settings=settings("summary"),
-        config=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
     message:
         "Writing summary.json and the structures of the minima"
     shell:
-        "defectscape --log {log:q} summary"
+        "defectscape --log {log:q} stage summary"
 
 
 rule handover:
@@ -144,11 +143,11 @@ rule handover:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
     params:
-        settings=settings("handover", "fidelities.high"),
+        settings=settings("handover"),
     message:
         "Writing folders for a last relaxation by hand"
     shell:
-        "defectscape --log {log:q} handover"
+        "defectscape --log {log:q} stage handover"
 
 
 rule report:
@@ -180,4 +179,4 @@ rule report:
     message:
         "Writing the report"
     shell:
-        "defectscape --log {log:q} report"
+        "defectscape --log {log:q} stage report"

@@ -25,13 +25,11 @@ rule starts:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
-        settings=lambda wildcards: settings(
-            "starts", "seed", "sampling", charges=charges_of(wildcards.group)
-        ),
+        settings=settings("starts"),
     message:
         "{wildcards.group}: making starts and the initial pool"
     shell:
-        "defectscape --log {log:q} starts {wildcards.group}"
+        "defectscape --log {log:q} stage starts {wildcards.group}"
 
 
 rule relax_starts:
@@ -55,11 +53,11 @@ rule relax_starts:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
     params:
-        settings=settings("relax_starts", "seed", "sampling", "fidelities.low"),
+        settings=settings("relax_starts"),
     message:
         "{wildcards.key}: relaxing some starts with the low-fidelity engine"
     shell:
-        "defectscape --log {log:q} relax-starts {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} stage relax_starts {wildcards.group} {wildcards.key}"
 
 
 rule select:
@@ -88,10 +86,8 @@ rule select:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
     params:
-        settings=settings(
-            "select", "selection.initial_per_charge", "selection.test_per_charge"
-        ),
+        settings=settings("select"),
     message:
         "{wildcards.group}: selecting the first high-fidelity frames"
     shell:
-        "defectscape --log {log:q} select {wildcards.group}"
+        "defectscape --log {log:q} stage select {wildcards.group}"

@@ -29,7 +29,7 @@ def direct_search(
     ] = None,
 ) -> None:
     """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
     from defectscape.tools.direct_relaxations import DirectSearch
     from defectscape.tools.direct_search import compare_search
 
@@ -90,7 +90,7 @@ def foundation_search(
     name: Annotated[str | None, typer.Option(help="Its name in tables; else the class's.")] = None,
 ) -> None:
     """Relax a finished study's starts with a foundation potential, and compare what it finds."""
-    from defectscape.stages.context import StudyContext
+    from defectscape.study.context import StudyContext
     from defectscape.tools.foundation import compare_foundation
     from defectscape.tools.foundation_figure import draw_foundation
 

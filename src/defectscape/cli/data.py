@@ -24,8 +24,8 @@ def import_labels(
 ) -> None:
     """Check labels that exist already and put them into the study's label store."""
     from defectscape.files.extxyz import write_frames
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.importing import import_paths
+    from defectscape.study.context import StudyContext
+    from defectscape.tools.import_labels import import_paths
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
     rows = import_paths(study_context, level, paths, defect)
@@ -56,8 +56,8 @@ def export_labels(
     ] = None,
 ) -> None:
     """Write all the store's labels of a study's fidelity as a data set with its card."""
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.data_sets import export
+    from defectscape.study.context import StudyContext
+    from defectscape.tools.data_sets import export
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
     card = export(study_context, level, path, without or ())
@@ -73,8 +73,8 @@ def relabel(
     target: Annotated[Path, typer.Argument(help="Data set to write, *.extxyz[.xz].")],
 ) -> None:
     """Label the frames of a file with the study's engine; what the store has is not computed."""
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.data_sets import relabel as label
+    from defectscape.study.context import StudyContext
+    from defectscape.tools.data_sets import relabel as label
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
     card, failures = label(study_context, level, source, target)
@@ -91,8 +91,8 @@ def compare(
 ) -> None:
     """How far two levels of theory differ on the frames that both data sets have, by charge."""
     from defectscape.files.extxyz import read_labelled
-    from defectscape.stages.data_sets import read_card
-    from defectscape.stages.level_gap import level_gaps
+    from defectscape.summary.fidelity_difference import level_gaps
+    from defectscape.tools.data_sets import read_card
 
     sets = [read_labelled(path, read_card(path).fidelity) for path in (low, high)]
     typer.echo("frames  shift (eV)  spread (meV/atom)  of low  dF RMS  F RMS (meV/A)  key")

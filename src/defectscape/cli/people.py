@@ -24,8 +24,8 @@ def check(
     ] = False,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.plan import make_plan
+    from defectscape.study.context import StudyContext
+    from defectscape.tools.check import make_plan
 
     paths = context.obj
     study_context = StudyContext.load(config or paths.study, paths.results)
@@ -130,8 +130,8 @@ def converge(
     setting: Annotated[str, typer.Option(help="A number of the engine's.")] = "cutoff_Ry",
 ) -> None:
     """Measure how far forces are converged, on one rattled frame of the study's first defect."""
-    from defectscape.stages.context import StudyContext
-    from defectscape.stages.convergence import converge as measure
+    from defectscape.study.context import StudyContext
+    from defectscape.tools.convergence import converge as measure
 
     if level not in ("low", "high"):
         raise ConfigError("level", level, "Give `low` or `high`")
@@ -162,7 +162,7 @@ def documents(
 ) -> None:
     """Write the generated documents: config page, JSON schemas, default study."""
     from defectscape.settings.documents import DOCUMENTS
-    from defectscape.stages.documents import SUMMARY_DOCUMENTS
+    from defectscape.summary.documents import SUMMARY_DOCUMENTS
 
     for name, make in {**DOCUMENTS, **SUMMARY_DOCUMENTS}.items():
         (folder / name).write_text(make(), encoding="utf-8")

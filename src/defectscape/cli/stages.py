@@ -1,124 +1,60 @@
-"""Subcommands that are the stages of the DAG; the workflow calls them, people may."""
+"""The hidden command that runs one stage; the workflow's rules call it."""
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-GroupName = Annotated[str, typer.Argument(help="Exploration group, usually a defect's name.")]
-Round = Annotated[int, typer.Argument(help="Round; 0 is the initial training.", min=0)]
-Member = Annotated[int, typer.Argument(help="Committee member, from 0.", min=0)]
-Level = Annotated[
-    Literal["low", "high"], typer.Argument(help="Label with the `low` or the `high` fidelity.")
-]
-Chunk = Annotated[int, typer.Argument(help="Labelling job, from 0.", min=0)]
-Key = Annotated[str, typer.Argument(help="Defect key, for example v_Cd_-2.")]
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.keys import DefectKey
 
 
-def _run(context: typer.Context, module: str, function: str, *items: object) -> None:
-    """Load the study and call one stage; stages import heavy packages, so only now."""
-    from defectscape.stages.context import StudyContext
-
-    stage = getattr(import_module(f"defectscape.stages.{module}"), function)
-    stage(StudyContext.load(context.obj.study, context.obj.results), *items)
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError("round, chunk or member", repr(text), "Give a number from 0 on")
+    return int(text)
 
 
-def _study_command(module: str, function: str) -> Callable[[typer.Context], None]:
-    def command(context: typer.Context) -> None:
-        _run(context, module, function)
-
-    return command
-
-
-def _group_command(module: str, function: str) -> Callable[[typer.Context, str], None]:
-    def command(context: typer.Context, group: GroupName) -> None:
-        _run(context, module, function, group)
-
-    return command
+def _fidelity(text: str) -> str:
+    if text not in ("low", "high"):
+        raise ConfigError("fidelity", repr(text), "Give `low` or `high`")
+    return text
 
 
-def _round_command(module: str, function: str) -> Callable[[typer.Context, str, int], None]:
-    def command(context: typer.Context, group: GroupName, number: Round) -> None:
-        _run(context, module, function, group, number)
+READERS: dict[str, Callable[[str], object]] = {
+    "group": str,
+    "round": _number,
+    "fidelity": _fidelity,
+    "chunk": _number,
+    "member": _number,
+    "key": DefectKey.parse,
+}
+"""How each argument of a stage is read."""
 
-    return command
 
+def run_stage(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The stage, as its rule is called.")],
+    items: Annotated[
+        list[str] | None, typer.Argument(help="Group, round, fidelity, chunk, member or key.")
+    ] = None,
+) -> None:
+    """Run one stage of a study; the workflow calls this."""
+    # Stages import heavy packages, so only the one that runs is imported.
+    from defectscape.study.context import StudyContext
+    from defectscape.study.stages import find_stage
 
-STUDY_STAGES = (
-    ("host", "host", "prepare_host", "Validate and relax the host, build the supercell."),
-    ("references", "host", "label_references", "Label the perfect supercell and the elements."),
-    ("sites", "host", "list_sites", "Enumerate the host's defects with doped."),
-    ("dataset-final", "training", "build_final_data", "Gather every label of the study."),
-    ("evaluate", "evaluation", "evaluate_final", "Gates and held-out errors of the final model."),
-    ("potentials-host", "potentials", "host_potentials", "Potentials at the host's atoms."),
-    ("thermo", "thermo", "compute_levels", "Formation energies and transition levels."),
-    ("ccd", "ccd", "compute_diagrams", "Configuration-coordinate diagrams."),
-    ("ccd-check", "ccd_check", "check_diagrams", "Points of the diagrams by the engine."),
-    ("summary", "summary", "write_summary", "Write summary.json and the minima's structures."),
-    ("handover", "handover", "hand_over", "Folders for a last relaxation; the model's card."),
-    ("report", "report", "write_page", "Write the report page, its figures and tables."),
-)
-GROUP_STAGES = (
-    ("starts", "sampling", "make_group_starts", "Distorted starts, initial pool and splits."),
-    ("select", "sampling", "select_group_initial", "Initial high-fidelity selection."),
-    ("search-final", "search", "search_final", "Final search of a group."),
-    ("minima", "search", "merge_minima", "Merge and rank the minima of the final search."),
-)
-ROUND_STAGES = (
-    ("dataset", "labels", "build_round_data", "Gather the labels a group knows after a round."),
-    ("search", "search", "search_round", "Search of an exploration round."),
-    ("harvest", "harvest", "harvest", "Choose a round's new frames from the search before it."),
-)
+    stage, given = find_stage(name), items or []
+    if len(given) != len(stage.takes):
+        takes = ", ".join(stage.takes) or "nothing"
+        raise ConfigError(f"stage {name}", f"{len(given)} arguments", f"It takes {takes}")
+    values = [READERS[kind](text) for kind, text in zip(stage.takes, given, strict=True)]
+    module, function = stage.function.split(":")
+    run = getattr(import_module(f"defectscape.stages.{module}"), function)
+    run(StudyContext.load(context.obj.study, context.obj.results), *values)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the stage commands to the application."""
-    for stages, make in (
-        (STUDY_STAGES, _study_command),
-        (GROUP_STAGES, _group_command),
-        (ROUND_STAGES, _round_command),
-    ):
-        for name, module, function, text in stages:
-            app.command(name, help=text, rich_help_panel="Stages")(make(module, function))
-
-    @app.command("label", help="Label one chunk of a round's frames.", rich_help_panel="Stages")
-    def label(
-        context: typer.Context, group: GroupName, number: Round, level: Level,
-        chunk: Chunk,
-    ) -> None:  # fmt: skip
-        _run(context, "labels", "label_chunk", group, number, level, chunk)
-
-    @app.command("train", help="Train one committee member of a round.", rich_help_panel="Stages")
-    def train(context: typer.Context, group: GroupName, number: Round, member: Member) -> None:
-        _run(context, "training", "train_round", group, number, member)
-
-    @app.command("train-final", help="Train one final member.", rich_help_panel="Stages")
-    def train_final(context: typer.Context, member: Member) -> None:
-        _run(context, "training", "train_final", member)
-
-    @app.command(
-        "relax-starts",
-        help="Relax some starts of a key with the low engine.",
-        rich_help_panel="Stages",
-    )
-    def relax_starts(context: typer.Context, group: GroupName, key: Key) -> None:
-        _run(context, "descents", "relax_starts", group, key)
-
-    @app.command(
-        "relax-minima",
-        help="Relax the lowest minima of the search before a round with the low engine.",
-        rich_help_panel="Stages",
-    )
-    def relax_minima(context: typer.Context, group: GroupName, number: Round, key: Key) -> None:
-        _run(context, "minimum_descents", "relax_minima", group, number, key)
-
-    @app.command(
-        "potentials", help="Potentials at the atoms of a ground state.", rich_help_panel="Stages"
-    )
-    def potentials(context: typer.Context, group: GroupName, key: Key) -> None:
-        _run(context, "potentials", "key_potentials", group, key)
-
-    @app.command("verify", help="Verify the best minima of one key.", rich_help_panel="Stages")
-    def verify(context: typer.Context, group: GroupName, key: Key) -> None:
-        _run(context, "verification", "verify_key", group, key)
+    """Add the command to the application."""
+    app.command("stage", hidden=True)(run_stage)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from defectscape.report.figures_style import EDGE, base_figure, colour, literal
-from defectscape.report.summary import CalibrationRow, Summary
 from defectscape.report.table import Column, Table
 from defectscape.report.tables_results import milli
+from defectscape.summary.schema import CalibrationRow, Summary
 
 NAMES = {
     "force": "force component",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from defectscape.report.figures_data import defect_names
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 LOWEST_CM3 = 1e4
 """Concentrations below this say nothing that a sample could show; the axis ends there."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from defectscape.report.figures_data import key_text
-from defectscape.report.summary import LevelOfTheory, Summary
 from defectscape.report.table import number
 from defectscape.report.tables_results import GAIN_LIMIT_MEV
+from defectscape.summary.schema import LevelOfTheory, Summary
 
 TIGHT_BINDING = "tblite"
 

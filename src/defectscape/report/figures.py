@@ -28,7 +28,7 @@ from defectscape.report.figures_style import (
     symbol,
     wrapped,
 )
-from defectscape.report.summary import CcdSummary, Summary
+from defectscape.summary.schema import CcdSummary, Summary
 
 
 def _bands(figure: go.Figure, summary: Summary) -> None:

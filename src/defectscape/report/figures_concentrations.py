@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from defectscape.report.concentrations_data import concentration_curves
 from defectscape.report.figures_style import base_figure, colour, literal, symbol
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 CARRIER_DASHES = {"electrons": "dash", "holes": "dot"}
 

@@ -7,12 +7,7 @@ disagree. Nothing here knows a plotting library.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from defectscape.report.summary import (
-    CcdSummary,
-    LevelSummary,
-    SearchPoint,
-    Summary,
-)
+from defectscape.summary.schema import CcdSummary, LevelSummary, SearchPoint, Summary
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colour-blind-safe colours (Okabe and Ito 2008), without the yellow that white paper swallows."""

@@ -27,7 +27,7 @@ from defectscape.report.figures_data import (
     search_by_defect,
 )
 from defectscape.report.figures_trust_data import parity_by_fidelity
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 
 def write_figures(summary: Summary, folder: Path) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ from defectscape.report.figures_trust_data import (
     training_errors,
     verification_errors,
 )
-from defectscape.report.summary import Summary
+from defectscape.summary.schema import Summary
 
 
 def figures(summary: Summary) -> dict[str, Callable[[Summary], Figure]]:

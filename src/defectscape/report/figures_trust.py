@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from defectscape.report.figures_style import base_figure, colour, literal, symbol
 from defectscape.report.figures_trust_data import label_times, training_errors, verification_errors
-from defectscape.report.summary import ParityData, Summary, TrainingCurve
+from defectscape.summary.schema import ParityData, Summary, TrainingCurve
 
 
 def parity_figure(entries: Sequence[ParityData], quantity: str) -> go.Figure:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from defectscape.report.figures_data import key_text
-from defectscape.report.summary import CurvePoint, ParityData, Summary, TrainingCurve
+from defectscape.summary.schema import CurvePoint, ParityData, Summary, TrainingCurve
 
 
 @dataclass(frozen=True)

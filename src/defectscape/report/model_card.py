@@ -1,7 +1,7 @@
 """The final model's card, in Markdown: what it was trained on, how good it is, what it must not be asked."""
 
-from defectscape.report.summary import ErrorSummary, Summary
 from defectscape.report.table import number
+from defectscape.summary.schema import ErrorSummary, Summary
 
 
 def model_card(summary: Summary) -> str:

@@ -32,10 +32,10 @@ from defectscape.report.figures_trust_data import (
     verification_errors,
 )
 from defectscape.report.structures import structure_views
-from defectscape.report.summary import Summary
 from defectscape.report.table import number
 from defectscape.report.tables import all_tables
 from defectscape.report.tables_results import GAIN_LIMIT_MEV, minima_of
+from defectscape.summary.schema import Summary
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from defectscape.report.summary import Summary
 from defectscape.report.table import Table, write_table
 from defectscape.report.tables_results import result_tables
 from defectscape.report.tables_trust import trust_tables
+from defectscape.summary.schema import Summary
 
 
 def all_tables(summary: Summary) -> dict[str, Table]:

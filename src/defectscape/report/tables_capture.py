@@ -1,7 +1,7 @@
 """Table of the capture of carriers."""
 
-from defectscape.report.summary import Summary
 from defectscape.report.table import Cell, Column, Table
+from defectscape.summary.schema import Summary
 
 
 def capture(summary: Summary) -> Table:

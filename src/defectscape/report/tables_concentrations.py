@@ -1,7 +1,7 @@
 """Tables of concentrations: Fermi levels and carriers, charge states."""
 
-from defectscape.report.summary import Summary
 from defectscape.report.table import Column, Table
+from defectscape.summary.schema import Summary
 
 
 def equilibria(summary: Summary) -> Table:

@@ -1,10 +1,10 @@
 """Tables of what was found: ground states, levels, minima, relaxations, coordinates, limits."""
 
 from defectscape.report.figures_data import limits
-from defectscape.report.summary import DefectSummary, Summary
 from defectscape.report.table import Cell, Column, Table
 from defectscape.report.tables_capture import capture
 from defectscape.report.tables_concentrations import concentrations, equilibria
+from defectscape.summary.schema import DefectSummary, Summary
 
 GAIN_LIMIT_MEV = 20.0
 """Gains over the unperturbed relaxation above this are emphasised, meV."""

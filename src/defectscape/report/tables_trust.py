@@ -1,9 +1,9 @@
 """Tables of how far the numbers can be trusted, and of what they cost."""
 
 from defectscape.report.calibration import calibration_table, level_test_table
-from defectscape.report.summary import Summary
 from defectscape.report.table import Cell, Column, Table
 from defectscape.report.tables_results import milli
+from defectscape.summary.schema import Summary
 
 
 def trust_tables(summary: Summary) -> dict[str, Table]:

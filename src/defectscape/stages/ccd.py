@@ -2,45 +2,22 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import decode, read_json, write_json
 from defectscape.settings.ccd import ChargePair
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
-from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.thermo import read_levels
-from defectscape.thermo.ccd import Ccd, trace_ccd
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import Diagram, write_diagrams
+from defectscape.study.levels import GroundState, read_levels
+from defectscape.thermo.ccd import trace_ccd
 from defectscape.thermo.path import configuration_path
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Diagram:
-    """A diagram with the committee's spread along it, or why there is none.
-
-    Attributes:
-        initial, final: the two keys as text.
-        ccd: the diagram, or None.
-        initial_std_eV, final_std_eV: committee standard deviation of the energy above the own
-            ground state, (n,), eV.
-        reason: why there is no diagram; empty if there is one.
-    """
-
-    initial: str
-    final: str
-    ccd: Ccd | None
-    initial_std_eV: Floats | None
-    final_std_eV: Floats | None
-    reason: str
 
 
 def _spread_eV(frames: tuple[Frame, ...], origin: int, surface: CommitteeSurface) -> Floats:
@@ -71,11 +48,6 @@ def _diagram(
     )  # fmt: skip
 
 
-def read_diagrams(path: Path) -> tuple[Diagram, ...]:
-    """What ``compute_diagrams`` wrote."""
-    return tuple(decode(Diagram, content) for content in read_json(path)["diagrams"])
-
-
 def chosen_pairs(
     states: Sequence[GroundState], pairs: Sequence[ChargePair] | None
 ) -> Iterator[tuple[GroundState, GroundState]]:
@@ -102,7 +74,7 @@ def chosen_pairs(
 
 def compute_diagrams(context: StudyContext) -> None:
     """Diagrams of the study's transitions, by the final committee."""
-    found = read_levels(context.layout.energies)
+    found = read_levels(context)
     committee = load_committee(context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     limit = found.limits[0].name
@@ -112,4 +84,4 @@ def compute_diagrams(context: StudyContext) -> None:
         _diagram(context, initial, final, energies[final.key] - energies[initial.key], surface)
         for initial, final in chosen_pairs(found.ground_states, context.study.ccd.pairs)
     ]
-    write_json(context.layout.ccd, {"diagrams": diagrams})
+    write_diagrams(context, diagrams)

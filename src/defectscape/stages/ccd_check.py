@@ -2,67 +2,22 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from defectscape.domain.frame import Floats, Frame
-from defectscape.engines.labelling import label_frames
-from defectscape.files.tables import decode, read_json, write_json
-from defectscape.stages.ccd import read_diagrams
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
+from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_diagrams, write_diagram_checks
 from defectscape.thermo.path import check_order
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CurveCheck:
-    """Points of one curve by engine and model, both above the curve's own ground state on the path.
-
-    Attributes:
-        key: defect and charge of the curve.
-        zero: position of that ground state.
-        points: positions in the diagram's list of points.
-        engine_eV, model_eV: energies, eV.
-        core_s: what the labels cost, core-seconds.
-        failed: points that have no label.
-    """
-
-    key: str
-    zero: int
-    points: tuple[int, ...]
-    engine_eV: tuple[float, ...]
-    model_eV: tuple[float, ...]
-    core_s: float
-    failed: int
-
-    @property
-    def differences_eV(self) -> tuple[float, ...]:
-        """Engine less model at the points, eV; zero at the ground state."""
-        return tuple(e - m for e, m in zip(self.engine_eV, self.model_eV, strict=True))
-
-    @property
-    def beside_ground_state(self) -> tuple[tuple[int, float, float], ...]:
-        """Point, engine and model energy (eV) of all points but the ground state, which is their zero."""
-        rows = zip(self.points, self.engine_eV, self.model_eV, strict=True)
-        return tuple(row for row in rows if row[0] != self.zero)
-
-
-@dataclass(frozen=True)
-class DiagramCheck:
-    """Both curves of one diagram, named by its keys."""
-
-    initial: CurveCheck
-    final: CurveCheck
 
 
 def check_diagrams(context: StudyContext) -> None:
     """Label the points that ``ccd.engine_points`` asks for, and write them beside the model's."""
     count = context.study.ccd.engine_points
     checks: list[DiagramCheck] = []
-    for diagram in read_diagrams(context.layout.ccd) if count else ():
+    for diagram in read_diagrams(context) if count else ():
         ccd = diagram.ccd
         if ccd is None:
             continue
@@ -77,25 +32,17 @@ def check_diagrams(context: StudyContext) -> None:
             check_order(fractions, end, start)[:count],
         )  # fmt: skip
         checks.append(DiagramCheck(initial, final))
-    write_json(context.layout.ccd_check, [asdict(check) for check in checks])
-
-
-def read_checks(path: Path) -> dict[tuple[str, str], DiagramCheck]:
-    """What ``check_diagrams`` wrote, by the keys of the two charge states."""
-    checks = [decode(DiagramCheck, content) for content in read_json(path)]
-    return {(check.initial.key, check.final.key): check for check in checks}
+    write_diagram_checks(context, checks)
 
 
 def _check(
     context: StudyContext, frames: Sequence[Frame], model_eV: Floats, points: Sequence[int]
 ) -> CurveCheck:
     """Engine and model at some points of a curve, the first of which is its ground state."""
-    fidelity = context.fidelity("high")
     key = frames[0].key
-    records = label_frames(
-        [frames[point] for point in points], context.engine("high"), context.store,
-        fidelity.max_force_eV_A, f"{key} along its path",
-    )  # fmt: skip
+    records = context.label_many(
+        [frames[point] for point in points], "high", f"{key} along its path"
+    )
     labels = {
         point: record.label
         for point, record in zip(points, records, strict=True)

@@ -5,22 +5,21 @@ from collections.abc import Sequence
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
-from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.files.tables import decode, read_json, write_json
 from defectscape.model.calibration import Scale, calibrate
 from defectscape.model.committee import Committee, CommitteePrediction
 from defectscape.model.errors import error_table
 from defectscape.sampling.splits import Split
-from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.surface import gate, load_committee
-from defectscape.stages.training import of_split, read_final_splits
+from defectscape.study.committees import gate, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.evaluation import write_calibration, write_errors
+from defectscape.study.frames import read_starts
+from defectscape.study.labels import read_data
+from defectscape.study.splits import of_split, read_final_splits
 
 
 def gate_frame(context: StudyContext) -> Frame:
     """A geometry that the gates are tried on: the last start of the first group."""
-    first = exploration_groups(context.study)[0]
-    return read_frames(context.layout.group(first.name).starts)[-1]
+    return read_starts(context, context.groups[0].name)[-1]
 
 
 def evaluate_final(context: StudyContext) -> None:
@@ -31,20 +30,19 @@ def evaluate_final(context: StudyContext) -> None:
     """
     files = context.layout.final
     committee = load_committee(files, context.study.training)
-    charges = sorted({k.charge for g in exploration_groups(context.study) for k in g.keys})
+    charges = sorted({key.charge for _, key in context.keys})
     gate(context, committee, files, gate_frame(context), charges, files.gates)
     splits = read_final_splits(context)
-    low, high = context.fidelity_names
-    data = [*read_labelled(files.data_low, low), *read_labelled(files.data_high, high)]
+    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
     test = of_split(data, splits, Split.TEST)
-    write_json(context.layout.errors, error_table(committee, test))
+    write_errors(context, error_table(committee, test))
     rng = derive_rng(context.study.seed, "calibration")
     scales: list[Scale] = []
     for fidelity in committee.card.fidelities:
         sides = [_judged(committee, side, fidelity) for side in
                  (of_split(data, splits, Split.VALID), test)]  # fmt: skip
         scales += calibrate(sides[0], sides[1], fidelity, rng)
-    write_json(context.layout.calibration, scales)
+    write_calibration(context, scales)
 
 
 def _judged(
@@ -55,8 +53,3 @@ def _judged(
     items = [item for item in data if item.fidelity == fidelity and item.frame.charge in known]
     points = committee.evaluate_many([item.frame for item in items], fidelity)
     return list(zip(items, points, strict=True))
-
-
-def read_calibration(context: StudyContext) -> tuple[Scale, ...]:
-    """What ``evaluate_final`` wrote."""
-    return tuple(decode(Scale, row) for row in read_json(context.layout.calibration))

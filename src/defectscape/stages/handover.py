@@ -14,12 +14,11 @@ from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
 from defectscape.engines.handover import HandoverEngine
 from defectscape.files.atoms import to_atoms
-from defectscape.files.tables import load_minima
 from defectscape.report.model_card import model_card
-from defectscape.report.summary import DefectSummary, MinimumSummary, Summary
-from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.minima import read_minima, read_verified
+from defectscape.summary.file import read_summary
+from defectscape.summary.schema import DefectSummary, MinimumSummary
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ FMAX_EV_A = 0.01
 
 def hand_over(context: StudyContext) -> None:
     """Write the folders of all minima and the model's card."""
-    summary = Summary.model_validate_json(context.layout.summary.read_text(encoding="utf-8"))
+    summary = read_summary(context)
     folder = context.layout.handover
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -54,8 +53,8 @@ def structure_name(row: DefectSummary, minimum: MinimumSummary) -> str:
 def _frames(context: StudyContext) -> dict[tuple[str, int], Frame]:
     """Structures of all minima, the engine's where there is one."""
     found: dict[tuple[str, int], Frame] = {}
-    for group in exploration_groups(context.study):
-        for minimum in load_minima(context.layout.group(group.name).minima):
+    for group in context.groups:
+        for minimum in read_minima(context, group.name):
             found[str(minimum.frame.key), minimum.rank] = minimum.frame
         for key in group.keys:
             for item in read_verified(context, group.name, key):

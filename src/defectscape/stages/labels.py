@@ -1,43 +1,24 @@
 """Labelling stages: the frames of one chunk through the store and the engine, and their gathering."""
 
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 from defectscape.domain.consistency import Jump, find_energy_jumps
-from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
-from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.engines.labelling import label_frames
-from defectscape.files.extxyz import read_frames, read_labelled, write_labelled
-from defectscape.files.tables import read_json, write_json
 from defectscape.settings.groups import label_rounds
-from defectscape.stages.context import StudyContext
-from defectscape.stages.layout import GroupRound
-from defectscape.store.record import LabelRecord
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one frame's label: enough to find it in the store."""
-
-    frame_id: str
-    key: str
-    trainable: bool
-    failure: str | None
-    core_s: float
-
-
-def outcome_of(record: LabelRecord) -> Outcome:
-    """The outcome that a record stands for."""
-    return Outcome(
-        record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s
-    )
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import descent_frames, frames_to_label, pool_frames
+from defectscape.study.labels import (
+    gather,
+    imported_labels,
+    logger,
+    read_group_data,
+    round_outcomes,
+    unique,
+    write_data,
+    write_jumps,
+    write_outcomes,
+)
 
 
 def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
@@ -51,115 +32,11 @@ def label_chunk(
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
-    source = context.layout.group(group).to_label(level, round_number)
-    frames = [frame for frame in read_frames(source) if in_chunk(frame, chunk, chunks)]
-    fidelity = context.fidelity(level)
-    title = f"{group} round {round_number} {fidelity.name} {chunk + 1}/{chunks}"
-    records = label_frames(
-        frames, context.engine(level), context.store, fidelity.max_force_eV_A, title
-    )
-    write_json(files.labels(level, chunk, chunks), [asdict(outcome_of(r)) for r in records])
-
-
-def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
-    """Outcomes of several labelling jobs."""
-    return tuple(Outcome(**row) for path in paths for row in read_json(path))
-
-
-def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
-    """Every frame that has a low-fidelity label: the pool, and the relaxations of its starts."""
-    members, files = context.group(group)
-    frames = {frame.frame_id: frame for frame in read_frames(files.pool)}
-    if context.study.sampling.relaxed_starts:
-        for key in members.keys:
-            for frame in read_frames(files.relaxed(str(key))):
-                frames.setdefault(frame.frame_id, frame)
-    return tuple(frames.values())
-
-
-def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
-    """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed)
-
-
-def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
-    """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed_ends)
-
-
-def _descents(
-    context: StudyContext, group: str, number: int, file: Callable[[GroupRound, str], Path]
-) -> tuple[Frame, ...]:
-    members, files = context.group(group)
-    if number == 0 or context.study.selection.low_relaxed_minima == 0:
-        return ()
-    paths = [file(files.round(number), str(key)) for key in members.keys]
-    return tuple(frame for path in paths for frame in read_frames(path))
-
-
-def round_outcomes(
-    context: StudyContext, group: str, number: int, level: str
-) -> tuple[Outcome, ...]:
-    """Outcomes of all labelling jobs of one round and level, low-fidelity relaxations included."""
-    members, group_files = context.group(group)
-    files = group_files.round(number)
-    chunks = context.study.label_jobs
-    paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
-    if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
-        paths += [group_files.relaxed_outcomes(str(key)) for key in members.keys]
-    if level == "low" and number and context.study.selection.low_relaxed_minima:
-        paths += [files.relaxed_outcomes(str(key)) for key in members.keys]
-    return read_outcomes(paths)
-
-
-def gather(
-    context: StudyContext, frames: Sequence[Frame], outcomes: Sequence[Outcome], level: str
-) -> list[LabelledFrame]:
-    """The frames with the labels that may be trained on, in the frames' order.
-
-    Raises:
-        LabelError: if a label that a job reported is no longer in the store.
-    """
-    name = context.fidelity(level).name
-    by_frame = {outcome.frame_id: outcome for outcome in outcomes}
-    gathered = []
-    for frame in frames:
-        outcome = by_frame.get(frame.frame_id)
-        if outcome is None or not outcome.trainable:
-            continue
-        record = context.store.get(outcome.key)
-        if record is None or record.label is None:
-            raise LabelError(
-                f"{name} label of {frame.key} frame {frame.frame_id}",
-                f"not in the store {context.study.label_store}",
-                "The store lost it; delete the study's labels_* folders and run again",
-            )
-        gathered.append(LabelledFrame(frame, record.label, name))
-    failures = Counter(o.failure for o in outcomes if o.failure is not None)
-    for reason, count in failures.items():
-        logger.warning("%d %s labels failed and are left out: %s", count, name, reason)
-    return gathered
-
-
-def imported_frames(context: StudyContext, group: str) -> list[Frame]:
-    """Frames that were imported and are of the group's keys."""
-    members, _ = context.group(group)
-    keys = set(members.keys)
-    return [
-        frame for path in context.study.imported for frame in read_frames(path) if frame.key in keys
-    ]
-
-
-def imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
-    """What the store has of the imported frames at a level."""
-    name = context.fidelity(level).name
-    limit_eV_A = context.fidelity(level).max_force_eV_A
-    found = []
-    for frame in imported_frames(context, group):
-        record = context.record(frame, level)
-        if record is not None and record.label is not None and record.label.fmax_eV_A <= limit_eV_A:
-            found.append(LabelledFrame(frame, record.label, name))
-    return found
+    source = frames_to_label(context, group, level, round_number)
+    frames = [frame for frame in source if in_chunk(frame, chunk, chunks)]
+    title = f"{group} round {round_number} {context.fidelity(level).name} {chunk + 1}/{chunks}"
+    records = context.label_many(frames, level, title)
+    write_outcomes(files.labels(level, chunk, chunks), records)
 
 
 def build_round_data(context: StudyContext, group: str, number: int) -> None:
@@ -167,25 +44,23 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
     members, files = context.group(group)
     last = context.study.exploration.rounds
     for level in ("low", "high"):
-        name = context.fidelity(level).name
         data: list[LabelledFrame] = []
         for teacher in members.teachers:
-            data += read_group_data(context, teacher, last, level, name)
+            data += read_group_data(context, teacher, last, level)
         data += imported_labels(context, group, level)
         for earlier in label_rounds(context.study, level, number):
             frames = (
                 list(pool_frames(context, group))
                 if (level, earlier) == ("low", 0)
-                else list(read_frames(files.to_label(level, earlier)))
+                else list(frames_to_label(context, group, level, earlier))
             )
             if level == "low":
                 frames += descent_frames(context, group, earlier)
             outcomes = round_outcomes(context, group, earlier, level)
             data += gather(context, frames, outcomes, level)
-        target = files.round(number)
         kept, jumps = without_jumps(context, unique(data), level)
-        write_labelled(target.data_low if level == "low" else target.data_high, kept)
-        write_json(target.jumps(level), [asdict(jump) for jump in jumps])
+        write_data(files.round(number), level, kept)
+        write_jumps(context, group, number, level, jumps)
 
 
 def without_jumps(
@@ -201,29 +76,3 @@ def without_jumps(
         )  # fmt: skip
     out = {jump.frame_id for jump in jumps}
     return [item for item in data if item.frame.frame_id not in out], jumps
-
-
-def read_group_data(
-    context: StudyContext, group: str, number: int, level: str, name: str
-) -> tuple[LabelledFrame, ...]:
-    """Labels of one level that a group knew after a round."""
-    files = context.layout.group(group).round(number)
-    return read_labelled(files.data_low if level == "low" else files.data_high, name)
-
-
-def lowest_known(context: StudyContext, group: str, number: int) -> dict[DefectKey, LabelledFrame]:
-    """The structure of each key that the high-fidelity engine has lowest, of all that a group knew after a round."""
-    lowest: dict[DefectKey, LabelledFrame] = {}
-    for item in read_group_data(context, group, number, "high", context.fidelity("high").name):
-        best = lowest.setdefault(item.frame.key, item)
-        if item.label.energy_eV < best.label.energy_eV:
-            lowest[item.frame.key] = item
-    return lowest
-
-
-def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:
-    """Each frame once, the first time it comes."""
-    seen: dict[str, LabelledFrame] = {}
-    for item in data:
-        seen.setdefault(item.frame.frame_id, item)
-    return list(seen.values())

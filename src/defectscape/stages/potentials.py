@@ -5,20 +5,19 @@ known, so its energy must be that label's.
 """
 
 import logging
-from dataclasses import dataclass
-from pathlib import Path
 
 from defectscape.domain.errors import ConfigError, ThermoError
 from defectscape.domain.frame import Floats, Frame
-from defectscape.domain.keys import DefectKey
+from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.site_potentials import PotentialEngine
-from defectscape.files.tables import decode, load_host_file, read_json, write_json
 from defectscape.sampling.host import host_frame
-from defectscape.stages.context import StudyContext
-from defectscape.stages.verification import ground_frame, ground_state, read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host
+from defectscape.study.minima import ground_frame, ground_state, read_verified
+from defectscape.study.potentials import SitePotentials, write_potentials
 
 logger = logging.getLogger(__name__)
 
@@ -26,59 +25,25 @@ SAME_ENERGY_EV = 5e-3
 """Two solutions of one structure that differ by more are of different states."""
 
 
-@dataclass(frozen=True, eq=False)
-class SitePotentials:
-    """Potentials at the atoms of one structure.
-
-    Attributes:
-        frame_id: the structure.
-        energy_eV: its energy in this calculation, eV.
-        potentials_V: at each atom, (n,), V.
-        engine_version: which program.
-        core_s: what it cost, core-seconds.
-    """
-
-    frame_id: str
-    energy_eV: float
-    potentials_V: Floats
-    engine_version: str
-    core_s: float
-
-
 def host_potentials(context: StudyContext) -> None:
     """Potentials of the perfect supercell."""
-    frame = host_frame(load_host_file(context.layout.host))
+    frame = host_frame(read_host(context))
     record = context.record(frame, "high")
-    _write(context, frame, record.label if record else None, context.layout.potentials("host"))
+    _write(context, frame, record.label if record else None, HOST)
 
 
-def key_potentials(context: StudyContext, group: str, text: str) -> None:
+def key_potentials(context: StudyContext, group: str, key: DefectKey) -> None:
     """Potentials of the ground state of one key; an empty file where the search found no minimum."""
-    key = DefectKey.parse(text)
-    target = context.layout.potentials(text)
     items = read_verified(context, group, key)
     if not items:
         logger.warning("%s has no minimum, so no potentials", key)
-        write_json(target, None)
+        write_potentials(context, str(key), None)
         return
     best = ground_state(items)
-    _write(context, ground_frame(best), best.final_label, target)
+    _write(context, ground_frame(best), best.final_label, str(key))
 
 
-def read_potentials(path: Path) -> SitePotentials:
-    """What a job of this stage wrote.
-
-    Raises:
-        ThermoError: if there is nothing in it.
-    """
-    content = read_json(path)
-    if content is None:
-        raise ThermoError(str(path), "has no potentials", "Look at the log of its job")
-    found: SitePotentials = decode(SitePotentials, content)
-    return found
-
-
-def _write(context: StudyContext, frame: Frame, known: Label | None, target: Path) -> None:
+def _write(context: StudyContext, frame: Frame, known: Label | None, name: str) -> None:
     engine = context.engine("high")
     if not isinstance(engine, PotentialEngine):
         raise ConfigError(
@@ -93,8 +58,9 @@ def _write(context: StudyContext, frame: Frame, known: Label | None, target: Pat
             f"their calculation ended {label.energy_eV - known.energy_eV:+.3f} eV from the label",
             "The SCF has two solutions there; converge it tighter, or use `kind: point_charge`",
         )
-    write_json(
-        target,
+    write_potentials(
+        context,
+        name,
         SitePotentials(
             frame.frame_id, label.energy_eV, potentials_V, engine.version, core_seconds() - began
         ),

@@ -3,37 +3,30 @@
 import numpy as np
 
 from defectscape.domain.frame import Frame
-from defectscape.files.extxyz import write_frames
-from defectscape.files.tables import load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.pool import make_pool
-from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.sampling.sites import defect_frame
 from defectscape.sampling.splits import Split, assign_splits
 from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import imported_frames, pool_frames, round_outcomes
-
-
-def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
-    """Splits of a group's geometry families, with those of its teachers."""
-    return {
-        family: Split(split)
-        for family, split in read_json(context.layout.group(group).splits).items()
-    }
-
-
-def found_family(defect: str) -> str:
-    """Geometry family of the minima that searches and verification found."""
-    return f"{defect}/found"
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import (
+    imported_frames,
+    pool_frames,
+    write_pool,
+    write_selected,
+    write_starts,
+)
+from defectscape.study.host import read_host, site_of
+from defectscape.study.labels import round_outcomes
+from defectscape.study.splits import found_family, read_splits, write_splits
 
 
 def make_group_starts(context: StudyContext, name: str) -> None:
     """Starts of every charge of the group, its initial pool, and its splits."""
-    group, files = context.group(name)
+    group, _ = context.group(name)
     study = context.study
-    host = load_host_file(context.layout.host)
-    site = pick_site(load_sites(context.layout.sites), group.defect)
+    host, site = read_host(context), site_of(context, group.defect)
     starts: list[Frame] = []
     pool: list[Frame] = []
     for charge in group.charges:
@@ -53,9 +46,9 @@ def make_group_starts(context: StudyContext, name: str) -> None:
         assigned = assign_splits(sorted(families), study.sampling, study.seed)
         splits |= {family: assigned[family] for family in new}
     splits[found_family(group.defect)] = Split.TRAIN
-    write_json(files.splits, {family: str(split) for family, split in sorted(splits.items())})
-    write_frames(files.starts, starts)
-    write_frames(files.pool, pool)
+    write_splits(context, name, splits)
+    write_starts(context, name, starts)
+    write_pool(context, name, pool)
 
 
 def select_group_initial(context: StudyContext, name: str) -> None:
@@ -64,8 +57,8 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     A frame whose cheap label failed, or has a force above the limit, is no candidate: the expensive
     engine's time is not spent on structures that nothing can be learned from.
     """
-    group, files = context.group(name)
-    site = pick_site(load_sites(context.layout.sites), group.defect)
+    group, _ = context.group(name)
+    site = site_of(context, group.defect)
     splits = read_splits(context, name)
     outcomes = round_outcomes(context, name, 0, "low")
     sane = {outcome.frame_id for outcome in outcomes if outcome.trainable}
@@ -76,4 +69,4 @@ def select_group_initial(context: StudyContext, name: str) -> None:
         features = frame_descriptors(frames, np.array(site.frac_coords))
         indices = select_initial(frames, features, splits, context.study.selection, key)
         chosen += [frames[index] for index in indices]
-    write_frames(files.round(0).selected, chosen)
+    write_selected(context, name, "high", 0, chosen)

@@ -9,50 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.domain.seeds import derive_rng, derive_seed
-from defectscape.files.extxyz import read_frames
-from defectscape.files.tables import (
-    load_host_file,
-    load_minima,
-    load_relaxations,
-    load_sites,
-    save_minima,
-    save_relaxations,
-)
-from defectscape.sampling.sites import pick_site
 from defectscape.search.batches import relax_all
-from defectscape.search.matching import Operations, host_operations
-from defectscape.search.merging import foremost, merge
+from defectscape.search.merging import foremost
 from defectscape.search.relaxation import nudged
 from defectscape.search.wandering import hop, snapshots
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import descent_ends, lowest_known
-from defectscape.stages.surface import CommitteeSurface, gate, load_committee
+from defectscape.study.committees import CommitteeSurface, gate, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import descent_ends, read_starts
+from defectscape.study.host import site_of
+from defectscape.study.labels import lowest_known
+from defectscape.study.minima import (
+    UNPERTURBED,
+    merged,
+    read_minima,
+    read_relaxations,
+    write_minima,
+    write_relaxations,
+)
 
 logger = logging.getLogger(__name__)
 
-UNPERTURBED = "unperturbed"
 LOWEST_LABEL = "lowest label"
-
-
-def group_operations(context: StudyContext, group: Group) -> Operations:
-    """Symmetry operations of the host that keep the group's defect site."""
-    host = load_host_file(context.layout.host)
-    site = pick_site(load_sites(context.layout.sites), group.defect)
-    return host_operations(host, site.frac_coords)
-
-
-def merged(
-    context: StudyContext, group: Group, relaxations: tuple[Relaxation, ...], key: DefectKey,
-    settings: Minima,
-) -> tuple[Minimum, ...]:  # fmt: skip
-    """Distinct minima of one key among some relaxations."""
-    mine = tuple(r for r in relaxations if r.start.key == key)
-    return merge(mine, group_operations(context, group), settings, UNPERTURBED)
 
 
 def _cross_seeds(
@@ -62,12 +43,12 @@ def _cross_seeds(
     """The lowest minima of every other charge state, recharged."""
     sources: list[Minimum] = []
     for teacher in group.teachers:
-        known = load_minima(context.layout.group(teacher).minima)
+        known = read_minima(context, teacher)
         for key in dict.fromkeys(minimum.frame.key for minimum in known):
             mine = [minimum for minimum in known if minimum.frame.key == key]
             sources += foremost(mine, settings.cross_seeds_per_charge)
     for key in group.keys:
-        lowest = merged(context, group, found, key, minima)
+        lowest = merged(context, group.defect, found, key, minima)
         sources += foremost(lowest, settings.cross_seeds_per_charge)
     seeds = []
     for key in group.keys:
@@ -107,7 +88,7 @@ def _search(
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(round_files, context.study.exploration.training)
-    starts = _with_nudged(context, read_frames(files.starts))
+    starts = _with_nudged(context, read_starts(context, name))
     charges = sorted({key.charge for teacher in group.teachers
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
     gate(context, committee, round_files, starts[-1], charges, gates)
@@ -128,7 +109,7 @@ def _lowest(
     return [
         minimum.frame
         for key in group.keys
-        for minimum in foremost(merged(context, group, found, key, minima), count)
+        for minimum in foremost(merged(context, group.defect, found, key, minima), count)
     ]
 
 
@@ -147,7 +128,7 @@ def _wander(
             starts += snapshots(frame, surface, settings.dynamics, settings, rng)
         more += relax_all(starts, surface, settings)
     if settings.hopping is not None:
-        site = pick_site(load_sites(context.layout.sites), group.defect)
+        site = site_of(context, group.defect)
         begin = _lowest(context, group, found + more, minima, settings.hopping.minima_per_charge)
         rngs = [derive_rng(seed, "hop", stage, f.key, n) for n, f in enumerate(begin)]
         centre = np.array(site.frac_coords)
@@ -160,7 +141,7 @@ def search_round(context: StudyContext, name: str, number: int) -> None:
     files = context.layout.group(name).round(number)
     exploration = context.study.exploration
     found = _search(context, name, number, exploration.search, exploration.minima, files.gates)
-    save_relaxations(files.relaxations, found)
+    write_relaxations(context, name, number, found)
 
 
 def search_final(context: StudyContext, name: str) -> None:
@@ -169,17 +150,17 @@ def search_final(context: StudyContext, name: str) -> None:
     number = context.study.exploration.rounds
     study = context.study
     found = _search(context, name, number, study.search, study.minima, files.gates)
-    save_relaxations(files.relaxations, found)
+    write_relaxations(context, name, None, found)
 
 
 def merge_minima(context: StudyContext, name: str) -> None:
     """Merge and rank the minima of the final search, charge by charge."""
-    group, files = context.group(name)
-    relaxations = load_relaxations(files.relaxations)
+    group, _ = context.group(name)
+    relaxations = read_relaxations(context, name)
     minima: list[Minimum] = []
     for key in group.keys:
-        mine = merged(context, group, relaxations, key, context.study.minima)
+        mine = merged(context, group.defect, relaxations, key, context.study.minima)
         if not mine:
             logger.warning("%s: no relaxation converged, so it has no minimum", key)
         minima += mine
-    save_minima(files.minima, minima)
+    write_minima(context, name, minima)

@@ -1,15 +1,15 @@
 """Thermo stage: formation energies, transition levels, concentrations, doped's diagram."""
 
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.level import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
@@ -19,16 +19,17 @@ from defectscape.domain.level import (
     TransitionLevel,
 )
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.files.tables import decode, load_host_file, load_sites, read_json, write_json
 from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.search.residual_energy import what_is_left
 from defectscape.search.symmetry import orientations, point_group
-from defectscape.settings.groups import exploration_groups
 from defectscape.settings.thermo import EfnvCorrection
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState, make_ground_state
-from defectscape.stages.potentials import read_potentials
-from defectscape.stages.surface import CommitteeSurface, load_committee
-from defectscape.stages.verification import read_verified
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, read_sites
+from defectscape.study.levels import GroundState, Levels, write_levels
+from defectscape.study.minima import ground_state, read_verified
+from defectscape.study.potentials import read_potentials
+from defectscape.study.references import read_references
 from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import (
     Phase,
@@ -49,35 +50,16 @@ AGREEMENT_EV = 1e-3
 """Our levels and doped's must agree within this."""
 
 
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """Everything the thermo stage found."""
-
-    ground_states: tuple[GroundState, ...]
-    host: HostEnergies
-    limits: tuple[ChemicalPotentialLimit, ...]
-    formation: tuple[FormationEnergy, ...]
-    levels: tuple[TransitionLevel, ...]
-    equilibria: tuple[Equilibrium, ...]
-
-
-def read_levels(path: Path) -> Levels:
-    """What ``compute_levels`` wrote."""
-    found: Levels = decode(Levels, read_json(path))
-    return found
-
-
 def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float]]:
-    table = read_json(context.layout.references)
-    bulk = table["bulk_high"]
-    if bulk["vbm_eV"] is None or bulk["cbm_eV"] is None:
+    found = read_references(context)
+    bulk = found.bulk_high
+    if bulk.vbm_eV is None or bulk.cbm_eV is None:
         raise ThermoError(
             "band edges of the host", "not given by the high-fidelity engine",
             "Use an engine that gives eigenvalues",
         )  # fmt: skip
-    references = {el: row["energy_eV"] / row["atoms"] for el, row in table["elements"].items()}
-    gap_eV = bulk["cbm_eV"] - bulk["vbm_eV"]
-    return HostEnergies(bulk["energy_eV"], bulk["vbm_eV"], gap_eV), references
+    energies = HostEnergies(bulk.energy_eV, bulk.vbm_eV, bulk.cbm_eV - bulk.vbm_eV)
+    return energies, found.energies_per_atom_eV
 
 
 def _limits(
@@ -87,10 +69,9 @@ def _limits(
     given = context.study.thermo.chemical_potentials
     if given is not None:
         return given_limits(host.numbers, energies.bulk_energy_eV, references, given)
-    table = read_json(context.layout.references).get("phases", {})
     phases = [
-        Phase(name, composition(np.array(row["numbers"])), row["energy_eV"])
-        for name, row in table.items()
+        Phase(phase.name, composition(np.array(phase.numbers)), phase.energy_eV)
+        for phase in read_references(context).phases
     ]
     return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, phases)
 
@@ -110,12 +91,12 @@ def _check_against_doped(
 
 def compute_levels(context: StudyContext) -> None:
     """Ground states of all keys, their formation energies in every limit, and all levels."""
-    host = load_host_file(context.layout.host)
+    host = read_host(context)
     energies, references = _host_energies(context)
     limits = _limits(context, host, energies, references)
     committee = load_committee(context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    keys = [(group.name, key) for group in exploration_groups(context.study) for key in group.keys]
+    keys = [(group.name, key) for group, key in context.keys]
     errors = [
         item.model_error_eV
         for group, key in keys
@@ -130,7 +111,7 @@ def compute_levels(context: StudyContext) -> None:
             "Raise search.max_steps or the labels of selection",
         )  # fmt: skip
     states = tuple(make_ground_state(context, *pair, surface, rms_eV) for pair in found)
-    sites = load_sites(context.layout.sites)
+    sites = read_sites(context)
     inputs = tuple(
         StateEnergy(
             s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified,
@@ -147,10 +128,7 @@ def compute_levels(context: StudyContext) -> None:
     context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
     found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
-    write_json(
-        context.layout.energies,
-        Levels(states, energies, limits, formation, levels, found_equilibria),
-    )
+    write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria))
 
 
 def _orientations(
@@ -173,11 +151,11 @@ def _corrections(
     settings = context.study.thermo.correction
     if not isinstance(settings, EfnvCorrection):
         return charge_corrections(states, host, settings)
-    perfect = read_potentials(context.layout.potentials("host"))
+    perfect = read_potentials(context, HOST)
     return tuple(
         efnv_correction(
             state, host, pick_site(sites, state.key.defect), energies, settings.dielectric,
-            read_potentials(context.layout.potentials(str(state.key))).potentials_V,
+            read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,
         )
         for state in states
@@ -200,3 +178,33 @@ def _equilibria(
     uncertainties_eV = {state.key: state.uncertainty_eV for state in formation}
     names = [limit.name for limit in limits]
     return equilibria(diagram, names, bulk_dos, settings, uncertainties_eV)
+
+
+def make_ground_state(
+    context: StudyContext,
+    group: str,
+    key: DefectKey,
+    surface: CommitteeSurface,
+    rms_eV: float | None,
+) -> GroundState:
+    """The lowest minimum of a key, by the engine where it has computed any.
+
+    Args:
+        context, group, key: whose.
+        surface: the final committee, for what relaxing further would gain.
+        rms_eV: RMS error of the model on verified minima, eV; None if none was verified.
+    """
+    items = read_verified(context, group, key)
+    best = ground_state(items)
+    if best.final_label is not None:
+        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
+        return GroundState(
+            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
+            still.uncertainty_eV, still.origin, True, still.gain_eV,
+        )  # fmt: skip
+    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    return GroundState(
+        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
+        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
+        False, None,
+    )  # fmt: skip

@@ -1,47 +1,32 @@
 """Training stages: one committee member of a group's round, or of the final model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.files.extxyz import read_labelled, write_labelled
-from defectscape.files.tables import read_json, write_json
 from defectscape.model.training import train_member
 from defectscape.sampling.splits import Split
-from defectscape.settings.groups import exploration_groups
 from defectscape.settings.training import Training
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import read_group_data, unique
-from defectscape.stages.layout import GroupRound
-from defectscape.stages.sampling import read_splits
-from defectscape.stages.verification import verification_labels
-
-
-def of_split(
-    data: Sequence[LabelledFrame], splits: dict[str, Split], split: Split
-) -> list[LabelledFrame]:
-    """The frames whose geometry family belongs to a split."""
-    return [item for item in data if splits[item.frame.family] == split]
-
-
-def _read_round(context: StudyContext, files: GroupRound) -> list[LabelledFrame]:
-    low, high = context.fidelity_names
-    return [*read_labelled(files.data_low, low), *read_labelled(files.data_high, high)]
+from defectscape.study.committees import write_history
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import read_data, read_group_data, unique, write_data
+from defectscape.study.layout import GroupRound
+from defectscape.study.minima import verification_labels
+from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
 
 
 def _train(
     context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: Training,
     member: int, seed: int, warm_start: Path | None,
 ) -> None:  # fmt: skip
-    data = _read_round(context, files)
+    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
     history = train_member(
         of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID),
         context.fidelity_names, settings, seed=seed, member=member,
         output=files.model(member), warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
     )  # fmt: skip
-    write_json(files.history(member), history.to_json())
+    write_history(files, member, history)
 
 
 def train_round(context: StudyContext, group: str, number: int, member: int) -> None:
@@ -59,19 +44,16 @@ def build_final_data(context: StudyContext) -> None:
     """Every label of every group, and the labels that verification made, with all splits."""
     last = context.study.exploration.rounds
     splits: dict[str, Split] = {}
-    for group in exploration_groups(context.study):
+    for group in context.groups:
         splits |= read_splits(context, group.name)
-    target = context.layout.final
     for level in ("low", "high"):
-        name = context.fidelity(level).name
         data: list[LabelledFrame] = []
-        for group in exploration_groups(context.study):
-            data += read_group_data(context, group.name, last, level, name)
+        for group in context.groups:
+            data += read_group_data(context, group.name, last, level)
         if level == "high":
             data += verification_labels(context)
-        write_labelled(target.data_low if level == "low" else target.data_high, unique(data))
-    rows = {family: str(split) for family, split in sorted(splits.items())}
-    write_json(context.layout.final_splits, rows)
+        write_data(context.layout.final, level, unique(data))
+    write_final_splits(context, splits)
 
 
 def train_final(context: StudyContext, member: int) -> None:
@@ -81,8 +63,3 @@ def train_final(context: StudyContext, member: int) -> None:
         context, context.layout.final, read_final_splits(context), context.study.training,
         member, seed, None,
     )  # fmt: skip
-
-
-def read_final_splits(context: StudyContext) -> dict[str, Split]:
-    """Splits of all geometry families of the study."""
-    return {f: Split(split) for f, split in read_json(context.layout.final_splits).items()}

@@ -1,56 +1,46 @@
 """Verification stage: the high-fidelity engine judges the best minima of one defect key."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.domain.minimum import VerifiedMinimum
-from defectscape.engines.labelling import label_frame
-from defectscape.files.extxyz import read_labelled, write_labelled
-from defectscape.files.tables import load_minima, load_verified, save_verified
 from defectscape.search.certainty import first_to_verify
 from defectscape.search.verification import Stepper, tied_steps, verify_until_certain
-from defectscape.settings.groups import exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.labels import lowest_known
-from defectscape.stages.layout import GroupFiles
-from defectscape.stages.sampling import found_family
-from defectscape.stages.search import group_operations
-from defectscape.stages.surface import surface_beside_engine
+from defectscape.study.committees import surface_beside_engine
+from defectscape.study.context import StudyContext
+from defectscape.study.host import site_operations
+from defectscape.study.labels import lowest_known
+from defectscape.study.layout import GroupFiles
+from defectscape.study.minima import read_minima, write_verified
+from defectscape.study.splits import found_family
 
 logger = logging.getLogger(__name__)
 
 
-def verify_key(context: StudyContext, name: str, text: str) -> None:
+def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
     """Label, and on request relax, the best minima of one key with the high-fidelity engine."""
-    key = DefectKey.parse(text)
-    files = context.layout.group(name)
-    minima = tuple(m for m in load_minima(files.minima) if m.frame.key == key)
+    minima = tuple(m for m in read_minima(context, name) if m.frame.key == key)
     if not minima:
         logger.warning("%s: the search found no minimum, so there is nothing to verify", key)
-    engine, fidelity = context.engine("high"), context.fidelity("high")
 
     def label(frame: Frame) -> Label | None:
-        record = label_frame(frame, engine, context.store, fidelity.max_force_eV_A)
-        return record.label if record.trainable else None
+        return context.trainable_label(frame, "high")
 
-    step = _steps(context, files)
+    step = _steps(context, context.layout.group(name))
     settings = context.study.verification
     known = lowest_known(context, name, context.study.exploration.rounds).get(key)
     first = first_to_verify(
         minima, settings.minima_per_charge, known.frame if known else None,
-        group_operations(context, context.group(name)[0]),
+        site_operations(context, key.defect),
     )  # fmt: skip
     verified, paths = verify_until_certain(first, minima, label, step, settings)
-    family = found_family(key.defect)
+    family, fidelity = found_family(key.defect), context.fidelity("high").name
     labelled = [
-        LabelledFrame(replace(frame, family=family), found, fidelity.name) for frame, found in paths
+        LabelledFrame(replace(frame, family=family), found, fidelity) for frame, found in paths
     ]
-    save_verified(files.verified(text), verified)
-    write_labelled(files.verified(text).with_suffix(".extxyz"), labelled)
+    write_verified(context, name, key, verified, labelled)
 
 
 def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
@@ -59,29 +49,3 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
     last = files.round(exploration.rounds)
     surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
     return tied_steps(surface, context.study.search)
-
-
-def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:
-    """The verified minima of one key."""
-    return load_verified(context.layout.group(group).verified(str(key)))
-
-
-def ground_state(items: Sequence[VerifiedMinimum]) -> VerifiedMinimum:
-    """The lowest by the engine, or by the model where the engine has none."""
-    return min(items, key=lambda item: (item.final_energy_eV, item.minimum.rank))
-
-
-def ground_frame(item: VerifiedMinimum) -> Frame:
-    """Its structure: the engine's where there is one."""
-    return item.frame if item.final_label is not None else item.minimum.frame
-
-
-def verification_labels(context: StudyContext) -> list[LabelledFrame]:
-    """Every high-fidelity label that verification made."""
-    name = context.fidelity("high").name
-    labels: list[LabelledFrame] = []
-    for group in exploration_groups(context.study):
-        for key in group.keys:
-            path = context.layout.group(group.name).verified(str(key)).with_suffix(".extxyz")
-            labels += read_labelled(path, name)
-    return labels

@@ -1,1 +1,1 @@
-"""What people call about a study, beside the stages that the workflow calls."""
+"""What people call on a study of their own: check, import, data sets, convergence, comparisons of its search."""

@@ -1,11 +1,11 @@
 """A study's search against direct relaxations: truth and cost, as one file and a figure."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from defectscape.files.tables import write_json
-from defectscape.stages.context import StudyContext
+from defectscape.study.context import StudyContext
+from defectscape.summary.file import read_summary
 from defectscape.tools.direct_relaxations import DirectSearch
 from defectscape.tools.search_figure import draw_truth
 from defectscape.tools.search_growth import GrowthRow, growth
@@ -15,9 +15,6 @@ from defectscape.tools.search_truth import (
     all_truths,
     level_truths,
 )
-
-SEARCH_RULES = ("search", "search_final", "harvest", "minima")
-TRAINING_RULES = ("train", "train_final", "select")
 
 
 @dataclass(frozen=True)
@@ -83,20 +80,22 @@ def compare_search(context: StudyContext, target: Path, search: DirectSearch) ->
 
 
 def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
-    summary = json.loads(context.layout.summary.read_text(encoding="utf-8"))
+    summary = read_summary(context)
     low, high = context.fidelity_names
     calls = {
-        name: sum(
-            row["labels"] + row["failed"] for row in summary["cost"] if row["fidelity"] == name
-        )
+        name: sum(row.labels + row.failed for row in summary.cost if row.fidelity == name)
         for name in (low, high)
     }
     training_s, search_s = (
-        round(sum(job["cpu_s"] for job in summary["jobs"] if job["rule"] in rules), 1)
-        for rules in (TRAINING_RULES, SEARCH_RULES)
+        round(sum(job.cpu_s for job in summary.jobs if job.kind == kind), 1)
+        for kind in ("training", "relaxation")
     )
     return Cost(
-        calls[low], calls[high], round(sum(row["core_s"] for row in summary["cost"]), 1),
-        training_s, search_s, sum(row.calls for row in rows),
-        round(sum(row.core_s for row in rows), 1),
-    )  # fmt: skip
+        our_low_calls=calls[low],
+        our_high_calls=calls[high],
+        our_label_core_s=round(sum(row.core_s for row in summary.cost), 1),
+        our_training_core_s=training_s,
+        our_search_core_s=search_s,
+        direct_calls=sum(row.calls for row in rows),
+        direct_core_s=round(sum(row.core_s for row in rows), 1),
+    )

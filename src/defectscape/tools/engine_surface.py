@@ -10,8 +10,8 @@ from defectscape.domain.keys import DefectKey
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.search.surface import SurfacePoint
-from defectscape.stages.context import StudyContext
 from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
 
 
 class EngineSurface:

@@ -19,15 +19,15 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
 from defectscape.engines.ase_calculator import calculator_class, calculator_version
 from defectscape.engines.processor_time import core_seconds
-from defectscape.files.extxyz import read_frames
-from defectscape.files.tables import load_relaxations, write_json
+from defectscape.files.tables import write_json
 from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.search import group_operations
-from defectscape.stages.thermo import read_levels
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import read_starts
+from defectscape.study.host import site_operations
+from defectscape.study.levels import read_levels
+from defectscape.study.minima import read_relaxations, read_verified
 from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.tools.recovery import Recovery, recover
 
@@ -104,9 +104,7 @@ def compare_foundation(
         StoreError: if the study has not run so far.
     """
     found = calculator_class(calculator)
-    grounds = {
-        state.key: state.frame for state in read_levels(context.layout.energies).ground_states
-    }
+    grounds = {state.key: state.frame for state in read_levels(context).ground_states}
 
     def make() -> Any:
         try:
@@ -122,13 +120,13 @@ def compare_foundation(
     pairs: list[ChargePair] = []
     for group in exploration_groups(context.study):
         keys = [key for key in group.keys if key in grounds]
-        starts = [f for f in read_frames(context.layout.group(group.name).starts) if f.key in keys]
+        starts = [f for f in read_starts(context, group.name) if f.key in keys]
         if not keys or not starts:
             logger.warning("%s has no ground state to compare with", group.name)
             continue
-        operations = group_operations(context, group)
+        operations = site_operations(context, group.defect)
         relaxed = _relaxed(context, surface, starts)
-        mine = load_relaxations(context.layout.group(group.name).relaxations)
+        mine = read_relaxations(context, group.name)
         for key in keys:
             reference = _reference(context, group, key, grounds[key])
             theirs.append(_recovery(context, relaxed, reference, operations, key))

@@ -17,15 +17,14 @@ from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
-from defectscape.files.extxyz import read_frames
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.stages.context import StudyContext
-from defectscape.stages.ground_states import GroundState
-from defectscape.stages.search import UNPERTURBED, group_operations
-from defectscape.stages.thermo import read_levels
-from defectscape.stages.verification import read_verified
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import read_starts
+from defectscape.study.host import site_operations
+from defectscape.study.levels import GroundState, read_levels
+from defectscape.study.minima import UNPERTURBED, read_verified
 from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
 from defectscape.tools.engine_surface import EngineSurface
 from defectscape.tools.recovery import IDENTIFIED_A
@@ -235,15 +234,14 @@ def all_truths(context: StudyContext, search: DirectSearch) -> tuple[KeyTruth, .
     Raises:
         ConfigError: for a key or a start that the study does not have.
     """
-    grounds = {state.key: state for state in read_levels(context.layout.energies).ground_states}
+    grounds = {state.key: state for state in read_levels(context).ground_states}
     groups = [
-        (group, read_frames(context.layout.group(group.name).starts))
-        for group in exploration_groups(context.study)
+        (group, read_starts(context, group.name)) for group in exploration_groups(context.study)
     ]
     search.check([frame for _, starts in groups for frame in starts])
     rows = []
     for group, starts in groups:
-        operations = group_operations(context, group)
+        operations = site_operations(context, group.defect)
         for key in group.keys:
             if key in grounds and (search.keys is None or str(key) in search.keys):
                 rows.append(key_truth(context, group, grounds[key], operations, search, starts))

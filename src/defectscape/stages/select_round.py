@@ -1,0 +1,138 @@
+"""Selection stage of a round: which frames of the search before it get a label."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import Relaxation
+from defectscape.sampling.contacts import shortest_distance_A
+from defectscape.sampling.splits import Split
+from defectscape.search.merging import foremost
+from defectscape.selection.descriptors import frame_descriptors
+from defectscape.selection.selection import select_round
+from defectscape.settings.groups import label_rounds
+from defectscape.settings.sampling import Selection
+from defectscape.study.committees import CommitteeSurface, load_committee
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import (
+    descent_frames,
+    frames_to_label,
+    pool_frames,
+    read_relaxed_ends,
+    write_selected,
+)
+from defectscape.study.host import site_of
+from defectscape.study.labels import imported_labels
+from defectscape.study.minima import merged, read_relaxations
+from defectscape.study.splits import found_family, read_splits
+
+logger = logging.getLogger(__name__)
+
+LOWEST_MINIMA = 2
+"""Minima of each key that are always labelled; as many again where doubtful ones lie below them."""
+
+
+def choose_round(context: StudyContext, name: str, number: int) -> None:
+    """Choose the frames of round ``number`` from the search of the round before.
+
+    What low-fidelity relaxations of the lowest minima led to and these minima always come; committee
+    disagreement and spread in descriptor space choose the rest, from the paths of families that train.
+    """
+    group, files = context.group(name)
+    site = site_of(context, group.defect)
+    splits = read_splits(context, name)
+    relaxations = read_relaxations(context, name, number - 1)
+    committee = load_committee(files.round(number - 1), context.study.exploration.training)
+    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    taken = {level: taken_frames(context, name, number, level) for level in ("low", "high")}
+    centre = np.array(site.frac_coords)
+    budgets = context.study.selection
+    selected: dict[str, list[Frame]] = {"low": [], "high": []}
+    for key in group.keys:
+        lowest = merged(context, group.defect, relaxations, key, context.study.exploration.minima)
+        minima = [
+            replace(minimum.frame, family=found_family(key.defect))
+            for minimum in foremost(lowest, LOWEST_MINIMA)
+        ]
+        if budgets.low_relaxed_minima:
+            minima = [*read_relaxed_ends(context, name, number, key), *minima]
+        first: Sequence[Frame] = minima
+        for level, budget in (
+            ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
+        ):  # fmt: skip
+            if not budget:
+                continue
+            candidates = _candidates(
+                context, key, [*first, *minima], relaxations, splits, taken[level]
+            )
+            if not candidates:
+                logger.warning("%s: the search left no new frame to label at %s", key, level)
+                continue
+            mine = [frame for frame in taken[level] if frame.key == key]
+            chosen = _choose(candidates, first, mine, splits, surface, centre, budgets, budget)
+            # What gets the expensive label gets the cheap one, too.
+            first = [candidates[index] for index in chosen]
+            selected[level] += first
+    for level, frames in selected.items():
+        write_selected(context, name, level, number, frames)
+
+
+def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
+    """Frames that have a label of a level, or are to have one, once each: imported, of the rounds before, and of
+    relaxations before this one."""
+    found: list[Frame] = []
+    if level == "low":
+        found += pool_frames(context, name)
+        for earlier in range(1, number + 1):
+            found += descent_frames(context, name, earlier)
+    found += [item.frame for item in imported_labels(context, name, level)]
+    found += [
+        frame
+        for earlier in label_rounds(context.study, level, number - 1)
+        if (level, earlier) != ("low", 0)
+        for frame in frames_to_label(context, name, level, earlier)
+    ]
+    return list({frame.frame_id: frame for frame in found}.values())
+
+
+def _candidates(
+    context: StudyContext, key: DefectKey, minima: Sequence[Frame],
+    relaxations: Sequence[Relaxation], splits: dict[str, Split], taken: Sequence[Frame],
+) -> list[Frame]:  # fmt: skip
+    """Minima and path frames without close contacts, each geometry once, none labelled before."""
+    limit_A = context.study.sampling.shortest_distance_A
+    paths = [
+        frame
+        for relaxation in relaxations
+        if relaxation.start.key == key
+        for frame in (*relaxation.path, relaxation.final)
+        if splits[frame.family] == Split.TRAIN
+    ]
+    known = {frame.frame_id for frame in taken}
+    found: dict[str, Frame] = {}
+    for frame in (*minima, *paths):
+        close = shortest_distance_A(frame.positions_A, frame.cell_A) < limit_A
+        if not close and frame.frame_id not in known:
+            found.setdefault(frame.frame_id, frame)
+    return list(found.values())
+
+
+def _choose(
+    candidates: Sequence[Frame], first: Sequence[Frame], taken: Sequence[Frame],
+    splits: dict[str, Split], surface: CommitteeSurface, centre: Floats, settings: Selection,
+    budget: int,
+) -> list[int]:  # fmt: skip
+    """Indices of the candidates to label: ``first`` in any case, then up to the budget."""
+    points = surface.evaluate_many(candidates)
+    disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
+    ids = {frame.frame_id for frame in first}
+    must = [index for index, frame in enumerate(candidates) if frame.frame_id in ids]
+    return select_round(
+        candidates, frame_descriptors(candidates, centre), disagreement,
+        frame_descriptors(taken, centre), must, splits,
+        settings.model_copy(update={"per_charge_per_round": budget}),
+    )  # fmt: skip

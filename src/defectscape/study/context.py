@@ -1,0 +1,104 @@
+"""What every stage needs: the study, where its files are, its store and its engines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+from defectscape.engines.base import Engine
+from defectscape.engines.labelling import label_frame, label_frames
+from defectscape.engines.registry import make_engine
+from defectscape.settings.engine import Fidelity
+from defectscape.settings.groups import Group, exploration_groups, find_group
+from defectscape.settings.load import load_study
+from defectscape.settings.study import Study
+from defectscape.store.labels import LabelStore, label_key
+from defectscape.store.record import LabelRecord
+from defectscape.study.layout import GroupFiles, Layout
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """A loaded study.
+
+    Attributes:
+        study: its settings.
+        layout: where its files are.
+    """
+
+    study: Study
+    layout: Layout
+
+    @classmethod
+    def load(cls, config: Path, results: Path) -> "StudyContext":
+        """Read the config file; files go to ``results/<study>/``."""
+        study = load_study(config)
+        return cls(study, Layout(results / study.study))
+
+    @cached_property
+    def store(self) -> LabelStore:
+        """The label store."""
+        return LabelStore(self.study.label_store)
+
+    def fidelity(self, level: str) -> Fidelity:
+        """The settings of the ``low`` or the ``high`` fidelity."""
+        fidelities = self.study.fidelities
+        return {"low": fidelities.low, "high": fidelities.high}[level]
+
+    @property
+    def fidelity_names(self) -> tuple[str, str]:
+        """Names of the low and the high fidelity: the model's heads, in this order."""
+        return self.study.fidelities.low.name, self.study.fidelities.high.name
+
+    @cached_property
+    def _engines(self) -> dict[str, Engine]:
+        return {}
+
+    def engine(self, level: str) -> Engine:
+        """The engine of a fidelity; made once, since it may read pseudopotentials."""
+        if level not in self._engines:
+            self._engines[level] = make_engine(self.fidelity(level).engine)
+        return self._engines[level]
+
+    def record(self, frame: Frame, level: str) -> LabelRecord | None:
+        """What the store holds of a frame at a fidelity, or None."""
+        engine = self.engine(level)
+        return self.store.get(label_key(frame, engine.name, engine.settings_of(frame.numbers)))
+
+    def label(self, frame: Frame, level: str, engine: Engine | None = None) -> LabelRecord:
+        """The record of a frame: from the store, or computed and stored.
+
+        Args:
+            frame: what to label.
+            level: ``low`` or ``high``.
+            engine: in place of the fidelity's own, for a crystal with a k-point mesh of its own.
+        """
+        limit_eV_A = self.fidelity(level).max_force_eV_A
+        return label_frame(frame, engine or self.engine(level), self.store, limit_eV_A)
+
+    def label_many(self, frames: Sequence[Frame], level: str, progress: str) -> list[LabelRecord]:
+        """The records of many frames, in their order; ``progress`` names the work in the log."""
+        limit_eV_A = self.fidelity(level).max_force_eV_A
+        return label_frames(frames, self.engine(level), self.store, limit_eV_A, progress)
+
+    def trainable_label(self, frame: Frame, level: str) -> Label | None:
+        """The label of a frame, computed if need be; None if it failed or must not train."""
+        record = self.label(frame, level)
+        return record.label if record.trainable else None
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The exploration groups, teachers before those who learn from them."""
+        return exploration_groups(self.study)
+
+    @cached_property
+    def keys(self) -> tuple[tuple[Group, DefectKey], ...]:
+        """Every defect in every charge state with its group, in the study's order."""
+        return tuple((group, key) for group in self.groups for key in group.keys)
+
+    def group(self, name: str) -> tuple[Group, GroupFiles]:
+        """An exploration group and its files."""
+        return find_group(self.study, name), self.layout.group(name)

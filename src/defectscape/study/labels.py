@@ -1,0 +1,169 @@
+"""Labels of a study: what became of each, and all that a group knows after a round."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from defectscape.domain.consistency import Jump
+from defectscape.domain.errors import LabelError
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import LabelledFrame
+from defectscape.files.extxyz import read_labelled, write_frames, write_labelled
+from defectscape.files.tables import decode, read_json, write_json
+from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
+from defectscape.study.frames import imported_frames
+from defectscape.study.layout import GroupRound
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one frame's label: enough to find it in the store.
+
+    Attributes:
+        frame_id: the frame.
+        key: hash of the label in the store.
+        trainable: whether it may train.
+        failure: why there is no label, or None.
+        core_s: what it cost, core-seconds.
+    """
+
+    frame_id: str
+    key: str
+    trainable: bool
+    failure: str | None
+    core_s: float
+
+
+def outcome_of(record: LabelRecord) -> Outcome:
+    """The outcome that a record stands for."""
+    return Outcome(
+        record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s
+    )
+
+
+def write_outcomes(path: Path, records: Iterable[LabelRecord]) -> None:
+    """Write the outcomes of a labelling job."""
+    write_json(path, [outcome_of(record) for record in records])
+
+
+def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
+    """Outcomes of several labelling jobs."""
+    return tuple(decode(Outcome, row) for path in paths for row in read_json(path))
+
+
+def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
+    """Write the frames of low-fidelity relaxations once each, and what became of their labels."""
+    found = {record.frame.frame_id: record for record in records}
+    write_frames(frames, [record.frame for record in found.values()])
+    write_outcomes(outcomes, found.values())
+
+
+def round_outcomes(
+    context: StudyContext, group: str, number: int, level: str
+) -> tuple[Outcome, ...]:
+    """Outcomes of all labelling jobs of one round and fidelity, low-fidelity relaxations included."""
+    members, group_files = context.group(group)
+    files = group_files.round(number)
+    chunks = context.study.label_jobs
+    paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
+    if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
+        paths += [group_files.relaxed_outcomes(key) for key in members.keys]
+    if level == "low" and number and context.study.selection.low_relaxed_minima:
+        paths += [files.relaxed_outcomes(key) for key in members.keys]
+    return read_outcomes(paths)
+
+
+def gather(
+    context: StudyContext, frames: Sequence[Frame], outcomes: Sequence[Outcome], level: str
+) -> list[LabelledFrame]:
+    """The frames with the labels that may be trained on, in the frames' order.
+
+    Raises:
+        LabelError: if a label that a job reported is no longer in the store.
+    """
+    name = context.fidelity(level).name
+    by_frame = {outcome.frame_id: outcome for outcome in outcomes}
+    gathered = []
+    for frame in frames:
+        outcome = by_frame.get(frame.frame_id)
+        if outcome is None or not outcome.trainable:
+            continue
+        record = context.store.get(outcome.key)
+        if record is None or record.label is None:
+            raise LabelError(
+                f"{name} label of {frame.key} frame {frame.frame_id}",
+                f"not in the store {context.study.label_store}",
+                "The store lost it; delete the study's labels_* folders and run again",
+            )
+        gathered.append(LabelledFrame(frame, record.label, name))
+    failures = Counter(o.failure for o in outcomes if o.failure is not None)
+    for reason, count in failures.items():
+        logger.warning("%d %s labels failed and are left out: %s", count, name, reason)
+    return gathered
+
+
+def imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
+    """What the store has of the imported frames at a fidelity."""
+    name = context.fidelity(level).name
+    limit_eV_A = context.fidelity(level).max_force_eV_A
+    found = []
+    for frame in imported_frames(context, group):
+        record = context.record(frame, level)
+        if record is not None and record.label is not None and record.label.fmax_eV_A <= limit_eV_A:
+            found.append(LabelledFrame(frame, record.label, name))
+    return found
+
+
+def read_data(context: StudyContext, files: GroupRound, level: str) -> tuple[LabelledFrame, ...]:
+    """All labels of a fidelity that a round, or the final training, works with."""
+    path = files.data_low if level == "low" else files.data_high
+    return read_labelled(path, context.fidelity(level).name)
+
+
+def write_data(files: GroupRound, level: str, data: Sequence[LabelledFrame]) -> None:
+    """Write them."""
+    write_labelled(files.data_low if level == "low" else files.data_high, data)
+
+
+def read_group_data(
+    context: StudyContext, group: str, number: int, level: str
+) -> tuple[LabelledFrame, ...]:
+    """Labels of a fidelity that a group knew after a round."""
+    return read_data(context, context.layout.group(group).round(number), level)
+
+
+def read_jumps(context: StudyContext, group: str, number: int, level: str) -> tuple[Jump, ...]:
+    """Labels that were left out after a round, since their neighbours contradict them."""
+    path = context.layout.group(group).round(number).jumps(level)
+    return tuple(decode(Jump, row) for row in read_json(path))
+
+
+def write_jumps(
+    context: StudyContext, group: str, number: int, level: str, jumps: Sequence[Jump]
+) -> None:
+    """Write them."""
+    write_json(context.layout.group(group).round(number).jumps(level), jumps)
+
+
+def lowest_known(context: StudyContext, group: str, number: int) -> dict[DefectKey, LabelledFrame]:
+    """Of each charge state the structure with the lowest high-fidelity label that a group knew after a round."""
+    lowest: dict[DefectKey, LabelledFrame] = {}
+    for item in read_group_data(context, group, number, "high"):
+        best = lowest.setdefault(item.frame.key, item)
+        if item.label.energy_eV < best.label.energy_eV:
+            lowest[item.frame.key] = item
+    return lowest
+
+
+def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:
+    """Each frame once, the first time it comes."""
+    seen: dict[str, LabelledFrame] = {}
+    for item in data:
+        seen.setdefault(item.frame.frame_id, item)
+    return list(seen.values())

@@ -1,0 +1,271 @@
+"""Where every file of a study lives. The workflow and the stages ask here, so they cannot differ.
+
+A charge state is given as its defect key; the workflow gives a wildcard in its place.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from defectscape.domain.keys import DefectKey
+
+
+@dataclass(frozen=True)
+class GroupRound:
+    """Files of one round of one exploration group; round 0 is the initial training."""
+
+    folder: Path
+
+    @property
+    def selected(self) -> Path:
+        """Frames that get a high-fidelity label in this round."""
+        return self.folder / "selected.extxyz"
+
+    @property
+    def selected_low(self) -> Path:
+        """Frames that get a low-fidelity label in this round, from round 1 on; round 0 has the pool."""
+        return self.folder / "selected_low.extxyz"
+
+    def labels(self, level: str, chunk: int | str, chunks: int) -> Path:
+        """Outcome of one labelling job; ``level`` is ``low`` or ``high``."""
+        return self.folder / f"labels_{level}" / f"{chunk}-of-{chunks}.json"
+
+    def relaxed(self, key: DefectKey | str) -> Path:
+        """Frames of the low-fidelity relaxations of the last search's minima, of one key."""
+        return self.folder / "relaxed" / f"{key}.extxyz"
+
+    def relaxed_ends(self, key: DefectKey | str) -> Path:
+        """Where these relaxations ended."""
+        return self.folder / "relaxed" / f"{key}_ends.extxyz"
+
+    def relaxed_outcomes(self, key: DefectKey | str) -> Path:
+        """What became of their labels."""
+        return self.folder / "relaxed" / f"{key}.json"
+
+    @property
+    def data_low(self) -> Path:
+        """All low-fidelity labels known to the group after this round."""
+        return self.folder / "data_low.extxyz"
+
+    @property
+    def data_high(self) -> Path:
+        """All high-fidelity labels known to the group after this round."""
+        return self.folder / "data_high.extxyz"
+
+    def jumps(self, level: str) -> Path:
+        """Labels that their neighbours contradict; ``level`` is ``low`` or ``high``."""
+        return self.folder / f"jumps_{level}.json"
+
+    def model(self, member: int | str) -> Path:
+        """A committee member, as mace's calculators load it."""
+        return self.folder / f"model_{member}.model"
+
+    def weights(self, member: int | str) -> Path:
+        """The same member as plain values and tensors, which the search reads."""
+        return self.folder / f"model_{member}.weights"
+
+    def history(self, member: int | str) -> Path:
+        """How that member was trained."""
+        return self.folder / f"model_{member}.json"
+
+    @property
+    def relaxations(self) -> Path:
+        """Every relaxation of this round's search."""
+        return self.folder / "relaxations.json"
+
+    @property
+    def gates(self) -> Path:
+        """What the gates measured on this round's committee."""
+        return self.folder / "gates.json"
+
+
+@dataclass(frozen=True)
+class GroupFiles:
+    """Files of one exploration group."""
+
+    folder: Path
+
+    @property
+    def starts(self) -> Path:
+        """Starting structures of the relaxations."""
+        return self.folder / "starts.extxyz"
+
+    def to_label(self, level: str, number: int) -> Path:
+        """The frames that the labelling jobs of a level (``low`` or ``high``) label in a round."""
+        if level == "high":
+            return self.round(number).selected
+        return self.pool if number == 0 else self.round(number).selected_low
+
+    @property
+    def pool(self) -> Path:
+        """The dense pool: every frame that gets a low-fidelity label."""
+        return self.folder / "pool.extxyz"
+
+    def relaxed(self, key: DefectKey | str) -> Path:
+        """Frames of the low-fidelity relaxations of one key's starts."""
+        return self.folder / "relaxed" / f"{key}.extxyz"
+
+    def relaxed_outcomes(self, key: DefectKey | str) -> Path:
+        """What became of their labels."""
+        return self.folder / "relaxed" / f"{key}.json"
+
+    @property
+    def splits(self) -> Path:
+        """Which geometry family trains, validates or tests."""
+        return self.folder / "splits.json"
+
+    def round(self, number: int | str) -> GroupRound:
+        """One round."""
+        return GroupRound(self.folder / f"round_{number}")
+
+    @property
+    def relaxations(self) -> Path:
+        """Every relaxation of the final search."""
+        return self.folder / "relaxations.json"
+
+    @property
+    def gates(self) -> Path:
+        """What the gates measured on the last committee."""
+        return self.folder / "gates.json"
+
+    @property
+    def minima(self) -> Path:
+        """Merged, ranked minima."""
+        return self.folder / "minima.json"
+
+    def verified(self, key: DefectKey | str) -> Path:
+        """Minima of one charge state with the engine's verdict."""
+        return self.folder / "verified" / f"{key}.json"
+
+    def verified_labels(self, key: DefectKey | str) -> Path:
+        """Every label that their verification took."""
+        return self.folder / "verified" / f"{key}.extxyz"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Files of one study."""
+
+    folder: Path
+
+    @property
+    def host(self) -> Path:
+        """The (relaxed) host and its supercell."""
+        return self.folder / "host" / "host.json"
+
+    @property
+    def unitcell(self) -> Path:
+        """POSCAR of the (relaxed) unit cell."""
+        return self.folder / "host" / "unitcell.vasp"
+
+    @property
+    def supercell(self) -> Path:
+        """POSCAR of the perfect supercell."""
+        return self.folder / "host" / "supercell.vasp"
+
+    @property
+    def references(self) -> Path:
+        """Labels of the perfect supercell and of the elements."""
+        return self.folder / "host" / "references.json"
+
+    @property
+    def sites(self) -> Path:
+        """The site table."""
+        return self.folder / "host" / "sites.json"
+
+    def group(self, name: str) -> GroupFiles:
+        """Files of one exploration group."""
+        return GroupFiles(self.folder / "groups" / name)
+
+    @property
+    def final(self) -> GroupRound:
+        """Data and committee of the final training."""
+        return GroupRound(self.folder / "final")
+
+    @property
+    def final_splits(self) -> Path:
+        """Splits of all groups together."""
+        return self.folder / "final" / "splits.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Factors from the final committee's spread to error bars, and their coverage."""
+        return self.folder / "final" / "calibration.json"
+
+    @property
+    def errors(self) -> Path:
+        """Held-out errors and parity data of the final committee."""
+        return self.folder / "final" / "errors.json"
+
+    @property
+    def energies(self) -> Path:
+        """Ground states, formation energies and levels."""
+        return self.folder / "thermo" / "levels.json"
+
+    def potentials(self, name: DefectKey | str) -> Path:
+        """Potentials at the atoms of a key's ground state, or of the ``host``."""
+        return self.folder / "thermo" / "potentials" / f"{name}.json"
+
+    @property
+    def thermodynamics(self) -> Path:
+        """doped's DefectThermodynamics."""
+        return self.folder / "thermo" / "thermodynamics.json"
+
+    @property
+    def ccd(self) -> Path:
+        """Configuration-coordinate diagrams."""
+        return self.folder / "ccd" / "ccd.json"
+
+    @property
+    def ccd_check(self) -> Path:
+        """Points of the diagrams by the engine."""
+        return self.folder / "ccd" / "engine.json"
+
+    @property
+    def minima_folder(self) -> Path:
+        """POSCARs of all minima."""
+        return self.folder / "minima"
+
+    @property
+    def minima_extxyz(self) -> Path:
+        """All minima in one file."""
+        return self.folder / "minima.extxyz"
+
+    @property
+    def summary(self) -> Path:
+        """The machine-readable summary."""
+        return self.folder / "summary.json"
+
+    @property
+    def handover(self) -> Path:
+        """Folders for a last relaxation by hand."""
+        return self.folder / "handover"
+
+    @property
+    def model_card(self) -> Path:
+        """The final model in words."""
+        return self.folder / "final" / "MODEL_CARD.md"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Static figures of the report."""
+        return self.folder / "figures"
+
+    @property
+    def tables(self) -> Path:
+        """Tables of the report as CSV."""
+        return self.folder / "tables"
+
+    @property
+    def benchmarks(self) -> Path:
+        """Snakemake's benchmark files."""
+        return self.folder / "benchmarks"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the rules."""
+        return self.folder / "logs"

@@ -1,0 +1,103 @@
+"""What the searches of a study found, and what the engine says of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import LabelledFrame
+from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.files.extxyz import read_labelled, write_labelled
+from defectscape.files.tables import (
+    load_minima,
+    load_relaxations,
+    load_verified,
+    save_minima,
+    save_relaxations,
+    save_verified,
+)
+from defectscape.search.merging import merge
+from defectscape.settings.search import Minima
+from defectscape.study.context import StudyContext
+from defectscape.study.host import site_operations
+
+UNPERTURBED = "unperturbed"
+
+
+def read_relaxations(
+    context: StudyContext, group: str, number: int | None = None
+) -> tuple[Relaxation, ...]:
+    """Every relaxation of the search of a round, or of the final search (None)."""
+    return load_relaxations(_relaxations(context, group, number))
+
+
+def write_relaxations(
+    context: StudyContext, group: str, number: int | None, relaxations: Sequence[Relaxation]
+) -> None:
+    """Write them."""
+    save_relaxations(_relaxations(context, group, number), relaxations)
+
+
+def _relaxations(context: StudyContext, group: str, number: int | None) -> Path:
+    files = context.layout.group(group)
+    return files.relaxations if number is None else files.round(number).relaxations
+
+
+def merged(
+    context: StudyContext,
+    defect: str,
+    relaxations: Sequence[Relaxation],
+    key: DefectKey,
+    settings: Minima,
+) -> tuple[Minimum, ...]:
+    """Distinct minima of one charge state of a defect among some relaxations."""
+    mine = tuple(r for r in relaxations if r.start.key == key)
+    return merge(mine, site_operations(context, defect), settings, UNPERTURBED)
+
+
+def read_minima(context: StudyContext, group: str) -> tuple[Minimum, ...]:
+    """Merged, ranked minima of a group's final search."""
+    return load_minima(context.layout.group(group).minima)
+
+
+def write_minima(context: StudyContext, group: str, minima: Sequence[Minimum]) -> None:
+    """Write them."""
+    save_minima(context.layout.group(group).minima, minima)
+
+
+def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[VerifiedMinimum, ...]:
+    """The minima of one charge state that the high-fidelity engine was given."""
+    return load_verified(context.layout.group(group).verified(key))
+
+
+def write_verified(
+    context: StudyContext,
+    group: str,
+    key: DefectKey,
+    verified: Sequence[VerifiedMinimum],
+    labels: Sequence[LabelledFrame],
+) -> None:
+    """Write them, and every label that verification took."""
+    files = context.layout.group(group)
+    save_verified(files.verified(key), verified)
+    write_labelled(files.verified_labels(key), labels)
+
+
+def verification_labels(context: StudyContext) -> list[LabelledFrame]:
+    """Every high-fidelity label that verification made."""
+    name = context.fidelity("high").name
+    return [
+        item
+        for group, key in context.keys
+        for item in read_labelled(context.layout.group(group.name).verified_labels(key), name)
+    ]
+
+
+def ground_state(items: Sequence[VerifiedMinimum]) -> VerifiedMinimum:
+    """The lowest by the engine, or by the model where the engine has none."""
+    return min(items, key=lambda item: (item.final_energy_eV, item.minimum.rank))
+
+
+def ground_frame(item: VerifiedMinimum) -> Frame:
+    """Its structure: the engine's where there is one."""
+    return item.frame if item.final_label is not None else item.minimum.frame

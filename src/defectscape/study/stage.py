@@ -1,0 +1,76 @@
+"""What is said of a stage, and which settings a job of it depends on."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from defectscape.settings.study import Study
+
+Kind = Literal["engine", "training", "relaxation", "other"]
+"""What a job's time is spent on; ``other`` is the workflow's own work."""
+
+Argument = Literal["group", "round", "fidelity", "chunk", "member", "key"]
+"""What a stage is called with, beside the study."""
+
+Wildcards = Mapping[str, str]
+"""The wildcards of a rule's job, by name."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage that depends on a part of a block of settings, or on the block under a condition.
+
+    Attributes:
+        block: dotted name of the block that the stage reads.
+        value: what of it matters to a job; equal values do not run the job again.
+    """
+
+    block: str
+    value: Callable[[Study, Wildcards], object]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: name of its rule and of its command.
+        function: where it is, ``module:function`` below ``defectscape.stages``.
+        version: raise it when the code changes its results: Snakemake does not see code behind a command.
+        kind: what its time is spent on.
+        reads: dotted names of the settings that it reads.
+        takes: its arguments beside the study, in order.
+    """
+
+    name: str
+    function: str
+    version: int
+    kind: Kind
+    reads: tuple[str | Part, ...]
+    takes: tuple[Argument, ...] = ()
+
+    def settings_text(self, study: Study, wildcards: Wildcards) -> str:
+        """What a job depends on, as text: a change of it runs the job again.
+
+        Without defaults: a setting that a later version adds must not run a finished study again.
+        """
+        content: dict[str, object] = {"version": self.version}
+        for item in self.reads:
+            if isinstance(item, Part):
+                content[item.block] = item.value(study, wildcards)
+            else:
+                content[item] = block_of(study, item)
+        return json.dumps(content, sort_keys=True)
+
+
+WHOLE = "*"
+"""Stands for all settings of the study."""
+
+
+def block_of(study: Study, block: str) -> Any:
+    """A block of the settings, by its dotted name, as plain data without what has its default."""
+    value: Any = study.model_dump(mode="json", exclude_defaults=True)
+    for part in () if block == WHOLE else block.split("."):
+        value = (value or {}).get(part)
+    return value

@@ -1,0 +1,1 @@
+"""The summary of a study: its schema, and what fills it."""

@@ -1,0 +1,200 @@
+"""The summary, put together from all results of a study."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+import numpy as np
+
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.sites import pick_site
+from defectscape.search.certainty import judge
+from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, read_sites
+from defectscape.study.levels import GroundState, Levels, read_levels
+from defectscape.summary import cost, model, provenance, times
+from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
+from defectscape.summary.capture import capture_rows
+from defectscape.summary.ccd import diagrams
+from defectscape.summary.fidelity_difference import study_gaps
+from defectscape.summary.minima import gain_over_plain, minimum_rows
+from defectscape.summary.schema import (
+    DefectSummary,
+    EquilibriumRow,
+    HostSummary,
+    LevelGapRow,
+    LevelSummary,
+    SearchPoint,
+    StateConcentrationRow,
+    Summary,
+)
+from defectscape.summary.searched import Searched
+from defectscape.thermo.concentrations import Equilibrium
+
+
+def _defects(
+    context: StudyContext, groups: Sequence[Searched], found: Levels
+) -> list[DefectSummary]:
+    host, sites = read_host(context), read_sites(context)
+    grounds = {state.key: state for state in found.ground_states}
+    rows = []
+    for searched in groups:
+        for key in searched.verified:
+            if key in grounds:
+                site = pick_site(sites, key.defect)
+                rows.append(_defect(context, searched, host, site, found, grounds[key]))
+    return rows
+
+
+def _defect(
+    context: StudyContext, searched: Searched, host: HostCrystal, site: DefectSite, found: Levels,
+    ground: GroundState,
+) -> DefectSummary:  # fmt: skip
+    key = ground.key
+    minima = tuple(m for m in searched.minima if m.frame.key == key)
+    relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
+    verified = {item.minimum.rank: item for item in searched.verified[key]}
+    tolerance_A = context.study.minima.symmetry_tolerance_A
+    scale = scale_of(context, "within")
+    rows = minimum_rows(minima, verified, host, site, tolerance_A, scale)
+    best = next(row for row in rows if row.rank == ground.rank)
+    formation = [energy for energy in found.formation if energy.key == key]
+    gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
+    failed = [relaxation for relaxation in relaxations if not relaxation.converged]
+    tolerance_eV = context.study.verification.tolerance_eV
+    known = searched.lowest_known.get(key)
+    known_eV = known.label.energy_eV if known else math.inf
+    verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    return DefectSummary(
+        key=str(key),
+        defect=key.defect,
+        charge=key.charge,
+        site_frac=list(site.frac_coords),
+        ground_state_rank=ground.rank,
+        verified=ground.verified,
+        certain=verdict.certain,
+        certainty=verdict.text,
+        energy_eV=ground.energy_eV,
+        uncertainty_eV=ground.uncertainty_eV,
+        uncertainty_origin=ground.uncertainty_origin,
+        formation_energy_eV={energy.limit: energy.energy_eV for energy in formation},
+        correction_eV=formation[0].correction_eV,
+        correction_label=formation[0].correction_label,
+        verified_energy_eV=best.verified_energy_eV,
+        model_error_eV=best.model_error_eV,
+        gain_over_unperturbed_eV=gain_eV,
+        gain_verified=gain_verified,
+        point_group=best.point_group,
+        distortion=best.distortion,
+        geometry_file=best.geometry_file,
+        distinct_minima=len(minima),
+        relaxations=len(relaxations),
+        relaxations_failed=len(failed),
+        failure_reasons=dict(Counter(relaxation.reason for relaxation in failed)),
+        minima=rows,
+    )
+
+
+def _search_points(groups: Sequence[Searched]) -> list[SearchPoint]:
+    points = []
+    for searched in groups:
+        lowest = {m.frame.key: m.energy_eV for m in searched.minima if m.rank == 0}
+        for relaxation in searched.relaxations:
+            key = relaxation.start.key
+            if key in lowest and np.isfinite(relaxation.energy_eV):
+                points.append(
+                    SearchPoint(
+                        key=str(key),
+                        start=relaxation.start.note,
+                        energy_above_lowest_eV=relaxation.energy_eV - lowest[key],
+                        converged=relaxation.converged,
+                        reason=relaxation.reason,
+                    )
+                )
+    return points
+
+
+def _host(context: StudyContext, found: Levels) -> HostSummary:
+    host = read_host(context)
+    return HostSummary(
+        formula=host.formula,
+        spacegroup=host.spacegroup,
+        lattice_A=np.linalg.norm(host.unit_cell_A, axis=1).tolist(),
+        atoms=len(host.numbers),
+        min_image_distance_A=host.min_image_distance_A,
+        energy_eV=found.host.bulk_energy_eV,
+        vbm_eV=found.host.vbm_eV,
+        gap_eV=found.host.gap_eV,
+        relaxed=context.study.host.relax,
+    )
+
+
+def _levels(found: Levels) -> list[LevelSummary]:
+    return [
+        LevelSummary(
+            defect=level.defect,
+            upper_charge=level.upper,
+            lower_charge=level.lower,
+            level_eV=level.level_eV,
+            uncertainty_eV=level.uncertainty_eV,
+            stable=level.stable,
+            in_gap=level.in_gap,
+        )
+        for level in found.levels
+    ]
+
+
+def _equilibrium(found: Equilibrium) -> EquilibriumRow:
+    states = [
+        StateConcentrationRow(
+            defect=state.key.defect, charge=state.key.charge, annealing_cm3=state.annealing_cm3,
+            operating_cm3=state.operating_cm3, operating_std_log10=state.operating_std_log10,
+        )
+        for state in found.states
+    ]  # fmt: skip
+    numbers = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "states"}
+    return EquilibriumRow(**numbers, states=states)
+
+
+def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
+    """Put together everything that the study found.
+
+    Args:
+        context: a study whose stages before the summary have run.
+        groups: what its searches left.
+    """
+    found = read_levels(context)
+    defects = _defects(context, groups, found)
+    low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
+    jobs = times.read_jobs(context)
+    levels, ccd = _levels(found), diagrams(context)
+    return Summary(
+        study=context.study.study,
+        low=low,
+        high=high,
+        host=_host(context, found),
+        chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
+        defects=defects,
+        levels=levels,
+        equilibria=[_equilibrium(row) for row in found.equilibria],
+        errors=model.error_rows(context),
+        parity=model.parity(context),
+        level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
+        calibration=calibration_rows(context),
+        level_tests=level_tests(context),
+        search=_search_points(groups),
+        ccd=ccd,
+        capture=capture_rows(context.study.ccd.capture, ccd, levels, found.host.gap_eV),
+        cost=cost.label_costs(context),
+        jobs=times.rule_times(jobs),
+        overhead=times.overhead(context, jobs),
+        training=model.training_curves(context),
+        gates=model.gate_rows(context),
+        warnings=provenance.warnings(context, defects, found),
+        model_files=[
+            str(context.layout.final.model(m).relative_to(context.layout.folder))
+            for m in range(context.study.training.committee)
+        ],
+        provenance=provenance.provenance(context),
+    )

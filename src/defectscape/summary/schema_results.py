@@ -1,0 +1,270 @@
+"""Entries of the summary that say what was found, with units in their names."""
+
+from pydantic import Field
+
+from defectscape.summary.schema_row import Row
+
+
+class LevelOfTheory(Row):
+    """One fidelity as it was really used."""
+
+    name: str = Field(description="Name of the fidelity, also the model's head.")
+    engine: str = Field(description="Engine, for example tblite.")
+    method: str = Field(description="Method of the engine, for example GFN1-xTB.")
+    settings: str = Field(description="Canonical JSON of the settings that enter the label's key.")
+    engine_versions: list[str] = Field(description="Engine versions found in the labels' records.")
+
+
+class HostSummary(Row):
+    """The perfect crystal."""
+
+    formula: str = Field(description="Reduced formula.")
+    spacegroup: str = Field(description="International symbol.")
+    lattice_A: list[float] = Field(description="a, b, c of the unit cell used, A.")
+    atoms: int = Field(description="Atoms in the perfect supercell.")
+    min_image_distance_A: float = Field(description="Shortest distance to a periodic image, A.")
+    energy_eV: float = Field(description="High-fidelity energy of the perfect supercell, eV.")
+    vbm_eV: float = Field(description="Valence band maximum, eigenvalue, eV.")
+    gap_eV: float = Field(description="Band gap from eigenvalues, eV.")
+    relaxed: str = Field(description="How the host was relaxed: none, volume or cell.")
+
+
+class MinimumSummary(Row):
+    """One distinct minimum."""
+
+    rank: int = Field(description="0 for the lowest by the model.")
+    energy_above_lowest_eV: float = Field(description="Model energy above the lowest minimum, eV.")
+    committee_std_eV: float = Field(
+        description="Committee standard deviation of that energy difference, eV."
+    )
+    committee_bar_eV: float | None = Field(
+        None,
+        description="Its calibrated standard uncertainty, eV; null for the lowest and if uncalibrated.",
+    )
+    verified_above_lowest_eV: float | None = Field(
+        description="High-fidelity energy above the verified ground state, eV; null if not verified."
+    )
+    verified_energy_eV: float | None = Field(
+        description="High-fidelity energy of the geometry in the file, eV; null if not verified."
+    )
+    model_error_eV: float | None = Field(
+        description="Model minus engine at the model's geometry, before the model saw it, eV."
+    )
+    engine_fmax_eV_A: float | None = Field(
+        description="Largest engine force at the geometry in the file, eV/A."
+    )
+    relax_steps: int = Field(description="Relaxation steps taken with the engine itself.")
+    point_group: str = Field(description="Schoenflies symbol.")
+    orientations: int | None = Field(
+        None, description="Orientational degeneracy on its site; null where it left the site."
+    )
+    distortion: str = Field(description="Dominant distortion in words.")
+    found_from: list[str] = Field(description="Starts that led here.")
+    from_unperturbed: bool = Field(description="Whether the unperturbed start led here.")
+    doubtful: bool = Field(
+        False, description="Whether the search's committee disagrees on the forces there."
+    )
+    geometry_file: str = Field(
+        description="POSCAR of the structure, relative to the study's folder."
+    )
+
+
+class DefectSummary(Row):
+    """One defect in one charge state."""
+
+    key: str = Field(description="Defect key, for example v_Cd_-2.")
+    defect: str = Field(description="Defect name.")
+    charge: int = Field(description="Charge, units of e.")
+    site_frac: list[float] = Field(
+        [],
+        description="The defect's site before relaxation, fractional coordinates of the supercell.",
+    )
+    ground_state_rank: int = Field(
+        description="Model rank of the minimum that is the ground state."
+    )
+    verified: bool = Field(
+        description="Whether the high-fidelity engine computed the ground state."
+    )
+    certain: bool = Field(
+        False,
+        description="Whether no other minimum found can be the ground state, as far as known.",
+    )
+    certainty: str = Field("", description="Why, in words.")
+    energy_eV: float = Field(
+        description="Supercell energy of the ground state, eV: the engine's if verified, else the model's."
+    )
+    uncertainty_eV: float = Field(description="Its standard uncertainty, eV.")
+    uncertainty_origin: str = Field(description="What the uncertainty is made of, in words.")
+    formation_energy_eV: dict[str, float] = Field(
+        description="Formation energy at the valence band maximum per chemical-potential limit, eV."
+    )
+    correction_eV: float = Field(description="Finite-size correction contained in it, eV.")
+    correction_label: str = Field(description="Which correction that is.")
+    verified_energy_eV: float | None = Field(description="High-fidelity energy, eV.")
+    model_error_eV: float | None = Field(
+        description="Model error on it before it was trained on, eV."
+    )
+    gain_over_unperturbed_eV: float | None = Field(
+        description="Energy of the unperturbed relaxation above the ground state, eV, "
+        "from the engine where both are verified, else from the model; null if it failed."
+    )
+    gain_verified: bool = Field(description="Whether that gain is the engine's.")
+    point_group: str = Field(description="Schoenflies symbol of the ground state.")
+    distortion: str = Field(description="Dominant distortion in words.")
+    geometry_file: str = Field(description="POSCAR of the ground state.")
+    distinct_minima: int = Field(description="Number of distinct minima found.")
+    relaxations: int = Field(description="Relaxations tried.")
+    relaxations_failed: int = Field(
+        description="Relaxations that did not converge or were stopped."
+    )
+    failure_reasons: dict[str, int] = Field(description="Why, and how many.")
+    minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
+
+    @property
+    def ground(self) -> MinimumSummary | None:
+        """The minimum that is the ground state; None if it is not among those listed."""
+        return next((row for row in self.minima if row.rank == self.ground_state_rank), None)
+
+
+class LevelSummary(Row):
+    """A charge-transition level."""
+
+    defect: str = Field(description="Defect name.")
+    upper_charge: int = Field(description="The more positive charge state.")
+    lower_charge: int = Field(description="The more negative charge state.")
+    level_eV: float = Field(description="Level above the valence band maximum, eV.")
+    uncertainty_eV: float = Field(description="Standard uncertainty, eV.")
+    stable: bool = Field(description="Whether it lies on the hull of stable charge states.")
+    in_gap: bool = Field(description="Whether it lies inside the band gap.")
+
+
+class StateConcentrationRow(Row):
+    """How many defects are in one charge state."""
+
+    defect: str
+    charge: int
+    annealing_cm3: float = Field(description="While annealed, cm^-3.")
+    operating_cm3: float = Field(description="After quenching, cm^-3.")
+    operating_std_log10: float = Field(
+        description="Standard deviation of the decimal logarithm of the latter."
+    )
+
+
+class EquilibriumRow(Row):
+    """Defects formed at one temperature in one limit, then quenched."""
+
+    limit: str = Field(description="Chemical potential limit.")
+    annealing_K: float = Field(description="Temperature at which the defects form, K.")
+    operating_K: float = Field(description="Temperature of use, K.")
+    annealing_fermi_eV: float = Field(description="Fermi level above the VBM while annealed, eV.")
+    annealing_fermi_std_eV: float = Field(description="One standard deviation, eV.")
+    operating_fermi_eV: float = Field(description="Fermi level after quenching, eV.")
+    operating_fermi_std_eV: float = Field(description="One standard deviation, eV.")
+    electrons_cm3: float = Field(description="Electrons after quenching, cm^-3.")
+    holes_cm3: float = Field(description="Holes after quenching, cm^-3.")
+    states: list[StateConcentrationRow]
+
+
+class SearchPoint(Row):
+    """One relaxation of the final search."""
+
+    key: str
+    start: str = Field(description="Start, in words.")
+    energy_above_lowest_eV: float = Field(description="Model energy above the lowest minimum, eV.")
+    converged: bool
+    reason: str
+
+
+class PathPoint(Row):
+    """One point of a curve by the engine."""
+
+    Q_amu05_A: float = Field(description="Generalised coordinate, amu^(1/2) A.")
+    engine_eV: float = Field(
+        description="The engine's energy above its own at the ground state, eV."
+    )
+    model_eV: float = Field(description="The model's, likewise, eV.")
+
+
+class CcdSummary(Row):
+    """Configuration-coordinate diagram of one pair of adjacent charge states."""
+
+    defect: str
+    initial_charge: int
+    final_charge: int
+    dQ_amu05_A: float = Field(
+        description="Mass-weighted distance of the two ground states, amu^(1/2) A."
+    )
+    Q_amu05_A: list[float] = Field(description="Generalised coordinate, amu^(1/2) A.")
+    initial_eV: list[float] = Field(
+        description="Energy of the initial charge along Q, its minimum at 0, eV."
+    )
+    final_eV: list[float] = Field(
+        description="Energy of the final charge along Q, its minimum at 0, eV."
+    )
+    initial_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
+    final_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
+    level_eV: float = Field(
+        description="Zero-phonon separation at E_F = VBM: the transition level, eV."
+    )
+    relaxation_initial_eV: float = Field(description="Relaxation energy in the initial charge, eV.")
+    relaxation_final_eV: float = Field(description="Relaxation energy in the final charge, eV.")
+    phonon_initial_eV: float | None = Field(
+        description="Effective phonon energy, initial charge, eV."
+    )
+    phonon_final_eV: float | None = Field(description="Effective phonon energy, final charge, eV.")
+    quantum_initial_eV: float | None = Field(
+        None,
+        description="Lowest vibrational spacing of the initial curve, no parabola assumed, eV.",
+    )
+    quantum_final_eV: float | None = Field(None, description="The same of the final curve, eV.")
+    huang_rhys_initial: float | None
+    huang_rhys_final: float | None
+    harmonic_initial: bool = Field(description="Whether a parabola fits the initial curve.")
+    harmonic_final: bool = Field(description="Whether a parabola fits the final curve.")
+    source: str = Field(description="Which model or engine gave the energies.")
+    initial_checks: list[PathPoint] = Field(
+        [],
+        description="Points of the initial curve that the engine computed, besides its ground state.",
+    )
+    final_checks: list[PathPoint] = Field([], description="The same of the final curve.")
+    engine_rms_eV: float | None = Field(
+        None, description="RMS difference of the model and the engine over those points, eV."
+    )
+    initial_model_eV: list[float] = Field(
+        [], description="The model's own initial curve, where the engine's points moved it, eV."
+    )
+    final_model_eV: list[float] = Field([], description="The same of the final curve, eV.")
+    left_out_rms_eV: float | None = Field(
+        None,
+        description="RMS error of the moved curves at engine points left out in turn, the worse of the two, eV.",
+    )
+
+
+class CaptureTemperature(Row):
+    """A capture coefficient at one temperature."""
+
+    temperature_K: float
+    coefficient_cm3_s: float = Field(description="Capture coefficient, cm^3/s.")
+    low_cm3_s: float | None = Field(
+        description="The smallest within the level's standard uncertainty, cm^3/s."
+    )
+    high_cm3_s: float | None = Field(
+        description="The largest within the level's standard uncertainty, cm^3/s."
+    )
+    coulomb_factor: float | None = Field(
+        description="Enhancement by the defect's charge, contained in the coefficient; null if not asked for."
+    )
+
+
+class CaptureSummary(Row):
+    """Capture of a carrier by multiphonon emission."""
+
+    defect: str
+    initial_charge: int
+    final_charge: int
+    carrier: str = Field(description="`electron` or `hole`.")
+    released_eV: float | None = Field(description="Energy set free, eV.")
+    released_std_eV: float | None = Field(description="Its standard uncertainty: the level's, eV.")
+    coupling_eV_amu05_A: float = Field(description="The user's matrix element, eV/(amu^(1/2) A).")
+    temperatures: list[CaptureTemperature]
+    reason: str = Field(description="Why there are no coefficients; empty if there are.")

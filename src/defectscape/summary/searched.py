@@ -1,0 +1,41 @@
+"""What the searches of a group left, read once for all that is said of it."""
+
+from dataclasses import dataclass
+
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import LabelledFrame
+from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.settings.groups import Group
+from defectscape.study.context import StudyContext
+from defectscape.study.labels import lowest_known
+from defectscape.study.minima import read_minima, read_relaxations, read_verified
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Results of a group's final search.
+
+    Attributes:
+        minima: distinct minima, all charge states.
+        relaxations: every relaxation.
+        verified: by charge state, the minima that the high-fidelity engine computed.
+        lowest_known: by charge state, the structure with the lowest high-fidelity label.
+    """
+
+    minima: tuple[Minimum, ...]
+    relaxations: tuple[Relaxation, ...]
+    verified: dict[DefectKey, tuple[VerifiedMinimum, ...]]
+    lowest_known: dict[DefectKey, LabelledFrame]
+
+    @classmethod
+    def read(cls, context: StudyContext, group: Group) -> "Searched":
+        verified = {key: read_verified(context, group.name, key) for key in group.keys}
+        known = lowest_known(context, group.name, context.study.exploration.rounds)
+        return cls(
+            read_minima(context, group.name), read_relaxations(context, group.name), verified, known
+        )
+
+
+def read_searches(context: StudyContext) -> list[Searched]:
+    """Those of all groups, in the study's order."""
+    return [Searched.read(context, group) for group in context.groups]

@@ -1,0 +1,216 @@
+"""What a study would do, before it does anything: checks, counts of labels, estimated time."""
+
+import shlex
+import shutil
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ase.data import chemical_symbols
+
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.host import build_host, host_frame, read_unit_cell
+from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.program import Program
+from defectscape.settings.study import Study
+from defectscape.study.context import StudyContext
+
+STARTS_BESIDES_DISTORTIONS = 2
+"""The unperturbed structure and a rattled one."""
+
+FEWEST_FAMILIES = 3
+
+
+@dataclass(frozen=True)
+class LevelPlan:
+    """Labels of one fidelity.
+
+    Attributes:
+        fidelity, method: name of the fidelity and the engine's method.
+        labels: how many at most.
+        core_s_per_label: mean of the store's labels with these settings and this number of atoms,
+            core-seconds; None where there is none yet.
+        known: how many labels that mean is of.
+    """
+
+    fidelity: str
+    method: str
+    labels: int
+    core_s_per_label: float | None
+    known: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would run.
+
+    Attributes:
+        host: the validated crystal, before any relaxation.
+        sites: all defects the host can have.
+        keys: what is asked for.
+        starts_per_key: relaxation starts per defect and charge, at most.
+        levels: the low and the high fidelity.
+        trainings: number of trainings.
+        missing_programs: programs of the engines that are not on this machine.
+    """
+
+    host: HostCrystal
+    sites: tuple[DefectSite, ...]
+    keys: tuple[DefectKey, ...]
+    starts_per_key: int
+    levels: tuple[LevelPlan, LevelPlan]
+    trainings: int
+    missing_programs: tuple[str, ...]
+
+
+def _missing_programs(study: Study) -> tuple[str, ...]:
+    """First words of the engines' commands that this machine does not know."""
+    engines = (study.fidelities.low.engine, study.fidelities.high.engine)
+    words = [shlex.split(e.command)[0] for e in engines if isinstance(e, Program)]
+    return tuple(word for word in dict.fromkeys(words) if shutil.which(word) is None)
+
+
+def label_counts(study: Study) -> tuple[int, int, int]:
+    """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
+    sampling, selection = study.sampling, study.selection
+    keys = sum(len(group.keys) for group in exploration_groups(study))
+    rounds = study.exploration.rounds
+    starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
+    # A defect is a vacancy or it is not: never both kinds of candidates.
+    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
+    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
+    low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
+    # Beside the lowest the unperturbed start's, and the one nearest to the lowest label.
+    most = max(study.verification.minima_per_charge + 2, study.verification.most_per_charge or 0)
+    checks = most * (1 + study.verification.relax_steps)
+    high = selection.initial_per_charge + selection.test_per_charge
+    high += rounds * selection.per_charge_per_round + checks
+    # Doubtful minima come beside as many sure ones, a relaxation begins with a label, and goes on in later rounds.
+    begun = 2 * selection.low_relaxed_minima
+    steps = rounds * (rounds + 1) // 2 * selection.low_relaxation_steps
+    low += rounds * selection.low_per_charge_per_round + begun * (rounds + steps)
+    return starts, 1 + keys * low, keys * high + _crystals(study) + _extras(study)
+
+
+def _crystals(study: Study) -> int:
+    """The host, its elements and competing phases."""
+    return 1 + len(study.thermo.elemental_references) + len(study.thermo.competing_phases)
+
+
+def _extras(study: Study) -> int:
+    """Points of the diagrams, and potentials for the correction."""
+    charges = [sorted({*d.charges, *d.added_charges}) for d in study.defects]
+    neighbours = sum(b - a == 1 for states in charges for a, b in pairwise(states))
+    pairs = neighbours if study.ccd.pairs is None else len(study.ccd.pairs)
+    potentials = 1 + sum(map(len, charges)) if study.thermo.correction.kind == "efnv" else 0
+    return 2 * pairs * study.ccd.engine_points + potentials
+
+
+Times = dict[str, list[float]]
+
+
+def _label_times(context: StudyContext, atoms: int) -> Times:
+    """Core-seconds of the store's labels of about as many atoms, by level of the study.
+
+    One pass over the store, which also finds a damaged record before anything is computed.
+    """
+    times: Times = {"low": [], "high": []}
+    for record in context.store.records():
+        if record.label is None or abs(len(record.frame) - atoms) > 2:
+            continue
+        for level, seconds in times.items():
+            engine = context.engine(level)
+            mine = (engine.name, engine.settings_of(record.frame.numbers))
+            if (record.engine, record.settings) == mine:
+                seconds.append(record.core_s)
+    return times
+
+
+def _level(context: StudyContext, level: str, labels: int, times: Times) -> LevelPlan:
+    """What is known of the cost of a level's labels."""
+    fidelity, seconds = context.fidelity(level), times[level]
+    mean = sum(seconds) / len(seconds) if seconds else None
+    return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
+
+
+def _check_references(study: Study, host: HostCrystal) -> None:
+    """Every element of the host has a reference structure of its own element alone."""
+    given = study.thermo.elemental_references
+    for number in sorted(set(host.numbers.tolist())):
+        element = chemical_symbols[number]
+        if element not in given:
+            raise ConfigError(
+                "thermo.elemental_references", f"nothing for {element}",
+                "Give a structure file of its reference phase",
+            )  # fmt: skip
+    for element, path in given.items():
+        found = {site.specie.symbol for site in read_unit_cell(path)}
+        if found != {element}:
+            raise ConfigError(
+                f"thermo.elemental_references.{element}", f"{path} holds {', '.join(sorted(found))}",
+                f"Give a structure of {element} alone",
+            )  # fmt: skip
+
+
+def _check_foundations(study: Study) -> None:
+    """The foundation files are there, and of the architecture that the trainings have."""
+    for training in (study.exploration.training, study.training):
+        if training.foundation is not None:
+            from defectscape.model.foundation import check_architecture
+
+            check_architecture(training)
+
+
+def _check_families(study: Study) -> None:
+    """There must be geometry families to train, to validate and to test."""
+    starts = label_counts(study)[0]
+    if starts < FEWEST_FAMILIES:
+        raise ConfigError(
+            "sampling", f"{starts} starts for each defect and charge",
+            "Add sampling.bond_distortions: some must train, one validate and one test",
+        )  # fmt: skip
+
+
+def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
+    """Check the study's config, host, defects and engines, and count what would run.
+
+    Args:
+        measure: compute one label of the perfect supercell at each level (it stays in the store), so
+            that there is a time to estimate with.
+
+    Raises:
+        DefectscapeError: for the first thing that is wrong, before any label is computed.
+    """
+    study = context.study
+    engines = {level: context.engine(level) for level in ("low", "high")}
+    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    wants_interstitials = any(defect.name.startswith("i_") for defect in study.defects)
+    sites = enumerate_sites(host, interstitials=wants_interstitials)
+    for defect in study.defects:
+        pick_site(sites, defect.name)
+    _check_references(study, host)
+    _check_families(study)
+    _check_foundations(study)
+    times = _label_times(context, len(host.numbers))
+    if measure:
+        for level in engines:
+            context.label(host_frame(host), level)
+        times = _label_times(context, len(host.numbers))
+    starts, low, high = label_counts(study)
+    rounds = study.exploration.rounds + 1
+    groups = exploration_groups(study)
+    trainings = len(groups) * rounds * study.exploration.training.committee
+    return Plan(
+        host,
+        sites,
+        tuple(key for group in groups for key in group.keys),
+        starts,
+        (
+            _level(context, "low", low, times),
+            _level(context, "high", high, times),
+        ),
+        trainings + study.training.committee,
+        _missing_programs(study),
+    )

@@ -1,0 +1,104 @@
+"""Convergence of forces with a setting of the engine: how good a cutoff is, measured, not assumed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectscape.domain.errors import ConfigError, LabelError
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.seeds import derive_rng
+from defectscape.engines.registry import make_engine
+from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.store.record import LabelRecord
+from defectscape.study.context import StudyContext
+
+RATTLE_A = 0.1
+
+
+@dataclass(frozen=True)
+class ConvergenceRow:
+    """One value of the setting, against the last value of the list.
+
+    Attributes:
+        value: the setting's value.
+        force_rms_eV_A, force_max_eV_A: root mean square, and largest, difference of a force
+            component, eV/A.
+        energy_eV: raw energy, eV.
+        core_s: processor time of the label, core-seconds.
+    """
+
+    value: float
+    force_rms_eV_A: float
+    force_max_eV_A: float
+    energy_eV: float
+    core_s: float
+
+
+def test_frame(context: StudyContext) -> Frame:
+    """A rattled frame of the study's first defect in its first charge state.
+
+    The host is taken as it stands in its file, so that this can be asked before it is relaxed.
+    """
+    study = context.study
+    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    defect = study.defects[0]
+    sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"))
+    frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])
+    rng = derive_rng(study.seed, "convergence", defect.name, defect.charges[0])
+    moved = frame.positions_A + rng.normal(0.0, RATTLE_A, frame.positions_A.shape)
+    return frame.moved(moved, origin=Origin.RATTLE, note="convergence test")
+
+
+def converge(
+    context: StudyContext, level: str, setting: str, values: Sequence[float]
+) -> tuple[ConvergenceRow, ...]:
+    """Label one rattled frame with each value of a setting; labels stay in the store.
+
+    Args:
+        level: ``low`` or ``high``.
+        setting: a number among the engine's settings, for example ``cutoff_Ry``.
+        values: in any order; the last one is what the others are compared with.
+
+    Raises:
+        ConfigError: if the engine has no such number.
+        LabelError: if a calculation fails.
+    """
+    frame = test_frame(context)
+    records = [_record(context, level, setting, value, frame) for value in values]
+    labels = [record.label for record in records]
+    reference = labels[-1]
+    rows = []
+    for value, record, label in zip(values, records, labels, strict=True):
+        assert label is not None
+        assert reference is not None
+        change = label.forces_eV_A - reference.forces_eV_A
+        rows.append(
+            ConvergenceRow(
+                value, float(np.sqrt(np.mean(change**2))), float(np.max(np.abs(change))),
+                label.energy_eV, record.core_s,
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def _record(
+    context: StudyContext, level: str, setting: str, value: float, frame: Frame
+) -> LabelRecord:
+    """The record of the frame with one value of the setting."""
+    fidelity = context.fidelity(level)
+    known = fidelity.engine.model_dump(mode="json")
+    if not isinstance(known.get(setting, ""), int | float | None):
+        numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
+        raise ConfigError(
+            "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
+        )
+    settings = type(fidelity.engine).model_validate(known | {setting: value}, strict=False)
+    record = context.label(frame, level, make_engine(settings))
+    if record.label is None:
+        raise LabelError(
+            f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",
+            "Take this value off the list",
+        )  # fmt: skip
+    return record
