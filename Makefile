@@ -50,7 +50,6 @@ lint: setup-test
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile workflow benchmarks/Snakefile
 	$(BIN)/snakemake --lint
-	$(BIN)/snakemake --lint --snakefile benchmarks/Snakefile
 
 check: setup
 	$(BIN)/defectscape check $(STUDY)

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.learning.data import run_data
 from benchmarks.learning.descriptors import draw_projection
 from benchmarks.learning.packed import put_row, read_rows
 from benchmarks.learning.runs import ModelRun, runs_of
 from benchmarks.learning.settings import ModelBenchmark
-from benchmarks.learning.training import run_data
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
 from defectscape.files.tables import decode
