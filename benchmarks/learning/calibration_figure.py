@@ -58,8 +58,9 @@ def _draw_coverages(axis: Axes, scales: Sequence[CommitteeScale]) -> None:
                 markerfacecolor=filling, label=name,
             )  # fmt: skip
     axis.set_xticks(
-        np.arange(len(committees)), [f"{label}\n{count} labels" for label, count in committees],
+        np.arange(len(committees)),
+        [f"{label}\n{count} labels" for label, count in committees],
         fontsize=8,
-    )  # fmt: skip
+    )
     axis.set_xlim(-0.5, len(committees) - 0.5)
     axis.set_ylim(0, 103)

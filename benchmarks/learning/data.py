@@ -49,9 +49,10 @@ def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
     fidelities = sorted({item.fidelity for item in labelled})
     if len(fidelities) > 1:
         raise ConfigError(
-            f"data sets {', '.join(map(str, paths))}", f"hold {' and '.join(fidelities)}",
+            f"data sets {', '.join(map(str, paths))}",
+            f"hold {' and '.join(fidelities)}",
             "Give data sets of one fidelity together",
-        )  # fmt: skip
+        )
     return unique(item for item in labelled if "/" in item.frame.family)
 
 

@@ -85,10 +85,12 @@ def project(network: Network, frames: Sequence[Frame]) -> tuple[Projection, Proj
         pca = PCA(n_components=2).fit(values)
         made.append(
             Projection(
-                title, pca.transform(values), pca.explained_variance_ratio_,
+                title,
+                pca.transform(values),
+                pca.explained_variance_ratio_,
                 float(silhouette_score(values, charges)),
             )
-        )  # fmt: skip
+        )
     return made[0], made[1]
 
 

@@ -51,9 +51,11 @@ def _draw_row(axes: Sequence[Axes], curves: Sequence[Curve]) -> None:
         _draw_panel(axis, [curve for curve in curves if curve.quantity == quantity], title)
     forces = next(iter(TITLES))
     _draw_panel(
-        axes[3], [curve for curve in curves if curve.quantity == forces],
-        "Force RMSE / that of high_only", ratios=True,
-    )  # fmt: skip
+        axes[3],
+        [curve for curve in curves if curve.quantity == forces],
+        "Force RMSE / that of high_only",
+        ratios=True,
+    )
 
 
 def _draw_panel(axis: Axes, curves: Sequence[Curve], title: str, *, ratios: bool = False) -> None:
@@ -107,9 +109,10 @@ def draw_parity(outcomes: Sequence[RunOutcome], folder: Path) -> list[Path]:
         most = max(outcome.run.high_labels for outcome in mine)
         schedule = mine[0].run.schedule
         chosen = [
-            o for o in mine if (o.run.high_labels, o.run.schedule) == (most, schedule)
-            and o.run.charge_embedding
-        ]  # fmt: skip
+            o
+            for o in mine
+            if (o.run.high_labels, o.run.schedule) == (most, schedule) and o.run.charge_embedding
+        ]
         labels = list(dict.fromkeys(outcome.run.label for outcome in chosen))
         if not labels:  # of that point only those without the charge are there yet
             continue

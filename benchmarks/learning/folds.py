@@ -46,9 +46,10 @@ def make_fold(families: Sequence[str], test: int, valid: int, seed: int, repeat:
     free = sorted(f for f in set(families) if f != HOST and not f.endswith("/unperturbed"))
     if len(free) - test - valid < 1:
         raise ConfigError(
-            "test_families and valid_families", f"{test} and {valid} of {len(free)}",
+            "test_families and valid_families",
+            f"{test} and {valid} of {len(free)}",
             "Some families must train: hold out fewer",
-        )  # fmt: skip
+        )
     free.sort(key=lambda family: (derive_seed(seed, "circle", family), family))
     first = (repeat * test) % len(free)
     circle = [*free[first:], *free[:first]]
@@ -75,10 +76,11 @@ def draw(pool: Sequence[LabelledFrame], count: int, seed: int, repeat: int) -> l
     available = sum(map(len, queues.values()))
     if count > available or count < LEAST_PER_CHARGE * len(queues):
         raise ConfigError(
-            "high_labels", str(count),
+            "high_labels",
+            str(count),
             f"Between {LEAST_PER_CHARGE * len(queues)} and {available} can be drawn in repetition "
             f"{repeat}",
-        )  # fmt: skip
+        )
     for queue in queues.values():
         queue.sort(key=lambda item: _rank(item, seed, repeat))
     order = sorted(queues, key=lambda key: derive_seed(seed, "turn", repeat, key))

@@ -44,15 +44,20 @@ def choose(
         frames = [item.frame for item in candidates]
         before = [item.frame for item in first if item.frame.key == key]
         settings = Selection(
-            initial_per_charge=1, test_per_charge=1, per_charge_per_round=extra + (place < rest),
+            initial_per_charge=1,
+            test_per_charge=1,
+            per_charge_per_round=extra + (place < rest),
             disagreement_share=SHARES[run.selector],
-        )  # fmt: skip
+        )
         points = committee.evaluate_many(frames, committee.card.fidelities[-1])
         found = select_round(
-            frames, frame_descriptors(frames, point),
+            frames,
+            frame_descriptors(frames, point),
             np.array([float(np.max(p.force_std_eV_A)) for p in points]),
-            frame_descriptors(before, point), [],
-            dict.fromkeys([frame.family for frame in frames], "train"), settings,
-        )  # fmt: skip
+            frame_descriptors(before, point),
+            [],
+            dict.fromkeys([frame.family for frame in frames], "train"),
+            settings,
+        )
         chosen += [candidates[index] for index in found]
     return chosen

@@ -27,8 +27,11 @@ def draw_selection(rows: Sequence[SelectionRow], folder: Path) -> list[Path]:
                 [selectors.index(row.selector) + 0.2 * (index - 1) for row in shown],
                 np.array([row.against_random for row in shown], dtype=float),
                 yerr=[row.ratio_deviation or 0.0 for row in shown],
-                fmt="osv"[index], capsize=3, color=PALETTE[index], label=title.partition(" (")[0],
-            )  # fmt: skip
+                fmt="osv"[index],
+                capsize=3,
+                color=PALETTE[index],
+                label=title.partition(" (")[0],
+            )
         axis.axhline(1.0, color="#444444", linewidth=0.9, linestyle="--")
         first, second = mine[0].first, mine[0].second
         axis.set_xticks(range(len(selectors)), selectors)

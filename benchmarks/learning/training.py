@@ -158,9 +158,9 @@ def set_error(
     chosen = [i for i, item in enumerate(items) if charge in (None, item.frame.charge)]
     if not chosen:
         raise ConfigError("test_families", "hold no frame of this charge", "Hold out others")
-    errors = np.array([
-        1e3 * (energies_eV[i] - items[i].label.energy_eV) / len(items[i].frame) for i in chosen
-    ])  # fmt: skip
+    errors = np.array(
+        [1e3 * (energies_eV[i] - items[i].label.energy_eV) / len(items[i].frame) for i in chosen]
+    )
     charges = np.array([items[i].frame.charge for i in chosen])
     centred = errors.copy()
     for value in set(charges.tolist()):

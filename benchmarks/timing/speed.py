@@ -57,9 +57,12 @@ class Speed:
 
 
 def measure_speed(
-    context: StudyContext, matrices: Sequence[Matrix], batch_sizes: Sequence[int], starts: int,
+    context: StudyContext,
+    matrices: Sequence[Matrix],
+    batch_sizes: Sequence[int],
+    starts: int,
     target: Path,
-) -> tuple[Speed, ...]:  # fmt: skip
+) -> tuple[Speed, ...]:
     """Time relaxations of a finished study's committee; JSON to ``target``.
 
     Args:
@@ -106,9 +109,12 @@ def _starts(context: StudyContext, matrix: Matrix, count: int) -> list[Frame]:
 
 
 def _timed(
-    frames: Sequence[Frame], surface: CommitteeSurface, settings: Search, size: int,
+    frames: Sequence[Frame],
+    surface: CommitteeSurface,
+    settings: Search,
+    size: int,
     alone: Sequence[float],
-) -> tuple[Speed, list[float]]:  # fmt: skip
+) -> tuple[Speed, list[float]]:
     began, core = time.perf_counter(), core_seconds()
     found = relax_all(
         frames, surface, settings.model_copy(update={"batch_size": size}), path_frames=0

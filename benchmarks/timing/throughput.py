@@ -94,9 +94,10 @@ def _rate(frames: int, epochs: tuple[int, int], run: Callable[[int], float]) -> 
     short, long = run(few), run(many)
     if long <= short:
         raise ModelError(
-            "throughput", f"{many} epochs took {long:.1f} core-s, {few} took {short:.1f}",
+            "throughput",
+            f"{many} epochs took {long:.1f} core-s, {few} took {short:.1f}",
             "Give more frames: these epochs are lost in what imports and reading take",
-        )  # fmt: skip
+        )
     return frames * (many - few) / (long - short)
 
 
@@ -122,9 +123,12 @@ def _mace(
 ) -> float:
     charges = [item.frame.charge for item in (*train, *valid)]
     spec = {
-        "type": "categorical", "per": "graph", "num_classes": max(charges) - min(charges) + 1,
-        "offset": -min(charges), "emb_dim": settings.charge_embedding_dim,
-    }  # fmt: skip
+        "type": "categorical",
+        "per": "graph",
+        "num_classes": max(charges) - min(charges) + 1,
+        "offset": -min(charges),
+        "emb_dim": settings.charge_embedding_dim,
+    }
     elements = sorted({int(z) for item in train for z in item.frame.numbers})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -157,9 +161,10 @@ def _mace(
         done = run_program(str(command), arguments, folder, TIME_LIMIT_s)
         if done.returncode != 0:
             raise ModelError(
-                "mace_run_train", f"ended with {done.returncode}: {done.output[-300:]}",
+                "mace_run_train",
+                f"ended with {done.returncode}: {done.output[-300:]}",
                 "Run it by hand with these data to see why",
-            )  # fmt: skip
+            )
         return core_seconds() - began
 
 

@@ -169,27 +169,33 @@ def _reference(
 
 
 def _recovery(
-    context: StudyContext, relaxations: Sequence[Relaxation], reference: Sequence[Frame],
-    operations: Operations, key: DefectKey,
-) -> Recovery:  # fmt: skip
+    context: StudyContext,
+    relaxations: Sequence[Relaxation],
+    reference: Sequence[Frame],
+    operations: Operations,
+    key: DefectKey,
+) -> Recovery:
     own = [relaxation for relaxation in relaxations if relaxation.start.key == key]
     return recover(own, reference, operations, context.study.minima)
 
 
 def _pairs(
-    relaxed: Sequence[Relaxation], grounds: Mapping[DefectKey, Frame], operations: Operations,
+    relaxed: Sequence[Relaxation],
+    grounds: Mapping[DefectKey, Frame],
+    operations: Operations,
     keys: Sequence[DefectKey],
-) -> list[ChargePair]:  # fmt: skip
+) -> list[ChargePair]:
     ordered = sorted(keys, key=lambda key: key.charge)
     found = []
     for one, other in pairwise(ordered):
         lowest = [
             min(
                 (r for r in relaxed if r.start.key == key and r.converged),
-                key=lambda r: r.energy_eV, default=None,
+                key=lambda r: r.energy_eV,
+                default=None,
             )
             for key in (one, other)
-        ]  # fmt: skip
+        ]
         first, second = lowest
         apart = None
         if first is not None and second is not None:

@@ -220,11 +220,14 @@ def level_truths(rows: Sequence[KeyTruth]) -> tuple[LevelTruth, ...]:
                 plain = (other.unperturbed_eV - one.unperturbed_eV) / electrons
             found.append(
                 LevelTruth(
-                    defect, upper.charge, lower.charge,
+                    defect,
+                    upper.charge,
+                    lower.charge,
                     (other.reported_eV - one.reported_eV) / electrons,
-                    (other.direct_eV - one.direct_eV) / electrons, plain,
+                    (other.direct_eV - one.direct_eV) / electrons,
+                    plain,
                 )
-            )  # fmt: skip
+            )
     return tuple(found)
 
 
