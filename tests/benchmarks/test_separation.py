@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.learning.documents import DOCUMENTS
 from benchmarks.learning.gathering import BenchmarkResult
+from benchmarks.learning.outcome import read_outcomes
 from defectscape.files.tables import decode, read_json
 from defectscape.tools.direct_search import SearchComparison
 from defectscape.tools.foundation import FoundationComparison
@@ -67,6 +68,18 @@ def test_a_user_sees_no_benchmark_but_the_comparisons_of_her_study() -> None:
     text = run(ROOT, "benchmarks", "--help").stdout
     for command in ("run", "model", "throughput", "speed", "scale", "physics"):
         assert command in text.split()
+
+
+def test_a_run_that_is_known_is_told_and_not_trained(tmp_path: Path) -> None:
+    words = ["benchmarks", "--results", str(tmp_path), "run", "benchmarks/config/model.yaml"]
+    done = run(ROOT, *words, "dft-converged-heads-64-0-1")
+    assert done.returncode == 0, done.stderr
+    known = read_outcomes(ROOT / "benchmarks/model")["dft-converged-heads-64-0-1"]
+    assert f"{known.errors[0].force_rmse_meV_A:.1f} meV/A, {known.steps} steps" in done.stdout
+    assert not list(tmp_path.rglob("*.model"))
+    unknown = run(ROOT, *words, "dft-converged-heads-65-0-1")
+    assert unknown.returncode == 1
+    assert "error: run: dft-converged-heads-65-0-1. The benchmark has 234 others" in unknown.stderr
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
