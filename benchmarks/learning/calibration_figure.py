@@ -8,8 +8,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from benchmarks.learning.committees import CommitteeScale
-from defectscape.report.calibration import NAMES
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
+from defectscape.report.tables.model import CALIBRATED
 from defectscape.tools.figure_files import save_figure, share_legend
 
 BARS = (
@@ -29,10 +29,10 @@ def draw_calibration(scales: Sequence[CommitteeScale], folder: Path) -> list[Pat
     for data in dict.fromkeys(scale.data for scale in scales):
         mine = [scale for scale in scales if scale.data == data]
         figure, axes = plt.subplots(
-            1, len(NAMES), figsize=(3.6 * len(NAMES), 3.8), squeeze=False,
+            1, len(CALIBRATED), figsize=(3.6 * len(CALIBRATED), 3.8), squeeze=False,
             sharey=True, constrained_layout=True,
         )  # fmt: skip
-        for axis, (quantity, title) in zip(axes[0], NAMES.items(), strict=True):
+        for axis, (quantity, title) in zip(axes[0], CALIBRATED.items(), strict=True):
             _draw_coverages(axis, [scale for scale in mine if scale.scale.quantity == quantity])
             axis.set_title(title, fontsize=10)
         axes[0, 0].set_ylabel("held-out errors within the bar (%)")

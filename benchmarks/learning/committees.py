@@ -17,7 +17,7 @@ from benchmarks.learning.runs import ModelRun, runs_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_rng
-from defectscape.files.tables import decode
+from defectscape.files.codec import decode
 from defectscape.model.calibration import Judged, Scale, calibrate
 from defectscape.model.committee import Committee
 

@@ -21,7 +21,7 @@ from defectscape.domain.frame import Floats, Frame
 from defectscape.model.backend import numerics, to_numpy
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.saving import Network, load_network
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.tools.figure_files import save_figure
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from benchmarks.learning.curves import Curve
 from benchmarks.learning.outcome import RunOutcome
 from defectscape.domain.keys import DefectKey
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.tools.figure_files import save_figure, share_legend
 
 TITLES = {

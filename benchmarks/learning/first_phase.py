@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.learning.data import RunData
 from defectscape.model.backend import find_device, numerics
-from defectscape.model.strategies.job import Job
+from defectscape.model.job import Job
 from defectscape.settings.training import Training
 
 TWO_PHASES = ("pretrain_finetune", "delta")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from defectscape.domain.errors import ConfigError
+from defectscape.domain.family import is_unperturbed
 from defectscape.domain.keys import HOST
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
@@ -43,7 +44,7 @@ def make_fold(families: Sequence[str], test: int, valid: int, seed: int, repeat:
     Raises:
         ConfigError: if less than two families would remain.
     """
-    free = sorted(f for f in set(families) if f != HOST and not f.endswith("/unperturbed"))
+    free = sorted(f for f in set(families) if f != HOST and not is_unperturbed(f))
     if len(free) - test - valid < 1:
         raise ConfigError(
             "test_families and valid_families",

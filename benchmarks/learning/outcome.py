@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.learning.packed import put_row, read_rows
 from benchmarks.learning.runs import ModelRun
-from defectscape.files.tables import decode
+from defectscape.files.codec import decode
 
 RUNS = "runs.jsonl.xz"
 """Name of the file in the folder of a benchmark's outcomes."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from defectscape.files.tables import encode
+from defectscape.files.codec import encode
 from defectscape.files.text import read_text, write_text
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.learning.runs import ModelRun
+from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.selection.descriptors import frame_descriptors
@@ -56,7 +57,7 @@ def choose(
             np.array([float(np.max(p.force_std_eV_A)) for p in points]),
             frame_descriptors(before, point),
             [],
-            dict.fromkeys([frame.family for frame in frames], "train"),
+            dict.fromkeys([frame.family for frame in frames], Split.TRAIN),
             settings,
         )
         chosen += [candidates[index] for index in found]

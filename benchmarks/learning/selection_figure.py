@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 
 from benchmarks.learning.figures import TITLES
 from benchmarks.learning.selection_rows import SelectionRow
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.tools.figure_files import save_figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from defectscape.domain.frame import Frame, Ints, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.engines.base import Rung
+from defectscape.engines.base import ScfAttempt
 
 ATOMS = 31
 """Of the default study's cells."""
@@ -20,13 +20,13 @@ class NullEngine:
     name = "null"
     version = "null"
     settings_json = json.dumps({"method": "null"})
-    ladder = (Rung("configured", "The only one."),)
+    attempts = (ScfAttempt("configured", "The only one."),)
 
     def settings_of(self, numbers: Ints) -> str:
         """All settings."""
         return self.settings_json
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """Energy (eV) and forces (eV/A), finite and different for every frame."""
         forces = -0.01 * frame.positions_A
         return Label(float(0.005 * np.sum(frame.positions_A**2)), forces)

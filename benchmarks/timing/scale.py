@@ -24,7 +24,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import write_json
-from defectscape.selection.spread import farthest_points
+from defectscape.selection.farthest_points import farthest_points
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.store.labels import LabelStore, label_key
 

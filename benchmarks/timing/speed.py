@@ -19,8 +19,7 @@ from defectscape.files.tables import write_json
 from defectscape.model.committee import Committee
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites
-from defectscape.search.batches import relax_all
-from defectscape.search.relaxation import nudged
+from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.search import Search
 from defectscape.settings.structure import Supercell
 from defectscape.study.committees import CommitteeSurface, load_committee

@@ -16,7 +16,8 @@ from benchmarks.learning.packed import put_row, read_rows
 from benchmarks.learning.runs import ModelRun, runs_of, training_of
 from benchmarks.learning.settings import ModelBenchmark, load_benchmark
 from defectscape.domain.seeds import derive_seed
-from defectscape.files.tables import encode, read_json
+from defectscape.files.codec import encode
+from defectscape.files.tables import read_json
 from defectscape.settings.training import Training
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ import pytest
 from benchmarks.learning.documents import DOCUMENTS
 from benchmarks.learning.gathering import BenchmarkResult
 from benchmarks.learning.outcome import read_outcomes
-from defectscape.files.tables import decode, read_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json
 from defectscape.tools.direct_search import SearchComparison
 from defectscape.tools.foundation import FoundationComparison
 from support import ROOT

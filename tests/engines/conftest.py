@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.settings.engine import TbliteEngine as TbliteSettings
+from defectscape.settings.engine import TbliteSettings
 
 CRYSTALS = {"CdTe": ("zincblende", 6.48), "Si": ("diamond", 5.43), "MgO": ("rocksalt", 4.21)}
 
@@ -24,9 +24,14 @@ def _crystal(name, *, vacancy=False, rattles=((0.08, 0),)):
 def _frame_of(atoms, charge=0, multiplicity=None, family="v_Cd/x"):
     spin = multiplicity or lowest_multiplicity(atoms.numbers, charge)
     return Frame(
-        atoms.numbers, atoms.positions, np.array(atoms.cell), DefectKey("v_Cd", charge), spin,
-        Origin.START, family,
-    )  # fmt: skip
+        atoms.numbers,
+        atoms.positions,
+        np.array(atoms.cell),
+        DefectKey("v_Cd", charge),
+        spin,
+        Origin.START,
+        family,
+    )
 
 
 def _settings(method="GFN1-xTB", **changes):

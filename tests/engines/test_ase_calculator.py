@@ -13,19 +13,23 @@ from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.tblite import TbliteEngine
-from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.settings.ase_calculator import AseSettings
 from defectscape.store.labels import LabelStore
 from support import sleepy
 
 
-def settings(calculator: str, **changes: object) -> Settings:
+def settings(calculator: str, **changes: object) -> AseSettings:
     values: dict[str, object] = {
-        "kind": "ase", "calculator": calculator, "method": "x", "charge": "info.q", "multiplicity": "none",
-    }  # fmt: skip
-    return Settings.model_validate(values | changes)
+        "kind": "ase",
+        "calculator": calculator,
+        "method": "x",
+        "charge": "info.q",
+        "multiplicity": "none",
+    }
+    return AseSettings.model_validate(values | changes)
 
 
-def tblite(**changes: object) -> Settings:
+def tblite(**changes: object) -> AseSettings:
     arguments = {"method": "GFN1-xTB", "verbosity": 0}
     return settings(
         "tblite.ase.TBLite",
@@ -74,7 +78,7 @@ def test_a_missing_class_and_a_wrong_argument_are_named(crystal, frame_of) -> No
         engine.compute(frame_of(crystal("CdTe")), 0)
 
 
-def test_its_ladder_is_climbed_in_order(crystal, frame_of, tmp_path: Path) -> None:
+def test_its_ladder_is_tried_in_order(crystal, frame_of, tmp_path: Path) -> None:
     ladder = [{"level": 1}, {"level": 2}, {"level": 3}]
     engine = AseEngine(settings("support.sleepy.Habits", arguments={"failures": 2}, ladder=ladder))
     record = label_frame(frame_of(crystal("CdTe"), 1), engine, LabelStore(tmp_path), 30.0)

@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.frame import Frame
 from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
-from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.settings.ase_calculator import AseSettings
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp: install Debian's cp2k"
@@ -26,14 +26,19 @@ def settings(**arguments: object) -> dict[str, object]:
     # A small basis and a coarse grid: seconds, and still a calculation.
     small = {"xc": "PBE", "cutoff": 2000, "basis_set": "SZV-MOLOPT-SR-GTH", "uks": True}
     return {
-        "kind": "ase", "calculator": "ase.calculators.cp2k.CP2K", "method": "PBE", "charge": "charge",
-        "multiplicity": "multiplicity", "folder": "directory",
-        "failed_if": {"cp2k.out": "SCF run NOT converged"}, "arguments": small | arguments,
-    }  # fmt: skip
+        "kind": "ase",
+        "calculator": "ase.calculators.cp2k.CP2K",
+        "method": "PBE",
+        "charge": "charge",
+        "multiplicity": "multiplicity",
+        "folder": "directory",
+        "failed_if": {"cp2k.out": "SCF run NOT converged"},
+        "arguments": small | arguments,
+    }
 
 
 def engine(**arguments: object) -> AseEngine:
-    return AseEngine(Settings.model_validate(settings(**arguments)))
+    return AseEngine(AseSettings.model_validate(settings(**arguments)))
 
 
 def test_charge_and_spin_reach_it(silicon, tmp_path, monkeypatch) -> None:

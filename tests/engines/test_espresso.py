@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.espresso import LADDER, STEPS, EspressoEngine
+from defectscape.engines.espresso import ATTEMPTS, STEPS, EspressoEngine
 from defectscape.engines.espresso_input import Step, pw_input
 from defectscape.engines.espresso_output import failure_reason, read_result
 from defectscape.engines.labelling import label_frame
@@ -54,9 +54,13 @@ def xml_of(frame, functional="PBE", electrons=32, shift_A=0.0, **changes) -> str
     )
     levels = " ".join(str(0.01 * k) for k in range(26))
     text = XML.format(
-        atoms=atoms, a=repr(float(frame.cell_A[0, 0] / BOHR_A)), functional=functional,
-        electrons=electrons, levels=levels, forces="0.001 " * 3 * len(frame),
-    )  # fmt: skip
+        atoms=atoms,
+        a=repr(float(frame.cell_A[0, 0] / BOHR_A)),
+        functional=functional,
+        electrons=electrons,
+        levels=levels,
+        forces="0.001 " * 3 * len(frame),
+    )
     for old, new in changes.items():
         text = text.replace(f"<{old}>true</{old}>", f"<{old}>{new}</{old}>")
     return text
@@ -90,8 +94,10 @@ def test_the_hybrid_is_hse06_and_pbe_has_no_exact_exchange() -> None:
     assert pbe["input_dft"] == "'pbe'"
     assert not {"exx_fraction", "nqx1", "ecutfock"} & set(pbe)
     assert (hse["input_dft"], hse["exx_fraction"], hse["screening_parameter"]) == (
-        "'hse'", "0.25", "0.106",
-    )  # fmt: skip
+        "'hse'",
+        "0.25",
+        "0.106",
+    )
     assert hse["ecutfock"] == "30.0"
 
 
@@ -123,9 +129,13 @@ def test_what_is_run_where_is_no_part_of_a_label(folder: Path, tmp_path: Path) -
     other.mkdir()
     (other / "renamed.gth").write_text(GTH)
     moved = settings(
-        other, command="srun pw.x", scratch=str(tmp_path), time_limit_s=5.0,
-        pseudopotentials={"C": "renamed.gth"}, density_cutoff_Ry=120.0,
-    )  # fmt: skip
+        other,
+        command="srun pw.x",
+        scratch=str(tmp_path),
+        time_limit_s=5.0,
+        pseudopotentials={"C": "renamed.gth"},
+        density_cutoff_Ry=120.0,
+    )
     assert EspressoEngine(moved).settings_json == key
     assert EspressoEngine(settings(folder, cutoff_Ry=31.0)).settings_json != key
     (other / "renamed.gth").write_text(GTH.replace("9.0", "9.1"))
@@ -219,17 +229,17 @@ def test_the_reason_is_pw_x_s_own() -> None:
     assert "status 3: last words" in failure_reason("a\nlast words\n", 3)
 
 
-def test_a_crash_climbs_the_ladder_and_ends_as_a_record(folder: Path, tmp_path: Path) -> None:
+def test_a_crash_takes_all_attempts_and_ends_as_a_record(folder: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     script = f"open({str(count)!r}, 'a').write('x'); print('SCF fell over'); raise SystemExit(3)"
     engine = EspressoEngine(settings(folder, command=fake(folder, script)))
     store = LabelStore(tmp_path / "labels")
     record = label_frame(diamond(), engine, store, 30.0)
     assert not record.trainable
-    assert record.failure.count("SCF fell over") == len(LADDER)
-    assert len(count.read_text()) == len(LADDER)
+    assert record.failure.count("SCF fell over") == len(ATTEMPTS)
+    assert len(count.read_text()) == len(ATTEMPTS)
     assert label_frame(diamond(), engine, store, 30.0).failure == record.failure
-    assert len(count.read_text()) == len(LADDER)
+    assert len(count.read_text()) == len(ATTEMPTS)
 
 
 def test_a_wrong_charge_is_not_tried_again(folder: Path, tmp_path: Path) -> None:
@@ -273,5 +283,9 @@ def test_a_relaxation_s_input_is_the_label_s_with_atoms_that_move(folder: Path) 
     ours = {line for line in text.splitlines() if "=" in line}
     theirs = {line for line in label.splitlines() if "=" in line}
     assert {line.split()[0] for line in theirs ^ ours} == {
-        "calculation", "pseudo_dir", "forc_conv_thr", "nstep", "ion_dynamics",
-    }  # fmt: skip
+        "calculation",
+        "pseudo_dir",
+        "forc_conv_thr",
+        "nstep",
+        "ion_dynamics",
+    }

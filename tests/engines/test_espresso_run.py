@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from defectscape.domain.frame import Frame, Origin
-from defectscape.engines.espresso import LADDER, EspressoEngine
+from defectscape.engines.espresso import ATTEMPTS, EspressoEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.program import run_program
 from defectscape.store.labels import LabelStore
@@ -89,13 +89,18 @@ def test_stress_is_the_strain_derivative_per_volume(folder: Path) -> None:
     energies = [
         engine.compute(
             Frame(
-                frame.numbers, frame.positions_A * (1 + s * h), frame.cell_A * (1 + s * h),
-                frame.key, 1, frame.origin, "x",
+                frame.numbers,
+                frame.positions_A * (1 + s * h),
+                frame.cell_A * (1 + s * h),
+                frame.key,
+                1,
+                frame.origin,
+                "x",
             ),
             0,
         ).energy_eV
         for s in (1, -1)
-    ]  # fmt: skip
+    ]
     slope = (energies[0] - energies[1]) / (2 * h) / np.linalg.det(frame.cell_A)
     assert slope > 0.5
     assert np.trace(stress) == pytest.approx(slope, rel=0.02)
@@ -137,7 +142,7 @@ def test_exact_exchange_opens_the_gap_and_charge_empties_a_level(folder: Path) -
 
 def test_every_rung_finds_the_same_solution(folder: Path) -> None:
     engine = EspressoEngine(settings(folder, convergence_Ry=1e-8))
-    energies = [engine.compute(diamond(), rung).energy_eV for rung in range(len(LADDER))]
+    energies = [engine.compute(diamond(), attempt).energy_eV for attempt in range(len(ATTEMPTS))]
     assert np.ptp(energies) < 1e-4
 
 
@@ -146,7 +151,7 @@ def test_too_few_cycles_are_a_failure_that_says_so(folder: Path, tmp_path: Path)
     record = label_frame(diamond(), EspressoEngine(few), LabelStore(tmp_path / "labels"), 30.0)
     assert record.label is None
     assert "convergence NOT achieved after 2 iterations" in record.failure
-    assert record.rung == len(LADDER) - 1
+    assert record.rung == len(ATTEMPTS) - 1
 
 
 def test_the_program_s_time_is_the_label_s(folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.frame import Frame
 from defectscape.engines.ase_calculator import AseEngine
 from defectscape.engines.base import CalculationFailed
-from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.settings.ase_calculator import AseSettings
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gpaw") is None or importlib.util.find_spec("gpaw_data") is None,
@@ -25,14 +25,22 @@ def silicon(crystal, frame_of) -> Callable[[int, int], Frame]:
 def engine(**arguments: object) -> AseEngine:
     fixed = {"name": "fermi-dirac", "width": 0.05, "fixmagmom": True}
     small: dict[str, object] = {
-        "mode": {"name": "pw", "ecut": 200}, "xc": "PBE", "kpts": [1, 1, 1], "spinpol": True,
-        "occupations": fixed, "txt": None,
-    }  # fmt: skip
+        "mode": {"name": "pw", "ecut": 200},
+        "xc": "PBE",
+        "kpts": [1, 1, 1],
+        "spinpol": True,
+        "occupations": fixed,
+        "txt": None,
+    }
     values = {
-        "kind": "ase", "calculator": "gpaw.GPAW", "method": "PBE", "charge": "charge",
-        "multiplicity": "magmoms", "arguments": small | arguments,
-    }  # fmt: skip
-    return AseEngine(Settings.model_validate(values))
+        "kind": "ase",
+        "calculator": "gpaw.GPAW",
+        "method": "PBE",
+        "charge": "charge",
+        "multiplicity": "magmoms",
+        "arguments": small | arguments,
+    }
+    return AseEngine(AseSettings.model_validate(values))
 
 
 def test_charge_and_spin_reach_it(silicon) -> None:

@@ -46,8 +46,10 @@ def test_an_entry_is_read_with_all_its_channels() -> None:
     small, large = found[3], found[13]
     assert [channel.radius_bohr for channel in small.channels] == [0.61, 0.7]
     assert small.channels[0].couplings == (
-        (2.36932528, -0.24930015, -0.5517961), (0.75, 0.29), (-0.23,),
-    )  # fmt: skip
+        (2.36932528, -0.24930015, -0.5517961),
+        (0.75, 0.29),
+        (-0.23,),
+    )
     assert large.local == (-12.5, 1.25)
     assert large.radius_bohr == 0.49
     # An empty channel stands between the others and is dropped at the end.

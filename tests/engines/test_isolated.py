@@ -18,16 +18,19 @@ from defectscape.engines.isolated import IsolatedEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.registry import make_engine, make_local_engine
-from defectscape.settings.ase_calculator import AseEngine as Settings
+from defectscape.settings.ase_calculator import AseSettings
 from defectscape.store.labels import LabelStore
 
 
-def settings(**changes: object) -> Settings:
+def settings(**changes: object) -> AseSettings:
     values: dict[str, object] = {
-        "kind": "ase", "calculator": "support.sleepy.Habits", "method": "x", "charge": "info.q",
+        "kind": "ase",
+        "calculator": "support.sleepy.Habits",
+        "method": "x",
+        "charge": "info.q",
         "multiplicity": "none",
-    }  # fmt: skip
-    return Settings.model_validate(values | changes)
+    }
+    return AseSettings.model_validate(values | changes)
 
 
 @pytest.fixture

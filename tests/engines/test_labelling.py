@@ -13,7 +13,7 @@ import pytest
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.label import Label
 from defectscape.engines import labelling
-from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.base import CalculationFailed, ScfAttempt
 from defectscape.engines.labelling import label_frame, label_frames
 from defectscape.engines.registry import make_engine
 from defectscape.engines.tblite import TbliteEngine
@@ -27,17 +27,17 @@ class FaultyEngine:
     """Gives the next of its answers at each call; an answer that is an error is raised."""
 
     name, version, settings_json = "faulty", "0", "{}"
-    ladder = (Rung("first", ""), Rung("second", ""))
+    attempts = (ScfAttempt("first", ""), ScfAttempt("second", ""))
 
     def __init__(self, *answers):
         self.answers = list(answers)
-        self.rungs = []
+        self.tried = []
 
     def settings_of(self, numbers):
         return self.settings_json
 
-    def compute(self, frame, rung):
-        self.rungs.append(rung)
+    def compute(self, frame, attempt):
+        self.tried.append(attempt)
         answer = self.answers.pop(0)
         if isinstance(answer, BaseException):
             raise answer
@@ -74,8 +74,9 @@ def test_nothing_is_computed_twice(store, crystal, frame_of, tblite_settings):
     calls = store.calls()
     assert [c.engine for c in calls] == ["tblite/GFN1-xTB"] * 4 + ["tblite/IPEA1-xTB"]
     assert {(c.defect, c.charge, c.status, c.rung) for c in calls} == {
-        ("v_Cd", 0, "ok", 0), ("v_Cd", 1, "ok", 0),
-    }  # fmt: skip
+        ("v_Cd", 0, "ok", 0),
+        ("v_Cd", 1, "ok", 0),
+    }
     record = first[0]
     (call,) = [call for call in calls if call.key == record.key]
     assert record.core_s >= call.core_s > 0
@@ -94,35 +95,38 @@ def test_the_caller_gets_its_own_frame_back(store, crystal, frame_of):
     assert store.get(record.key).frame.family == "v_Cd/first"
 
 
-def test_a_ladder_that_ends_in_failure_is_a_record(store, frame, tblite_settings):
+def test_attempts_that_all_fail_are_a_record(store, frame, tblite_settings):
     engine = TbliteEngine(tblite_settings(max_iterations=1))
     record = label_frame(frame, engine, store, LIMIT)
     assert record.label is None
     assert not record.trainable
     assert record.failure.startswith("configured: SCF not converged in 1 cycles; damped: SCF")
-    assert [(c.rung, c.status) for c in store.calls()] == [(rung, "failed") for rung in range(3)]
+    assert [(c.rung, c.status) for c in store.calls()] == [
+        (attempt, "failed") for attempt in range(3)
+    ]
     assert label_frame(frame, engine, store, LIMIT).failure == record.failure
     assert len(store.calls()) == 3
     # The same physics with more cycles is the same label: it is asked for, not assumed.
     patient = TbliteEngine(tblite_settings())
     assert label_frame(frame, patient, store, LIMIT).label is None
-    assert label_frame(frame, patient, store, LIMIT, retry_failures=True).trainable
+    store.failure_path(record.key).unlink()  # as `labels --remove-failures` does
+    assert label_frame(frame, patient, store, LIMIT).trainable
     assert len(store.calls()) == 4
-    assert label_frame(frame, engine, store, LIMIT, retry_failures=True).trainable
+    assert label_frame(frame, engine, store, LIMIT).trainable
     assert len(store.calls()) == 4
 
 
-def test_the_ladder_is_climbed_only_as_far_as_needed(store, frame):
+def test_no_attempt_is_made_after_one_that_succeeds(store, frame):
     engine = FaultyEngine(CalculationFailed("no\nway"), _label())
     record = label_frame(frame, engine, store, LIMIT)
-    assert (record.rung, engine.rungs, record.trainable) == (1, [0, 1], True)
+    assert (record.rung, engine.tried, record.trainable) == (1, [0, 1], True)
     assert [(c.rung, c.status) for c in store.calls()] == [(0, "failed"), (1, "ok")]
 
 
-def test_a_hopeless_failure_ends_the_ladder(store, frame):
+def test_no_attempt_is_made_after_a_hopeless_failure(store, frame):
     engine = FaultyEngine(CalculationFailed("too close", hopeless=True))
     assert label_frame(frame, engine, store, LIMIT).failure == "first: too close"
-    assert engine.rungs == [0]
+    assert engine.tried == [0]
 
 
 NOT_LABELS = [
@@ -200,14 +204,14 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import HOST_KEY
 from defectscape.engines.labelling import label_frames
 from defectscape.engines.tblite import TbliteEngine
-from defectscape.settings.engine import TbliteEngine as Settings
+from defectscape.settings.engine import TbliteSettings
 from defectscape.store.labels import LabelStore
 frames = []
 for seed in range(200):
     atoms = bulk("Si", a=5.43)
     atoms.rattle(0.05, seed=seed)
     frames.append(Frame(atoms.numbers, atoms.positions, atoms.cell.array, HOST_KEY, 1, Origin.HOST, "h"))
-engine = TbliteEngine(Settings(kind="tblite", method="GFN1-xTB"))
+engine = TbliteEngine(TbliteSettings(kind="tblite", method="GFN1-xTB"))
 records = label_frames(frames[:int(sys.argv[2])], engine, LabelStore(Path(sys.argv[1])), 30.0, "low")
 """
 
@@ -261,9 +265,9 @@ def test_a_version_that_comes_with_the_answer_is_kept(store, frame):
     class Late(FaultyEngine):
         version = "unknown"
 
-        def compute(self, frame, rung):
+        def compute(self, frame, attempt):
             self.version = "program 1.2"
-            return super().compute(frame, rung)
+            return super().compute(frame, attempt)
 
     (record,) = label_frames([frame], Late(_label()), store, LIMIT, "low")
     assert record.engine_version == "program 1.2"

@@ -8,12 +8,12 @@ import pytest
 from ase.io.cube import read_cube_data
 from ase.units import Bohr, Hartree
 
-from defectscape.engines.base import CalculationFailed
+from defectscape.engines.base import CalculationFailed, PotentialEngine
 from defectscape.engines.espresso import EspressoEngine
 from defectscape.engines.espresso_input import OUTDIR, PREFIX
 from defectscape.engines.gth import choose_potential, find_table, read_potentials
 from defectscape.engines.program import run_program
-from defectscape.engines.site_potentials import WINDOW_A, PotentialEngine, potentials_at
+from defectscape.engines.site_potentials import WINDOW_A, potentials_at
 from defectscape.engines.vasp_output import read_site_potentials
 from support.pwx import absent, diamond, settings, write_pseudopotentials
 
@@ -93,32 +93,46 @@ def potential_of(density: np.ndarray, cell_A: np.ndarray, atoms_A: np.ndarray) -
     return -Hartree * (np.exp(1j * positions @ g.T) @ total).real
 
 
-OUTCAR = """ vasp.5.4.4.18Apr17-6-g9f103f2a35
- average (electrostatic) potential at core
-  the test charge radii are     0.9746  0.9746
-  (the norm of the test charge is              1.0000)
-       1 -71.1234       2 -71.2345       3 -58.0123
+def outcar(potentials_V: np.ndarray) -> str:
+    """An ionic step's table in VASP's fixed format, (5(I8,F9.4)): long numbers touch, as 12-171.2345."""
+    cells = [f"{k:8d}{-value:9.4f}" for k, value in enumerate(potentials_V, start=1)]
+    lines = ["".join(cells[k : k + 5]) for k in range(0, len(cells), 5)]
+    return (
+        " average (electrostatic) potential at core\n"
+        "  the test charge radii are     0.9746  0.9746\n"
+        "  (the norm of the test charge is              1.0000)\n"
+        + "".join(f"{line}\n" for line in lines)
+        + " \n \n \n E-fermi :   2.5000     XC(G=0):  -9.9999     alpha+bet : -9.9999\n"
+    )
 
 
-
- E-fermi :   2.5000     XC(G=0):  -9.9999     alpha+bet : -9.9999
-"""
-
-
-def test_vasp_potentials_are_turned_into_those_of_a_positive_charge(tmp_path: Path) -> None:
+@pytest.mark.parametrize("atoms", [3, 5, 216, 1234])
+def test_vasp_potentials_are_turned_into_those_of_a_positive_charge(
+    tmp_path: Path, atoms: int
+) -> None:
     path = tmp_path / "OUTCAR"
-    path.write_text(OUTCAR)
-    np.testing.assert_allclose(read_site_potentials(path, 3), [71.1234, 71.2345, 58.0123])
-    with pytest.raises(CalculationFailed, match="of 3 atoms, not 4"):
+    first, last = np.random.default_rng(atoms).uniform(20.0, 180.0, (2, atoms)).round(4)
+    last[0] = 171.2345
+    path.write_text(outcar(first) + outcar(last))
+    assert "1-171.2345" in path.read_text()
+    np.testing.assert_array_equal(read_site_potentials(path, atoms), last)
+    with pytest.raises(CalculationFailed, match=f"of {atoms} atoms, not 4"):
         read_site_potentials(path, 4)
-    later = OUTCAR.replace("2 -71.2345", "2-171.2345")
-    path.write_text(OUTCAR + later)
-    np.testing.assert_allclose(read_site_potentials(path, 3), [71.1234, 171.2345, 58.0123])
-    path.write_text("vasp\n")
-    with pytest.raises(CalculationFailed, match="of 0 atoms, not 3"):
+
+
+@pytest.mark.parametrize("fault", ["absent", "none", "cut", "overflow"])
+def test_an_outcar_without_potentials_is_a_failed_calculation(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "OUTCAR"
+    whole = outcar(np.array([71.1234, 71.2345, 58.0123]))
+    texts = {
+        "none": "vasp\n",
+        "cut": whole[: whole.index("58.0")],
+        "overflow": whole.replace(" -71.2345", "*********"),
+    }
+    if fault in texts:
+        path.write_text(texts[fault])
+    with pytest.raises(CalculationFailed, match="no OUTCAR with potentials"):
         read_site_potentials(path, 3)
-    with pytest.raises(CalculationFailed, match="left no OUTCAR"):
-        read_site_potentials(tmp_path / "nowhere", 3)
 
 
 @pytest.mark.pwx

@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from ase.calculators.calculator import CalculationFailed, PropertyNotImplementedError
+from ase.calculators.calculator import (
+    CalculationFailed,
+    CalculatorSetupError,
+    PropertyNotImplementedError,
+)
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
 
@@ -10,7 +14,7 @@ from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.engines.base import Rung
+from defectscape.engines.base import ScfAttempt
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.engines.tblite import TbliteEngine
 from defectscape.store.labels import LabelStore
@@ -35,8 +39,10 @@ def test_values_are_the_engine_s(store, crystal, frame_of, tblite_settings):
     np.testing.assert_allclose(stress, label.stress_eV_A3, atol=1e-12)
     (record,) = store.records()
     assert (record.frame.key, record.frame.origin, record.frame.multiplicity) == (
-        KEY, Origin.RELAXATION, 2,
-    )  # fmt: skip
+        KEY,
+        Origin.RELAXATION,
+        2,
+    )
     assert len(store.calls()) == 1
 
 
@@ -67,12 +73,12 @@ def test_a_failed_label_says_why(store, crystal, tblite_settings):
 
 
 class StresslessEngine:
-    name, version, settings_json, ladder = "plain", "0", "{}", (Rung("only", ""),)
+    name, version, settings_json, attempts = "plain", "0", "{}", (ScfAttempt("only", ""),)
 
     def settings_of(self, numbers):
         return self.settings_json
 
-    def compute(self, frame, rung):
+    def compute(self, frame, attempt):
         return Label(0.0, np.zeros((len(frame), 3)))
 
 
@@ -90,3 +96,8 @@ def test_a_cluster_is_refused(store, crystal):
     atoms.calc = StoredCalculator(StresslessEngine(), store, DefectKey("host", 0), "host", 30.0)
     with pytest.raises(LabelError, match="pbc"):
         atoms.get_potential_energy()
+
+
+def test_no_structure_is_an_error_with_a_name(store):
+    with pytest.raises(CalculatorSetupError, match="v_Cd_-1"):
+        StoredCalculator(StresslessEngine(), store, KEY, "v_Cd/x", 30.0).calculate()

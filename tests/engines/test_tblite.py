@@ -154,10 +154,10 @@ def test_hotter_electrons_have_a_lower_free_energy(crystal, frame_of, tblite_set
     assert hot < cold - 0.05
 
 
-def test_every_rung_solves_the_same_problem(crystal, frame_of, tblite_settings):
+def test_every_attempt_solves_the_same_problem(crystal, frame_of, tblite_settings):
     engine = TbliteEngine(tblite_settings())
     frame = frame_of(crystal("CdTe", vacancy=True), -1)
-    labels = [engine.compute(frame, rung) for rung in range(len(engine.ladder))]
+    labels = [engine.compute(frame, attempt) for attempt in range(len(engine.attempts))]
     assert len(labels) == 3
     for label in labels[1:]:
         assert label.energy_eV == pytest.approx(labels[0].energy_eV, abs=1e-4)
@@ -170,10 +170,10 @@ def test_a_chaotic_iteration_gives_the_one_label_or_a_failure(crystal, frame_of,
     hot = crystal("CdTe", vacancy=True, rattles=((0.08, 0), (0.3, 5)))
     frame = frame_of(hot, -2)
     energies, failures = [], []
-    for rung in range(3):
+    for attempt in range(3):
         # How far a chaotic iteration comes depends on the machine; that it is no label does not.
         try:
-            energies.append(engine.compute(frame, rung).energy_eV)
+            energies.append(engine.compute(frame, attempt).energy_eV)
         except CalculationFailed as error:
             failures.append(error)
     assert not any(failure.hopeless for failure in failures)
@@ -201,8 +201,10 @@ def test_impossible_frames_fail_before_tblite_sees_them(crystal, frame_of, tblit
 def test_settings_in_the_key_are_those_that_change_a_label(tblite_settings):
     engine = TbliteEngine(tblite_settings(electronic_temperature_K=400))
     assert json.loads(engine.settings_json) == {
-        "method": "GFN1-xTB", "electronic_temperature_K": 400.0, "accuracy": 1.0,
-    }  # fmt: skip
+        "method": "GFN1-xTB",
+        "electronic_temperature_K": 400.0,
+        "accuracy": 1.0,
+    }
     patient = TbliteEngine(tblite_settings(electronic_temperature_K=400.0, max_iterations=999))
     assert patient.settings_json == engine.settings_json
     names = {TbliteEngine(tblite_settings(m)).name for m in ("GFN1-xTB", "IPEA1-xTB")}

@@ -9,7 +9,7 @@ CASES = {
     "hangs": ("had not ended after 10 s", "ended after `engine.time_limit_s`"),
     "crashes": ("SIGSEGV", "its process died; it has one of its own, which is started again"),
     "is not finite": ("NaN or infinity", "a number that is not finite is refused"),
-    "does not converge": ("no convergence", "every rung of the engine's ladder was tried"),
+    "does not converge": ("no convergence", "all of the engine's attempts were made"),
     "is of another structure": ("another structure", "the structure in the output is compared"),
 }
 

@@ -13,7 +13,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files import tables
-from defectscape.files.tables import encode
+from defectscape.files.codec import encode
 
 RNG = np.random.default_rng(0)
 
@@ -33,18 +33,18 @@ def _relaxation(energy_eV, **changes):
     return dataclasses.replace(value, **changes)
 
 
-def _minimum(rmsd_A):
-    return Minimum(1, _frame(), 1 / 7, (0.1,), 0.01, 0.02, ("a", "b"), "C2v", rmsd_A, True)
+def _minimum():
+    return Minimum(1, _frame(), 1 / 7, (0.1,), 0.01, 0.02, ("a", "b"), True)
 
 
 def _verified(label):
     final = None if label is None else label
-    return VerifiedMinimum(_minimum(0.3), label, _frame(), final, 3)
+    return VerifiedMinimum(_minimum(), label, _frame(), final, 3)
 
 
 SITES = [
-    DefectSite("v_Te_1", "v_Te_Td_Cd2.83", "vacancy", None, "Te", (1 / 3, 0.25, 0.0), 2, "Td"),
-    DefectSite("i_Cd", "Cd_i_Td", "interstitial", "Cd", None, (0.5, 0.5, 0.5), 1, "Td"),
+    DefectSite("v_Te_1", "v_Te_Td_Cd2.83", "vacancy", None, "Te", (1 / 3, 0.25, 0.0), 2),
+    DefectSite("i_Cd", "Cd_i_Td", "interstitial", "Cd", None, (0.5, 0.5, 0.5), 1),
 ]
 HOST = HostCrystal(
     "CdTe", "F-43m", np.array([48, 52]), RNG.normal(size=(2, 3)), np.eye(3) * 4.6,
@@ -58,7 +58,7 @@ LABEL = Label(-3373.1, RNG.normal(size=(2, 3)), RNG.normal(size=(3, 3)), None, 1
     [
         (tables.save_sites, tables.load_sites, SITES),
         (tables.save_relaxations, tables.load_relaxations, [_relaxation(-1 / 3)] * 2),
-        (tables.save_minima, tables.load_minima, [_minimum(None), _minimum(1 / 3)]),
+        (tables.save_minima, tables.load_minima, [_minimum(), _minimum()]),
         (tables.save_verified, tables.load_verified, [_verified(None), _verified(LABEL)]),
         (tables.save_minima, tables.load_minima, []),
     ],
@@ -108,7 +108,7 @@ def test_damage_is_named(tmp_path):
     path = tmp_path / "minima.json"
     with pytest.raises(StoreError, match="no such file"):
         tables.load_minima(path)
-    tables.save_minima(path, [_minimum(None)])
+    tables.save_minima(path, [_minimum()])
     with pytest.raises(StoreError, match=r"minima\.json: holds minima"):
         tables.load_sites(path)
     text = path.read_text()
@@ -120,6 +120,30 @@ def test_damage_is_named(tmp_path):
         path.write_text(text.replace(old, new))
         with pytest.raises(StoreError, match="cannot be read"):
             tables.load_minima(path)
+
+
+def test_tables_of_earlier_versions_are_read(tmp_path):
+    """Sites and minima once had fields that nothing read; any other unknown field is still refused."""
+    path = tmp_path / "table.json"
+    tables.save_sites(path, SITES)
+    path.write_text(path.read_text().replace("}", ', "point_group": "Td"}'))
+    # The last brace closes the table, whose own fields nobody looks at.
+    assert list(tables.load_sites(path)) == SITES
+    verified = _verified(LABEL)
+    for save, load, item in (
+        (tables.save_minima, tables.load_minima, verified.minimum),
+        (tables.save_verified, tables.load_verified, verified),
+    ):
+        save(path, [item])
+        text = path.read_text()
+        assert text.count('"from_unperturbed"') == 1
+        old = '"point_group": "C2v", "rmsd_to_unperturbed_A": null, "from_unperturbed"'
+        path.write_text(text.replace('"from_unperturbed"', old))
+        (back,) = load(path)
+        assert encode(back) == encode(item)
+        path.write_text(text.replace('"from_unperturbed"', '"colour": "red", "from_unperturbed"'))
+        with pytest.raises(StoreError, match="colour"):
+            load(path)
 
 
 def test_plain_data_and_arrays(tmp_path):

@@ -6,8 +6,15 @@ import pytest
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.model.calibration import calibrate, error_bar, moderated
-from defectscape.model.committee import CommitteePrediction
+from defectscape.domain.prediction import Prediction
+from defectscape.model.calibration import (
+    ACROSS_CHARGES,
+    FORCE,
+    SAME_CHARGE,
+    calibrate,
+    error_bar,
+    moderated,
+)
 
 ATOMS = 8
 
@@ -16,7 +23,7 @@ def make(
     count: int, seed: int, truth: float, members: int = 4, *, charges: tuple[int, ...] = (0, 1),
     member_shift: float = 0.0, charge_error: float = 0.0, sigma: float = 0.02,
 ) -> list:  # fmt: skip
-    """Frames whose true error is ``truth`` times what the members' spread stands for.
+    """Frames whose true error is ``truth`` times what the members' standard deviation stands for.
 
     Members scatter about their mean by ``sigma``; the mean is off by ``truth * sigma``.
     """
@@ -37,7 +44,7 @@ def make(
         force_scatter = sigma * rng.normal(size=(members, ATOMS, 3))
         std = np.linalg.norm(force_scatter.std(axis=0, ddof=1), axis=1)
         label = Label(energy, forces + truth * sigma * rng.normal(size=(ATOMS, 3)))
-        point = CommitteePrediction(float(energies.mean()), tuple(energies), forces, std)
+        point = Prediction(float(energies.mean()), tuple(energies), forces, std)
         judged.append((LabelledFrame(frame, label, "high"), point))
     return judged
 
@@ -48,45 +55,45 @@ def scales(valid, test):
 
 
 @pytest.mark.parametrize("truth", [1.0, 2.0, 4.0])
-def test_errors_of_k_spreads_give_the_factor_k(truth) -> None:
+def test_errors_of_k_standard_deviations_give_the_factor_k(truth) -> None:
     found = scales(make(60, 1, truth), make(60, 2, truth))
     # Forces: many independent components, so the factor is sharp.
-    assert found["force"].factor68 == pytest.approx(truth, rel=0.12)
-    for quantity in ("within", "between"):
+    assert found[FORCE].factor68 == pytest.approx(truth, rel=0.12)
+    for quantity in (SAME_CHARGE, ACROSS_CHARGES):
         scale = found[quantity]
         assert abs(scale.factor68 - truth) < 4 * scale.factor68_std + 0.15 * truth
         assert scale.after68 == pytest.approx(0.68, abs=0.14)
         # Pairs share frames: few are independent.
         assert scale.after95 == pytest.approx(0.95, abs=0.12)
-    assert found["force"].after68 == pytest.approx(0.68, abs=0.03)
-    assert found["force"].after95 == pytest.approx(0.95, abs=0.02)
+    assert found[FORCE].after68 == pytest.approx(0.68, abs=0.03)
+    assert found[FORCE].after95 == pytest.approx(0.95, abs=0.02)
 
 
-def test_coverage_before_is_that_of_the_raw_spread() -> None:
-    """A Gaussian error of twice the spread lies within one spread in 38% of cases."""
+def test_coverage_before_is_that_of_the_raw_standard_deviation() -> None:
+    """A Gaussian error of twice the standard deviation lies within it in 38% of cases."""
     found = scales(make(60, 3, 2.0, members=40), make(60, 4, 2.0, members=40))
-    assert found["force"].before68 == pytest.approx(0.383, abs=0.03)
-    assert found["force"].before95 == pytest.approx(0.683, abs=0.03)
+    assert found[FORCE].before68 == pytest.approx(0.383, abs=0.03)
+    assert found[FORCE].before95 == pytest.approx(0.683, abs=0.03)
 
 
 def test_what_shifts_a_member_as_a_whole_cancels() -> None:
     plain, shifted = (scales(make(40, 5, 2.0, member_shift=s), []) for s in (0.0, 50.0))
-    for quantity in ("within", "between"):
+    for quantity in (SAME_CHARGE, ACROSS_CHARGES):
         assert shifted[quantity].factor68 == pytest.approx(plain[quantity].factor68, rel=1e-6)
         assert shifted[quantity].typical == pytest.approx(plain[quantity].typical, rel=1e-6)
 
 
 def test_an_error_per_charge_is_seen_between_charges_alone() -> None:
     plain, wrong = (scales(make(40, 6, 1.0, charge_error=e), []) for e in (0.0, 1.0))
-    assert wrong["within"].factor68 == pytest.approx(plain["within"].factor68, rel=1e-6)
-    assert wrong["between"].factor68 > 10 * plain["between"].factor68
-    assert scales(make(20, 6, 1.0, charges=(0,)), [])["between"].factor68 is None
+    assert wrong[SAME_CHARGE].factor68 == pytest.approx(plain[SAME_CHARGE].factor68, rel=1e-6)
+    assert wrong[ACROSS_CHARGES].factor68 > 10 * plain[ACROSS_CHARGES].factor68
+    assert scales(make(20, 6, 1.0, charges=(0,)), [])[ACROSS_CHARGES].factor68 is None
 
 
 def test_the_order_of_frames_and_members_does_not_matter() -> None:
     data, test = make(30, 7, 2.0), make(20, 8, 2.0)
     mixed = [
-        (item, CommitteePrediction(p.energy_eV, p.member_energies_eV[::-1], p.forces_eV_A, p.force_std_eV_A))
+        (item, Prediction(p.energy_eV, p.member_energies_eV[::-1], p.forces_eV_A, p.force_std_eV_A))
         for item, p in data[::-1]
     ]  # fmt: skip
     one, other = scales(data, test), scales(mixed, test[::-1])
@@ -98,15 +105,15 @@ def test_the_order_of_frames_and_members_does_not_matter() -> None:
 def test_few_frames_or_a_single_member_give_no_factor() -> None:
     few = scales(make(5, 9, 1.0), make(5, 9, 1.0))
     assert all(scale.factor68 is None for scale in few.values())
-    assert few["force"].reason == "5 validation frames, 6 are needed"
+    assert few[FORCE].reason == "5 validation frames, 6 are needed"
     alone = scales(make(20, 9, 1.0, members=1), [])
-    assert alone["within"].reason == "a committee of one has no spread"
-    assert scales([], [])["force"].factor68 is None
-    assert error_bar(few["within"], [1.0, 2.0]) is None
+    assert alone[SAME_CHARGE].reason == "a committee of one has no standard deviation"
+    assert scales([], [])[FORCE].factor68 is None
+    assert error_bar(few[SAME_CHARGE], [1.0, 2.0]) is None
 
 
-def test_an_accidentally_small_spread_gives_no_absurd_bar() -> None:
-    scale = scales(make(60, 10, 2.0, members=2), [])["within"]
+def test_an_accidentally_small_standard_deviation_gives_no_absurd_bar() -> None:
+    scale = scales(make(60, 10, 2.0, members=2), [])[SAME_CHARGE]
     same = error_bar(scale, [0.5, 0.5])
     typical = error_bar(scale, [0.0, np.sqrt(2) * scale.typical])
     assert typical == pytest.approx(scale.factor68 * scale.typical)

@@ -1,4 +1,4 @@
-"""The committee: one answer on every path, mean and spread, refusals; mace's own calculator."""
+"""The committee: one answer on every path, mean and standard deviation, refusals; mace's own calculator."""
 
 import logging
 
@@ -31,7 +31,9 @@ def test_batch_single_and_calculator_agree(committee, frame_of) -> None:
         assert atoms.get_forces() == pytest.approx(single.forces_eV_A, abs=1e-8)
 
 
-def test_mean_and_spread_are_those_of_the_members(model_paths, committee, frame_of) -> None:
+def test_mean_and_standard_deviation_are_those_of_the_members(
+    model_paths, committee, frame_of
+) -> None:
     frame = frame_of(22, 1)
     both = committee.evaluate(frame, "low")
     alone = [Committee.load([path]).evaluate(frame, "low") for path in model_paths]
@@ -40,8 +42,8 @@ def test_mean_and_spread_are_those_of_the_members(model_paths, committee, frame_
     assert both.energy_eV == pytest.approx(np.mean(energies), abs=1e-8)
     difference = alone[0].forces_eV_A - alone[1].forces_eV_A
     # Two members: the sample standard deviation is |a - b| / sqrt(2).
-    spread = np.linalg.norm(difference, axis=1) / np.sqrt(2)
-    assert both.force_std_eV_A == pytest.approx(spread, abs=1e-8)
+    std = np.linalg.norm(difference, axis=1) / np.sqrt(2)
+    assert both.force_std_eV_A == pytest.approx(std, abs=1e-8)
     assert np.all(np.isnan(alone[0].force_std_eV_A))
 
 

@@ -9,7 +9,7 @@ from mace.calculators import MACECalculator
 from defectscape.model.committee import Committee
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
-from defectscape.search.batches import relax_all
+from defectscape.search.relaxation import relax_all
 from defectscape.settings.search import Search
 from defectscape.study.committees import CommitteeSurface
 

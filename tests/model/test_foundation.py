@@ -11,6 +11,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.model.backend import mace_modules, numerics, o3
 from defectscape.model.committee import Committee
 from defectscape.model.foundation import foundation_architecture
+from defectscape.model.product_basis import built_with
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.model.trust import trust
@@ -87,6 +88,7 @@ def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(
 ) -> None:
     model = torch.load(foundation, weights_only=False)
     committee = Committee.load([untouched])
+    assert committee.card.product_basis == "full"
     for charge in (-2, 0, 1):
         frame = frame_of(80, charge)
         energy, forces = learned(model, frame)
@@ -96,6 +98,35 @@ def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(
             ours = point.energy_eV - committee.reference_eV(frame.numbers, charge, fidelity)
             assert ours == pytest.approx(energy, abs=1e-5)
             np.testing.assert_allclose(point.forces_eV_A, forces, atol=1e-5)
+
+
+def test_products_of_a_reduced_basis_are_the_file_s(
+    train_data, valid_data, settings_of, frame_of, tmp_path
+) -> None:
+    # The file's word is the other one: mace writes it where it could not do as it says, too.
+    with built_with("reduced"):
+        path = make_foundation(tmp_path / "reduced.model", use_reduced_cg=False)
+    model = torch.load(path, weights_only=False)
+    with torch.no_grad():
+        # Another basis of the same functions, as other programs make it.
+        for product in model.products:
+            for each in product.symmetric_contractions.contractions:
+                for tensor in (each.U_matrix_2, each.U_matrix_3, each.weights_max, each.weights[0]):
+                    tensor.neg_()
+    torch.save(model, path)
+    trust(path)
+    settings = settings_of(
+        foundation=str(path), steps=1, validate_every=1, learning_rate=1e-300, **ARCHITECTURE
+    )
+    train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
+    committee = Committee.load([tmp_path / "m"])
+    assert committee.card.product_basis == "reduced"
+    frame = frame_of(81, 1)
+    energy, forces = learned(model, frame)
+    point = committee.evaluate(frame, "high")
+    ours = point.energy_eV - committee.reference_eV(frame.numbers, 1, "high")
+    assert ours == pytest.approx(energy, abs=1e-5)
+    np.testing.assert_allclose(point.forces_eV_A, forces, atol=1e-5)
 
 
 def test_references_are_ours_and_the_scale_is_the_foundation_s(untouched, train_data) -> None:

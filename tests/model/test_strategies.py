@@ -10,14 +10,13 @@ from pydantic import ValidationError
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.model.backend import numerics
+from defectscape.model.checks import check_states
 from defectscape.model.committee import Committee
 from defectscape.model.delta import DeltaMACE
 from defectscape.model.errors import error_table
-from defectscape.model.gates import run_gates
 from defectscape.model.history import TrainingHistory
 from defectscape.model.saving import load_network
-from defectscape.model.strategies.delta import differences, state_of
-from defectscape.model.strategies.registry import STRATEGIES
+from defectscape.model.strategies import STRATEGIES, differences, state_of
 from defectscape.model.training import train_member
 
 FIDELITIES = ("low", "high")
@@ -85,7 +84,7 @@ def test_its_file_is_one_that_mace_s_calculator_loads(trained, frame_of, name) -
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_charge_and_fidelity_reach_it_on_every_path(trained, frame_of, name) -> None:
     committee = Committee.load([trained[name][0]])
-    report = run_gates(committee, frame_of(61, 0), (-2, 0, 1), committee.card.fidelities)
+    report = check_states(committee, frame_of(61, 0), (-2, 0, 1), committee.card.fidelities)
     assert report.charge_split_eV is not None
     assert report.charge_split_eV > 1e-3
     assert (report.fidelity_split_eV is None) == (name not in KNOWS_LOW)

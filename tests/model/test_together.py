@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from defectscape.search.batches import relax_all
-from defectscape.search.relaxation import relax
+from defectscape.search.relaxation import relax, relax_all
 from defectscape.settings.search import Search
 from defectscape.study.committees import CommitteeSurface
 

@@ -18,6 +18,7 @@ from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study.frames import descent_ends
+from defectscape.study.host import site_operations
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -93,7 +94,7 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     study = small_study()
     study["search"]["fmax_eV_A"] = 0.2
     calls = rerun(study)
-    # The foremost, the unperturbed start's, and the one nearest to the lowest label.
+    # The lowest, the unperturbed start's, and the one nearest to the lowest label.
     checks = (study["verification"]["minima_per_charge"] + 2) * (
         1 + study["verification"]["relax_steps"]
     ) + study["ccd"]["engine_points"]
@@ -153,7 +154,7 @@ def _go_on(context: StudyContext) -> None:
     """These relaxations go on in the next round, and searches start from their ends."""
     group, files = context.group("v_Cd")
     limit_eV_A = context.study.sampling.relaxation_fmax_eV_A
-    operations = group_operations(context, group)
+    operations = site_operations(context, group.defect)
     apart_A = context.study.exploration.minima.merge_rmsd_A
     for key in group.keys:
         first, second = (read_frames(files.round(n).relaxed(str(key))) for n in (1, 2))

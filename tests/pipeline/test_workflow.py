@@ -17,7 +17,7 @@ import pytest
 from defectscape.settings.ccd import Ccd
 from defectscape.settings.search import Search
 from support import ROOT
-from support.small_study import small_study, write_study
+from support.small_study import jobs_of, small_study, write_study
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
@@ -183,3 +183,64 @@ def test_a_deleted_report_is_made_again_alone(study_folder: Path) -> None:
     report = study_folder / "results/small/report.html"
     report.unlink()
     assert set(rules_to_run(study_folder, small_study())) - {"all"} == {"report"}
+
+
+CHANGES: tuple[tuple[str, object, set[str]], ...] = (
+    ("seed", 7, {"starts", "train", "search", "search_final", "train_final", "evaluate"}),
+    ("host.supercell.min_image_distance_A", 5.9, {"host"}),
+    ("fidelities.low.max_energy_jump_eV", 3.0, {"references", "label", "dataset", "dataset_final"}),
+    (
+        "fidelities.high.max_energy_jump_eV", 3.0,
+        {"references", "label", "dataset", "dataset_final", "verify", "ccd_check", "handover"},
+    ),
+    ("sampling.start_rattle_A", 0.12, {"starts"}),
+    ("sampling.shortest_distance_A", 1.9, {"starts", "select_round"}),
+    ("selection.initial_per_charge", 5, {"select", "select_round"}),
+    ("selection.per_charge_per_round", 3, {"select_round"}),
+    ("exploration.training.steps", 50, {"train"}),
+    ("exploration.search.max_steps", 61, {"search"}),
+    ("exploration.minima.merge_rmsd_A", 0.06, {"search", "select_round"}),
+    ("search.fmax_eV_A", 0.2, {"search_final", "verify", "thermo"}),
+    ("minima.window_eV", 0.7, {"search_final", "minima"}),
+    ("verification.relax_steps", 2, {"verify"}),
+    ("training.steps", 80, {"train_final"}),
+    ("thermo.correction", {"kind": "none"}, {"thermo"}),
+    ("ccd.points", 7, {"ccd"}),
+    ("ccd.engine_points", 3, {"ccd_check"}),
+)  # fmt: skip
+"""A change of a setting, and the stages that read it; the summary, which holds the study, reads every one."""
+
+
+def with_change(setting: str, value: object) -> dict[str, Any]:
+    """The small study with one setting changed."""
+    study = small_study()
+    *blocks, name = setting.split(".")
+    block = study
+    for part in blocks:
+        block = block.setdefault(part, {})
+    block[name] = value
+    return study
+
+
+def followers(folder: Path, stages: set[str]) -> set[str]:
+    """The stages and all that use what they write, by the files that the rules declare."""
+    jobs = jobs_of(folder / "study.yaml", Path("results"))
+    found, made = set(stages), {path for job in jobs if job.rule in stages for path in job.outputs}
+    for job in jobs:
+        if made & set(job.inputs):
+            found.add(job.rule)
+            made |= set(job.outputs)
+    return found
+
+
+@pytest.mark.parametrize(("setting", "value", "stages"), CHANGES, ids=[c[0] for c in CHANGES])
+def test_a_setting_runs_the_stages_that_read_it_and_what_follows(
+    study_folder: Path,
+    setting: str,
+    value: object,
+    stages: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(study_folder)
+    expected = followers(study_folder, stages | {"summary"})
+    assert set(rules_to_run(study_folder, with_change(setting, value))) - {"all"} == expected

@@ -2,6 +2,7 @@
 
 import pytest
 
+from defectscape.report.figures.study import StudyFigure, study_figures
 from defectscape.report.page import render_report
 from defectscape.summary.schema import Summary
 from support.summary_builder import make_geometries, make_summary
@@ -18,8 +19,13 @@ def geometries() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def page(summary: Summary, geometries: dict[str, str]) -> str:
-    return render_report(summary, geometries)
+def figures(summary: Summary) -> tuple[StudyFigure, ...]:
+    return study_figures(summary)
+
+
+@pytest.fixture(scope="session")
+def page(summary: Summary, figures: tuple[StudyFigure, ...], geometries: dict[str, str]) -> str:
+    return render_report(summary, figures, geometries)
 
 
 @pytest.fixture(scope="session")

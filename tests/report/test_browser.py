@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import ase.io
@@ -61,19 +62,49 @@ def test_a_geometry_that_cannot_be_read_is_left_out(drawn) -> None:
     assert len(views) == len(summary.defects) - 1
 
 
+PROBE = """<script>
+const said = {hit: 0, missed: [], wide: document.documentElement.scrollWidth - innerWidth};
+for (const title of document.querySelectorAll("#plot-levels-0 title, #plot-verification-0 title")) {
+  title.parentNode.scrollIntoView({block: "center", inline: "center"});
+  const box = title.parentNode.getBoundingClientRect();
+  const at = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  if (at && title.parentNode.contains(at)) { said.hit++; } else { said.missed.push(title.textContent); }
+}
+const text = document.querySelector("svg.plot text");
+said.pixels = parseFloat(getComputedStyle(text).fontSize) * text.getCTM().a;
+said.drawn = Array.from(document.querySelectorAll("canvas.structure"), c => Number(c.dataset.drawn));
+parent.postMessage(JSON.stringify(said), "*");
+</script>"""
+"""Looks for the value under the pointer, what sticks out of the window, the size of text, drawn structures."""
+
+FRAME = """<script>onmessage = event => { document.body.dataset.said = event.data; };</script>
+<body><iframe src="report.html" style="width: {width}px; height: 900px; border: 0"></iframe></body>"""
+"""A window of any width: the browser's own has a least one, wider than a telephone."""
+
+
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
-@pytest.mark.parametrize("width", [1200, 380])
-def test_a_browser_draws_it_without_complaint(drawn, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "pixels"), [(1200, 10.8), (380, 9.9)])
+def test_a_browser_draws_it_without_complaint(
+    drawn, figures, tmp_path: Path, width: int, pixels: float
+) -> None:
     summary, geometries = drawn
-    page = write_report(summary, tmp_path / "report.html", geometries)
+    page = write_report(summary, figures, tmp_path / "report.html", geometries)
+    html = page.read_text(encoding="utf-8")
+    page.write_text(html.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.replace("{width}", str(width)))
     done = subprocess.run(
         [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         "--virtual-time-budget=15000", f"--window-size={width},4000", "--dump-dom", page.as_uri()],
+         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--virtual-time-budget=15000", "--window-size=1300,1000", "--dump-dom", frame.as_uri()],
         capture_output=True, text=True, check=True, timeout=240,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    counts = [view.atoms for view in structure_views(summary, geometries)]
-    assert [int(n) for n in re.findall(r'data-drawn="(\d+)"', done.stdout)] == counts
-    # plotly has drawn every figure
-    assert done.stdout.count("main-svg") >= done.stdout.count("js-plotly-plot") > 5
+    said = json.loads(unescape(re.findall(r'data-said="([^"]+)"', done.stdout)[-1]))
+    assert said["drawn"] == [view.atoms for view in structure_views(summary, geometries)]
+    in_gap = sum(row.in_gap for row in summary.levels)
+    verified = sum(m.model_error_eV is not None for row in summary.defects for m in row.minima)
+    assert said["hit"] == in_gap + verified, said["missed"]
+    assert said["wide"] <= 0
+    assert said["pixels"] == pytest.approx(pixels, abs=0.3)

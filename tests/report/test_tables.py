@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from defectscape.report.table import Column, Table, number
-from defectscape.report.tables import all_tables, write_tables
+from defectscape.report.tables.study import all_tables, write_tables
+from defectscape.report.tables.table import Column, Table, number
 
 
 def read(path):

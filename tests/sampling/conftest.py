@@ -30,7 +30,12 @@ def cdte_sites(cdte):
 @pytest.fixture(scope="session")
 def sampling():
     return Sampling(
-        bond_distortions=[-0.4, -0.2, 0.2, 0.4], dimers=True, start_rattle_A=0.1,
-        shortest_distance_A=1.5, rattle_amplitudes_A=[0.03, 0.1], relaxed_toward=[0.5],
-        test_fraction=0.2, valid_fraction=0.2,
-    )  # fmt: skip
+        bond_distortions=[-0.4, -0.2, 0.2, 0.4],
+        dimers=True,
+        start_rattle_A=0.1,
+        shortest_distance_A=1.5,
+        rattle_amplitudes_A=[0.03, 0.1],
+        relaxed_toward=[0.5],
+        test_fraction=0.2,
+        valid_fraction=0.2,
+    )

@@ -98,9 +98,10 @@ def test_overlapping_atoms_are_refused_by_covalent_radii(tmp_path):
 
 def test_slab_and_flat_cell_are_refused(tmp_path):
     layer = Structure(
-        Lattice.hexagonal(3.16, 20.0), ["Mo", "S", "S"],
+        Lattice.hexagonal(3.16, 20.0),
+        ["Mo", "S", "S"],
         [[1 / 3, 2 / 3, 0.5], [2 / 3, 1 / 3, 0.578], [2 / 3, 1 / 3, 0.422]],
-    )  # fmt: skip
+    )
     assert "empty slab" in refusal(written(tmp_path, layer))
     flat = tmp_path / "flat.vasp"
     flat.write_text("flat\n1.0\n3 0 0\n0 3 0\n3 3 0\nSi\n1\nDirect\n0 0 0\n")
@@ -117,9 +118,10 @@ def test_noise_is_refused_and_a_real_distortion_is_not(tmp_path):
     assert "noise" in message
     assert "Symmetrise" in message
     polar = Structure(
-        Lattice.tetragonal(3.992, 4.036), ["Ba", "Ti", "O", "O", "O"],
+        Lattice.tetragonal(3.992, 4.036),
+        ["Ba", "Ti", "O", "O", "O"],
         [[0, 0, 0], [0.5, 0.5, 0.512], [0.5, 0.5, 0.977], [0.5, 0, 0.486], [0, 0.5, 0.486]],
-    )  # fmt: skip
+    )
     assert (
         build_host(read_unit_cell(written(tmp_path, polar)), supercell(TWICE)).spacegroup == "P4mm"
     )
@@ -179,9 +181,12 @@ def test_host_frame_is_neutral_and_of_no_defect():
 
 def settings(kind, distance_A=3.0, steps=60):
     return Host(
-        file=HOSTS / "unused", supercell=supercell(None, distance_A), relax=kind,
-        relax_fmax_eV_A=1e-4, relax_max_steps=steps,
-    )  # fmt: skip
+        file=HOSTS / "unused",
+        supercell=supercell(None, distance_A),
+        relax=kind,
+        relax_fmax_eV_A=1e-4,
+        relax_max_steps=steps,
+    )
 
 
 def stretched(metal, ratio):
@@ -212,9 +217,10 @@ def test_volume_relaxation_scales_and_cell_relaxation_finds_fcc():
 
 def test_relaxation_keeps_symmetry_and_atoms_and_relaxes_free_coordinates():
     layers = Structure(
-        Lattice.tetragonal(2.7, 7.6), ["Cu", "Cu", "Au", "Au"],
+        Lattice.tetragonal(2.7, 7.6),
+        ["Cu", "Cu", "Au", "Au"],
         [[0, 0, 0.12], [0.5, 0.5, 0.88], [0.5, 0.5, 0.37], [0, 0, 0.63]],
-    )  # fmt: skip
+    )
     host = build_host(layers, supercell([[2, 0, 0], [0, 3, 0], [0, 0, 1]]))
     relaxed = relax_host(host, lambda frame: EMT(), settings("cell"))
     assert relaxed.spacegroup == host.spacegroup
@@ -239,9 +245,10 @@ class NoStress(EMT):
 
 def test_positions_alone_are_relaxed_without_a_stress_in_the_cell_of_the_file():
     layers = Structure(
-        Lattice.tetragonal(2.7, 7.6), ["Cu", "Cu", "Au", "Au"],
+        Lattice.tetragonal(2.7, 7.6),
+        ["Cu", "Cu", "Au", "Au"],
         [[0, 0, 0.12], [0.5, 0.5, 0.88], [0.5, 0.5, 0.37], [0, 0, 0.63]],
-    )  # fmt: skip
+    )
     host = build_host(layers, supercell([[2, 0, 0], [0, 3, 0], [0, 0, 1]]))
     relaxed = relax_host(host, lambda frame: NoStress(), settings("positions"))
     np.testing.assert_allclose(relaxed.unit_cell_A, host.unit_cell_A, atol=1e-12)

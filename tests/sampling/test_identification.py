@@ -15,12 +15,17 @@ from defectscape.settings.structure import Supercell
 def antimony_selenide():
     # The stibnite structure; lattice of Voutsas et al., Z. Kristallogr. 171, 261 (1985).
     cell = Structure.from_spacegroup(
-        "Pnma", Lattice.orthorhombic(11.7938, 3.9858, 11.6478), ["Sb", "Sb", "Se", "Se", "Se"],
+        "Pnma",
+        Lattice.orthorhombic(11.7938, 3.9858, 11.6478),
+        ["Sb", "Sb", "Se", "Se", "Se"],
         [
-            [0.145, 0.75, 0.037], [0.032, 0.25, 0.328], [0.372, 0.25, 0.945],
-            [0.710, 0.25, 0.308], [0.053, 0.25, 0.872],
+            [0.145, 0.75, 0.037],
+            [0.032, 0.25, 0.328],
+            [0.372, 0.25, 0.945],
+            [0.710, 0.25, 0.308],
+            [0.053, 0.25, 0.872],
         ],
-    )  # fmt: skip
+    )
     matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]
     return build_host(cell, Supercell(matrix=matrix, min_image_distance_A=3.0))
 

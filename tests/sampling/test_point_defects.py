@@ -15,21 +15,28 @@ SB2SE3 = SG(
     Lattice.orthorhombic(11.7938, 3.9858, 11.6478),
     ["Sb", "Sb", "Se", "Se", "Se"],
     [
-        [0.145, 0.75, 0.037], [0.032, 0.25, 0.328], [0.372, 0.25, 0.945],
-        [0.710, 0.25, 0.308], [0.053, 0.25, 0.872],
+        [0.145, 0.75, 0.037],
+        [0.032, 0.25, 0.328],
+        [0.372, 0.25, 0.945],
+        [0.710, 0.25, 0.308],
+        [0.053, 0.25, 0.872],
     ],
-)  # fmt: skip
+)
 PERFECT = {
     "CdTe": SG("F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]),
     "Si": SG("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]]),
     "MgO": SG("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5] * 3]),
     "Sb2Se3": SB2SE3,
     "wurtzite": SG(
-        "P6_3mc", Lattice.hexagonal(3.25, 5.2), ["Zn", "O"],
-        [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.382]]
+        "P6_3mc",
+        Lattice.hexagonal(3.25, 5.2),
+        ["Zn", "O"],
+        [[1 / 3, 2 / 3, 0], [1 / 3, 2 / 3, 0.382]],
     ),
     "quartz": SG(
-        "P3_221", Lattice.hexagonal(4.913, 5.405), ["Si", "O"],
+        "P3_221",
+        Lattice.hexagonal(4.913, 5.405),
+        ["Si", "O"],
         [[0.4697, 0, 2 / 3], [0.4135, 0.2669, 0.7858]],
     ),
     "rutile": SG(
@@ -39,29 +46,43 @@ PERFECT = {
         "Pm-3m", Lattice.cubic(3.905), ["Sr", "Ti", "O"], [[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0]]
     ),
     "tilted perovskite": SG(
-        "Pnma", Lattice.orthorhombic(5.44, 7.64, 5.38), ["Ca", "Ti", "O", "O"],
+        "Pnma",
+        Lattice.orthorhombic(5.44, 7.64, 5.38),
+        ["Ca", "Ti", "O", "O"],
         [[0.035, 0.25, -0.007], [0, 0, 0.5], [0.484, 0.25, 0.071], [0.289, 0.037, -0.289]],
     ),
     "spinel": SG(
         "Fd-3m", Lattice.cubic(8.08), ["Mg", "Al", "O"], [[0, 0, 0], [0.625] * 3, [0.387] * 3]
     ),
     "bixbyite": SG(
-        "Ia-3", Lattice.cubic(10.117), ["In", "In", "O"],
+        "Ia-3",
+        Lattice.cubic(10.117),
+        ["In", "In", "O"],
         [[0.25] * 3, [0.466, 0, 0.25], [0.39, 0.154, 0.382]],
     ),
     "kesterite": SG(
-        "I-4", Lattice.tetragonal(5.43, 10.86), ["Cu", "Cu", "Zn", "Sn", "S"],
+        "I-4",
+        Lattice.tetragonal(5.43, 10.86),
+        ["Cu", "Cu", "Zn", "Sn", "S"],
         [[0, 0, 0], [0, 0.5, 0.25], [0.5, 0, 0.25], [0, 0, 0.5], [0.756, 0.757, 0.872]],
     ),
     "ordered alloy": SG(
-        "I4/mmm", Lattice.tetragonal(8.31, 3.9), ["Ti", "Pt", "Pt"],
+        "I4/mmm",
+        Lattice.tetragonal(8.31, 3.9),
+        ["Ti", "Pt", "Pt"],
         [[0, 0, 0], [1 / 3, 0, 0], [1 / 3, 1 / 3, 0]],
     ),
-}  # fmt: skip
+}
 SUPERCELLS = [
-    ("CdTe", (2, 2, 1)), ("CdTe", (2, 2, 2)), ("Si", (2, 2, 2)), ("MgO", (2, 1, 1)),
-    ("MgO", (2, 2, 2)), ("Sb2Se3", (1, 2, 1)), ("Sb2Se3", (1, 3, 1)), ("quartz", (2, 2, 2)),
-]  # fmt: skip
+    ("CdTe", (2, 2, 1)),
+    ("CdTe", (2, 2, 2)),
+    ("Si", (2, 2, 2)),
+    ("MgO", (2, 1, 1)),
+    ("MgO", (2, 2, 2)),
+    ("Sb2Se3", (1, 2, 1)),
+    ("Sb2Se3", (1, 3, 1)),
+    ("quartz", (2, 2, 2)),
+]
 
 
 @pytest.mark.parametrize("name", PERFECT)

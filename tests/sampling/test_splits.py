@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defectscape.domain.errors import DefectError
-from defectscape.sampling.splits import Split, assign_splits
+from defectscape.domain.family import Split
+from defectscape.sampling.splits import assign_splits
 
 
 def families(defect, count):
@@ -39,10 +40,15 @@ def test_order_and_other_defects_change_nothing(sampling, seed, shuffled):
 
 def test_the_seed_decides_who_is_held_out(sampling):
     chosen = {
-        tuple(sorted(f for f, s in assign_splits(families("v", 9), sampling, seed).items()
-                     if s is Split.TEST))
+        tuple(
+            sorted(
+                f
+                for f, s in assign_splits(families("v", 9), sampling, seed).items()
+                if s is Split.TEST
+            )
+        )
         for seed in range(20)
-    }  # fmt: skip
+    }
     assert len(chosen) > 5
 
 

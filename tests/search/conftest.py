@@ -8,9 +8,9 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.prediction import Prediction
 from defectscape.domain.site import HostCrystal
 from defectscape.files.atoms import to_atoms
-from defectscape.search.surface import SurfacePoint
 from defectscape.settings.search import Search
 
 
@@ -27,7 +27,7 @@ class AseSurface:
         atoms = to_atoms(frame)
         atoms.calc = self.calculator(frame.charge)
         energy = atoms.get_potential_energy()
-        return SurfacePoint(energy, (energy,), atoms.get_forces(), np.zeros(len(frame)))
+        return Prediction(energy, (energy,), atoms.get_forces(), np.zeros(len(frame)))
 
     def evaluate_many(self, frames):
         return [self.evaluate(frame) for frame in frames]
@@ -36,17 +36,30 @@ class AseSurface:
 def make_host(unit, repeats):
     cell = unit.repeat(repeats)
     return HostCrystal(
-        unit.get_chemical_formula("reduce"), "?", unit.numbers, unit.positions, unit.cell[:],
-        np.diag(repeats), cell.numbers, cell.positions, cell.cell[:], 9.0,
-    )  # fmt: skip
+        unit.get_chemical_formula("reduce"),
+        "?",
+        unit.numbers,
+        unit.positions,
+        unit.cell[:],
+        np.diag(repeats),
+        cell.numbers,
+        cell.positions,
+        cell.cell[:],
+        9.0,
+    )
 
 
 def make_frame(atoms: Atoms, note="", defect="v_X", charge=0, family=None):
     return Frame(
-        atoms.numbers, atoms.positions, atoms.cell[:], DefectKey(defect, charge),
-        lowest_multiplicity(atoms.numbers, charge), Origin.START, family or f"{defect}/{note}",
+        atoms.numbers,
+        atoms.positions,
+        atoms.cell[:],
+        DefectKey(defect, charge),
+        lowest_multiplicity(atoms.numbers, charge),
+        Origin.START,
+        family or f"{defect}/{note}",
         note=note,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

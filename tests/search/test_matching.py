@@ -24,9 +24,14 @@ def _rattled(frame, seed, std_A=0.1):
 def _permuted(frame, seed):
     order = np.random.default_rng(seed).permutation(len(frame))
     return Frame(
-        frame.numbers[order], frame.positions_A[order], frame.cell_A, frame.key,
-        frame.multiplicity, frame.origin, frame.family,
-    )  # fmt: skip
+        frame.numbers[order],
+        frame.positions_A[order],
+        frame.cell_A,
+        frame.key,
+        frame.multiplicity,
+        frame.origin,
+        frame.family,
+    )
 
 
 def _operated(frame, operations, number):

@@ -6,9 +6,8 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Origin
-from defectscape.search.batches import relax_all
 from defectscape.search.matching import host_operations
-from defectscape.search.relaxation import nudged
+from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.search import Minima
 from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.tools.recovery import recover

@@ -11,9 +11,8 @@ from ase.calculators.lj import LennardJones
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Origin
-from defectscape.search.batches import relax_all
 from defectscape.search.matching import host_operations, rmsd_A
-from defectscape.search.relaxation import nudged, relax
+from defectscape.search.relaxation import nudged, relax, relax_all
 from defectscape.search.symmetry import point_group
 
 
@@ -170,21 +169,20 @@ def _raise(error):
     ],
 )
 def test_what_goes_wrong_is_recorded(dumbbell, emt, surface_of, search, how, reason):
-    class Half(surface_of):
-        def evaluate(self, frame):
-            return emt.evaluate(frame)
-
-    found = relax(dumbbell((1, 0, 0)), Half(lambda charge: _BreaksLater(how)), search)
+    breaks = _BreaksLater(how)
+    found = relax(dumbbell((1, 0, 0)), surface_of(lambda charge: breaks), search)
     assert found.reason.startswith(reason)
     assert not found.converged
     assert found.steps == 2
-    assert np.isfinite(found.energy_eV)
+    # The last accepted geometry is kept, with its energy.
+    assert found.energy_eV == pytest.approx(emt.evaluate(found.final).energy_eV)
 
 
 def test_errors_of_the_model_are_not_swallowed(dumbbell, surface_of, search):
     error = ModelError("charge", 7, "Train on it first")
+    breaks = _BreaksLater(_raise(error))
     with pytest.raises(ModelError, match="charge: 7"):
-        relax(dumbbell((1, 0, 0)), surface_of(lambda charge: _BreaksLater(_raise(error))), search)
+        relax(dumbbell((1, 0, 0)), surface_of(lambda charge: breaks), search)
 
 
 def test_progress_reaches_the_log(vacancy, emt, search, caplog):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import spglib
 from ase import Atoms
 from ase.build import bulk
+from doped.utils.symmetry import schoenflies_from_hermann
 
 from defectscape.domain.frame import Origin
 from defectscape.search.symmetry import (
-    ORDERS,
-    SCHOENFLIES,
+    WITHOUT_DEGENERACY,
     lowering,
     orientations,
     point_group,
@@ -82,33 +83,41 @@ def test_a_copper_vacancy_is_oh(vacancy):
     assert point_group(vacancy, 0.01) == "Oh"
 
 
-def test_all_32_groups_have_a_name():
-    assert len(SCHOENFLIES) == len(set(SCHOENFLIES.values())) == 32
-
-
 @pytest.mark.parametrize("tolerance_A", [3.0])
 def test_too_wide_a_tolerance_is_narrowed(v_cd, tolerance_A):
     assert point_group(v_cd, tolerance_A) == "Td"
 
 
-def test_orders_are_those_of_the_groups_that_spglib_knows() -> None:
-    """Every group has as many operations as spglib finds in one of its symmorphic space groups."""
-    import spglib
-
-    found = {}
+def test_names_and_orders_are_those_of_the_groups_that_spglib_knows() -> None:
+    """Our names (spglib's) are doped's, whose orders are used. The orders, and which groups have degenerate levels,
+    follow from the operations that spglib lists."""
+    names = set()
     for number in range(1, 531):
         kind = spglib.get_spacegroup_type(number)
+        name = kind.pointgroup_schoenflies
+        names.add(name)
+        assert name == schoenflies_from_hermann(kind.pointgroup_international)
         rotations = spglib.get_symmetry_from_database(number)["rotations"]
-        distinct = len(np.unique(rotations, axis=0))
-        found[SCHOENFLIES[kind.pointgroup_international]] = distinct
-    assert found == ORDERS
+        group = np.unique(rotations, axis=0)
+        assert orientations(name, "C1") == len(group)
+        # Only representations of dimension one, all real: abelian, and every operation its own inverse.
+        assert (name in WITHOUT_DEGENERACY) == all(np.array_equal(r @ r, np.eye(3)) for r in group)
+    assert len(names) == 32
 
 
 @pytest.mark.parametrize(
     ("unrelaxed", "relaxed", "ways"),
-    [("Td", "Td", 1), ("Td", "C3v", 4), ("Td", "C2v", 6), ("Td", "D2d", 3), ("Td", "C1", 24),
-     ("Cs", "C1", 2), ("C3v", "Td", None), ("Td", "unknown", None)],
-)  # fmt: skip
+    [
+        ("Td", "Td", 1),
+        ("Td", "C3v", 4),
+        ("Td", "C2v", 6),
+        ("Td", "D2d", 3),
+        ("Td", "C1", 24),
+        ("Cs", "C1", 2),
+        ("C3v", "Td", None),
+        ("Td", "unknown", None),
+    ],
+)
 def test_orientations_of_textbook_distortions(unrelaxed, relaxed, ways) -> None:
     assert orientations(unrelaxed, relaxed) == ways
 

@@ -1,5 +1,6 @@
 """Verification counts its labels, keeps the lowest, and survives failed ones."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,14 +13,14 @@ from defectscape.domain.frame import Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum
 from defectscape.files.atoms import to_atoms
+from defectscape.search.corrected_surface import lowest_observation
 from defectscape.search.relaxation import nudged
-from defectscape.search.tied import lowest_tie
 from defectscape.search.verification import (
     GROW,
     REACH_A,
     SHRINK,
-    descend,
-    tied_steps,
+    corrected_steps,
+    relax_with_engine,
     verify,
     verify_until_certain,
 )
@@ -46,7 +47,7 @@ class EmtLabels:
 @pytest.fixture(scope="module")
 def minimum(vacancy):
     frame = nudged(vacancy, 4, 0.05)
-    return Minimum(0, frame, 1.5, (1.4, 1.6), 0.01, 0.02, ("x",), "C1", 0.1, False)
+    return Minimum(0, frame, 1.5, (1.4, 1.6), 0.01, 0.02, ("x",), False)
 
 
 def _settings(steps, fmax_eV_A=0.05):
@@ -80,7 +81,7 @@ class StiffEmt(WrongEmt):
 @pytest.fixture(scope="module")
 def step(surface_of, search):
     """Steps by a model that is wrong."""
-    return tied_steps(surface_of(lambda charge: WrongEmt()), search)
+    return corrected_steps(surface_of(lambda charge: WrongEmt()), search)
 
 
 def test_without_steps_one_label_is_computed(minimum, step):
@@ -136,7 +137,7 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
     """The other's relaxation ends 0.2 eV above the ground state with forces that may hide more."""
     low, high = nudged(vacancy, 4, 0.02), nudged(vacancy, 5, 0.35)
     minima = [
-        Minimum(rank, frame, energy, (energy, energy), 0.01, 0.0, ("x",), "C1", 0.1, False)
+        Minimum(rank, frame, energy, (energy, energy), 0.01, 0.0, ("x",), False)
         for rank, (frame, energy) in enumerate(((low, 1.0), (high, 1.1)))
     ]
 
@@ -144,7 +145,7 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
         settings = _settings(2, 0.02).model_copy(update={"most_per_charge": most})
         return verify_until_certain(minima, minima, EmtLabels(), step, settings)
 
-    verified, ties = run(None)
+    verified, labelled = run(None)
     ended = verified[1]
     assert ended.relax_steps == 2
     gap_eV = ended.final_label.energy_eV - verified[0].final_label.energy_eV
@@ -153,7 +154,7 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
     assert [item.minimum.rank for item in further] == [0, 1]
     assert further[1].relax_steps > 2
     assert further[1].final_label.energy_eV < ended.final_label.energy_eV
-    assert len({frame.frame_id for frame, _ in more}) == len(more) > len(ties)
+    assert len({frame.frame_id for frame, _ in more}) == len(more) > len(labelled)
     stopped, _ = run(3)
     assert stopped[1].relax_steps == 4, "the third check is a second turn"
 
@@ -174,10 +175,10 @@ def test_a_model_s_curvature_saves_labels(minimum, step):
 def test_what_was_labelled_before_saves_labels(minimum, surface_of, search):
     """Where the model's curvature is wrong, a step that knows the last label alone repeats its error."""
     surface = surface_of(lambda charge: StiffEmt())
-    remembering = tied_steps(surface, search)
+    remembering = corrected_steps(surface, search)
 
-    def forgetful(ties, reach_A):
-        return remembering([lowest_tie(ties)], reach_A)
+    def forgetful(observations, reach_A):
+        return remembering([lowest_observation(observations)], reach_A)
 
     counts = []
     for step in (remembering, forgetful):
@@ -186,6 +187,24 @@ def test_what_was_labelled_before_saves_labels(minimum, surface_of, search):
         assert verified.final_label.fmax_eV_A < 0.01
         counts.append(len(engine.frames))
     assert counts[0] < counts[1]
+
+
+def test_a_committee_that_disagrees_does_not_shorten_a_step(minimum, surface_of, search):
+    """The engine labels the end of a step; the limit is for searches, where nobody does."""
+
+    class Disagreeing(surface_of):
+        def evaluate(self, frame):
+            point = super().evaluate(frame)
+            moved = np.linalg.norm(frame.positions_A - minimum.frame.positions_A, axis=1)
+            return replace(point, force_std_eV_A=0.1 + 10.0 * moved)
+
+    limits = search.model_copy(update={"stop_force_std_eV_A": 0.2})
+    first = [(minimum.frame, EmtLabels()(minimum.frame))]
+    ends = [
+        corrected_steps(surface(lambda charge: WrongEmt()), settings)(first, REACH_A)
+        for surface, settings in ((surface_of, search), (Disagreeing, limits))
+    ]
+    assert ends[0].frame_id == ends[1].frame_id != minimum.frame.frame_id
 
 
 def test_no_atom_leaps(minimum, surface_of, search):
@@ -197,11 +216,13 @@ def test_no_atom_leaps(minimum, surface_of, search):
             pull = np.zeros_like(atoms.positions)
             pull[0, 0], pull[1, 0] = 3.0, -3.0
             self.results = {
-                "energy": -float(np.sum(pull * atoms.positions)), "free_energy": 0.0, "forces": pull,
-            }  # fmt: skip
+                "energy": -float(np.sum(pull * atoms.positions)),
+                "free_energy": 0.0,
+                "forces": pull,
+            }
 
     engine = EmtLabels(adds_eV=lambda call: 5.0 if call > 1 else 0.0)
-    steep = tied_steps(surface_of(lambda charge: Slope()), search)
+    steep = corrected_steps(surface_of(lambda charge: Slope()), search)
     _, done = verify(minimum, engine, steep, _settings(2, fmax_eV_A=1e-6))
     lengths = [
         np.linalg.norm(frame.positions_A - minimum.frame.positions_A, axis=1).max()
@@ -254,11 +275,11 @@ def test_round_a_bend_no_step_is_lost(minimum, surface_of, search):
         atoms.calc = Ring(places)
         return Label(atoms.get_potential_energy(), atoms.get_forces())
 
-    step = tied_steps(surface_of(lambda charge: Ring(places)), search)
-    path = descend(start, engine, step, 30, 0.05)
+    step = corrected_steps(surface_of(lambda charge: Ring(places)), search)
+    path = relax_with_engine(start, engine, step, 30, 0.05)
     energies = [label.energy_eV for _, label in path]
     assert energies == sorted(energies, reverse=True)
-    assert lowest_tie(path)[1].fmax_eV_A < 0.05
+    assert lowest_observation(path)[1].fmax_eV_A < 0.05
     assert len(path) < 15
     ahead = [b.positions_A - a.positions_A for (a, _), (b, _) in pairwise(path)]
     assert max(np.linalg.norm(d, axis=1).max() for d in ahead) <= REACH_A + 1e-9
@@ -268,10 +289,10 @@ def test_after_a_step_that_helped_the_next_may_be_longer_again(minimum):
     """One step raises the energy, the next two lower it."""
     reaches = []
 
-    def step(ties, reach_A):
+    def step(observations, reach_A):
         reaches.append(reach_A)
-        frame, _ = lowest_tie(ties)
-        return nudged(frame, len(ties), 0.01)
+        frame, _ = lowest_observation(observations)
+        return nudged(frame, len(observations), 0.01)
 
     engine = EmtLabels(adds_eV=lambda call: {2: 50.0, 3: -50.0, 4: -100.0}.get(call, 0.0))
     verify(minimum, engine, step, _settings(4, fmax_eV_A=1e-6))

@@ -17,9 +17,11 @@ SPLITS = {
     for label, split in zip(LABELS, ["train"] * 5 + ["valid"] * 2 + ["test"] * 2, strict=True)
 }
 BUDGET = Selection(
-    initial_per_charge=8, test_per_charge=3, per_charge_per_round=6,
+    initial_per_charge=8,
+    test_per_charge=3,
+    per_charge_per_round=6,
     disagreement_share=0.5,
-)  # fmt: skip
+)
 
 
 def budget(**changes):
@@ -30,12 +32,17 @@ def pool(charge, per_family=4):
     rng = np.random.default_rng(charge + 10)
     return [
         Frame(
-            [48, 52], rng.normal(size=(2, 3)), 6 * np.eye(3), DefectKey("v_Cd", charge), 1,
-            Origin.START if index == 0 else Origin.RATTLE, f"v_Cd/{label}",
+            [48, 52],
+            rng.normal(size=(2, 3)),
+            6 * np.eye(3),
+            DefectKey("v_Cd", charge),
+            1,
+            Origin.START if index == 0 else Origin.RATTLE,
+            f"v_Cd/{label}",
         )
         for label in LABELS
         for index in range(per_family)
-    ]  # fmt: skip
+    ]
 
 
 def features_of(frames):

@@ -9,7 +9,7 @@ import pytest
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.base import CalculationFailed, ScfAttempt
 from defectscape.files.tables import write_json
 from defectscape.settings.ccd import ChargePair
 from defectscape.stages.ccd import chosen_pairs
@@ -28,7 +28,7 @@ SPRING = 0.3
 class Oscillator:
     """A parabola along x of the second atom, stiffer by a quarter than the model's."""
 
-    name, version, ladder = "oscillator", "1", (Rung("plain", "as it is"),)
+    name, version, attempts = "oscillator", "1", (ScfAttempt("plain", "as it is"),)
     settings_json = "{}"
 
     def __init__(self, failing: tuple[float, ...] = ()) -> None:
@@ -38,7 +38,7 @@ class Oscillator:
     def settings_of(self, numbers: np.ndarray) -> str:
         return "{}"
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         self.calls += 1
         x = float(frame.positions_A[1, 0] - frame.positions_A[0, 0])
         if any(abs(x - value) < 1e-6 for value in self.failing):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from defectscape.domain.family import Split
 from defectscape.domain.frame import Origin
 from defectscape.files.extxyz import read_frames, read_labelled
-from defectscape.sampling.splits import Split
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.relax_starts import relax_starts

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from defectscape.domain.family import found_family
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.labelling import label_frame
@@ -14,7 +15,7 @@ from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.select_round import taken_frames
 from defectscape.study.context import StudyContext
-from defectscape.study.splits import found_family, read_splits
+from defectscape.study.splits import read_splits
 from support.small_study import small_study, write_study
 
 

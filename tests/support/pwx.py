@@ -10,7 +10,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.gth import choose_potential, find_table, gth_file, read_potentials
-from defectscape.settings.espresso import EspressoEngine as Settings
+from defectscape.settings.espresso import EspressoSettings
 
 
 def absent() -> str | None:
@@ -31,13 +31,18 @@ def write_pseudopotentials(folder: Path) -> None:
     (folder / "C.gth").write_text(gth_file(chosen, "pbe"))
 
 
-def settings(folder: Path, functional: str = "pbe", **changes: object) -> Settings:
+def settings(folder: Path, functional: str = "pbe", **changes: object) -> EspressoSettings:
     """pw.x for diamond at Gamma."""
     values: dict[str, object] = {
-        "kind": "espresso", "functional": functional, "command": "pw.x", "pseudo_dir": str(folder),
-        "pseudopotentials": {"C": "C.gth"}, "cutoff_Ry": 30.0, "kpoints": [1, 1, 1],
-    }  # fmt: skip
-    return Settings.model_validate(values | changes)
+        "kind": "espresso",
+        "functional": functional,
+        "command": "pw.x",
+        "pseudo_dir": str(folder),
+        "pseudopotentials": {"C": "C.gth"},
+        "cutoff_Ry": 30.0,
+        "kpoints": [1, 1, 1],
+    }
+    return EspressoSettings.model_validate(values | changes)
 
 
 def diamond(charge: int = 0, *, a: float = 3.567, seed: int = 1, rattle: float = 0.05) -> Frame:
@@ -45,6 +50,11 @@ def diamond(charge: int = 0, *, a: float = 3.567, seed: int = 1, rattle: float =
     atoms = bulk("C", "diamond", a=a, cubic=True)
     atoms.rattle(rattle, seed=seed)
     return Frame(
-        atoms.numbers, atoms.positions, np.array(atoms.cell), DefectKey("i_C", charge),
-        lowest_multiplicity(atoms.numbers, charge), Origin.RATTLE, "i_C/x",
-    )  # fmt: skip
+        atoms.numbers,
+        atoms.positions,
+        np.array(atoms.cell),
+        DefectKey("i_C", charge),
+        lowest_multiplicity(atoms.numbers, charge),
+        Origin.RATTLE,
+        "i_C/x",
+    )

@@ -14,9 +14,16 @@ class Habits(Calculator):
     implemented_properties = ("energy", "forces")
 
     def __init__(
-        self, sleep_s=0.0, failures=0, moves=False, level=0, busy_s=0.0, segmentation_fault=False,
-        exits=False, program=None,
-    ):  # fmt: skip
+        self,
+        sleep_s=0.0,
+        failures=0,
+        moves=False,
+        level=0,
+        busy_s=0.0,
+        segmentation_fault=False,
+        exits=False,
+        program=None,
+    ):
         super().__init__()
         self.busy_s, self.segmentation_fault, self.exits = busy_s, segmentation_fault, exits
         self.program = None if program is None else subprocess.Popen(program)

@@ -1,32 +1,20 @@
 """A study small enough for tests: 8-atom CdTe, real tight-binding labels, tiny real models."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from defectscape.cli.stages import call_stage
 from defectscape.domain.keys import DefectKey
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.groups import Group, exploration_groups, label_rounds
-from defectscape.stages.ccd import compute_diagrams
-from defectscape.stages.ccd_check import check_diagrams
-from defectscape.stages.evaluation import evaluate_final
-from defectscape.stages.handover import hand_over
-from defectscape.stages.host import list_sites, prepare_host
-from defectscape.stages.labels import build_round_data, label_chunk
-from defectscape.stages.references import label_references
-from defectscape.stages.relax_minima import relax_minima
-from defectscape.stages.report import write_page
-from defectscape.stages.sampling import make_group_starts, select_group_initial
-from defectscape.stages.search import merge_minima, search_final, search_round
-from defectscape.stages.select_round import harvest
-from defectscape.stages.summary import summarise
-from defectscape.stages.thermo import compute_levels
-from defectscape.stages.training import build_final_data, train_final, train_round
-from defectscape.stages.verification import verify_key
 from defectscape.study.context import StudyContext
 from support import ROOT
 
@@ -74,54 +62,57 @@ def write_study(study: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _explore(context: StudyContext, group: Group) -> None:
-    study = context.study
-    make_group_starts(context, group.name)
-    for number in range(study.exploration.rounds + 1):
-        if number > 0:
-            search_round(context, group.name, number - 1)
-            if study.selection.low_relaxed_minima:
-                for key in group.keys:
-                    relax_minima(context, group.name, number, str(key))
-            harvest(context, group.name, number)
-        for level in ("low", "high"):
-            if number not in label_rounds(study, level, number):
-                continue
-            if (number, level) == (0, "high"):
-                select_group_initial(context, group.name)
-            for chunk in range(study.label_jobs):
-                label_chunk(context, group.name, number, level, chunk)
-        build_round_data(context, group.name, number)
-        for member in range(study.exploration.training.committee):
-            train_round(context, group.name, number, member)
-    search_final(context, group.name)
-    merge_minima(context, group.name)
-    for key in group.keys:
-        verify_key(context, group.name, str(key))
+@dataclass(frozen=True)
+class Job:
+    """A job of the workflow.
+
+    Attributes:
+        rule: its rule, which is called like its stage.
+        arguments: of the stage's command.
+        inputs, outputs: the files that the rule declares.
+        settings: text of the settings that it depends on.
+    """
+
+    rule: str
+    arguments: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    settings: str
+
+
+def jobs_of(config: Path, results: Path) -> list[Job]:
+    """All stages that Snakemake would run for a study, each after those that it needs."""
+    paths = [str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "support.list_jobs", str(config), str(results)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [
+        Job(
+            job["rule"],
+            tuple(job["command"].split(f" stage {job['rule']}")[1].split()),
+            tuple(job["input"]),
+            tuple(job["output"]),
+            job["settings"],
+        )
+        for job in json.loads(done.stdout)
+        if " stage " in job["command"]
+    ]
 
 
 def run_study(config: Path, results: Path, *, page: bool = True) -> StudyContext:
-    """Every stage of the DAG in this process, in the workflow's order; drawing the page may be left out.
+    """Every stage of the workflow in this process, in its order; drawing the page may be left out.
 
     Saves the start-up of one process per job; what a stage reads and writes is the same.
     """
     context = StudyContext.load(config, results)
-    prepare_host(context)
-    label_references(context)
-    list_sites(context)
-    for group in exploration_groups(context.study):
-        _explore(context, group)
-    build_final_data(context)
-    for member in range(context.study.training.committee):
-        train_final(context, member)
-    evaluate_final(context)
-    compute_levels(context)
-    compute_diagrams(context)
-    check_diagrams(context)
-    summarise(context)
-    hand_over(context)
-    if page:
-        write_page(context)
+    for job in jobs_of(config, results):
+        if page or job.rule != "report":
+            call_stage(context, job.rule, job.arguments)
     return context
 
 

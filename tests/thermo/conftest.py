@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from defectscape.domain.energies import HostEnergies, StateEnergy
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
 
 SIDE_A = 6.54
@@ -38,8 +38,8 @@ def host() -> HostCrystal:
 @pytest.fixture(scope="session")
 def sites() -> tuple[DefectSite, ...]:
     return (
-        DefectSite("v_Cd", "v_Cd_Td", "vacancy", None, "Cd", (0.0, 0.0, 0.0), 1, "Td"),
-        DefectSite("Te_Cd", "Te_Cd_Td", "substitution", "Te", "Cd", (0.0, 0.0, 0.0), 1, "Td"),
+        DefectSite("v_Cd", "v_Cd_Td", "vacancy", None, "Cd", (0.0, 0.0, 0.0), 1),
+        DefectSite("Te_Cd", "Te_Cd_Td", "substitution", "Te", "Cd", (0.0, 0.0, 0.0), 1),
     )
 
 

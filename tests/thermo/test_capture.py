@@ -12,6 +12,7 @@ from defectscape.thermo.capture import (
     HBAR_EV_S,
     CaptureCurves,
     capture_coefficient_cm3_s,
+    lowest_crossing_eV,
     sommerfeld_factor,
 )
 from defectscape.thermo.ccd import PHONON_EV
@@ -38,6 +39,22 @@ def _coefficients(curves: CaptureCurves, *temperatures_K: float) -> Floats:
     return capture_coefficient_cm3_s(
         curves, COUPLING, VOLUME_A3, DEGENERACY, np.array(temperatures_K)
     )
+
+
+def test_equal_parabolas_cross_at_the_marcus_barrier() -> None:
+    Q, reorganisation, offset = np.linspace(-1.0, 2.0, 13), 0.1, -0.06
+    initial, final = reorganisation * Q**2, reorganisation * (Q - 1.0) ** 2 + offset
+    barrier = (reorganisation + offset) ** 2 / (4 * reorganisation)
+    assert lowest_crossing_eV(Q, initial, final) == pytest.approx(barrier, rel=1e-6)
+    # The crossing of these two parabolas lies at Q = 15.5, beyond the path.
+    assert lowest_crossing_eV(Q, initial, final + 3.06) is None
+
+
+def test_lowest_of_two_crossings_is_taken() -> None:
+    Q = np.linspace(-1, 2, 13)
+    roots = np.roots([0.5, -0.1, -0.2])
+    found = lowest_crossing_eV(Q, Q**2, 0.5 * Q**2 + 0.1 * Q + 0.2)
+    assert found == pytest.approx(min(roots**2), rel=1e-6)
 
 
 @pytest.mark.parametrize("quanta", [10, 17, 25])

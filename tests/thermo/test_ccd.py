@@ -8,7 +8,7 @@ from scipy import constants
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Origin
-from defectscape.thermo.ccd import PHONON_EV, fit_minimum, lowest_crossing, trace_ccd
+from defectscape.thermo.ccd import PHONON_EV, fit_minimum, trace_ccd
 from defectscape.thermo.path import configuration_path
 
 THZ_IN_EV = constants.h * 1e12 / constants.e  # 4.1357 meV
@@ -76,30 +76,6 @@ def test_curves_hang_at_their_ground_states_whatever_the_raw_energies(path):
     assert first.energies_final_eV[end] == pytest.approx(-0.4)
     assert first.energies_initial_eV == pytest.approx(second.energies_initial_eV, abs=1e-9)
     assert first.energies_final_eV == pytest.approx(second.energies_final_eV, abs=1e-9)
-
-
-def test_equal_oscillators_cross_at_the_marcus_barrier(path):
-    k = 0.2 / path.dQ_amu05_A**2  # relaxation energy 0.1 eV
-    reorganisation, offset = 0.1, -0.06
-    crossing = trace_ccd(path, oscillators(path, k, k), dE_eV=offset).crossing
-    barrier = (reorganisation + offset) ** 2 / (4 * reorganisation)
-    assert crossing.barrier_initial_eV == pytest.approx(barrier, rel=1e-6)
-    assert crossing.barrier_final_eV == pytest.approx(barrier - offset, rel=1e-6)
-    assert crossing.Q_amu05_A == pytest.approx(
-        path.dQ_amu05_A * (reorganisation + offset) / (2 * reorganisation), rel=1e-6
-    )
-
-
-def test_curves_that_do_not_meet_on_the_path_have_no_crossing(path):
-    k = 0.2 / path.dQ_amu05_A**2
-    assert trace_ccd(path, oscillators(path, k, k), dE_eV=3.0).crossing is None
-
-
-def test_lowest_of_two_crossings_is_taken():
-    q = np.linspace(-1, 2, 13)
-    crossing = lowest_crossing(q, q**2, 0.5 * q**2 + 0.1 * q + 0.2, 0.2)
-    roots = np.roots([0.5, -0.1, -0.2])
-    assert crossing.energy_eV == pytest.approx(min(roots**2), rel=1e-6)
 
 
 def test_quartic_curve_is_flagged_and_a_soft_one_has_no_phonon():

@@ -106,7 +106,7 @@ def test_concentrations_are_boltzmann_s_at_the_level_found_and_neutral(solved):
     kt = KT_EV * found.annealing_K
     charge = 0.0
     for state in found.states:
-        energy = formation[state.key].at_eV(found.annealing_fermi_eV)
+        energy = formation[state.key].energy_eV + state.key.charge * found.annealing_fermi_eV
         expected = SITES_CM3 * multiplicity[state.key] * math.exp(-energy / kt)
         assert state.annealing_cm3 == pytest.approx(expected, rel=0.02)
         charge += state.key.charge * state.operating_cm3

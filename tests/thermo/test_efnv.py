@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import erfc
 
+from defectscape.domain.energies import FiniteSizeCorrection
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import FiniteSizeCorrection
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.corrections import point_charge_energy_eV
 from defectscape.thermo.efnv import EFNV_LABEL, UNCORRECTED, efnv_correction

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import EngineError, StoreError
 from defectscape.domain.frame import Origin
-from defectscape.domain.level import HostEnergies
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_relaxations, save_verified, write_json
-from defectscape.search.batches import relax_all
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext

@@ -8,13 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from defectscape.cli.app import app
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import HostEnergies
+from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_frames
-from defectscape.files.tables import decode, read_json, save_verified, write_json
-from defectscape.search.batches import relax_all
+from defectscape.files.tables import read_json, save_verified, write_json
+from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
@@ -48,7 +49,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         if key.charge == -1:
             moves = np.random.default_rng(0).normal(0, 0.05, frame.positions_A.shape)
             frame = frame.moved(frame.positions_A + moves, origin=Origin.MINIMUM)
-        energy = surface.evaluate(frame).energy_eV
+        energy = surface.label(frame).energy_eV
         states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
     write_json(

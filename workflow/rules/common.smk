@@ -74,41 +74,37 @@ def teachers(wildcards):
 IMPORTED = [str(path) for path in STUDY.imported]
 
 
-def relaxed_files(wildcards):
-    """Low-fidelity relaxations of a group's starts, where the study asks for them."""
+def relaxed_starts(name):
+    """Low-fidelity relaxations of a group's starts, where the study asks for them: frames, and their labels."""
     if not STUDY.sampling.relaxed_starts:
         return []
-    files, keys = files_of(wildcards.group), GROUPS[wildcards.group].keys
-    return [str(files.relaxed_outcomes(str(key))) for key in keys]
+    files, keys = files_of(name), GROUPS[name].keys
+    found = [(files.relaxed(key), files.relaxed_outcomes(key)) for key in keys]
+    return [str(path) for paths in found for path in paths]
 
 
-def descent_files(wildcards, number):
-    """Low-fidelity relaxations of minima up to a round, where the study asks for them."""
+def relaxed_minima(name, first, last):
+    """Frames of low-fidelity relaxations of minima in some rounds, where the study asks for them."""
     if not STUDY.selection.low_relaxed_minima:
         return []
-    files, keys = files_of(wildcards.group), GROUPS[wildcards.group].keys
-    return [
-        str(files.round(n).relaxed_outcomes(str(key)))
-        for n in range(1, number + 1)
-        for key in keys
-    ]
+    rounds = [files_of(name).round(number) for number in range(first, last + 1)]
+    return [str(here.relaxed(key)) for here in rounds for key in GROUPS[name].keys]
 
 
-def descent_ends(wildcards, number):
-    """Where low-fidelity relaxations of minima were before or in a round, where the study asks for them."""
+def relaxed_ends(name, number):
+    """Where these relaxations were in a round."""
     if not STUDY.selection.low_relaxed_minima or number == 0:
         return []
-    here = files_of(wildcards.group).round(number)
-    return [str(here.relaxed_ends(str(key))) for key in GROUPS[wildcards.group].keys]
+    here = files_of(name).round(number)
+    return [str(here.relaxed_ends(key)) for key in GROUPS[name].keys]
 
 
 def passed_files(wildcards):
-    """Frames and ends of one key's low-fidelity relaxations in the rounds before."""
-    rounds = [
-        files_of(wildcards.group).round(n) for n in range(1, int(wildcards.round))
-    ]
-    key = wildcards.key
-    return [str(f(key)) for r in rounds for f in (r.relaxed, r.relaxed_ends)]
+    """Frames of one charge state's relaxations in the rounds before, and where they ended."""
+    number, key = int(wildcards.round), wildcards.key
+    rounds = [files_of(wildcards.group).round(n) for n in range(1, number)]
+    ends = [here.relaxed_ends(key) for here in rounds[-1:]]
+    return [str(path) for path in [*(here.relaxed(key) for here in rounds), *ends]]
 
 
 def frames_to_label(wildcards):
@@ -117,37 +113,77 @@ def frames_to_label(wildcards):
     return str(group.to_label(wildcards.level, int(wildcards.round)))
 
 
-def taken_files(wildcards):
-    """What a harvest must not choose again: the frames of the rounds before it, and relaxations since."""
-    group, before = files_of(wildcards.group), int(wildcards.round) - 1
-    files = [str(group.round(n).selected) for n in label_rounds(STUDY, "high", before)]
-    if STUDY.selection.low_per_charge_per_round == 0:
-        return files
-    low = [
-        str(group.round(n).selected_low)
-        for n in label_rounds(STUDY, "low", before)
-        if n
+def labelled_frames(name, level, last):
+    """The frames that a group gave to a fidelity's labelling jobs up to a round, relaxations included."""
+    files = files_of(name)
+    found = [
+        str(files.to_label(level, number))
+        for number in label_rounds(STUDY, level, last)
     ]
-    relaxed = relaxed_files(wildcards) + descent_files(wildcards, before + 1)
-    return files + low + [str(group.pool)] + relaxed
+    if level == "high":
+        return found
+    starts = [path for path in relaxed_starts(name) if path.endswith(".extxyz")]
+    return found + starts + relaxed_minima(name, 1, last)
+
+
+def taken_files(wildcards):
+    """What a round must not choose again: the frames of the rounds before it, and relaxations since."""
+    group, before = wildcards.group, int(wildcards.round) - 1
+    files = labelled_frames(group, "high", before) + labelled_frames(
+        group, "low", before
+    )
+    return files + relaxed_minima(group, before + 1, before + 1)
+
+
+def outcome_files(name, level, last):
+    """Outcomes of all labels of a group at a fidelity, up to a round."""
+    files, keys = files_of(name), GROUPS[name].keys
+    relaxed = []
+    if level == "low" and STUDY.sampling.relaxed_starts:
+        relaxed += [files.relaxed_outcomes(key) for key in keys]
+    if level == "low" and STUDY.selection.low_relaxed_minima:
+        rounds = [files.round(number) for number in range(1, last + 1)]
+        relaxed += [here.relaxed_outcomes(key) for here in rounds for key in keys]
+    labelled = [
+        files.round(number).labels(level, chunk, len(CHUNKS))
+        for number in label_rounds(STUDY, level, last)
+        for chunk in CHUNKS
+    ]
+    return list(map(str, relaxed + labelled))
 
 
 def label_files(level):
     """Input function: outcomes of all labelling jobs of all rounds up to this one."""
+    return lambda wildcards: outcome_files(wildcards.group, level, int(wildcards.round))
 
-    def inputs(wildcards):
-        group = files_of(wildcards.group)
-        relaxed = []
-        if level == "low":
-            relaxed += relaxed_files(wildcards)
-            relaxed += descent_files(wildcards, int(wildcards.round))
-        return relaxed + [
-            str(group.round(number).labels(level, chunk, len(CHUNKS)))
-            for number in label_rounds(STUDY, level, int(wildcards.round))
-            for chunk in CHUNKS
-        ]
 
-    return inputs
+def frames_so_far(level):
+    """Input function: the frames of all labelling jobs of all rounds up to this one."""
+    return lambda wildcards: labelled_frames(
+        wildcards.group, level, int(wildcards.round)
+    )
+
+
+def label_outcomes():
+    """Outcomes of every label of the study."""
+    return [
+        path
+        for name in GROUPS
+        for level in ("low", "high")
+        for path in outcome_files(name, level, ROUNDS)
+    ]
+
+
+def search_results():
+    """What searches and trainings of all groups left, for the summary."""
+    found = []
+    for files in map(files_of, GROUPS):
+        last = files.round(ROUNDS)
+        found += [files.minima, files.relaxations, files.gates, last.data_high]
+        found += [last.jumps(level) for level in ("low", "high")]
+        rounds = [files.round(number) for number in range(ROUNDS + 1)]
+        found += [here.history(member) for here in rounds for member in EXPLORERS]
+    return list(map(str, found))
 
 
 def grow(base, attempt):
@@ -156,11 +192,9 @@ def grow(base, attempt):
 
 
 FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]
-VERIFIED = [
-    files_of(name).verified(str(key))
-    for name, group in GROUPS.items()
-    for key in group.keys
-]
+KEYS = [(name, key) for name, group in GROUPS.items() for key in group.keys]
+VERIFIED = [str(files_of(name).verified(key)) for name, key in KEYS]
+VERIFICATION_LABELS = [str(files_of(name).verified_labels(key)) for name, key in KEYS]
 
 
 def group_of(key):

@@ -1,4 +1,4 @@
-# Active learning: train a committee, search with it, harvest what it found, label, and again.
+# Active learning: train a committee, search with it, choose frames of what it found, label, and again.
 
 
 rule train:
@@ -43,10 +43,9 @@ rule search:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
-        str(files_of("{group}").splits),
         str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
-        lambda wildcards: descent_ends(wildcards, int(wildcards.round)),
+        lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").round("{round}").relaxations),
@@ -112,6 +111,8 @@ rule select_round:
     """
     input:
         taken_files,
+        IMPORTED,
+        lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").splits),

@@ -10,10 +10,9 @@ rule search_final:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
-        str(files_of("{group}").splits),
         str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
-        lambda wildcards: descent_ends(wildcards, STUDY.exploration.rounds),
+        lambda wildcards: relaxed_ends(wildcards.group, ROUNDS),
         lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
     output:
         str(files_of("{group}").relaxations),
@@ -39,13 +38,12 @@ rule search_final:
 rule minima:
     """Merge the relaxations of the final search into distinct minima and rank them.
 
-    In: relaxations, splits. Out: minima as JSON.
+    In: relaxations. Out: minima as JSON.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").relaxations),
-        str(files_of("{group}").splits),
     output:
         str(files_of("{group}").minima),
     log:
@@ -78,7 +76,7 @@ rule verify:
         last_committee,
     output:
         str(files_of("{group}").verified("{key}")),
-        str(files_of("{group}").verified("{key}").with_suffix(".extxyz")),
+        str(files_of("{group}").verified_labels("{key}")),
     log:
         log_of("verify", "{group}", "{key}"),
     benchmark:
@@ -105,7 +103,7 @@ rule dataset_final:
         [str(files_of(name).round(ROUNDS).data_low) for name in GROUPS],
         [str(files_of(name).round(ROUNDS).data_high) for name in GROUPS],
         [str(files_of(name).splits) for name in GROUPS],
-        [str(path.with_suffix(".extxyz")) for path in VERIFIED],
+        VERIFICATION_LABELS,
     output:
         str(LAYOUT.final.data_low),
         str(LAYOUT.final.data_high),
@@ -169,7 +167,7 @@ rule evaluate:
         str(LAYOUT.final.data_low),
         str(LAYOUT.final.data_high),
         str(LAYOUT.final_splits),
-        [str(files_of(name).starts) for name in GROUPS],
+        str(files_of(next(iter(GROUPS))).starts),
     output:
         str(LAYOUT.errors),
         str(LAYOUT.calibration),

@@ -41,6 +41,8 @@ rule dataset:
     input:
         label_files("low"),
         label_files("high"),
+        frames_so_far("low"),
+        frames_so_far("high"),
         IMPORTED,
         lambda wildcards: [
             str(path)

@@ -10,7 +10,7 @@ rule thermo:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(LAYOUT.references),
-        [str(path) for path in VERIFIED],
+        VERIFIED,
         potential_files(),
         FINAL_COMMITTEE,
     output:
@@ -94,14 +94,23 @@ rule summary:
     In: all results. Out: summary.json, minima as extended XYZ and POSCARs.
     """
     input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        str(LAYOUT.references),
         str(LAYOUT.energies),
         str(LAYOUT.ccd),
         str(LAYOUT.ccd_check),
         str(LAYOUT.errors),
         str(LAYOUT.calibration),
-        [str(files_of(name).minima) for name in GROUPS],
-        [str(files_of(name).relaxations) for name in GROUPS],
-        [str(files_of(name).round(ROUNDS).data_high) for name in GROUPS],
+        str(LAYOUT.final.gates),
+        str(LAYOUT.final.data_low),
+        str(LAYOUT.final.data_high),
+        [str(LAYOUT.final.history(member)) for member in FINALISTS],
+        potential_files(),
+        VERIFIED,
+        VERIFICATION_LABELS,
+        search_results(),
+        label_outcomes(),
     output:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),
@@ -126,10 +135,12 @@ rule summary:
 rule handover:
     """A folder for each minimum with inputs for a last relaxation by hand, and the model's card.
 
-    In: summary. Out: folders, card.
+    In: summary, minima, the engine's verdict on them. Out: folders, card.
     """
     input:
         str(LAYOUT.summary),
+        [str(files_of(name).minima) for name in GROUPS],
+        VERIFIED,
     output:
         directory(str(LAYOUT.handover)),
         str(LAYOUT.model_card),
@@ -153,10 +164,11 @@ rule handover:
 rule report:
     """One self-contained HTML page from the summary, with its figures and tables as files.
 
-    In: summary.json. Out: report.html, figures, tables.
+    In: summary.json, structures of the minima. Out: report.html, figures, tables.
     """
     input:
         str(LAYOUT.summary),
+        str(LAYOUT.minima_folder),
     output:
         report(
             str(LAYOUT.report),

@@ -73,7 +73,7 @@ rule select:
             str(files_of("{group}").round(0).labels("low", chunk, len(CHUNKS)))
             for chunk in CHUNKS
         ],
-        relaxed_files,
+        lambda wildcards: relaxed_starts(wildcards.group),
     output:
         str(files_of("{group}").round(0).selected),
     log:

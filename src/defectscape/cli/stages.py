@@ -1,13 +1,17 @@
 """The hidden command that runs one stage; the workflow's rules call it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.keys import DefectKey
+from defectscape.study.stages import find_stage
+
+if TYPE_CHECKING:
+    from defectscape.study.context import StudyContext
 
 
 def _number(text: str) -> int:
@@ -33,6 +37,27 @@ READERS: dict[str, Callable[[str], object]] = {
 """How each argument of a stage is read."""
 
 
+def call_stage(study: "StudyContext", name: str, items: Sequence[str]) -> None:
+    """Run one stage of a study.
+
+    Args:
+        study: the loaded study.
+        name: the stage, as its rule is called.
+        items: its arguments, as text.
+
+    Raises:
+        ConfigError: for a stage that does not exist, or arguments that it does not take.
+    """
+    stage = find_stage(name)
+    if len(items) != len(stage.takes):
+        takes = ", ".join(stage.takes) or "nothing"
+        raise ConfigError(f"stage {name}", f"{len(items)} arguments", f"It takes {takes}")
+    values = [READERS[kind](text) for kind, text in zip(stage.takes, items, strict=True)]
+    # Stages import heavy packages, so only the one that runs is imported.
+    module, function = stage.function.split(":")
+    getattr(import_module(f"defectscape.stages.{module}"), function)(study, *values)
+
+
 def run_stage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The stage, as its rule is called.")],
@@ -41,18 +66,9 @@ def run_stage(
     ] = None,
 ) -> None:
     """Run one stage of a study; the workflow calls this."""
-    # Stages import heavy packages, so only the one that runs is imported.
     from defectscape.study.context import StudyContext
-    from defectscape.study.stages import find_stage
 
-    stage, given = find_stage(name), items or []
-    if len(given) != len(stage.takes):
-        takes = ", ".join(stage.takes) or "nothing"
-        raise ConfigError(f"stage {name}", f"{len(given)} arguments", f"It takes {takes}")
-    values = [READERS[kind](text) for kind, text in zip(stage.takes, given, strict=True)]
-    module, function = stage.function.split(":")
-    run = getattr(import_module(f"defectscape.stages.{module}"), function)
-    run(StudyContext.load(context.obj.study, context.obj.results), *values)
+    call_stage(StudyContext.load(context.obj.study, context.obj.results), name, items or [])
 
 
 def register(app: typer.Typer) -> None:

@@ -49,8 +49,8 @@ class ModelError(DefectscapeError):
     """A model cannot be built, trained, loaded or asked this question."""
 
 
-class GateError(DefectscapeError):
-    """A pipeline gate found that charge or fidelity does not reach the model."""
+class CheckError(DefectscapeError):
+    """A check of a committee found that charge or fidelity does not reach the model."""
 
 
 class SearchError(DefectscapeError):

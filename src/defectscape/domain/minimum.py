@@ -54,12 +54,9 @@ class Minimum:
         frame: the representative structure.
         energy_eV, member_energies_eV, fmax_eV_A, force_std_eV_A: as in ``Relaxation``.
         found_from: notes of the starts that led here.
-        point_group: Schoenflies symbol of the defect's point group in the supercell.
-        rmsd_to_unperturbed_A: RMSD to the minimum that the unperturbed start reached, A;
-            None where that relaxation failed.
         from_unperturbed: whether the unperturbed start is among those that led here.
-        doubtful: whether the committee disagrees on the forces there: the ground state or nonsense, and
-            only the engine can tell.
+        doubtful: whether the committee disagrees on the forces there. It may be the ground state or an
+            artefact of the model; only the engine can tell.
     """
 
     rank: int
@@ -69,15 +66,13 @@ class Minimum:
     fmax_eV_A: float
     force_std_eV_A: float
     found_from: tuple[str, ...]
-    point_group: str
-    rmsd_to_unperturbed_A: float | None
     from_unperturbed: bool
     doubtful: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class VerifiedMinimum:
-    """A minimum with what the high-fidelity engine says of it.
+    """A minimum with the high-fidelity engine's labels of it.
 
     Attributes:
         minimum: the model's minimum.

@@ -19,7 +19,6 @@ class DefectSite:
         removed: chemical symbol of the atom taken out, or None for an interstitial.
         frac_coords: fractional coordinates of the defect in the supercell, three numbers.
         multiplicity: equivalent sites in the host's primitive cell.
-        point_group: site symmetry of the unrelaxed site, Schoenflies symbol.
     """
 
     name: str
@@ -29,7 +28,6 @@ class DefectSite:
     removed: str | None
     frac_coords: tuple[float, float, float]
     multiplicity: int
-    point_group: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,10 @@ from ase.calculators.calculator import BaseCalculator, CalculatorError
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung
+from defectscape.engines.base import CalculationFailed, ScfAttempt
 from defectscape.engines.program import scratch_folder, tail
 from defectscape.files.atoms import to_atoms
-from defectscape.settings.ase_calculator import MOMENTS
-from defectscape.settings.ase_calculator import AseEngine as AseSettings
+from defectscape.settings.ase_calculator import MOMENTS, AseSettings
 
 MAKERS = ("gpaw.GPAW",)
 """Functions that return a calculator; no other function that a study names is called."""
@@ -53,9 +52,9 @@ class AseEngine:
         self.name = f"ase/{settings.calculator}"
         self._class = calculator_class(settings.calculator)
         self.version = calculator_version(settings.calculator)
-        self.ladder = (
-            Rung("configured", "As configured."),
-            *(Rung(f"step {k + 1} of its ladder", str(a)) for k, a in enumerate(settings.ladder)),
+        self.attempts = (
+            ScfAttempt("configured", "As configured."),
+            *(ScfAttempt(f"engine.ladder[{k}]", str(a)) for k, a in enumerate(settings.ladder)),
         )
         self.settings_json = json.dumps(
             settings.model_dump(
@@ -69,7 +68,7 @@ class AseEngine:
         """All settings: none is of one element."""
         return self.settings_json
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, if asked for), band edges (eV, if known).
 
         Raises:
@@ -77,8 +76,8 @@ class AseEngine:
             EngineError: if it does not take the arguments.
         """
         arguments: dict[str, Any] = dict(self.settings.arguments)
-        if rung:
-            arguments |= self.settings.ladder[rung - 1]
+        if attempt:
+            arguments |= self.settings.ladder[attempt - 1]
         atoms = to_atoms(frame)
         for place, value in (
             (self.settings.charge, frame.charge),
@@ -117,9 +116,10 @@ class AseEngine:
                 found = text.encode() in (folder / name).read_bytes()
             except OSError as error:
                 raise EngineError(
-                    f"engine {self.name}, output {name}", error.strerror or error,
+                    f"engine {self.name}, output {name}",
+                    error.strerror or error,
                     "Correct engine.failed_if: the file is what tells a failure",
-                ) from error  # fmt: skip
+                ) from error
             if found:
                 raise CalculationFailed(f"{name} says {text!r}")
 
@@ -175,9 +175,10 @@ def calculator_class(path: str) -> Callable[..., Any]:
     is_class = inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)
     if not is_class and path not in MAKERS:
         raise EngineError(
-            f"ASE calculator {path}", "is no ASE calculator class",
+            f"ASE calculator {path}",
+            "is no ASE calculator class",
             "Give the class itself, with its module",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -196,9 +197,10 @@ def _refuse_other_spin(atoms: Atoms, unpaired: int) -> None:
         moment = float(atoms.get_magnetic_moment())
     except NotImplementedError as error:
         raise EngineError(
-            f"engine {type(atoms.calc).__name__}", "does not tell its total magnetic moment",
+            f"engine {type(atoms.calc).__name__}",
+            "does not tell its total magnetic moment",
             f"Whether its spin is the one asked for is unknown: give engine.multiplicity otherwise than {MOMENTS}",
-        ) from error  # fmt: skip
+        ) from error
     if abs(moment - unpaired) > MOMENT_TOLERANCE:
         raise CalculationFailed(
             f"it ended with {moment:.2f} unpaired electrons instead of {unpaired}: "

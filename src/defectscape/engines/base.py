@@ -3,20 +3,20 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ase.data import chemical_symbols
 
-from defectscape.domain.frame import Frame, Ints
+from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One way of running the engine; a ladder's later rungs are slower and more robust.
+class ScfAttempt:
+    """One way to the SCF solution; later attempts are slower and more robust.
 
-    A rung changes how the solution is reached, never which problem is solved: labels of all rungs
-    of an engine are labels of the same level of theory.
+    An attempt changes how the solution is reached, never which problem is solved: the labels of all
+    attempts of an engine are of the same level of theory.
     """
 
     name: str
@@ -28,7 +28,7 @@ class CalculationFailed(Exception):
 
     Args:
         reason: why, in a few words; it goes into the record.
-        hopeless: whether no other rung of the ladder can help.
+        hopeless: whether no other attempt can help.
     """
 
     def __init__(self, reason: str, *, hopeless: bool = False) -> None:
@@ -63,16 +63,44 @@ class Engine(Protocol):
         """
 
     @property
-    def ladder(self) -> tuple[Rung, ...]:
-        """The rungs, at least one; the first is as configured."""
+    def attempts(self) -> tuple[ScfAttempt, ...]:
+        """The attempts, at least one; the first is as configured."""
 
-    def compute(self, frame: Frame, rung: int) -> Label:
-        """Energy and forces of a frame, a function of the frame and the rung alone.
+    def compute(self, frame: Frame, attempt: int) -> Label:
+        """Energy and forces of a frame, a function of the frame and the attempt alone.
+
+        Args:
+            frame: the structure.
+            attempt: index of the attempt, from 0.
 
         Raises:
-            CalculationFailed: if this frame has no label on this rung.
+            CalculationFailed: if this attempt gives the frame no label.
             LabelError: if a number came out that is not finite; counts as a failure.
             EngineError: if the engine cannot run at all.
+        """
+
+
+@runtime_checkable
+class PotentialEngine(Protocol):
+    """An engine that also gives the electrostatic potential at each atom."""
+
+    def compute_potentials(self, frame: Frame, attempt: int) -> tuple[Label, Floats]:
+        """A frame's label, and the electrostatic potential at each of its atoms, (n,), V.
+
+        Raises:
+            CalculationFailed: as ``Engine.compute``, or if there is no potential.
+        """
+
+
+@runtime_checkable
+class HandoverEngine(Protocol):
+    """An engine that writes inputs for people to run: a last relaxation, outside this workflow."""
+
+    def relaxation_inputs(self, frame: Frame, fmax_eV_A: float) -> dict[str, str]:
+        """Input files that relax a frame down to ``fmax_eV_A``, as text by file name.
+
+        Raises:
+            EngineError: if a file that the inputs depend on is not there.
         """
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
+from defectscape.engines.base import CalculationFailed, ScfAttempt, settings_of_species
 from defectscape.engines.espresso_input import (
     OUTDIR,
     PREFIX,
@@ -32,17 +32,21 @@ from defectscape.engines.pseudopotentials import (
     pseudopotential_of,
     valence_electrons,
 )
-from defectscape.settings.espresso import EspressoEngine as EspressoSettings
+from defectscape.settings.espresso import EspressoSettings
 
-LADDER = (
-    Rung("configured", "As configured; screened mixing of 0.7 of the new density, 100 cycles."),
-    Rung("damped", "Plain mixing of a fifth of the new density, a history of 12, 300 cycles."),
-    Rung(
+ATTEMPTS = (
+    ScfAttempt(
+        "configured", "As configured; screened mixing of 0.7 of the new density, 100 cycles."
+    ),
+    ScfAttempt(
+        "damped", "Plain mixing of a fifth of the new density, a history of 12, 300 cycles."
+    ),
+    ScfAttempt(
         "robust",
         "A tenth of the new density, screened for inhomogeneous cells, conjugate gradients instead "
         "of Davidson's diagonalisation, 500 cycles.",
     ),
-    Rung(
+    ScfAttempt(
         "annealed",
         "Solved with eight times the smearing first, then started again from that density with the "
         "configured one; damped mixing in both.",
@@ -79,7 +83,7 @@ class EspressoEngine:
         self.settings = settings
         self.name = f"espresso/{settings.method}"
         self.version = "pw.x, version unknown"
-        self.ladder = LADDER
+        self.attempts = ATTEMPTS
         self.files: dict[str, Pseudopotential] = find_pseudopotentials(settings)
 
     @cached_property
@@ -115,7 +119,7 @@ class EspressoEngine:
         """The settings with the pseudopotentials of these species alone."""
         return settings_of_species(self.settings_json, "pseudopotentials", numbers)
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) if asked for, band edges (eV).
 
         Raises:
@@ -123,10 +127,10 @@ class EspressoEngine:
                 question than it was asked.
             EngineError: if pw.x or a pseudopotential is not there.
         """
-        with self._solved(frame, rung) as (_, label):
+        with self._solved(frame, attempt) as (_, label):
             return label
 
-    def compute_potentials(self, frame: Frame, rung: int) -> tuple[Label, Floats]:
+    def compute_potentials(self, frame: Frame, attempt: int) -> tuple[Label, Floats]:
         """As ``compute``, with the electrostatic potential at each atom, (n,), V, from pp.x.
 
         Raises:
@@ -134,7 +138,7 @@ class EspressoEngine:
             EngineError: if a program or a pseudopotential is not there.
         """
         settings = self.settings
-        with self._solved(frame, rung) as (folder, label):
+        with self._solved(frame, attempt) as (folder, label):
             potentials_V = run_potentials(
                 settings.potentials_command, folder, settings.time_limit_s, frame
             )
@@ -151,7 +155,7 @@ class EspressoEngine:
         return {"pw.in": pw_input(frame, self.settings, electrons, step, fmax_eV_A)}
 
     @contextmanager
-    def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:
+    def _solved(self, frame: Frame, attempt: int) -> Iterator[tuple[Path, Label]]:
         """The folder of a finished calculation, for as long as the block lasts, and its label."""
         valence = valence_electrons(self.files, frame.numbers, self.name)
         electrons = valence - frame.charge
@@ -162,7 +166,7 @@ class EspressoEngine:
             )
         with scratch_folder(self.settings.scratch) as folder:
             self._link(frame, folder)
-            for step in STEPS[rung]:
+            for step in STEPS[attempt]:
                 self._run(frame, folder, electrons, step)
             result = read_result(folder / OUTDIR / f"{PREFIX}.xml", frame, self.settings, valence)
             self.version = result.version

@@ -9,7 +9,7 @@ from ase.units import Bohr, Rydberg
 
 from defectscape.domain.frame import Frame
 from defectscape.engines.pseudopotentials import Pseudopotential
-from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.program import Scalar
 
 PREFIX = "label"
@@ -21,7 +21,7 @@ Namelists = dict[str, dict[str, Scalar]]
 
 @dataclass(frozen=True)
 class Step:
-    """One start of pw.x within a rung.
+    """One start of pw.x within an attempt.
 
     Attributes:
         electrons: keywords of the namelist ELECTRONS that say how the solution is reached.
@@ -35,9 +35,12 @@ class Step:
 
 
 def pw_input(
-    frame: Frame, settings: EspressoEngine, electrons: float, step: Step,
+    frame: Frame,
+    settings: EspressoSettings,
+    electrons: float,
+    step: Step,
     relax_fmax_eV_A: float | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """The input file as text.
 
     Args:
@@ -57,9 +60,11 @@ def pw_input(
     if relax_fmax_eV_A is not None:
         limit = relax_fmax_eV_A * Bohr / Rydberg
         lists["control"] |= {
-            "calculation": "relax", "forc_conv_thr": limit, "nstep": 100,
+            "calculation": "relax",
+            "forc_conv_thr": limit,
+            "nstep": 100,
             "pseudo_dir": str(settings.pseudo_dir),
-        }  # fmt: skip
+        }
         lists["ions"] = {"ion_dynamics": "bfgs"}
     for name, entries in settings.keywords.items():
         lists[name] |= {key.lower(): value for key, value in entries.items()}
@@ -94,16 +99,21 @@ def link_pseudopotentials(files: Mapping[str, Pseudopotential], folder: str) -> 
     }
 
 
-def _control(settings: EspressoEngine) -> dict[str, Scalar]:
+def _control(settings: EspressoSettings) -> dict[str, Scalar]:
     return {
-        "calculation": "scf", "prefix": PREFIX, "outdir": OUTDIR, "pseudo_dir": PSEUDO_FOLDER,
+        "calculation": "scf",
+        "prefix": PREFIX,
+        "outdir": OUTDIR,
+        "pseudo_dir": PSEUDO_FOLDER,
         # With less, pw.x 6.7 removes the XML file at its end.
-        "disk_io": "low", "tprnfor": True, "tstress": settings.stress,
-    }  # fmt: skip
+        "disk_io": "low",
+        "tprnfor": True,
+        "tstress": settings.stress,
+    }
 
 
 def _system(
-    frame: Frame, settings: EspressoEngine, electrons: float, step: Step, species: int
+    frame: Frame, settings: EspressoSettings, electrons: float, step: Step, species: int
 ) -> dict[str, Scalar]:
     unpaired = frame.multiplicity - 1
     filled = ceil((electrons + unpaired) / 2)
@@ -125,14 +135,17 @@ def _system(
             "exx_fraction": settings.exx_fraction,
             "screening_parameter": settings.screening_1_bohr,
             "ecutfock": settings.fock_cutoff_Ry or settings.cutoff_Ry,
-            "nqx1": q1, "nqx2": q2, "nqx3": q3,
+            "nqx1": q1,
+            "nqx2": q2,
+            "nqx3": q3,
             # A screened exchange has no divergence to be treated.
-            "exxdiv_treatment": "none", "x_gamma_extrapolation": False,
-        }  # fmt: skip
+            "exxdiv_treatment": "none",
+            "x_gamma_extrapolation": False,
+        }
     return entries
 
 
-def _electrons(settings: EspressoEngine, step: Step) -> dict[str, Scalar]:
+def _electrons(settings: EspressoSettings, step: Step) -> dict[str, Scalar]:
     entries: dict[str, Scalar] = {"conv_thr": settings.convergence_Ry}
     if settings.functional == "hse06":
         # Without it every outer step of the exchange is converged to the end, at many times the cost.

@@ -16,7 +16,7 @@ from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
-from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.espresso import EspressoSettings
 
 POSITION_TOLERANCE_A = 1e-4
 """pw.x and ASE have the bohr from different years, 2e-9 apart."""
@@ -33,7 +33,7 @@ class PwResult:
     version: str
 
 
-def read_result(path: Path, frame: Frame, settings: EspressoEngine, valence: float) -> PwResult:
+def read_result(path: Path, frame: Frame, settings: EspressoSettings, valence: float) -> PwResult:
     """Read pw.x's XML and check that it answers the question.
 
     Args:
@@ -70,7 +70,7 @@ def failure_reason(output: str, returncode: int) -> str:
     return f"pw.x ended with status {returncode}: {' '.join(last[-1].split()) if last else 'no output'}"
 
 
-def _result(root: ET.Element, frame: Frame, settings: EspressoEngine, valence: float) -> PwResult:
+def _result(root: ET.Element, frame: Frame, settings: EspressoSettings, valence: float) -> PwResult:
     output = _element(root, "output")
     _check_converged(output)
     _check_structure(output, frame)
@@ -81,8 +81,9 @@ def _result(root: ET.Element, frame: Frame, settings: EspressoEngine, valence: f
     if abs(charge - frame.charge) > 1e-6:
         raise CalculationFailed(
             f"wrong charge: pw.x had {electrons:g} electrons, charge {charge:+g} instead of "
-            f"{frame.charge:+d}", hopeless=True,
-        )  # fmt: skip
+            f"{frame.charge:+d}",
+            hopeless=True,
+        )
     vbm, cbm = _edges_eV(bands, electrons, frame.multiplicity)
     stress = output.find("stress")
     label = Label(
@@ -123,7 +124,7 @@ def _check_structure(output: ET.Element, frame: Frame) -> None:
         )
 
 
-def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoEngine) -> None:
+def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoSettings) -> None:
     dft = output.find("dft")
     if dft is None:
         dft = _element(root, "input/dft")

@@ -73,9 +73,10 @@ def find_table() -> Path:
         if path.is_file():
             return path
     raise EngineError(
-        "GTH table", "found neither in cp2k-data nor in PySCF",
+        "GTH table",
+        "found neither in cp2k-data nor in PySCF",
         "Install one (`apt-get install cp2k-data`, `pip install pyscf`) or give --table",
-    )  # fmt: skip
+    )
 
 
 def read_potentials(text: str, element: str, functional: str) -> dict[int, GthPotential]:
@@ -111,9 +112,10 @@ def choose_potential(
     if not potentials or (valence is not None and valence not in potentials):
         known = ", ".join(f"q{count}" for count in sorted(potentials)) or "none"
         raise EngineError(
-            f"GTH pseudopotential of {element}", f"q{valence or ''}, the table has {known}",
+            f"GTH pseudopotential of {element}",
+            f"q{valence or ''}, the table has {known}",
             "Choose one of these, or another table",
-        )  # fmt: skip
+        )
     return potentials[max(potentials) if valence is None else valence]
 
 

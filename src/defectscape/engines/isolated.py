@@ -43,7 +43,7 @@ class IsolatedEngine:
         self.name = engine.name
         self.version = engine.version
         self.settings_json = engine.settings_json
-        self.ladder = engine.ladder
+        self.attempts = engine.attempts
         self._time_limit_s = time_limit_s
         self._worker: _Worker | None = None
 
@@ -51,7 +51,7 @@ class IsolatedEngine:
         """As the engine's."""
         return self.engine.settings_of(numbers)
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """As the engine's.
 
         Raises:
@@ -60,7 +60,7 @@ class IsolatedEngine:
         """
         if self._worker is None or not self._worker.alive:
             self._worker = _Worker(self.settings)
-        return self._worker.compute(frame, rung, self._time_limit_s, self.name)
+        return self._worker.compute(frame, attempt, self._time_limit_s, self.name)
 
 
 class _Worker:
@@ -75,17 +75,20 @@ class _Worker:
         self._connection: Connection = ours
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "defectscape.engines.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
         theirs.close()
         try:
             self._connection.send(settings)
             self._connection.recv()
         except (EOFError, ConnectionError):
             raise EngineError(
-                f"engine {settings.kind}", f"its process ended at once: {_in_words(self._end())}",
+                f"engine {settings.kind}",
+                f"its process ended at once: {_in_words(self._end())}",
                 "Look at the log for its last words",
-            ) from None  # fmt: skip
+            ) from None
 
     def __del__(self) -> None:
         if hasattr(self, "_process"):
@@ -96,10 +99,10 @@ class _Worker:
         """Whether it can be asked."""
         return not self._connection.closed and self._process.poll() is None
 
-    def compute(self, frame: Frame, rung: int, time_limit_s: float | None, name: str) -> Label:
+    def compute(self, frame: Frame, attempt: int, time_limit_s: float | None, name: str) -> Label:
         """Ask, and wait for the answer."""
         try:
-            self._connection.send((frame, rung))
+            self._connection.send((frame, attempt))
             if not self._connection.poll(time_limit_s):
                 self._end()
                 raise CalculationFailed(

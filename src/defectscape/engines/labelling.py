@@ -11,10 +11,12 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from defectscape.domain.errors import LabelError
-from defectscape.domain.frame import Frame, Ints
+from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
+from defectscape.engines.attempts import try_attempts
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.processor_time import core_seconds
 from defectscape.store.journal import Call
@@ -28,21 +30,15 @@ REPORT_EVERY_S = 5.0
 
 
 def label_frame(
-    frame: Frame,
-    engine: Engine,
-    store: LabelStore,
-    max_force_eV_A: float,
-    *,
-    retry_failures: bool = False,
+    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float
 ) -> LabelRecord:
     """The record of a frame's label, computed only if the store has none.
 
     Args:
         frame: the structure.
-        engine: computes what the store lacks, climbing its ladder until a rung succeeds.
+        engine: computes what the store lacks, with its attempts one after the other until one succeeds.
         store: the label store.
         max_force_eV_A: a label with a larger force on an atom is flagged, and not trained on, eV/A.
-        retry_failures: compute again what failed before.
 
     Returns:
         The record, with this frame (its defect, family and origin) and with the flag by this limit,
@@ -52,14 +48,8 @@ def label_frame(
         StoreError: if the record in the store is damaged or the store cannot be written.
         EngineError: if the engine cannot run at all.
     """
-    key = label_key(frame, engine.name, engine.settings_of(frame.numbers))
-    known = store.get(key)
-    if known is None or (known.label is None and retry_failures):
-        computed = _compute(frame, engine, store, key)
-        store.put(_flagged(computed, frame, max_force_eV_A))
-        # Another process may have put its label first; all readers must see the same one.
-        known = store.get(key) or computed
-    return _flagged(known, frame, max_force_eV_A)
+    record, _ = _find_or_compute(frame, engine, store, max_force_eV_A)
+    return record
 
 
 def label_frames(
@@ -68,27 +58,37 @@ def label_frames(
     store: LabelStore,
     max_force_eV_A: float,
     progress: str,
-    *,
-    retry_failures: bool = False,
 ) -> list[LabelRecord]:
     """Records of many frames, in their order, with a line of progress every few seconds.
 
     Args:
-        frames, engine, store, max_force_eV_A, retry_failures: as for ``label_frame``.
+        frames, engine, store, max_force_eV_A: as for ``label_frame``.
         progress: what the lines of progress call this work.
     """
     records: dict[int, LabelRecord] = {}
     meter = _Meter(progress, len(frames))
     for index in _own_order(len(frames)):
-        calls = _CountedEngine(engine)
         began = time.perf_counter()
-        record = label_frame(
-            frames[index], calls, store, max_force_eV_A, retry_failures=retry_failures
-        )
+        record, computed = _find_or_compute(frames[index], engine, store, max_force_eV_A)
         records[index] = record
-        meter.add(record, time.perf_counter() - began, computed=calls.count > 0)
+        meter.add(record, time.perf_counter() - began, computed=computed)
     meter.end()
     return [records[index] for index in range(len(frames))]
+
+
+def _find_or_compute(
+    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float
+) -> tuple[LabelRecord, bool]:
+    """The record of a frame's label, and whether it was computed now."""
+    key = label_key(frame, engine.name, engine.settings_of(frame.numbers))
+    known = store.get(key)
+    computed = known is None
+    if known is None:
+        new = _compute(frame, engine, store, key)
+        store.put(_flagged(new, frame, max_force_eV_A))
+        # Another process may have put its label first; all readers must see the same one.
+        known = store.get(key) or new
+    return _flagged(known, frame, max_force_eV_A), computed
 
 
 def _own_order(count: int) -> list[int]:
@@ -109,67 +109,42 @@ def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelR
 
 
 def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> LabelRecord:
-    """Climb the ladder; every rung that is tried goes into the journal."""
-    began_wall, began_core = time.perf_counter(), core_seconds()
-    label: Label | None = None
-    reasons: list[str] = []
-    rung = 0
-    for rung in range(len(engine.ladder)):
-        began = core_seconds()
-        label, failure, hopeless = _attempt(frame, engine, rung)
-        core_s = core_seconds() - began
+    """The record of a new calculation; every attempt goes into the journal as soon as it has ended."""
+
+    def log_call(status: Literal["ok", "failed"], attempt: int, core_s: float) -> None:
+        defect, charge = frame.key.defect, frame.charge
         store.log_call(
-            Call(
-                key, engine.name, frame.key.defect, frame.charge,
-                "failed" if failure else "ok", rung, core_s, timestamp_now(),
-            )
-        )  # fmt: skip
-        if failure is None:
-            break
-        reasons.append(f"{engine.ladder[rung].name}: {failure}")
-        logger.info("%s frame %s: %s", frame.key, frame.frame_id, reasons[-1])
-        if hopeless:
-            break
+            Call(key, engine.name, defect, charge, status, attempt, core_s, timestamp_now())
+        )
+
+    def compute(frame: Frame, attempt: int) -> Label:
+        began = core_seconds()
+        try:
+            label = engine.compute(frame, attempt)
+            check_label(label, frame)
+        except (CalculationFailed, LabelError):
+            log_call("failed", attempt, core_seconds() - began)
+            raise
+        log_call("ok", attempt, core_seconds() - began)
+        return label
+
+    began_wall, began_core = time.perf_counter(), core_seconds()
+    made = try_attempts(engine, frame, compute)
     return LabelRecord(
-        key, frame, engine.name, engine.settings_of(frame.numbers), engine.version, label,
-        "; ".join(reasons) if label is None else None, (), rung,
-        time.perf_counter() - began_wall, core_seconds() - began_core, platform.node(), timestamp_now(),
-    )  # fmt: skip
-
-
-def _attempt(frame: Frame, engine: Engine, rung: int) -> tuple[Label | None, str | None, bool]:
-    """One engine call: its label, or the reason of its failure and whether that is final."""
-    try:
-        label = engine.compute(frame, rung)
-        check_label(label, frame)
-    except CalculationFailed as error:
-        return None, error.reason, error.hopeless
-    except LabelError as error:
-        return None, str(error), False
-    return label, None, False
-
-
-class _CountedEngine:
-    """The same engine, with a count of its calls: how progress knows what was computed."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.name = engine.name
-        self.settings_json = engine.settings_json
-        self.ladder = engine.ladder
-        self.count = 0
-
-    @property
-    def version(self) -> str:
-        """An external program says its version with its first answer."""
-        return self.engine.version
-
-    def settings_of(self, numbers: Ints) -> str:
-        return self.engine.settings_of(numbers)
-
-    def compute(self, frame: Frame, rung: int) -> Label:
-        self.count += 1
-        return self.engine.compute(frame, rung)
+        key=key,
+        frame=frame,
+        engine=engine.name,
+        settings=engine.settings_of(frame.numbers),
+        engine_version=engine.version,
+        label=made.result,
+        failure=made.failure,
+        flags=(),
+        rung=made.last,
+        wall_s=time.perf_counter() - began_wall,
+        core_s=core_seconds() - began_core,
+        host_name=platform.node(),
+        timestamp=timestamp_now(),
+    )
 
 
 class _Meter:

@@ -106,7 +106,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     """Run a program in ``folder``, without a shell, one thread, no standard input.
 
     Raises:
-        CalculationFailed: if it took longer than ``time_limit_s``; there is no use in another rung.
+        CalculationFailed: if it took longer than ``time_limit_s``; another attempt would take as long.
         EngineError: if there is no such program, or if somebody else ended it: that says nothing of the
             calculation, so it must not become the calculation's result.
     """
@@ -118,15 +118,21 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     try:
         with output.open("wb") as sink:
             process = subprocess.Popen(
-                words, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink,
-                stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+                words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
                 preexec_fn=die_with_parent,
-            )  # fmt: skip
+            )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise EngineError(
-            f"program {words[0]}", error.strerror or error,
+            f"program {words[0]}",
+            error.strerror or error,
             "Install it, or correct engine.command; labels in the store need no program",
-        ) from error  # fmt: skip
+        ) from error
     try:
         returncode = process.wait(timeout=time_limit_s)
     except subprocess.TimeoutExpired:
@@ -151,10 +157,11 @@ def ended_from_outside(returncode: int) -> bool:
 def ended_error(name: str, returncode: int) -> EngineError:
     """What to say of it. The job fails without a record, so it is computed when the job runs again."""
     return EngineError(
-        f"program {name}", f"ended from outside (status {returncode}), often because memory ran out",
+        f"program {name}",
+        f"ended from outside (status {returncode}), often because memory ran out",
         "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
         "at once, then start again; a profile with `retries` does both by itself",
-    )  # fmt: skip
+    )
 
 
 def die_with_parent() -> None:

@@ -9,7 +9,7 @@ from ase.data import chemical_symbols
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Ints
-from defectscape.settings.espresso import EspressoEngine
+from defectscape.settings.espresso import EspressoSettings
 
 _UPF_VALENCE = re.compile(r'z_valence\s*=\s*"\s*([0-9.+-EeDd]+)\s*"')
 _UPF_OLD_VALENCE = re.compile(r"^\s*([0-9.+-EeDd]+)\s+Z valence", re.MULTILINE)
@@ -32,7 +32,7 @@ class Pseudopotential:
     valence: float | None
 
 
-def find_pseudopotentials(settings: EspressoEngine) -> dict[str, Pseudopotential]:
+def find_pseudopotentials(settings: EspressoSettings) -> dict[str, Pseudopotential]:
     """The file of each element, read and checked against its checksum where one is given.
 
     Raises:
@@ -48,9 +48,10 @@ def find_pseudopotentials(settings: EspressoEngine) -> dict[str, Pseudopotential
         except OSError as error:
             if expected is None:
                 raise EngineError(
-                    f"pseudopotential of {element}, {path}", error.strerror or error,
+                    f"pseudopotential of {element}, {path}",
+                    error.strerror or error,
                     "Correct engine.pseudo_dir, or write GTH files with `defectscape pseudos gth`",
-                ) from error  # fmt: skip
+                ) from error
             found[element] = Pseudopotential(element, path, expected, None)
             continue
         checksum = hashlib.sha256(content).hexdigest()
@@ -76,15 +77,17 @@ def pseudopotential_of(
     element = chemical_symbols[number]
     if element not in files:
         raise EngineError(
-            f"engine {engine_name}", f"no pseudopotential for {element}",
+            f"engine {engine_name}",
+            f"no pseudopotential for {element}",
             "Add it to engine.pseudopotentials",
-        )  # fmt: skip
+        )
     file = files[element]
     if file.valence is None:
         raise EngineError(
-            f"pseudopotential of {element}, {file.path}", "no such file",
+            f"pseudopotential of {element}, {file.path}",
+            "no such file",
             "A new label needs it; write GTH files with `defectscape pseudos gth`",
-        )  # fmt: skip
+        )
     return file
 
 

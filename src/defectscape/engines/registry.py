@@ -3,10 +3,10 @@
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import Engine
 from defectscape.engines.isolated import IsolatedEngine
-from defectscape.settings.ase_calculator import AseEngine as AseSettings
+from defectscape.settings.ase_calculator import AseSettings
 from defectscape.settings.engine import EngineSettings
-from defectscape.settings.espresso import EspressoEngine as EspressoSettings
-from defectscape.settings.vasp import VaspEngine as VaspSettings
+from defectscape.settings.espresso import EspressoSettings
+from defectscape.settings.vasp import VaspSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
@@ -44,7 +44,8 @@ def make_local_engine(settings: EngineSettings) -> Engine:
         from defectscape.engines.tblite import TbliteEngine
     except ImportError as error:
         raise EngineError(
-            f"engine {settings.kind}", f"cannot be imported ({error})",
+            f"engine {settings.kind}",
+            f"cannot be imported ({error})",
             "Install it: `pip install tblite`",
-        ) from error  # fmt: skip
+        ) from error
     return TbliteEngine(settings)

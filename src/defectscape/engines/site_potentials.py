@@ -4,27 +4,12 @@ A positive charge's potential in volts. Only differences between supercells of o
 window of one size around the atoms will do; a Gaussian is smooth on the grid.
 """
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 
-from defectscape.domain.frame import Floats, Frame
-from defectscape.domain.label import Label
+from defectscape.domain.frame import Floats
 
 WINDOW_A = 0.5
 """Standard deviation of the Gaussian window, A."""
-
-
-@runtime_checkable
-class PotentialEngine(Protocol):
-    """An engine that can say more than a label: the potential at each atom."""
-
-    def compute_potentials(self, frame: Frame, rung: int) -> tuple[Label, Floats]:
-        """A frame's label, and the electrostatic potential at each of its atoms, (n,), V.
-
-        Raises:
-            CalculationFailed: as ``Engine.compute``, or if there is no potential.
-        """
 
 
 def potentials_at(grid_V: Floats, cell_A: Floats, positions_A: Floats) -> Floats:

@@ -58,10 +58,12 @@ class StoredCalculator(Calculator):
 
         Raises:
             ase.calculators.calculator.CalculationFailed: with the reason, if there is no label.
+            ase.calculators.calculator.CalculatorSetupError: if no structure is given.
             LabelError: if the structure is not periodic in all three directions.
         """
         super().calculate(atoms, properties, system_changes)
-        assert atoms is not None
+        if atoms is None:
+            raise ase_calculator.CalculatorSetupError(f"no structure of {self.key} was given")
         record = label_frame(self._frame(atoms), self.engine, self.store, self.max_force_eV_A)
         self.records.append(record)
         if record.label is None:
@@ -81,11 +83,17 @@ class StoredCalculator(Calculator):
     def _frame(self, atoms: Atoms) -> Frame:
         if not np.all(atoms.pbc):
             raise LabelError(
-                f"structure of {self.key}", f"pbc {atoms.pbc.tolist()}",
+                f"structure of {self.key}",
+                f"pbc {atoms.pbc.tolist()}",
                 "Frames are periodic in all three directions",
-            )  # fmt: skip
+            )
         multiplicity = lowest_multiplicity(atoms.numbers, self.key.charge)
         return Frame(
-            atoms.numbers, atoms.positions, atoms.cell.array, self.key,
-            multiplicity, Origin.RELAXATION, self.family,
-        )  # fmt: skip
+            atoms.numbers,
+            atoms.positions,
+            atoms.cell.array,
+            self.key,
+            multiplicity,
+            Origin.RELAXATION,
+            self.family,
+        )

@@ -16,13 +16,13 @@ from tblite.interface import Calculator, Result
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung
-from defectscape.settings import tblite as settings_module
+from defectscape.engines.base import CalculationFailed, ScfAttempt
+from defectscape.settings.tblite import TbliteSettings
 
-LADDER = (
-    Rung("configured", "As configured, Broyden mixing with damping 0.4 and a full history."),
-    Rung("damped", "Twice the cycles, damping 0.1 and a mixing history of 20."),
-    Rung(
+ATTEMPTS = (
+    ScfAttempt("configured", "As configured, Broyden mixing with damping 0.4 and a full history."),
+    ScfAttempt("damped", "Twice the cycles, damping 0.1 and a mixing history of 20."),
+    ScfAttempt(
         "annealed",
         "Solved at 8000 K, then cooled in steps to the configured electronic temperature, each "
         "step starting from the one before; damping 0.2, a mixing history of 20.",
@@ -60,20 +60,20 @@ class TbliteEngine:
         settings: method, electronic temperature, accuracy, cycles.
     """
 
-    def __init__(self, settings: settings_module.TbliteEngine) -> None:
+    def __init__(self, settings: TbliteSettings) -> None:
         self.settings = settings
         self.name = f"tblite/{settings.method}"
         self.version = f"tblite {version('tblite')}"
         # The number of cycles does not change a solution once it is converged.
         content = settings.model_dump(exclude={"kind", "max_iterations"})
         self.settings_json = json.dumps(content, sort_keys=True)
-        self.ladder = LADDER
+        self.attempts = ATTEMPTS
 
     def settings_of(self, numbers: Ints) -> str:
         """All settings: none is of one element."""
         return self.settings_json
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign) and frontier levels (eV).
 
         Every call starts from the same guess, so that the label is a function of the frame alone.
@@ -85,7 +85,7 @@ class TbliteEngine:
         """
         self._refuse_impossible(frame)
         try:
-            result = self._solve(frame, rung)
+            result = self._solve(frame, attempt)
         except TBLiteRuntimeError as error:
             hopeless = any(text in str(error) for text in HOPELESS)
             raise CalculationFailed(str(error), hopeless=hopeless) from error
@@ -105,22 +105,24 @@ class TbliteEngine:
         heaviest = int(np.max(frame.numbers))
         if heaviest > HEAVIEST:
             raise EngineError(
-                f"engine {self.name}", f"no parameters for atomic number {heaviest}",
+                f"engine {self.name}",
+                f"no parameters for atomic number {heaviest}",
                 "Choose another engine in fidelities, or a host of lighter elements",
-            )  # fmt: skip
+            )
         # With a negative number of electrons tblite 0.8 writes beyond its arrays, and the process
         # dies some calls later. Every atom has a valence electron at least, so this is safe.
         if frame.charge > len(frame):
             raise CalculationFailed(
                 f"charge {frame.charge:+d} takes more than one electron from each of "
-                f"{len(frame)} atoms", hopeless=True,
-            )  # fmt: skip
+                f"{len(frame)} atoms",
+                hopeless=True,
+            )
 
-    def _solve(self, frame: Frame, rung: int) -> Result:
+    def _solve(self, frame: Frame, attempt: int) -> Result:
         cycles = self.settings.max_iterations
-        if rung == 0:
+        if attempt == 0:
             return self._calculator(frame, cycles).singlepoint()
-        if rung == 1:
+        if attempt == 1:
             calculator = self._calculator(frame, 2 * cycles)
             calculator.set("mixer-damping", 0.1)
             calculator.set("mixer-memory", MIXING_HISTORY)
@@ -129,12 +131,10 @@ class TbliteEngine:
         calculator.set("mixer-damping", 0.2)
         calculator.set("mixer-memory", MIXING_HISTORY)
         target_K = self.settings.electronic_temperature_K
-        result = None
-        for temperature_K in [*(step for step in ANNEALING_K if step > target_K), target_K]:
-            calculator.set("temperature", temperature_K * kB / Hartree)
-            result = calculator.singlepoint(result)
-        assert result is not None
-        return result
+        result: Result | None = None
+        for temperature_K in (step for step in ANNEALING_K if step > target_K):
+            result = _solve_at(calculator, temperature_K, result)
+        return _solve_at(calculator, target_K, result)
 
     def _calculator(self, frame: Frame, cycles: int) -> Calculator:
         calculator = Calculator(
@@ -151,6 +151,12 @@ class TbliteEngine:
         calculator.set("temperature", self.settings.electronic_temperature_K * kB / Hartree)
         calculator.set("max-iter", cycles)
         return calculator
+
+
+def _solve_at(calculator: Calculator, temperature_K: float, start: Result | None) -> Result:
+    """The solution at an electronic temperature, K, from another solution if one is given."""
+    calculator.set("temperature", temperature_K * kB / Hartree)
+    return calculator.singlepoint(start)
 
 
 def _check_solution(frame: Frame, result: Result) -> int:

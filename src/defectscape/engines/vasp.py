@@ -7,6 +7,7 @@ computed without spin polarisation, everything else with NUPDOWN. The energy is 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ase.data import chemical_symbols
 from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Rung, settings_of_species
+from defectscape.engines.base import CalculationFailed, ScfAttempt, settings_of_species
 from defectscape.engines.program import run_program, scratch_folder
 from defectscape.engines.vasp_input import (
     Potcar,
@@ -26,16 +27,18 @@ from defectscape.engines.vasp_input import (
     vasp_order,
     write_inputs,
 )
-from defectscape.engines.vasp_level import VaspLevel, level_of_settings
 from defectscape.engines.vasp_output import VaspRun, read_run, read_site_potentials
+from defectscape.engines.vasp_theory import VaspTheory, theory_of_settings
 from defectscape.settings.program import Scalar
-from defectscape.settings.vasp import VaspEngine as VaspSettings
+from defectscape.settings.vasp import VaspSettings
 
-LADDER = (
-    Rung("configured", "doped's ALGO (Normal) and 100 cycles, or the ALGO and NELM of `incar`."),
-    Rung("all bands", "ALGO All: conjugate gradients over all bands at once, 200 cycles."),
-    Rung("damped", "ALGO Damped with TIME 0.4, 300 cycles."),
-    Rung(
+ATTEMPTS = (
+    ScfAttempt(
+        "configured", "doped's ALGO (Normal) and 100 cycles, or the ALGO and NELM of `incar`."
+    ),
+    ScfAttempt("all bands", "ALGO All: conjugate gradients over all bands at once, 200 cycles."),
+    ScfAttempt("damped", "ALGO Damped with TIME 0.4, 300 cycles."),
+    ScfAttempt(
         "annealed",
         "SIGMA 0.2 eV first, then the configured one from those wave functions; ALGO All in both.",
     ),
@@ -65,25 +68,25 @@ class VaspEngine:
         self.settings = settings
         self.name = f"vasp/{settings.method}"
         self.version = "vasp, version unknown"
-        self.ladder = LADDER
+        self.attempts = ATTEMPTS
         self.files: dict[str, Potcar] = find_potcars(settings)
 
     @cached_property
-    def level(self) -> VaspLevel:
+    def theory(self) -> VaspTheory:
         """The level of theory of the labels."""
         titles = {element: file.title for element, file in self.files.items()}
-        return level_of_settings(self.settings, doped_tags(self.settings), titles)
+        return theory_of_settings(self.settings, doped_tags(self.settings), titles)
 
     @property
     def settings_json(self) -> str:
         """The level of theory; how it is reached is no part of a label's key."""
-        return self.level.canonical
+        return self.theory.canonical
 
     def settings_of(self, numbers: Ints) -> str:
         """The level of theory with the POTCARs of these species alone."""
         return settings_of_species(self.settings_json, "potcars", numbers)
 
-    def compute(self, frame: Frame, rung: int) -> Label:
+    def compute(self, frame: Frame, attempt: int) -> Label:
         """Energy (eV), forces (eV/A), stress (eV/A^3, ASE's sign), band edges (eV).
 
         Raises:
@@ -91,17 +94,17 @@ class VaspEngine:
                 question than it was asked.
             EngineError: if VASP or a POTCAR is not there.
         """
-        with self._solved(frame, rung) as (_, label):
+        with self._solved(frame, attempt) as (_, label):
             return label
 
-    def compute_potentials(self, frame: Frame, rung: int) -> tuple[Label, Floats]:
+    def compute_potentials(self, frame: Frame, attempt: int) -> tuple[Label, Floats]:
         """As ``compute``, with the electrostatic potential at each atom, (n,), V, from OUTCAR.
 
         Raises:
             CalculationFailed: as ``compute``, or if OUTCAR has no potentials.
             EngineError: as ``compute``.
         """
-        with self._solved(frame, rung) as (folder, label):
+        with self._solved(frame, attempt) as (folder, label):
             potentials_V = read_site_potentials(folder / "OUTCAR", len(frame))
         return label, potentials_V[np.argsort(vasp_order(frame.numbers))]
 
@@ -116,7 +119,7 @@ class VaspEngine:
         return relaxation_files(frame, self.settings, self.files, electrons, tags)
 
     @contextmanager
-    def _solved(self, frame: Frame, rung: int) -> Iterator[tuple[Path, Label]]:
+    def _solved(self, frame: Frame, attempt: int) -> Iterator[tuple[Path, Label]]:
         """The folder of a finished calculation, for as long as the block lasts, and its label."""
         electrons = self._valence(frame) - frame.charge
         if electrons < 1 or (round(electrons) - frame.multiplicity + 1) % 2:
@@ -125,18 +128,15 @@ class VaspEngine:
                 hopeless=True,
             )
         with scratch_folder(self.settings.scratch) as folder:
-            for tags in STEPS[rung]:
+            for tags in STEPS[attempt]:
                 write_inputs(folder, frame, self.settings, self.files, electrons, tags)
                 self._run(folder)
             run = self._read(folder)
-            check_answer(run, frame, self.level)
+            check_answer(run, frame, self.theory)
             self.version = run.version
             found = run.steps[-1].label
             back = np.argsort(vasp_order(frame.numbers))
-            yield folder, Label(
-                found.energy_eV, found.forces_eV_A[back], found.stress_eV_A3, found.vbm_eV,
-                found.cbm_eV,
-            )  # fmt: skip
+            yield folder, replace(found, forces_eV_A=found.forces_eV_A[back])
 
     def _valence(self, frame: Frame) -> float:
         total = 0.0
@@ -145,9 +145,10 @@ class VaspEngine:
             file = self.files.get(element)
             if file is None or file.valence is None:
                 raise EngineError(
-                    f"POTCAR of {element}", "none" if file is None else f"no file {file.path}",
+                    f"POTCAR of {element}",
+                    "none" if file is None else f"no file {file.path}",
                     "Add it to engine.potcars and engine.potcar_dir; a new label needs it",
-                )  # fmt: skip
+                )
             total += file.valence
         return total
 
@@ -168,8 +169,8 @@ class VaspEngine:
             raise CalculationFailed(f"VASP left no usable vasprun.xml: {error.value}") from error
 
 
-def check_answer(run: VaspRun, frame: Frame, level: VaspLevel) -> None:
-    """Refuse an answer to another question than that of the frame at this level.
+def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:
+    """Refuse an answer to another question than that of the frame at this level of theory.
 
     Raises:
         CalculationFailed: naming what differs.
@@ -180,7 +181,7 @@ def check_answer(run: VaspRun, frame: Frame, level: VaspLevel) -> None:
         )
     if not run.steps[-1].converged:
         raise CalculationFailed("SCF not converged in NELM cycles")
-    differences = run.level.differences(level)
+    differences = run.theory.differences(theory)
     if differences:
         raise CalculationFailed(f"wrong level of theory: {'; '.join(differences)}", hopeless=True)
     if abs(run.charge - frame.charge) > 1e-3:

@@ -16,7 +16,7 @@ from defectscape.domain.frame import Frame, Ints
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.settings.program import Scalar
-from defectscape.settings.vasp import VaspEngine
+from defectscape.settings.vasp import VaspSettings
 
 _TITLE = re.compile(r"TITEL\s*=\s*(.+?)\s*$", re.MULTILINE)
 _VALENCE = re.compile(r"ZVAL\s*=\s*([0-9.]+)")
@@ -45,7 +45,7 @@ class Potcar:
     valence: float | None
 
 
-def find_potcars(settings: VaspEngine) -> dict[str, Potcar]:
+def find_potcars(settings: VaspSettings) -> dict[str, Potcar]:
     """The POTCAR of each element.
 
     Raises:
@@ -59,9 +59,10 @@ def find_potcars(settings: VaspEngine) -> dict[str, Potcar]:
         if path is None:
             if expected is None:
                 raise EngineError(
-                    f"POTCAR of {element}", f"none in {folder}",
+                    f"POTCAR of {element}",
+                    f"none in {folder}",
                     "Correct engine.potcar_dir and potcars, or give its TITEL in potcar_titles",
-                )  # fmt: skip
+                )
             found[element] = Potcar(element, folder / "POTCAR", expected, None)
             continue
         text = read_potcar(path)
@@ -70,9 +71,10 @@ def find_potcars(settings: VaspEngine) -> dict[str, Potcar]:
             raise EngineError(f"POTCAR {path}", "has no TITEL or ZVAL", "Give a whole POTCAR")
         if expected not in (None, title.group(1)):
             raise EngineError(
-                f"POTCAR {path}", f"is {title.group(1)}, the study says {expected}",
+                f"POTCAR {path}",
+                f"is {title.group(1)}, the study says {expected}",
                 "Give the one that the study was made with, or correct potcar_titles",
-            )  # fmt: skip
+            )
         found[element] = Potcar(element, path, title.group(1), float(valence.group(1)))
     return found
 
@@ -97,7 +99,7 @@ def vasp_order(numbers: Ints) -> Ints:
 def write_inputs(
     folder: Path,
     frame: Frame,
-    settings: VaspEngine,
+    settings: VaspSettings,
     files: Mapping[str, Potcar],
     electrons: float,
     tags: Mapping[str, Scalar],
@@ -110,7 +112,7 @@ def write_inputs(
         settings: the engine's settings.
         files: POTCARs by element, all present.
         electrons: valence electrons of the charged cell (NELECT).
-        tags: INCAR tags of the ladder's rung.
+        tags: INCAR tags of the attempt.
     """
     for name, text in _texts(frame, settings, electrons, tags).items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -120,7 +122,7 @@ def write_inputs(
 
 def relaxation_files(
     frame: Frame,
-    settings: VaspEngine,
+    settings: VaspSettings,
     files: Mapping[str, Potcar],
     electrons: float,
     tags: Mapping[str, Scalar],
@@ -142,7 +144,7 @@ def _elements(frame: Frame) -> list[str]:
 
 
 def _texts(
-    frame: Frame, settings: VaspEngine, electrons: float, tags: Mapping[str, Scalar]
+    frame: Frame, settings: VaspSettings, electrons: float, tags: Mapping[str, Scalar]
 ) -> dict[str, str]:
     """INCAR, POSCAR and KPOINTS."""
     order = vasp_order(frame.numbers)
@@ -156,7 +158,7 @@ def _texts(
     return {"INCAR": f"{incar}\n", "POSCAR": text, "KPOINTS": kpoints}
 
 
-def vasp_incar(frame: Frame, settings: VaspEngine, electrons: float) -> dict[str, Any]:
+def vasp_incar(frame: Frame, settings: VaspSettings, electrons: float) -> dict[str, Any]:
     """INCAR tags of a label: doped's sets, made a single point, with what is ours and the user's."""
     unpaired = frame.multiplicity - 1
     tags = doped_tags(settings)
@@ -170,7 +172,7 @@ def vasp_incar(frame: Frame, settings: VaspEngine, electrons: float) -> dict[str
     return tags
 
 
-def doped_tags(settings: VaspEngine) -> dict[str, Any]:
+def doped_tags(settings: VaspSettings) -> dict[str, Any]:
     """doped's tags for this functional that bear on a label, under the user's own."""
     with quiet("doped's input sets"):
         from doped.vasp import default_defect_relax_set, default_HSE_set

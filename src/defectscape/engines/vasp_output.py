@@ -21,7 +21,7 @@ from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.vasp_level import VaspLevel, level_of_run
+from defectscape.engines.vasp_theory import VaspTheory, theory_of_run
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers
 
@@ -61,7 +61,7 @@ class VaspRun:
     Attributes:
         path: the file.
         version: VASP's version.
-        level: its level of theory.
+        theory: its level of theory.
         convergence_eV: EDIFF.
         numbers: atomic numbers (n,), in the file's order.
         charge: valence electrons of the neutral cell less NELECT, units of e.
@@ -74,7 +74,7 @@ class VaspRun:
 
     path: Path
     version: str
-    level: VaspLevel
+    theory: VaspTheory
     convergence_eV: float
     numbers: Ints
     charge: float
@@ -95,9 +95,10 @@ def read_run(path: Path) -> VaspRun:
         return _run(path, run, complete)
     except _PARSE_FAILURES as error:
         raise LabelError(
-            f"VASP run {path}", f"cannot be read ({type(error).__name__}: {error})",
+            f"VASP run {path}",
+            f"cannot be read ({type(error).__name__}: {error})",
             "Give a vasprun.xml, or take it out",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _parse(path: Path) -> tuple[Vasprun, bool]:
@@ -142,10 +143,17 @@ def _run(path: Path, run: Vasprun, complete: bool) -> VaspRun:
         converged = len(step["electronic_steps"]) < limit
         found.append(IonicStep(positions_A, cell_A, label, converged))
     return VaspRun(
-        path, f"vasp {run.vasp_version}", level_of_run(run), float(parameters["EDIFF"]), numbers,
-        valence - electrons, multiplicity, tuple(found), complete,
-        bool(complete and run.converged_ionic),
-    )  # fmt: skip
+        path=path,
+        version=f"vasp {run.vasp_version}",
+        theory=theory_of_run(run),
+        convergence_eV=float(parameters["EDIFF"]),
+        numbers=numbers,
+        charge=valence - electrons,
+        multiplicity=multiplicity,
+        steps=tuple(found),
+        complete=complete,
+        relaxed=bool(complete and run.converged_ionic),
+    )
 
 
 def _valence(run: Vasprun, path: Path, counts: Counter[int]) -> float:
@@ -186,35 +194,30 @@ def _multiplicity(run: Vasprun) -> int | None:
         return 1 + fixed if fixed >= 0 else None
     weights = np.array(run.actual_kpoints_weights)
     count = {
-        spin: float(np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)]))
+        spin: float(
+            np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)])
+        )
         for spin, points in eigenvalues.items()
-    }  # fmt: skip
+    }
     return 1 + abs(round(count[Spin.up] - count[Spin.down]))
-
-
-POTENTIALS = "average (electrostatic) potential at core"
 
 
 def read_site_potentials(path: Path, atoms: int) -> Floats:
     """Electrostatic potential at each atom as a positive charge feels it, (atoms,), V, in VASP's order.
 
-    VASP writes the energy of an electron's charge there ("average (electrostatic) potential at core").
+    The last ionic step's "average (electrostatic) potential at core", with the sign turned: VASP writes
+    the energy of an electron there.
 
     Raises:
         CalculationFailed: if OUTCAR has none, or of other atoms.
     """
-    try:
-        lines = path.read_text(encoding="latin-1").splitlines()
-    except OSError as error:
-        raise CalculationFailed(f"VASP left no OUTCAR: {error.strerror}") from error
-    starts = [number for number, line in enumerate(lines) if POTENTIALS in line]
-    pairs: list[tuple[str, str]] = []
-    # The last ionic step's; numbers of atoms and values may touch: "100-71.1234".
-    for line in lines[starts[-1] + 3 :] if starts else ():
-        found = re.findall(r"(\d+)\s*(-?\d+\.\d{4})", line)
-        if not found:
-            break
-        pairs += found
-    if [int(number) for number, _ in pairs] != list(range(1, atoms + 1)):
-        raise CalculationFailed(f"OUTCAR has potentials of {len(pairs)} atoms, not {atoms}")
-    return -np.array([float(value) for _, value in pairs])
+    with quiet(f"reading {path}"):
+        from doped.utils.parsing import get_core_potentials_from_outcar
+
+        try:
+            potentials_V = np.asarray(get_core_potentials_from_outcar(path))
+        except (OSError, ValueError) as error:
+            raise CalculationFailed("VASP left no OUTCAR with potentials at its atoms") from error
+    if len(potentials_V) != atoms:
+        raise CalculationFailed(f"OUTCAR has potentials of {len(potentials_V)} atoms, not {atoms}")
+    return potentials_V

@@ -21,12 +21,12 @@ def serve(connection: Connection) -> None:
     connection.send("ready")
     while True:
         try:
-            frame, rung = connection.recv()
+            frame, attempt = connection.recv()
         except EOFError:
             return
         answer: tuple[object, ...]
         try:
-            answer = ("label", engine.compute(frame, rung))
+            answer = ("label", engine.compute(frame, attempt))
         except CalculationFailed as error:
             answer = ("failed", error.reason, error.hopeless)
         except LabelError as error:

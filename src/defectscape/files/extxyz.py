@@ -32,8 +32,15 @@ from defectscape.files.atoms import frame_info, from_atoms
 from defectscape.files.text import read_text, write_text
 
 _READ_FAILURES = (
-    XYZError, ValueError, KeyError, IndexError, OSError, EOFError, lzma.LZMAError, zlib.error,
-)  # fmt: skip
+    XYZError,
+    ValueError,
+    KeyError,
+    IndexError,
+    OSError,
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+)
 """What ASE, and what unpacks for it, raise on a file they cannot make sense of."""
 
 

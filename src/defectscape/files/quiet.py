@@ -2,7 +2,7 @@
 
 doped and ShakeNBreak replace ``warnings.formatwarning``, add warning filters when imported, print
 tables and draw progress bars. A study's log must not depend on that, so they are imported and
-called inside ``quiet``, which puts everything back.
+called inside ``quiet``, which restores everything.
 """
 
 import io
@@ -16,21 +16,28 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def quiet(what: str) -> Iterator[None]:
-    """Run a block with warnings and logging off; what it printed goes to the debug log.
+    """Run a block without its printing, logging and warnings; our log keeps them.
 
     Args:
         what: name of the block, for the log.
     """
     formatter = warnings.formatwarning
     threshold = logging.root.manager.disable
-    spoken = io.StringIO()
+    printed = io.StringIO()
+    caught: list[warnings.WarningMessage] = []
     try:
         logging.disable(logging.WARNING)
-        with warnings.catch_warnings(), redirect_stdout(spoken), redirect_stderr(spoken):
-            warnings.simplefilter("ignore")
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            redirect_stdout(printed),
+            redirect_stderr(printed),
+        ):
+            warnings.simplefilter("default")
             yield
     finally:
         warnings.formatwarning = formatter
         logging.disable(threshold)
-        if text := spoken.getvalue().strip():
+        if text := printed.getvalue().strip():
             log.debug("%s: %s", what, text)
+        for text in dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning):
+            log.warning("%s: %s", what, " ".join(text.split()))

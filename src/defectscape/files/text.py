@@ -1,14 +1,14 @@
-"""Atomic writing of text files: a reader sees the old file or the new one, never a half."""
+"""Text files, compressed where their name says so."""
 
 import gzip
 import lzma
-import os
-import tempfile
 from pathlib import Path
+
+from defectscape.files.atomic import write_bytes
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a temporary file beside ``path``, flush it to disk, rename it.
+    """Write UTF-8 text atomically.
 
     A name that ends in ``.xz`` or ``.gz`` is compressed, the same text to the same bytes.
     """
@@ -17,22 +17,7 @@ def write_text(path: Path, text: str) -> None:
         content = lzma.compress(content, preset=9)
     elif path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
-    _write_bytes(path, content)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_bytes(path, content)
 
 
 def read_text(path: Path) -> str:

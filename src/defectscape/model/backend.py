@@ -8,7 +8,6 @@ was after mace is imported. Whole models are pickles all the same: ``read_model_
 place that executes one, and only a file that its user has trusted (``trust.py``).
 """
 
-import io
 import os
 import pickle
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from defectscape.domain.errors import ModelError
+from defectscape.files.atomic import replacing
 from defectscape.model.trust import check_trusted
 
 _VARIABLE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
@@ -32,6 +32,7 @@ from e3nn import o3  # noqa: E402
 from e3nn.nn import FullyConnectedNet  # noqa: E402
 from mace import data as mace_data  # noqa: E402
 from mace import modules as mace_modules  # noqa: E402
+from mace.modules import symmetric_contraction  # noqa: E402
 from mace.modules.embeddings import GenericJointEmbedding  # noqa: E402
 from mace.modules.symmetric_contraction import SymmetricContraction  # noqa: E402
 from mace.tools import AtomicNumberTable  # noqa: E402
@@ -41,10 +42,23 @@ if _before is None:
     os.environ.pop(_VARIABLE, None)
 
 __all__ = [
-    "AtomicNumberTable", "Batch", "FullyConnectedNet", "GenericJointEmbedding", "SymmetricContraction", "find_device",
-    "mace_data", "mace_modules", "numerics", "o3", "read_model_file", "read_tensors", "to_numpy",
-    "unscripted", "write_file",
-]  # fmt: skip
+    "AtomicNumberTable",
+    "Batch",
+    "FullyConnectedNet",
+    "GenericJointEmbedding",
+    "SymmetricContraction",
+    "find_device",
+    "mace_data",
+    "mace_modules",
+    "numerics",
+    "o3",
+    "read_model_file",
+    "read_tensors",
+    "symmetric_contraction",
+    "to_numpy",
+    "unscripted",
+    "write_file",
+]
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -96,16 +110,9 @@ def unscripted() -> Iterator[None]:
 
 
 def write_file(path: Path, content: object) -> None:
-    """``torch.save`` to ``path``, whole or not at all (written beside it, synced, renamed)."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(buffer.getvalue())
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """``torch.save`` to ``path``, whole or not at all."""
+    with replacing(path) as stream:
+        torch.save(content, stream)
 
 
 def read_tensors(path: Path) -> Any:
@@ -132,8 +139,17 @@ def _read(path: Path, *, weights_only: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=weights_only)
     except FileNotFoundError as error:
         raise ModelError("model file", path, "There is no such file; train it first") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-            ImportError, IndexError, pickle.UnpicklingError) as error:  # fmt: skip
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        pickle.UnpicklingError,
+    ) as error:
         raise ModelError("model file", path, f"It cannot be read ({error}); train again") from error
 
 

@@ -17,10 +17,11 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.domain.keys import DefectKey
 from defectscape.model.backend import mace_modules, numerics, o3, to_numpy
-from defectscape.model.card import ModelCard
+from defectscape.model.card import PRODUCT_BASES, ModelCard
 from defectscape.model.delta import DeltaMACE
 from defectscape.model.embedding import graft_embedding
 from defectscape.model.network import ChargedMACE
+from defectscape.model.product_basis import same_shapes
 from defectscape.model.references import EnergyReferences
 
 FORMAT = 1
@@ -75,17 +76,38 @@ def rebuild(plain: Plain) -> Network:
     if plain.get("format") != FORMAT or plain.get("kind") not in ("network", "delta"):
         raise ModelError("weights file", f"format {plain.get('format')!r}", "Train the model again")
     try:
-        card = _card(plain["card"])
         if plain["kind"] == "delta":
             low, correction = rebuild(plain["low"]), rebuild(plain["correction"])
+            card = _card({"product_basis": low.card.product_basis, **plain["card"]})
             with numerics(card.dtype, torch.device("cpu")):
                 return DeltaMACE(cast(ChargedMACE, low), cast(ChargedMACE, correction), card).eval()
-        return _network(plain, card)
+        return _network(plain)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ModelError("weights file", error, "It is damaged; train the model again") from error
 
 
-def _network(plain: Plain, card: ModelCard) -> ChargedMACE:
+def _network(plain: Plain) -> ChargedMACE:
+    """The network in the basis that the file names; files of earlier versions name none.
+
+    Those have what mace took by itself: the reduced one where cuequivariance was installed.
+    """
+    named = plain["card"].get("product_basis")
+    if named not in (None, *PRODUCT_BASES):
+        remedy = f"This version knows {', '.join(PRODUCT_BASES)}: train the model again"
+        raise ModelError("product basis of the weights file", repr(named), remedy)
+    for basis in PRODUCT_BASES if named is None else (named,):
+        network = _with_random_weights(plain, _card({**plain["card"], "product_basis": basis}))
+        if same_shapes(network, plain["state"]):
+            network.load_state_dict(plain["state"])
+            return network.eval()
+    raise ModelError(
+        "product basis of the weights file",
+        f"its card names {named!r}, but its tensors have the shapes of another",
+        "Train the model again",
+    )
+
+
+def _with_random_weights(plain: Plain, card: ModelCard) -> ChargedMACE:
     saved = plain["references"]
     references = EnergyReferences(
         card.fidelities,
@@ -95,6 +117,8 @@ def _network(plain: Plain, card: ModelCard) -> ChargedMACE:
         to_numpy(saved["charge_eV"]),
     )
     arguments = {name: _decode(value) for name, value in plain["architecture"].items()}
+    # In files of earlier versions that began with a foundation model; it was not always what was built.
+    arguments.pop("use_reduced_cg", None)
     specs, given = plain["embedding"], arguments.get("embedding_specs")
     with (
         numerics(card.dtype, torch.device("cpu")),
@@ -105,8 +129,7 @@ def _network(plain: Plain, card: ModelCard) -> ChargedMACE:
         network = ChargedMACE(card=card, references=references, **arguments)
         if specs is not None and given is None:
             graft_embedding(network, specs)
-        network.load_state_dict(plain["state"])
-    return network.eval()
+    return network
 
 
 def _encode(value: Any) -> Any:

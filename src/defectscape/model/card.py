@@ -1,8 +1,12 @@
 """The model card: what a saved model was trained on, and what it must not be asked."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from defectscape.domain.keys import DefectKey
+
+ProductBasis = Literal["full", "reduced"]
+PRODUCT_BASES: tuple[ProductBasis, ...] = get_args(ProductBasis)
 
 CHARGE_WARNING = (
     "mace's own MACECalculator reads the charge from atoms.info['charge'], or from "
@@ -24,6 +28,7 @@ class ModelCard:
             every atom, so a charge shift can scale with the number of atoms: a model trained on
             one supercell says nothing of another.
         r_max_A: radial cutoff, A.
+        product_basis: which tensors its products are made of (``product_basis.py``).
         strategy: how its fidelities were trained.
         heads: readouts: as many as fidelities, or one for all.
         dtype: floating-point type of the network; energy references are float64 always.
@@ -38,6 +43,7 @@ class ModelCard:
     keys: tuple[tuple[str, DefectKey], ...]
     sizes: tuple[int, ...]
     r_max_A: float
+    product_basis: ProductBasis
     strategy: str
     heads: int
     dtype: str

@@ -13,6 +13,7 @@ import defectscape
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import read_tensors, write_file
+from defectscape.model.network import PRODUCT_BASIS
 from defectscape.model.weights import weights_digest
 from defectscape.settings.training import Training
 
@@ -29,8 +30,11 @@ def training_digest(
     """Hash of everything a training depends on, to the last bit: 64 hex digits."""
     parts = [
         inputs_digest(train, valid, settings, seed, start),
-        settings.device, defectscape.__version__, torch.__version__,
-    ]  # fmt: skip
+        PRODUCT_BASIS,
+        settings.device,
+        defectscape.__version__,
+        torch.__version__,
+    ]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The committee: its mean is the surface to search, its spread a measure of what it does not know.
+"""The committee: its mean is the surface to search; its standard deviation says where it is unsure.
 
-The spread ranks configurations well but is too small by itself: calibrate it on held-out errors
-(``errors.py``) before reading it as an error bar.
+The standard deviation ranks configurations well but is too small by itself: calibrate it on held-out errors
+(``calibration.py``) before reading it as an error bar.
 """
 
 import logging
@@ -15,8 +15,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from defectscape.domain.errors import ModelError
-from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.keys import format_charge
+from defectscape.domain.prediction import Prediction
 from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
@@ -25,24 +26,6 @@ from defectscape.model.references import count_elements
 from defectscape.model.saving import Network, load_network
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class CommitteePrediction:
-    """What a committee says of one structure.
-
-    Attributes:
-        energy_eV: mean over members, raw supercell energy at the fidelity asked for, eV.
-        member_energies_eV: one per member, eV.
-        forces_eV_A: mean over members, shape (n, 3), eV/A.
-        force_std_eV_A: per atom, norm over x, y, z of the members' standard deviation (n - 1 in
-            the denominator), shape (n,), eV/A; NaN for a single member.
-    """
-
-    energy_eV: float
-    member_energies_eV: tuple[float, ...]
-    forces_eV_A: Floats
-    force_std_eV_A: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +119,13 @@ class Committee:
             self._warned.add(what)
             logger.warning(message)
 
-    def evaluate(self, frame: Frame, fidelity: str) -> CommitteePrediction:
+    def evaluate(self, frame: Frame, fidelity: str) -> Prediction:
         """Energy and forces of one frame in its own charge; errors as ``check``."""
         return self.evaluate_many([frame], fidelity)[0]
 
     def evaluate_many(
         self, frames: Sequence[Frame], fidelity: str, batch_size: int = 16
-    ) -> tuple[CommitteePrediction, ...]:
+    ) -> tuple[Prediction, ...]:
         """One prediction per frame, in order; charges may be mixed; errors as ``check``.
 
         A defect never trained in its charge (though others were) is warned of, once.
@@ -154,7 +137,7 @@ class Committee:
                     f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
                 )
                 self._warn((fidelity, frame.key), text)
-        predictions: list[CommitteePrediction] = []
+        predictions: list[Prediction] = []
         maker, device = Graphs.of(self.card), find_device(self.device)
         for start in range(0, len(frames), batch_size):
             with numerics(self.card.dtype, device):
@@ -164,7 +147,7 @@ class Committee:
                 predictions += self.predict(batch)
         return tuple(predictions)
 
-    def predict(self, graphs: Sequence[mace_data.AtomicData]) -> list[CommitteePrediction]:
+    def predict(self, graphs: Sequence[mace_data.AtomicData]) -> list[Prediction]:
         """Predictions for graphs made in the members' dtype, as one batch shared by all members."""
         device = find_device(self.device)
         with numerics(self.card.dtype, device):
@@ -180,7 +163,7 @@ class Committee:
         else:
             std = np.full(forces.shape[1], np.nan)
         return [
-            CommitteePrediction(
+            Prediction(
                 float(energies[:, i].mean()),
                 tuple(energies[:, i].tolist()),
                 mean[edges[i] : edges[i + 1]],
@@ -212,7 +195,7 @@ class CommitteeCalculator(Calculator):
         super().__init__()
         self.committee, self.charge, self.fidelity = committee, charge, fidelity
         self.graphs = Graphs.of(committee.card)
-        self.prediction: CommitteePrediction | None = None
+        self.prediction: Prediction | None = None
 
     def calculate(  # type: ignore[override]
         self,
@@ -245,5 +228,8 @@ class CommitteeCalculator(Calculator):
         forces = self.prediction.forces_eV_A
         std = float(np.max(self.prediction.force_std_eV_A))
         self.results = {
-            "energy": energy, "free_energy": energy, "forces": forces.copy(), "force_std": std,
-        }  # fmt: skip
+            "energy": energy,
+            "free_energy": energy,
+            "forces": forces.copy(),
+            "force_std": std,
+        }

@@ -11,6 +11,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
+from defectscape.domain.statistics import rms
 from defectscape.model.backend import AtomicNumberTable, Batch, mace_data
 from defectscape.model.card import ModelCard
 from defectscape.model.layers.pairs import all_halves, paired_order
@@ -68,9 +69,14 @@ class Graphs:
         reference = references.energy_eV(frame.numbers, frame.charge, item.fidelity)
         properties = {"energy": label.energy_eV - reference, "forces": label.forces_eV_A.copy()}
         return self._graph(
-            frame.numbers, frame.positions_A, frame.cell_A, frame.charge, item.fidelity,
-            properties, weight,
-        )  # fmt: skip
+            frame.numbers,
+            frame.positions_A,
+            frame.cell_A,
+            frame.charge,
+            item.fidelity,
+            properties,
+            weight,
+        )
 
     def _graph(
         self,
@@ -141,4 +147,4 @@ def average_neighbours(graphs: Sequence[mace_data.AtomicData]) -> float:
 def rms_force_eV_A(data: Sequence[LabelledFrame]) -> float:
     """Root mean square of the force components of the training set, eV/A; 1 if all are zero."""
     forces = np.concatenate([item.label.forces_eV_A for item in data])
-    return float(np.sqrt(np.mean(forces**2))) or 1.0
+    return rms(forces) or 1.0

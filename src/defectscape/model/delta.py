@@ -10,9 +10,17 @@ from defectscape.model.network import ChargedMACE
 from defectscape.model.references import EnergyReferences, add_references
 
 _SUMMED = (
-    "interaction_energy", "energy", "node_energy", "forces", "virials", "stress", "hessian",
-    "edge_forces", "atomic_virials", "atomic_stresses",
-)  # fmt: skip
+    "interaction_energy",
+    "energy",
+    "node_energy",
+    "forces",
+    "virials",
+    "stress",
+    "hessian",
+    "edge_forces",
+    "atomic_virials",
+    "atomic_stresses",
+)
 _PER_GRAPH = ("interaction_energy", "energy", "virials", "stress")
 _PER_ATOM = ("node_energy", "forces", "atomic_virials", "atomic_stresses")
 
@@ -104,6 +112,7 @@ def delta_card(low: ModelCard, correction: ModelCard) -> ModelCard:
         keys=tuple(sorted((*low.keys, *correction.keys))),
         sizes=tuple(sorted({*low.sizes, *correction.sizes})),
         r_max_A=low.r_max_A,
+        product_basis=low.product_basis,
         strategy=low.strategy,
         heads=2,
         dtype=low.dtype,

@@ -34,9 +34,12 @@ def embedding_specs(
 
 def _categorical(classes: int, offset: int, length: int) -> dict[str, Any]:
     return {
-        "type": "categorical", "per": "graph", "num_classes": classes, "offset": offset,
+        "type": "categorical",
+        "per": "graph",
+        "num_classes": classes,
+        "offset": offset,
         "emb_dim": length,
-    }  # fmt: skip
+    }
 
 
 def graft_embedding(network: torch.nn.Module, specs: dict[str, Any]) -> None:

@@ -10,7 +10,9 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.model.committee import Committee, CommitteePrediction
+from defectscape.domain.prediction import Prediction
+from defectscape.domain.statistics import less_group_means, rms
+from defectscape.model.committee import Committee
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ class ErrorRow:
         charge: e, or None for all charges.
         frames: how many.
         energy_mae_meV_atom, energy_rmse_meV_atom: of the energy per atom.
-        energy_centred_rmse_meV_atom: of the energy per atom, after the mean error of each defect
+        energy_rmse_constants_refitted_meV_atom: of the energy per atom, after the mean error of each defect
             and charge is removed: the error of energy differences within one charge state.
         forces_mae_meV_A, forces_rmse_meV_A: per Cartesian component.
     """
@@ -36,7 +38,7 @@ class ErrorRow:
     frames: int
     energy_mae_meV_atom: float
     energy_rmse_meV_atom: float
-    energy_centred_rmse_meV_atom: float
+    energy_rmse_constants_refitted_meV_atom: float
     forces_mae_meV_A: float
     forces_rmse_meV_A: float
 
@@ -51,10 +53,8 @@ class Parity:
         keys: defect and charge, one per frame.
         atoms: number of atoms of each frame, shape (m,).
         label_energy_eV, model_energy_eV: shape (m,), eV.
-        energy_std_eV: committee standard deviation of the energy, shape (m,), eV; NaN for a
-            committee of one.
         label_forces_eV_A, model_forces_eV_A: all atoms of all frames in order, (sum, 3), eV/A.
-        force_std_eV_A: committee spread per atom, shape (sum,), eV/A.
+        force_std_eV_A: committee standard deviation per atom, shape (sum,), eV/A.
     """
 
     fidelity: str
@@ -63,7 +63,6 @@ class Parity:
     atoms: np.ndarray
     label_energy_eV: Floats
     model_energy_eV: Floats
-    energy_std_eV: Floats
     label_forces_eV_A: Floats
     model_forces_eV_A: Floats
     force_std_eV_A: Floats
@@ -115,10 +114,8 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
 
 
 def _parity(
-    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[CommitteePrediction]
+    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]
 ) -> Parity:
-    energies = np.array([prediction.member_energies_eV for prediction in predictions])
-    single = energies.shape[1] == 1
     return Parity(
         fidelity=fidelity,
         frame_ids=tuple(item.frame.frame_id for item in items),
@@ -126,7 +123,6 @@ def _parity(
         atoms=np.array([len(item.frame) for item in items]),
         label_energy_eV=np.array([item.label.energy_eV for item in items]),
         model_energy_eV=np.array([prediction.energy_eV for prediction in predictions]),
-        energy_std_eV=np.full(len(items), np.nan) if single else energies.std(axis=1, ddof=1),
         label_forces_eV_A=np.concatenate([item.label.forces_eV_A for item in items]),
         model_forces_eV_A=np.concatenate([prediction.forces_eV_A for prediction in predictions]),
         force_std_eV_A=np.concatenate([prediction.force_std_eV_A for prediction in predictions]),
@@ -149,10 +145,7 @@ def _row(parity: Parity, defect: str | None, charge: int | None) -> ErrorRow:
         [defect in (None, key.defect) and charge in (None, key.charge) for key in parity.keys]
     )
     errors = 1e3 * (parity.model_energy_eV - parity.label_energy_eV) / parity.atoms
-    centred = errors.copy()
-    for key in set(parity.keys):
-        same = np.array([other == key for other in parity.keys])
-        centred[same] -= errors[same].mean()
+    refitted = less_group_means(errors, np.array([str(key) for key in parity.keys]))
     force_errors = 1e3 * (parity.model_forces_eV_A - parity.label_forces_eV_A)
     force_errors = force_errors[np.repeat(chosen, parity.atoms)]
     return ErrorRow(
@@ -161,12 +154,8 @@ def _row(parity: Parity, defect: str | None, charge: int | None) -> ErrorRow:
         charge=charge,
         frames=int(chosen.sum()),
         energy_mae_meV_atom=float(np.abs(errors[chosen]).mean()),
-        energy_rmse_meV_atom=_rms(errors[chosen]),
-        energy_centred_rmse_meV_atom=_rms(centred[chosen]),
+        energy_rmse_meV_atom=rms(errors[chosen]),
+        energy_rmse_constants_refitted_meV_atom=rms(refitted[chosen]),
         forces_mae_meV_A=float(np.abs(force_errors).mean()),
-        forces_rmse_meV_A=_rms(force_errors),
+        forces_rmse_meV_A=rms(force_errors),
     )
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))

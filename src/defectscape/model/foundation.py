@@ -7,6 +7,7 @@ for every charge and head, and gradients reach the embedding.
 """
 
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,22 @@ from mace.tools.scripts_utils import extract_config_mace_model
 
 from defectscape.domain.errors import ModelError
 from defectscape.model.backend import AtomicNumberTable, mace_modules, o3, read_model_file
-from defectscape.model.card import ModelCard
+from defectscape.model.card import PRODUCT_BASES, ModelCard
 from defectscape.model.embedding import embedding_specs, graft_embedding
 from defectscape.model.network import ChargedMACE
+from defectscape.model.product_basis import copy_tensors, same_shapes
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 
-_OURS = ("heads", "atomic_numbers", "num_elements", "atomic_energies", "embedding_specs",
-         "use_embedding_readout")  # fmt: skip
+_OURS = (
+    "heads",
+    "atomic_numbers",
+    "num_elements",
+    "atomic_energies",
+    "embedding_specs",
+    "use_embedding_readout",
+    "use_reduced_cg",
+)
 
 
 @cache
@@ -33,15 +42,17 @@ def _read(path: Path) -> torch.nn.Module:
     model = read_model_file(path)
     if type(model) is not mace_modules.ScaleShiftMACE:
         raise ModelError(
-            "training.foundation", f"{path} holds {type(model).__name__}",
+            "training.foundation",
+            f"{path} holds {type(model).__name__}",
             "Give a ScaleShiftMACE, such as the MACE-MP or MACE-OMAT files",
-        )  # fmt: skip
+        )
     heads = getattr(model, "heads", ["default"])
     if len(heads) > 1:
         raise ModelError(
-            "heads of the foundation model", ", ".join(heads),
+            "heads of the foundation model",
+            ", ".join(heads),
             "Take one head out of it first (`mace_select_head`)",
-        )  # fmt: skip
+        )
     return model
 
 
@@ -88,7 +99,7 @@ def build_from_foundation(
 
     Args:
         settings: ``foundation`` and the architecture, which must be the file's.
-        card: what it will be trained on.
+        card: what it will be trained on; the network's own names the file's product basis.
         references: energy references.
 
     Raises:
@@ -102,7 +113,7 @@ def build_from_foundation(
     strange = sorted(set(references.elements) - set(source.atomic_numbers.tolist()))
     if strange:
         raise ModelError("atomic number", strange[0], f"{path} does not know this element")
-    network = _build(source, card, references)
+    network = _in_its_basis(source, card, references)
     # The embedding's vectors are random, and belong to the member's seed like all else.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The TorchScript type system")
@@ -113,6 +124,23 @@ def build_from_foundation(
         )
         graft_embedding(network, specs)
     return network
+
+
+def _in_its_basis(
+    source: torch.nn.Module, card: ModelCard, references: EnergyReferences
+) -> ChargedMACE:
+    """The network in the file's own basis of products: the file's word for it depends on where it was written."""
+    state = source.state_dict()
+    for basis in PRODUCT_BASES:
+        network = _build(source, replace(card, product_basis=basis), references)
+        if same_shapes(network, state):
+            copy_tensors(state, network)
+            return network
+    raise ModelError(
+        "products of the foundation model",
+        "of an unknown basis",
+        f"Give a file whose products are of the basis {' or '.join(PRODUCT_BASES)}",
+    )
 
 
 def _build(source: torch.nn.Module, card: ModelCard, references: EnergyReferences) -> ChargedMACE:

@@ -16,7 +16,7 @@ class Validation:
         step: optimiser steps taken.
         loss: mean training loss since the validation before.
         learning_rate: at that step.
-        score: what is minimised over the training, eV/A (see ``training.py``).
+        score: what is minimised over the training, eV/A (see ``phase.py``).
         energy_rmse_meV_atom: per fidelity with validation frames, the mean error of each charge
             removed (its constant is refitted at the end), meV/atom.
         forces_rmse_meV_A: per fidelity with validation frames, per component, meV/A.

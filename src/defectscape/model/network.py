@@ -19,13 +19,17 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import format_charge
 from defectscape.model.backend import mace_modules, o3, to_numpy, unscripted
-from defectscape.model.card import ModelCard
+from defectscape.model.card import ModelCard, ProductBasis
 from defectscape.model.embedding import FIDELITY, embedding_specs
+from defectscape.model.product_basis import built_with
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import Training
 
 _REFERENCES = ("element_reference_eV", "charge_reference_eV")
 _RADIAL = {"num_bessel": 8, "num_polynomial_cutoff": 5}
+
+PRODUCT_BASIS: ProductBasis = "reduced"
+"""Of every network that is not made from a file; measured in docs/model.md."""
 
 
 class ChargedMACE(mace_modules.ScaleShiftMACE):
@@ -46,12 +50,13 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
     def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
         shared = card.heads == 1 and len(references.fidelities) > 1
         architecture = dict(kwargs)
-        with unscripted():
+        with unscripted(), built_with(card.product_basis):
             super().__init__(
                 heads=["shared"] if shared else list(references.fidelities),
                 atomic_numbers=list(references.elements),
                 num_elements=len(references.elements),
                 atomic_energies=references.element_eV.copy(),
+                use_reduced_cg=False,  # else it depends on what is installed
                 **kwargs,
             )
         # What mace's calculators offer: one name per fidelity, whatever the readouts.

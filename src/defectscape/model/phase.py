@@ -8,7 +8,7 @@ exponential moving average of the weights, which is what is validated and kept.
 Score, minimised over validations: force RMSE (eV/A) + 10 / A times energy RMSE per atom (eV/atom),
 on the highest fidelity trained; on all frames if none of it is held out for validation. The energy
 errors in it are those left once each fidelity and charge has its best constant, because the
-constants are refitted to the training frames at the end (``centring.py``).
+constants are refitted to the training frames at the end (``constants.py``).
 
 The learning rate and the frames of a step are functions of the step, so a checkpoint holds weights,
 average, optimiser, step and best weights, and a restarted training ends bitwise where an
@@ -26,8 +26,8 @@ from torch_ema import ExponentialMovingAverage
 
 from defectscape.domain.errors import ModelError
 from defectscape.model.backend import mace_modules
-from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import read_checkpoint, write_checkpoint
+from defectscape.model.constants import refit_constants
 from defectscape.model.dataset import batch_members, collate
 from defectscape.model.history import TrainingHistory, Validation
 from defectscape.model.layers.arrangement import arrange, restore
@@ -110,7 +110,7 @@ class _Run:
         with torch.no_grad():
             for parameter, best in zip(self.parameters, self.best_weights, strict=True):
                 parameter.copy_(best)
-        recentre(self.network, self.prepared.graphs, self.settings.batch_size, self.device)
+        refit_constants(self.network, self.prepared.graphs, self.settings.batch_size, self.device)
         text = "member %d, %s: %s at step %d, best at %d"
         logger.info(text, self.member, self.name, reason, self.step, self.best_step)
         return self._history(reason)
@@ -169,7 +169,7 @@ class _Run:
         """Errors of the averaged weights; they are kept if the score is the lowest so far."""
         with self.average.average_parameters():
             energy, forces, score = self.prepared.validator.errors(
-                self.network, self.device, centred=True
+                self.network, self.device, refit_constants=True
             )
         rate = learning_rate(self.step - 1, self.settings)
         self.points.append(Validation(self.step, loss, rate, score, energy, forces))
@@ -186,8 +186,15 @@ class _Run:
         )
         logger.info(
             "member %d, %s: step %d/%d, loss %.4g, validation %s, best at %d, %.0f s left at most",
-            self.member, self.name, self.step, self.settings.steps, point.loss, errors, self.best_step, left_s,
-        )  # fmt: skip
+            self.member,
+            self.name,
+            self.step,
+            self.settings.steps,
+            point.loss,
+            errors,
+            self.best_step,
+            left_s,
+        )
 
     def _save(self) -> None:
         if self.checkpoint is None:

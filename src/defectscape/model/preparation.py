@@ -12,10 +12,10 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import mace_data
 from defectscape.model.card import ModelCard
-from defectscape.model.centring import recentre
 from defectscape.model.checkpoint import training_digest
+from defectscape.model.constants import refit_constants
 from defectscape.model.dataset import Graphs, average_neighbours, rms_force_eV_A
-from defectscape.model.network import ChargedMACE, build_network
+from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
 from defectscape.model.weights import copy_weights
@@ -36,7 +36,6 @@ class Preparation:
         network: with its first weights.
         digest: hash of everything the outcome depends on.
         valid: validation frames used.
-        maker: makes graphs for this model.
         train_frames, valid_frames: number of frames used, per fidelity.
     """
 
@@ -47,7 +46,6 @@ class Preparation:
     network: ChargedMACE
     digest: str
     valid: tuple[LabelledFrame, ...]
-    maker: Graphs
     train_frames: dict[str, int]
     valid_frames: dict[str, int]
 
@@ -97,20 +95,22 @@ def prepare(phase: Phase) -> Preparation:
         weights[fidelities[-1]] = settings.high_weight
     graphs = tuple(maker.labelled(item, references, weights[item.fidelity]) for item in train)
     network = _network(phase, card, references, graphs, train)
-    recentre(network, graphs, settings.batch_size, torch.device("cpu"))
+    card = network.card  # a foundation's network has the file's product basis
+    refit_constants(network, graphs, settings.batch_size, torch.device("cpu"))
     validator = Validator.of(usable, maker, network.references, settings.batch_size)
     digest = training_digest(train, usable, settings, phase.seed, old)
     counts = [Counter(item.fidelity for item in part) for part in (train, usable)]
     per_fidelity = [{name: count[name] for name in fidelities} for count in counts]
-    return Preparation(
-        phase, card, graphs, validator, network, digest, usable, maker, *per_fidelity
-    )
+    return Preparation(phase, card, graphs, validator, network, digest, usable, *per_fidelity)
 
 
 def _network(
-    phase: Phase, card: ModelCard, references: EnergyReferences,
-    graphs: Sequence[mace_data.AtomicData], train: Sequence[LabelledFrame],
-) -> ChargedMACE:  # fmt: skip
+    phase: Phase,
+    card: ModelCard,
+    references: EnergyReferences,
+    graphs: Sequence[mace_data.AtomicData],
+    train: Sequence[LabelledFrame],
+) -> ChargedMACE:
     """Random weights, a foundation's, or those of the network to start from."""
     settings, old = phase.settings, phase.start
     if settings.foundation is not None:
@@ -155,6 +155,7 @@ def _card(train: Sequence[LabelledFrame], references: EnergyReferences, phase: P
         keys=tuple(sorted({(item.fidelity, item.frame.key) for item in train})),
         sizes=tuple(sorted({len(item.frame) for item in train})),
         r_max_A=settings.r_max_A,
+        product_basis=PRODUCT_BASIS,
         strategy=settings.strategy,
         heads=1 if settings.strategy == "fidelity_embedding" else len(references.fidelities),
         dtype=settings.dtype,

@@ -37,6 +37,8 @@ def load_network(path: Path) -> Network:
     plain = read_tensors(weights_path(path))
     if not isinstance(plain, dict):
         raise ModelError(
-            "weights file", f"{weights_path(path)} holds {type(plain).__name__}", "Train the model again"
-        )  # fmt: skip
+            "weights file",
+            f"{weights_path(path)} holds {type(plain).__name__}",
+            "Train the model again",
+        )
     return rebuild(plain)

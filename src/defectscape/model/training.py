@@ -9,9 +9,9 @@ from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.checkpoint import discard_checkpoint
 from defectscape.model.history import TrainingHistory
+from defectscape.model.job import Job
 from defectscape.model.saving import load_network, save_network
-from defectscape.model.strategies.job import Job
-from defectscape.model.strategies.registry import STRATEGIES
+from defectscape.model.strategies import STRATEGIES
 from defectscape.settings.training import Training
 
 
@@ -51,13 +51,21 @@ def train_member(
         start = None if warm_start is None else load_network(warm_start)
         if start is not None and start.card.strategy != settings.strategy:
             raise ModelError(
-                "strategy of the model to start from", start.card.strategy,
+                "strategy of the model to start from",
+                start.card.strategy,
                 f"The new one is {settings.strategy}: switch `warm_start` off",
-            )  # fmt: skip
+            )
         job = Job(
-            tuple(train), tuple(valid), fidelities, settings, derive_seed(seed, "member", member),
-            member, device, start, checkpoint,
-        )  # fmt: skip
+            tuple(train),
+            tuple(valid),
+            fidelities,
+            settings,
+            derive_seed(seed, "member", member),
+            member,
+            device,
+            start,
+            checkpoint,
+        )
         network, history = STRATEGIES[settings.strategy](job)
         save_network(network, output)
     for path in job.checkpoints:

@@ -55,9 +55,10 @@ def check_trusted(path: Path) -> None:
     """
     if file_hash(path) not in _known():
         raise ModelError(
-            "model file", f"{path} is a pickle, which runs when it is read",
+            "model file",
+            f"{path} is a pickle, which runs when it is read",
             f"If you trust where it comes from: `defectscape trust {path}`",
-        )  # fmt: skip
+        )
 
 
 def _known() -> set[str]:

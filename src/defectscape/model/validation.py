@@ -11,6 +11,7 @@ import torch
 from defectscape.domain.errors import ModelError
 from defectscape.domain.keys import format_charge
 from defectscape.domain.label import LabelledFrame
+from defectscape.domain.statistics import less_group_means, rms
 from defectscape.model.backend import Batch, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
@@ -94,15 +95,15 @@ class Validator:
         return cls(batches, graphs.fidelities)
 
     def errors(
-        self, network: ChargedMACE | DeltaMACE, device: torch.device, *, centred: bool
+        self, network: ChargedMACE | DeltaMACE, device: torch.device, *, refit_constants: bool
     ) -> tuple[dict[str, float], dict[str, float], float]:
         """Energy RMSE (meV/atom) and force RMSE (meV/A) per fidelity present, and the score.
 
         Args:
             network: in the weights to judge, on ``device``.
             device: where it is.
-            centred: take the mean error of each fidelity, charge and composition off the energies, as
-                the refit of the constants at the end of training will (``centring.py``).
+            refit_constants: take the mean error of each fidelity, charge and composition off the energies, as
+                the refit of the constants at the end of training will (``constants.py``).
         """
         energy: list[np.ndarray] = []
         forces: list[np.ndarray] = []
@@ -120,8 +121,8 @@ class Validator:
             states.append(np.vstack([head, to_numpy(moved.total_charge), _atoms(moved)]))
             force_heads.append(np.repeat(head, sizes.astype(int)))
         energies, head_of = np.concatenate(energy), np.concatenate(heads)
-        if centred:
-            energies = _centred(energies, np.concatenate(states, axis=1))
+        if refit_constants:
+            energies = less_group_means(energies, np.concatenate(states, axis=1).T)
         all_forces, force_head_of = np.concatenate(forces), np.concatenate(force_heads)
         present = [i for i in range(len(self.fidelities)) if np.any(head_of == i)]
         energy_rmse = {self.fidelities[i]: 1e3 * rms(energies[head_of == i]) for i in present}
@@ -149,7 +150,7 @@ def errors_as_written(
     known = {(fidelity, key.charge) for fidelity, key in network.card.keys}
     usable = [item for item in valid if (item.fidelity, item.frame.charge) in known]
     validator = Validator.of(usable, maker, references, batch_size)
-    energy, forces, _ = validator.errors(network, device, centred=False)
+    energy, forces, _ = validator.errors(network, device, refit_constants=False)
     return energy, forces
 
 
@@ -157,15 +158,3 @@ def _atoms(batch: Any) -> np.ndarray:
     """Atoms of each element in each frame of a batch, (elements, m)."""
     frame, kinds = to_numpy(batch.batch).astype(int), to_numpy(batch.node_attrs)
     return np.stack([np.bincount(frame, weights=kind) for kind in kinds.T])
-
-
-def _centred(errors: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Errors (m,) less the mean of each state, a column of ``states`` (k, m)."""
-    _, group = np.unique(states, axis=1, return_inverse=True)
-    group = group.ravel()
-    return errors - (np.bincount(group, weights=errors) / np.bincount(group))[group]
-
-
-def rms(values: np.ndarray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(values))))

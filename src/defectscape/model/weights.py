@@ -6,6 +6,7 @@ import torch
 
 from defectscape.domain.errors import ModelError
 from defectscape.model.network import ChargedMACE
+from defectscape.model.product_basis import copy_tensors
 
 
 def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
@@ -16,7 +17,7 @@ def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
     Raises:
         ModelError: if fidelities, elements or architecture differ.
     """
-    things = ["elements", "r_max_A", "heads"]
+    things = ["elements", "product_basis", "r_max_A", "heads"]
     if len(target.card.fidelities) > 1:
         things.append("fidelities")
     for thing in things:
@@ -37,6 +38,7 @@ def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
             else:
                 remedy = "The architecture changed: switch `warm_start` off"
                 raise ModelError("model to start from, weight", name, remedy)
+        copy_tensors(source.state_dict(), target)
 
 
 def weights_digest(network: torch.nn.Module) -> str:

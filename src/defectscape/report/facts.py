@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from defectscape.report.figures_data import key_text
-from defectscape.report.table import number
-from defectscape.report.tables_results import GAIN_LIMIT_MEV
+from defectscape.report.names import key_text
+from defectscape.report.tables.structures import GAIN_LIMIT_MEV
+from defectscape.report.tables.table import number
 from defectscape.summary.schema import LevelOfTheory, Summary
 
 TIGHT_BINDING = "tblite"

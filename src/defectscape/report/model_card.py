@@ -1,6 +1,6 @@
 """The final model's card, in Markdown: what it was trained on, how good it is, what it must not be asked."""
 
-from defectscape.report.table import number
+from defectscape.report.tables.table import number
 from defectscape.summary.schema import ErrorSummary, Summary
 
 

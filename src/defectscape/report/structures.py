@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 
-from defectscape.report.figures_data import key_text
+from defectscape.report.names import key_text
 from defectscape.summary.schema import Summary
 
 logger = logging.getLogger(__name__)

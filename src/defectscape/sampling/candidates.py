@@ -1,4 +1,4 @@
-"""Starts that no distortion of neighbours reaches: split vacancies, and atoms off their site.
+"""Starts that distorting the neighbours cannot reach: split vacancies, and atoms off their site.
 
 * **Split vacancy**: an atom of the missing species leaves a neighbouring site and sits half way, so that
   one vacancy becomes two half-empty sites with an atom between them (as V_Ga in Ga2O3: Varley et al.,

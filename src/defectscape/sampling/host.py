@@ -38,9 +38,15 @@ from defectscape.settings.structure import Host, Supercell
 log = logging.getLogger(__name__)
 
 _PARSE_FAILURES = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-    AssertionError, StopIteration,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    StopIteration,
+)
 """What pymatgen's readers raise on a file they cannot make sense of."""
 
 
@@ -110,11 +116,17 @@ def build_host(structure: Structure, supercell: Supercell) -> HostCrystal:
     with quiet("space group"):
         spacegroup = SpacegroupAnalyzer(structure, symprec=TIGHT_A).get_space_group_symbol()
     return HostCrystal(
-        formula=structure.composition.reduced_formula, spacegroup=spacegroup,
-        unit_numbers=unit_numbers, unit_positions_A=unit_fracs @ unit_cell,
-        unit_cell_A=unit_cell, matrix=matrix, numbers=numbers, positions_A=positions,
-        cell_A=cell, min_image_distance_A=distance,
-    )  # fmt: skip
+        formula=structure.composition.reduced_formula,
+        spacegroup=spacegroup,
+        unit_numbers=unit_numbers,
+        unit_positions_A=unit_fracs @ unit_cell,
+        unit_cell_A=unit_cell,
+        matrix=matrix,
+        numbers=numbers,
+        positions_A=positions,
+        cell_A=cell,
+        min_image_distance_A=distance,
+    )
 
 
 def _matrix(structure: Structure, supercell: Supercell) -> Ints:
@@ -180,9 +192,16 @@ def unit_cell_indices(host: HostCrystal) -> Ints:
 def host_frame(host: HostCrystal) -> Frame:
     """The perfect supercell as a frame: neutral, in the spin state of the house rule."""
     return Frame(
-        host.numbers, host.positions_A, host.cell_A, HOST_KEY,
-        lowest_multiplicity(host.numbers, 0), Origin.HOST, HOST, None, "perfect supercell",
-    )  # fmt: skip
+        host.numbers,
+        host.positions_A,
+        host.cell_A,
+        HOST_KEY,
+        lowest_multiplicity(host.numbers, 0),
+        Origin.HOST,
+        HOST,
+        None,
+        "perfect supercell",
+    )
 
 
 def _report_step(optimiser: BFGS, atoms: Atoms) -> None:
@@ -190,8 +209,10 @@ def _report_step(optimiser: BFGS, atoms: Atoms) -> None:
     fmax_eV_A = float(np.max(np.linalg.norm(atoms.get_forces(), axis=1)))
     log.info(
         "host relaxation, step %d: %.6f eV per cell, largest force %.4f eV/A",
-        optimiser.nsteps, atoms.get_potential_energy(), fmax_eV_A,
-    )  # fmt: skip
+        optimiser.nsteps,
+        atoms.get_potential_energy(),
+        fmax_eV_A,
+    )
 
 
 def relax_host(

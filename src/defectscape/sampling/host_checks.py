@@ -136,5 +136,8 @@ def _check_noise(structure: Structure, name: str) -> None:
         )
     log.warning(
         "host file %s: space group %s, and %s within %s A: taken as a real distortion",
-        name, tight, loose, LOOSE_A,
-    )  # fmt: skip
+        name,
+        tight,
+        loose,
+        LOOSE_A,
+    )

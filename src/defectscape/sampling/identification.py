@@ -20,11 +20,11 @@ from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
 CELL_TOLERANCE_A = 0.02
 """Lattice vectors of one study agree within this."""
 CAP_A = 1.5
-"""An atom this far from its site says no more than one twice as far."""
+"""Distances in the assignment are capped here: an atom this far from its site is on none."""
 REFERENCES = 4
 """Host atoms from which the shift between the two origins is guessed; a vacancy may be one of them."""
 FAR_A = 1.5
-"""A defect further than this from all known sites is none of them."""
+"""A defect further than this from all known sites is at none of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,13 @@ class Identified:
 
 
 def identify(
-    host: HostCrystal, sites: Sequence[DefectSite], numbers: Ints, positions_A: Floats,
-    cell_A: Floats, far_A: float = FAR_A,
-) -> Identified:  # fmt: skip
+    host: HostCrystal,
+    sites: Sequence[DefectSite],
+    numbers: Ints,
+    positions_A: Floats,
+    cell_A: Floats,
+    far_A: float = FAR_A,
+) -> Identified:
     """Find the defect of a structure in the host's supercell.
 
     Args:
@@ -63,9 +67,10 @@ def identify(
     worst = float(np.max(np.abs(cell_A - host.cell_A)))
     if worst > CELL_TOLERANCE_A:
         raise DefectError(
-            "supercell", f"its lattice vectors differ from the study's by up to {worst:.3f} A",
+            "supercell",
+            f"its lattice vectors differ from the study's by up to {worst:.3f} A",
             "Take the host and the supercell matrix of these calculations for the study",
-        )  # fmt: skip
+        )
     shift = _shift_A(host, numbers, positions_A)
     order, vacant, extra = _assign(host, numbers, positions_A - shift)
     if added is None and removed is None:
@@ -81,9 +86,10 @@ def identify(
     if not found or min(found)[0] > far_A:
         name = f"{added or 'v'}_{removed}" if removed else f"i_{added}"
         raise DefectError(
-            "defect", f"{name} at no site that the host is known to have",
+            "defect",
+            f"{name} at no site that the host is known to have",
             "Name its site with --defect if you know it",
-        )  # fmt: skip
+        )
     distance, _, site = min(found)
     return Identified(site, order, distance)
 
@@ -94,9 +100,10 @@ def _difference(host: HostCrystal, numbers: Ints) -> tuple[str | None, str | Non
     more, fewer = list((mine - theirs).elements()), list((theirs - mine).elements())
     if len(more) > 1 or len(fewer) > 1:
         raise DefectError(
-            "atoms", f"{_formula(mine)}, the perfect supercell is {_formula(theirs)}",
+            "atoms",
+            f"{_formula(mine)}, the perfect supercell is {_formula(theirs)}",
             "One vacancy, substitution or interstitial of the study's host is expected",
-        )  # fmt: skip
+        )
     return (
         chemical_symbols[more[0]] if more else None,
         chemical_symbols[fewer[0]] if fewer else None,

@@ -1,4 +1,4 @@
-"""Symmetry of points in the host: site groups and orbits under the crystal's space group."""
+"""Symmetry of points in the host: their orbits under the crystal's space group."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,14 +14,6 @@ from defectscape.sampling.host_checks import TIGHT_A
 
 COINCIDE_A = 0.1
 """Two points of the perfect crystal are one below this distance, A."""
-
-SCHOENFLIES = {
-    "1": "C1", "-1": "Ci", "2": "C2", "m": "Cs", "2/m": "C2h", "222": "D2", "mm2": "C2v",
-    "mmm": "D2h", "4": "C4", "-4": "S4", "4/m": "C4h", "422": "D4", "4mm": "C4v", "-42m": "D2d",
-    "4/mmm": "D4h", "3": "C3", "-3": "C3i", "32": "D3", "3m": "C3v", "-3m": "D3d", "6": "C6",
-    "-6": "C3h", "6/m": "C6h", "622": "D6", "6mm": "C6v", "-6m2": "D3h", "6/mmm": "D6h",
-    "23": "T", "m-3": "Th", "432": "O", "-43m": "Td", "m-3m": "Oh",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +64,6 @@ def _gaps_A(symmetry: CrystalSymmetry, points: Floats, frac: Floats) -> Floats:
 def are_equivalent(symmetry: CrystalSymmetry, one: Floats, other: Floats) -> bool:
     """Whether an operation brings one point, in unit-cell fractions (3,), onto the other."""
     return bool(np.any(_gaps_A(symmetry, _images(symmetry, one), other) < COINCIDE_A))
-
-
-def site_point_group(symmetry: CrystalSymmetry, frac: Floats) -> str:
-    """Schoenflies symbol of the operations that leave a point (3,) of the unit cell in place."""
-    kept = _gaps_A(symmetry, _images(symmetry, frac), frac) < COINCIDE_A
-    rotations = np.unique(symmetry.rotations[kept], axis=0)
-    found = spglib.get_pointgroup(rotations)
-    if found is None:
-        raise HostError(
-            "host", f"no point group at {frac}", "Symmetrise the host file; its symmetry is noisy"
-        )
-    return SCHOENFLIES[str(found[0]).strip()]
 
 
 def site_multiplicity(symmetry: CrystalSymmetry, frac: Floats) -> int:

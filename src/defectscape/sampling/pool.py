@@ -1,6 +1,6 @@
-"""The dense pool: every start, and rattles on and around the way from it to the unperturbed defect.
+"""The dense pool: every start, and rattled copies on and around the line from it to the unperturbed defect.
 
-The model is trained where its searches will walk: near the starts, near the unperturbed geometry,
+The model is trained where its relaxations will pass: near the starts, near the unperturbed geometry,
 and in between.
 """
 

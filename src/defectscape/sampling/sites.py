@@ -7,12 +7,14 @@ the lowest unit-cell atom of the orbit. They stay the same when the host is rela
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.errors import DefectError, HostError
+from defectscape.domain.family import UNPERTURBED, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
@@ -24,13 +26,10 @@ from defectscape.sampling.orbits import (
     are_equivalent,
     crystal_symmetry,
     site_multiplicity,
-    site_point_group,
 )
 
 log = logging.getLogger(__name__)
 
-UNPERTURBED = "unperturbed"
-"""Note, and end of the family name, of the start without any distortion."""
 MATCH_A = 0.1
 """doped's sites lie this close to atoms of the host."""
 KINDS = ("vacancy", "substitution", "interstitial")
@@ -71,9 +70,13 @@ def _doped_entries(
 
         try:
             generator = DefectsGenerator(
-                structure, extrinsic=list(extrinsic), generate_supercell=False, processes=1,
-                interstitial_gen_kwargs={} if interstitials else False, neutral_only=True,
-            )  # fmt: skip
+                structure,
+                extrinsic=list(extrinsic),
+                generate_supercell=False,
+                processes=1,
+                interstitial_gen_kwargs={} if interstitials else False,
+                neutral_only=True,
+            )
         except (ValueError, RuntimeError, TypeError) as error:
             raise HostError(
                 "host", f"{host.formula}: doped fails with {error}", "Check the host file"
@@ -120,11 +123,14 @@ def _draft(
     name = f"{added or 'v'}_{removed}" if kind != "interstitial" else f"i_{added}"
     x, y, z = (round(float(value), 10) for value in frac)
     return rank, DefectSite(
-        name=name, doped_name=entry.name.rpartition("_")[0], kind=kind, added=added,
-        removed=removed, frac_coords=(x, y, z),
+        name=name,
+        doped_name=entry.name.rpartition("_")[0],
+        kind=kind,
+        added=added,
+        removed=removed,
+        frac_coords=(x, y, z),
         multiplicity=site_multiplicity(symmetry, frac @ to_unit),
-        point_group=site_point_group(symmetry, frac @ to_unit),
-    )  # fmt: skip
+    )
 
 
 def _orbit_atoms(
@@ -146,12 +152,7 @@ def _indexed(sites: Sequence[DefectSite]) -> tuple[DefectSite, ...]:
         seen[site.name] = seen.get(site.name, 0) + 1
         several = names.count(site.name) > 1
         name = f"{site.name}_{seen[site.name]}" if several else site.name
-        numbered.append(
-            DefectSite(
-                name, site.doped_name, site.kind, site.added, site.removed, site.frac_coords,
-                site.multiplicity, site.point_group,
-            )
-        )  # fmt: skip
+        numbered.append(replace(site, name=name))
     return tuple(numbered)
 
 
@@ -202,9 +203,16 @@ def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
             f"It leaves none of the supercell's {int(numbers.sum())} electrons",
         )
     return Frame(
-        numbers, positions, host.cell_A, key, lowest_multiplicity(numbers, charge), Origin.START,
-        f"{site.name}/{UNPERTURBED}", None, UNPERTURBED,
-    )  # fmt: skip
+        numbers,
+        positions,
+        host.cell_A,
+        key,
+        lowest_multiplicity(numbers, charge),
+        Origin.START,
+        unperturbed_family(site.name),
+        None,
+        UNPERTURBED,
+    )
 
 
 def closest_atom(positions_A: Floats, cell_A: Floats, place_A: Floats) -> int:

@@ -1,26 +1,17 @@
-"""Who trains, who stops the training early, and who is held out: decided per geometry family.
+"""Split of the geometry families into training, validation (early stopping) and test.
 
 Frames made from one start resemble one another, across charge states too, so a family is never
 divided. The order is a hash of the family's own name: another defect changes nothing here.
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 from math import ceil
 
 from defectscape.domain.errors import DefectError
+from defectscape.domain.family import Split, is_unperturbed
 from defectscape.domain.keys import HOST
 from defectscape.domain.seeds import derive_seed
-from defectscape.sampling.sites import UNPERTURBED
 from defectscape.settings.sampling import Sampling
-
-
-class Split(StrEnum):
-    """What a frame is used for."""
-
-    TRAIN = "train"
-    VALID = "valid"
-    TEST = "test"
 
 
 def assign_splits(families: Iterable[str], sampling: Sampling, seed: int) -> dict[str, Split]:
@@ -61,7 +52,7 @@ def _split_one(defect: str, members: list[str], sampling: Sampling, seed: int) -
     test, valid = ceil(sampling.test_fraction * count), ceil(sampling.valid_fraction * count)
     while test + valid > count - ceil(count / 3):
         test, valid = (test - 1, valid) if test >= valid else (test, valid - 1)
-    free = [family for family in members if family != f"{defect}/{UNPERTURBED}"]
+    free = [family for family in members if not is_unperturbed(family)]
     free.sort(key=lambda family: (derive_seed(seed, "split", family), family))
     splits = dict.fromkeys(members, Split.TRAIN)
     splits |= dict.fromkeys(free[:test], Split.TEST)

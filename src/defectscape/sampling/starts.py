@@ -64,15 +64,20 @@ def make_starts(
         limit_A = sampling.shortest_distance_A
         if positions is None or shortest_distance_A(positions, unperturbed.cell_A) < limit_A:
             log.warning(
-                "start %s of %s dropped: atoms closer than %g A",
-                note, unperturbed.key, limit_A,
-            )  # fmt: skip
+                "start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A
+            )
             continue
         start = Frame(
-            unperturbed.numbers, positions, unperturbed.cell_A, unperturbed.key,
-            unperturbed.multiplicity, Origin.START, f"{site.name}/{label}",
-            unperturbed.frame_id, note,
-        )  # fmt: skip
+            unperturbed.numbers,
+            positions,
+            unperturbed.cell_A,
+            unperturbed.key,
+            unperturbed.multiplicity,
+            Origin.START,
+            f"{site.name}/{label}",
+            unperturbed.frame_id,
+            note,
+        )
         starts.setdefault(start.frame_id, start)
     return tuple(starts.values())
 

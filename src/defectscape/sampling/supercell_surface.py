@@ -1,6 +1,6 @@
 """The energy surface of a unit cell, computed in its supercell."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
@@ -35,22 +35,20 @@ class SupercellSurface(Calculator):
             host.numbers, host.positions_A, cell=host.cell_A, pbc=True, calculator=calculator
         )
 
-    def calculate(
+    def calculate(  # type: ignore[override]
         self,
-        atoms: Atoms | None = None,
-        properties: Any = ("energy",),
-        system_changes: Any = all_changes,
+        atoms: Atoms,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Fill in energy (eV), forces (n, 3) (eV/A) and, if asked for, stress (6,) (eV/A^3)."""
         super().calculate(atoms, properties, system_changes)
-        unit = self.atoms
-        assert unit is not None
-        cell = np.asarray(unit.cell)
-        positions = unit.get_positions()[self._owners] + self._shifts @ cell
+        cell = np.asarray(atoms.cell)
+        positions = atoms.get_positions()[self._owners] + self._shifts @ cell
         self._supercell.set_cell(self._matrix @ cell)
         self._supercell.set_positions(positions)
-        count = len(self._supercell) // len(unit)
-        forces = np.zeros((len(unit), 3))
+        count = len(self._supercell) // len(atoms)
+        forces = np.zeros((len(atoms), 3))
         np.add.at(forces, self._owners, self._supercell.get_forces())
         self.results = {
             "energy": float(self._supercell.get_potential_energy()) / count,

@@ -1,4 +1,4 @@
-"""What happened at a defect, in words: dimers, new bonds, split and off-centre atoms, breathing."""
+"""The distortion of a defect in words: dimers, new bonds, split and off-centre atoms, breathing."""
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
@@ -8,15 +8,24 @@ from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.search.matching import displacements_A
 
 UNCHANGED_A = 0.05
+"""Largest displacement of a defect that counts as undistorted."""
 CENTRED_A = 0.25
+"""An atom is on the site, or stays on it, within this distance."""
 BREATHING = 0.01
+"""Least relative change of the first shell's mean distance that is named."""
 _SHELL = 1.2
+"""The first shell reaches to this factor times the nearest distance."""
 _BOND = 1.2
+"""Bonded: closer than this factor times the sum of the covalent radii."""
 _NEW_BOND_SHORTER_A = 0.3
+"""A new bond is at least this much shorter than the distance was."""
 _NEIGHBOUR = 1.7
-"""Second neighbours count as neighbours: in a split vacancy it is an atom of the lost one's kind that comes."""
+"""Reach of the neighbours in nearest distances. It includes second neighbours: the atom that moves into a vacancy
+is of the missing atom's element."""
 _HALFWAY = 0.6
+"""Split vacancy: the atom's distance to the empty site falls below this fraction."""
 _OUT_OF_THE_WAY_A = 0.8
+"""Split interstitial: a host atom is displaced by more than this."""
 
 
 def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, float]) -> str:
@@ -28,10 +37,11 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
         centre_frac: the defect's site in fractional coordinates.
 
     Returns:
-        Words, most telling first, joined by commas: new short contacts (``Te-Te dimer 2.78 A``,
-        ``new Cd-Te bond 2.90 A``; bonded: closer than 1.2 times the sum of the covalent radii),
-        ``split vacancy, Sb 1.31 A from its site`` where an atom has come towards an empty site,
-        ``split with Te 1.20 A from its site`` where one makes room for the atom on the site,
+        Words, the most specific first, joined by commas:
+        ``split vacancy, Sb 1.31 A from its site`` where an atom has moved towards an empty site,
+        ``split with Te 1.20 A from its site`` where a host atom makes room for the atom on the site,
+        new short contacts (``Te-Te dimer 2.78 A``, ``new Cd-Te bond 2.90 A``; bonded: closer than 1.2
+        times the sum of the covalent radii),
         ``Te off-centre 0.41 A`` for an atom on the site, ``breathing inward 4%`` for the mean
         distance of the first shell to the site; ``unchanged`` below 0.05 A.
 
@@ -64,7 +74,7 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
 def _split(
     reference: Frame, moves: Floats, from_centre: Floats, on_site: Ints, centre: Floats
 ) -> list[str]:
-    """A neighbour that left its own site for the defect's: halfway at least, or out of its way."""
+    """The neighbour that has moved furthest, if it shares an empty site or makes room for the atom on it."""
     lengths = np.linalg.norm(moves, axis=1)
     lengths[on_site] = 0.0
     near = np.flatnonzero(

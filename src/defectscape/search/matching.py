@@ -1,8 +1,8 @@
-"""How far two structures of one defect are apart, whatever symmetry, order or drift hides it.
+"""RMSD of two structures of one defect, independent of symmetry, order of the atoms and drift.
 
 Two structures are compared under every symmetry operation of the host's supercell: the atoms are
 assigned to each other species by species (Hungarian method on squared minimum-image distances), a
-rigid shift is taken out, and both are repeated until the assignment stays. The smallest RMSD
+rigid shift is removed, and both are repeated until the assignment no longer changes. The smallest RMSD
 counts. Unlike tolerance-based matchers this always gives a number.
 """
 
@@ -18,6 +18,8 @@ from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.site import HostCrystal
 from defectscape.search.symmetry import symmetry_dataset
 
+SYMMETRY_A = 0.01
+"""Tolerance of the host's symmetry operations, and of a site that they keep, A."""
 _MAX_ALIGNMENTS = 20
 _REFINED = 24
 """Operations whose alignment is refined: those with the lowest RMSD after one assignment."""
@@ -42,7 +44,7 @@ class Operations:
 
 
 class Match(NamedTuple):
-    """How far two structures are apart.
+    """The distance of two structures.
 
     Attributes:
         rmsd_A: root-mean-square displacement over all atoms, A.
@@ -54,9 +56,7 @@ class Match(NamedTuple):
 
 
 def host_operations(
-    host: HostCrystal,
-    frac_coords: tuple[float, float, float] | None,
-    tolerance_A: float = 0.01,
+    host: HostCrystal, frac_coords: tuple[float, float, float] | None
 ) -> Operations:
     """Symmetry operations of the perfect supercell.
 
@@ -64,17 +64,16 @@ def host_operations(
         frac_coords: the defect's site in the supercell: only operations that keep it (modulo
             lattice vectors) are returned, few and enough for minima that did not leave their site.
             None: all operations, with the translations by unit cells.
-        tolerance_A: spglib's ``symprec``, and how well the site must be kept, A.
 
     Raises:
         SearchError: if spglib finds no symmetry.
     """
     fractional = host.positions_A @ np.linalg.inv(host.cell_A)
-    dataset = symmetry_dataset(host.cell_A, fractional, host.numbers, tolerance_A)
+    dataset = symmetry_dataset(host.cell_A, fractional, host.numbers, SYMMETRY_A)
     if dataset is None:
         raise SearchError(
             "host symmetry",
-            f"spglib finds none at {tolerance_A} A",
+            f"spglib finds none at {SYMMETRY_A} A",
             "Check the host for overlapping atoms",
         )
     rotations = np.array(dataset.rotations, dtype=np.int64)
@@ -83,13 +82,13 @@ def host_operations(
         site = np.array(frac_coords)
         moved = rotations @ site + translations - site
         distance_A = np.linalg.norm((moved - np.rint(moved)) @ host.cell_A, axis=1)
-        keep = distance_A < max(tolerance_A, 0.01)
+        keep = distance_A < SYMMETRY_A
         rotations, translations = rotations[keep], translations[keep]
     return Operations(rotations, translations, np.array(host.cell_A))
 
 
 def identity(cell_A: Floats) -> Operations:
-    """The operation that does nothing: compares two structures as they stand, drift apart."""
+    """The identity alone: compares two structures without symmetry; drift is still removed."""
     return Operations(np.eye(3, dtype=np.int64)[None], np.zeros((1, 3)), np.array(cell_A))
 
 

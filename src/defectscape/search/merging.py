@@ -1,45 +1,38 @@
-"""From relaxations to distinct minima: merge what is the same, rank, cut.
+"""From relaxations to distinct minima: merge equal ones, rank them, cut at the energy window.
 
-Two minima are the same if they agree in structure (RMSD under the host's symmetry) and in energy.
-Both are asked: structures on two sides of a low barrier can be close, and different structures can
-be degenerate by accident.
+Two relaxations end in one minimum if they agree in structure (RMSD under the host's symmetry) and in
+energy. Both criteria are needed: structures on two sides of a low barrier can be close, and different
+structures can be degenerate by accident.
 """
 
 import logging
 from collections.abc import Sequence
 
 from defectscape.domain.errors import SearchError
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.search.matching import Operations, rmsd_A
-from defectscape.search.symmetry import point_group
 from defectscape.settings.search import Minima
 
 logger = logging.getLogger(__name__)
-
-DEGENERATE_EV = 0.002
-"""Members of one minimum this close in energy (whole supercell) may represent it alike."""
 
 
 def merge(
     relaxations: Sequence[Relaxation],
     operations: Operations,
     settings: Minima,
-    unperturbed_note: str,
-    held_out_families: frozenset[str] = frozenset(),
 ) -> tuple[Minimum, ...]:
     """Distinct minima of one defect in one charge state, the lowest first.
 
     Args:
         relaxations: of one defect key; those that did not converge are left out.
         operations: symmetry operations of the host's supercell to compare under.
-        unperturbed_note: the ``note`` of the unperturbed start.
-        held_out_families: families that must not enter training: a minimum is represented by its
-            lowest member, or by another one within 2 meV if only that one may be trained on.
 
     Returns:
-        The minima inside the energy window above the lowest that the committee agrees on, ranked; none
-        if nothing converged. The result does not depend on the order of ``relaxations``.
+        The minima inside the energy window, ranked; none if nothing converged. Each is represented by its
+        lowest relaxation. The window is counted from the lowest minimum that the committee agrees on.
+        The order of ``relaxations`` does not matter.
 
     Raises:
         SearchError: if the relaxations are of several keys.
@@ -53,25 +46,26 @@ def merge(
     clusters = _clusters(usable, operations, settings)
     logger.info(
         "%s: %d of %d relaxations converged, %d distinct minima",
-        keys[0] if keys else "nothing", len(usable), len(relaxations), len(clusters),
-    )  # fmt: skip
-    pairs = [(_representative(cluster, held_out_families), cluster) for cluster in clusters]
-    pairs.sort(key=lambda pair: _order(pair[0]))
-    if not pairs:
+        keys[0] if keys else "nothing",
+        len(usable),
+        len(relaxations),
+        len(clusters),
+    )
+    if not clusters:
         return ()
-    sure = next((best for best, _ in pairs if best.trusted), pairs[0][0])
-    standard = [r.final for r in usable if r.start.note == unperturbed_note]
+    lowest = [cluster[0] for cluster in clusters]
+    sure = next((relaxation for relaxation in lowest if relaxation.trusted), lowest[0])
     return tuple(
-        _minimum(rank, best, cluster, operations, settings, unperturbed_note, standard)
-        for rank, (best, cluster) in enumerate(pairs)
-        if best.energy_eV - sure.energy_eV <= settings.window_eV
+        _minimum(rank, cluster)
+        for rank, cluster in enumerate(clusters)
+        if cluster[0].energy_eV - sure.energy_eV <= settings.window_eV
     )
 
 
-def foremost(minima: Sequence[Minimum], count: int) -> list[Minimum]:
+def lowest_including_doubtful(minima: Sequence[Minimum], count: int) -> list[Minimum]:
     """The lowest ``count``, and the lowest ``count`` of those that the committee agrees on.
 
-    A minimum where it does not may be the ground state, or nonsense that hides it.
+    A doubtful minimum may be the ground state, or an artefact of the model that hides it.
 
     Args:
         minima: of one defect key, the lowest first.
@@ -99,7 +93,8 @@ def _order(relaxation: Relaxation) -> tuple[float, str, str]:
 def _clusters(
     usable: Sequence[Relaxation], operations: Operations, settings: Minima
 ) -> list[list[Relaxation]]:
-    """From the lowest up, each joins the first cluster whose lowest member it equals."""
+    """From the lowest up, each joins the first cluster whose lowest member it equals. Clusters and their
+    members come in order of energy."""
     clusters: list[list[Relaxation]] = []
     for relaxation in usable:
         for cluster in clusters:
@@ -114,35 +109,17 @@ def _clusters(
     return clusters
 
 
-def _representative(cluster: Sequence[Relaxation], held_out: frozenset[str]) -> Relaxation:
+def _minimum(rank: int, cluster: Sequence[Relaxation]) -> Minimum:
     lowest = cluster[0]
-    for relaxation in cluster:
-        degenerate = relaxation.energy_eV - lowest.energy_eV <= DEGENERATE_EV
-        if degenerate and relaxation.final.family not in held_out:
-            return relaxation
-    return lowest
-
-
-def _minimum(
-    rank: int,
-    best: Relaxation,
-    cluster: Sequence[Relaxation],
-    operations: Operations,
-    settings: Minima,
-    unperturbed_note: str,
-    standard: Sequence[Frame],
-) -> Minimum:
     notes = tuple(sorted({relaxation.start.note for relaxation in cluster}))
     return Minimum(
         rank=rank,
-        frame=best.final,
-        energy_eV=best.energy_eV,
-        member_energies_eV=best.member_energies_eV,
-        fmax_eV_A=best.fmax_eV_A,
-        force_std_eV_A=best.force_std_eV_A,
+        frame=lowest.final,
+        energy_eV=lowest.energy_eV,
+        member_energies_eV=lowest.member_energies_eV,
+        fmax_eV_A=lowest.fmax_eV_A,
+        force_std_eV_A=lowest.force_std_eV_A,
         found_from=notes,
-        point_group=point_group(best.final, settings.symmetry_tolerance_A),
-        rmsd_to_unperturbed_A=rmsd_A(best.final, standard[0], operations) if standard else None,
-        from_unperturbed=unperturbed_note in notes,
-        doubtful=not best.trusted,
+        from_unperturbed=UNPERTURBED in notes,
+        doubtful=not lowest.trusted,
     )

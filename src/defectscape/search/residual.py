@@ -1,11 +1,12 @@
-"""What the engine says and the model does not, between the geometries where both are known.
+"""The model's error between the geometries where the engine has labelled it.
 
 A Gaussian process on energies and gradients with a squared-exponential kernel,
 
     r(x) = sum_i k_i [a_i + (b_i . u_i) / l^2],    u_i = x - x_i,    k_i = exp(-u_i^2 / 2 l^2),
 
-as in Koistinen et al., J. Chem. Phys. 147, 152720 (2017), but with the model as its mean, so that it
-has to learn the model's error and not the crystal.
+as in Koistinen et al., J. Chem. Phys. 147, 152720 (2017), but with the model as its mean: it has to learn the
+model's error and not the crystal. (ASE's ``gpmin.GaussianProcess`` has one noise, which the kernel's length
+turns into that of the energies; here energies and forces have their own.)
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from defectscape.domain.frame import Floats
 
 LENGTH_A = 0.5
-"""Distance over all atoms within which the model's error at one geometry says something of another.
+"""Length of the kernel: the distance, over all atoms together, at which the model's errors are still correlated.
 
 Relaxing starts of a cadmium vacancy with an early committee took 76 labels with 0.5 A (all 17 arrived),
 84 with 1 A (15 arrived), and 95 with the lowest geometry alone.
@@ -21,7 +22,7 @@ Relaxing starts of a cadmium vacancy with an early committee took 76 labels with
 
 ENERGY_NOISE_EV = 1e-3
 FORCE_NOISE_EV_A = 1e-2
-"""Noise of a label, of the grid and of the self-consistency, beside a residual of the order of 1 eV."""
+"""Noise of a label (grid, self-consistency); the variance of the residual is 1 eV^2."""
 
 
 class Residual:
@@ -31,16 +32,11 @@ class Residual:
         positions_A: shape (m, n, 3), A.
         values_eV: shape (m,), eV.
         gradients_eV_A: shape (m, n, 3), eV/A.
-        length_A: length of the kernel, A.
     """
 
-    def __init__(
-        self, positions_A: Floats, values_eV: Floats, gradients_eV_A: Floats,
-        length_A: float = LENGTH_A,
-    ) -> None:  # fmt: skip
+    def __init__(self, positions_A: Floats, values_eV: Floats, gradients_eV_A: Floats) -> None:
         count = len(positions_A)
         self.points_A = positions_A.reshape(count, -1)
-        self.length_A = length_A
         size = self.points_A.shape[1]
         noise = np.concatenate(
             [np.full(count, ENERGY_NOISE_EV**2), np.full(count * size, FORCE_NOISE_EV_A**2)]
@@ -53,7 +49,7 @@ class Residual:
     def __call__(self, positions_A: Floats) -> tuple[float, Floats]:
         """Value (eV) and gradient, shape (n, 3) (eV/A), at ``positions_A`` (n, 3)."""
         away = positions_A.ravel() - self.points_A
-        square = self.length_A**2
+        square = LENGTH_A**2
         kernel = np.exp(-np.sum(away**2, axis=1) / (2 * square))
         along = kernel * (self.of_values + np.sum(self.of_gradients * away, axis=1) / square)
         gradient = (kernel @ self.of_gradients - along @ away) / square
@@ -62,7 +58,7 @@ class Residual:
     def _covariance(self) -> Floats:
         """Of values and gradients at all points, values first: shape (m + 3nm, m + 3nm)."""
         count, size = self.points_A.shape
-        square = self.length_A**2
+        square = LENGTH_A**2
         away = self.points_A[:, None, :] - self.points_A[None, :, :]
         kernel = np.exp(-np.sum(away**2, axis=2) / (2 * square))
         mixed = kernel[:, :, None] * away / square

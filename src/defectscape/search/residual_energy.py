@@ -1,4 +1,4 @@
-"""The ground state of each key, with what its energy rests on."""
+"""Residual relaxation energy: what relaxing a verified ground state further would still gain."""
 
 import logging
 import math
@@ -8,27 +8,28 @@ import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
-from defectscape.search.certainty import soft_left_eV
+from defectscape.search.corrected_surface import CorrectedSurface
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
-from defectscape.search.tied import TiedSurface
+from defectscape.search.verification_criterion import harmonic_residual_eV
 from defectscape.settings.search import Search
 
 logger = logging.getLogger(__name__)
 
 SAME_BASIN_A = 0.3
-"""A final relaxation that moves an atom further has left the basin and says nothing about it."""
+"""A relaxation that moves an atom further has left the basin; its energy says nothing of the ground state."""
 LEAST_FMAX_EV_A = 0.002
-"""Forces in single precision are not followed further down."""
+"""Least convergence asked for: the forces are in single precision."""
 
 
-def left_eV(
+def relaxation_gain_eV(
     frame: Frame, surface: Surface, settings: Search, fmax_eV_A: float
 ) -> tuple[float, float] | None:
-    """What relaxing further would gain: mean and spread over members, eV.
+    """Energy gained by relaxing further: mean and standard deviation over members, eV.
 
-    To the search's convergence, or to half of the forces where the engine is below that already and nothing would
-    seem left to gain; then on to a tenth of them, as long as that stays in the basin: soft modes may not.
+    The first relaxation goes to the search's convergence, or to half the force at the frame if that is smaller: else
+    there would be nothing to relax. A second one goes on to a tenth of that force. It counts if it
+    stays in the basin; along soft modes it may not.
 
     Args:
         frame: where the engine's largest force is ``fmax_eV_A``.
@@ -44,7 +45,9 @@ def left_eV(
     before = np.array(surface.evaluate(frame).member_energies_eV)
     found = None
     for target_eV_A in dict.fromkeys((first, second)):
-        result = relax(frame, surface, settings.model_copy(update={"fmax_eV_A": target_eV_A}))
+        # The engine's forces are in the surface: the committee's disagreement does not end it early.
+        limits = {"fmax_eV_A": target_eV_A, "stop_force_std_eV_A": None}
+        result = relax(frame, surface, settings.model_copy(update=limits))
         moved = np.linalg.norm(result.final.positions_A - frame.positions_A, axis=1).max()
         if not result.trusted or moved > SAME_BASIN_A:
             text = "%s: final relaxation to %.3f eV/A %s, moved %.2f A"
@@ -56,21 +59,21 @@ def left_eV(
 
 
 @dataclass(frozen=True)
-class Left:
+class ResidualEnergy:
     """What relaxing a verified ground state further would still gain.
 
     Attributes:
-        uncertainty_eV, origin: what its energy is uncertain by for it, eV, and how that was found.
-        gain_eV: by the final committee's curvature, eV; None if its relaxation failed or left the basin.
+        uncertainty_eV, origin: standard uncertainty of the energy for that, eV, and how it was estimated.
     """
 
     uncertainty_eV: float
     origin: str
-    gain_eV: float | None
 
 
-def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search) -> Left:
-    """From the engine's forces, and the curvature of the model or, where that leads away, of a soft mode.
+def residual_energy(
+    frame: Frame, label: Label, surface: Surface, settings: Search
+) -> ResidualEnergy:
+    """Estimate it from the engine's forces and the model's curvature, or a soft mode's if the model leaves the basin.
 
     Args:
         frame, label: where the engine's relaxation ended.
@@ -79,8 +82,10 @@ def what_is_left(frame: Frame, label: Label, surface: Surface, settings: Search)
     """
     what = "what relaxing it further would still gain: the engine's forces, "
     rest = "; the finite-size error is not in it"
-    left = left_eV(frame, TiedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
+    left = relaxation_gain_eV(
+        frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A
+    )
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
-        return Left(soft_left_eV(label), what + why + rest, None)
-    return Left(math.hypot(*left), what + "the final committee's curvature" + rest, left[0])
+        return ResidualEnergy(harmonic_residual_eV(label), what + why + rest)
+    return ResidualEnergy(math.hypot(*left), what + "the final committee's curvature" + rest)

@@ -38,9 +38,16 @@ def frame_descriptors(frames: Sequence[Frame], centre: Floats | None) -> Floats:
         return np.zeros((0, 0))
     species = sorted({int(number) for frame in frames for number in frame.numbers})
     soap = SOAP(
-        species=species, periodic=True, r_cut=R_CUT_A, n_max=N_MAX, l_max=L_MAX, sigma=SIGMA_A,
-        average="off", sparse=False, dtype="float64",
-    )  # fmt: skip
+        species=species,
+        periodic=True,
+        r_cut=R_CUT_A,
+        n_max=N_MAX,
+        l_max=L_MAX,
+        sigma=SIGMA_A,
+        average="off",
+        sparse=False,
+        dtype="float64",
+    )
     return np.stack([_fingerprint(soap, frame, centre) for frame in frames])
 
 

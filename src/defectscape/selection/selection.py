@@ -1,7 +1,7 @@
 """Which frames get a high-fidelity label, per defect and charge.
 
-The first labels are spread over the pool; later ones go where the committee disagrees and where
-nothing has been labelled yet. Each defect and charge is decided from its own frames alone.
+The first labels are spread over the pool by farthest points; later ones go where the committee disagrees and
+far from everything labelled. Each defect and charge is decided from its own frames alone.
 """
 
 import logging
@@ -11,23 +11,23 @@ from math import ceil
 import numpy as np
 
 from defectscape.domain.errors import DefectError
+from defectscape.domain.family import Split, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.selection.spread import farthest_points
+from defectscape.selection.farthest_points import farthest_points
 from defectscape.settings.sampling import Selection
 
 log = logging.getLogger(__name__)
 
 SAME = 1e-3
-"""Two fingerprints are one below this distance, relative to their length: all atoms
+"""Two fingerprints are equal below this distance, relative to their length: all atoms
 then agree within some 0.005 A."""
-TRAIN, VALID, TEST = "train", "valid", "test"
 
 
 def select_initial(
     frames: Sequence[Frame],
     features: Floats,
-    splits: Mapping[str, str],
+    splits: Mapping[str, Split],
     settings: Selection,
     key: DefectKey,
 ) -> list[int]:
@@ -49,20 +49,20 @@ def select_initial(
     """
     own = [index for index, frame in enumerate(frames) if frame.key == key]
     values = np.asarray(features)[own]
-    members = {split: _members(frames, own, splits, split) for split in (TRAIN, VALID, TEST)}
+    members = {split: _members(frames, own, splits, split) for split in Split}
     first = _unperturbed(frames, own, key)
     families = {
         split: len({frames[own[place]].family for place in members[split]}) for split in members
     }
-    seen = families[TRAIN] + families[VALID]
-    share = max(1, round(settings.initial_per_charge * families[VALID] / seen))
-    valid = min(share, settings.initial_per_charge - 1, len(members[VALID]))
+    seen = families[Split.TRAIN] + families[Split.VALID]
+    share = max(1, round(settings.initial_per_charge * families[Split.VALID] / seen))
+    valid = min(share, settings.initial_per_charge - 1, len(members[Split.VALID]))
     train = settings.initial_per_charge - valid
-    chosen = first + _spread(values, members[TRAIN], first, train - len(first))
+    chosen = first + _spread(values, members[Split.TRAIN], first, train - len(first))
     missing = settings.initial_per_charge - len(chosen)
-    chosen += _spread(values, members[VALID], chosen, missing)
+    chosen += _spread(values, members[Split.VALID], chosen, missing)
     # The test frames do not depend on the training budget.
-    chosen += _spread(values, members[TEST], [], settings.test_per_charge)
+    chosen += _spread(values, members[Split.TEST], [], settings.test_per_charge)
     wanted = settings.initial_per_charge + settings.test_per_charge
     if len(chosen) < wanted:
         log.warning(
@@ -72,25 +72,25 @@ def select_initial(
 
 
 def _members(
-    frames: Sequence[Frame], own: Sequence[int], splits: Mapping[str, str], split: str
+    frames: Sequence[Frame], own: Sequence[int], splits: Mapping[str, Split], split: Split
 ) -> list[int]:
     """Places in ``own`` whose family belongs to a split."""
     return [place for place, index in enumerate(own) if _split_of(frames[index], splits) == split]
 
 
-def _split_of(frame: Frame, splits: Mapping[str, str]) -> str:
+def _split_of(frame: Frame, splits: Mapping[str, Split]) -> Split:
     if frame.family not in splits:
         raise DefectError(
             "geometry family", repr(frame.family), "It has no split; assign all families together"
         )
-    return str(splits[frame.family])
+    return splits[frame.family]
 
 
 def _unperturbed(frames: Sequence[Frame], own: Sequence[int], key: DefectKey) -> list[int]:
     """Place in ``own`` of the unperturbed start, where it is a candidate at all."""
     for place, index in enumerate(own):
         frame = frames[index]
-        if frame.origin is Origin.START and frame.family == f"{key.defect}/unperturbed":
+        if frame.origin is Origin.START and frame.family == unperturbed_family(key.defect):
             return [place]
     log.warning("the unperturbed start of %s is no candidate; its label failed or is flagged", key)
     return []
@@ -109,7 +109,7 @@ def select_round(
     disagreement: Floats,
     taken_features: Floats,
     must: Sequence[int],
-    splits: Mapping[str, str],
+    splits: Mapping[str, Split],
     settings: Selection,
 ) -> list[int]:
     """The frames of a round to label for one defect and charge, as indices into ``candidates``.
@@ -135,7 +135,7 @@ def select_round(
     budget = settings.per_charge_per_round
     values, scores = np.asarray(features, dtype=np.float64), np.asarray(disagreement)
     before = np.asarray(taken_features, dtype=np.float64).reshape(-1, values.shape[-1])
-    open_ = [i for i, frame in enumerate(candidates) if _split_of(frame, splits) != TEST]
+    open_ = [i for i, frame in enumerate(candidates) if _split_of(frame, splits) != Split.TEST]
     allowed = set(open_)
     chosen: list[int] = []
 

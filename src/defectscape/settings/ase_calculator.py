@@ -13,7 +13,7 @@ UNCONVERGED = {"ase.calculators.cp2k.CP2K": {"cp2k.out": "SCF run NOT converged"
 """Calculators that return numbers of an unfinished SCF, and the ``failed_if`` that finds it."""
 
 
-class AseEngine(Settings):
+class AseSettings(Settings):
     """Any ASE calculator, named by its class; one new calculator for each label."""
 
     kind: Literal["ase"] = Field(description="`ase`: an ASE calculator.")

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from defectscape.settings.ase_calculator import AseEngine
+from defectscape.settings.ase_calculator import AseSettings
 from defectscape.settings.base import Settings
-from defectscape.settings.espresso import EspressoEngine
-from defectscape.settings.tblite import TbliteEngine
-from defectscape.settings.vasp import VaspEngine
+from defectscape.settings.espresso import EspressoSettings
+from defectscape.settings.tblite import TbliteSettings
+from defectscape.settings.vasp import VaspSettings
 
 EngineSettings = Annotated[
-    TbliteEngine | EspressoEngine | VaspEngine | AseEngine,
+    TbliteSettings | EspressoSettings | VaspSettings | AseSettings,
     Field(discriminator="kind", description="The engine and its settings."),
 ]
 

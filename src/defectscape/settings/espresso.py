@@ -14,10 +14,10 @@ OWNED = frozenset({
     "screening_parameter", "ecutfock", "nqx1", "nqx2", "nqx3", "conv_thr", "startingpot",
     "startingwfc", "noncolin", "lspinorb",
 })  # fmt: skip
-"""Keywords of pw.x that are set by a key of ours, by the frame, or by the ladder."""
+"""Keywords of pw.x that are set by a key of ours, by the frame, or by the SCF attempt."""
 
 
-class EspressoEngine(Program):
+class EspressoSettings(Program):
     """Quantum ESPRESSO's pw.x: plane waves, PBE to HSE06, charged and spin-polarised cells."""
 
     kind: Literal["espresso"] = Field(description="`espresso`: Quantum ESPRESSO's pw.x.")
@@ -99,7 +99,7 @@ class EspressoEngine(Program):
         return value
 
     @model_validator(mode="after")
-    def _stress_is_right(self) -> "EspressoEngine":
+    def _stress_is_right(self) -> "EspressoSettings":
         if self.stress and self.functional == "hse06":
             raise ValueError(
                 "pw.x's stress of a hybrid functional is wrong (measured against finite differences "

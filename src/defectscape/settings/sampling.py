@@ -97,8 +97,8 @@ class Selection(Settings):
         10,
         gt=0,
         description="Steps of each of these relaxations at most in a round, to the minimum of the model's low-fidelity "
-        "surface tied to all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier, and those "
-        "that were not at their end go on in the next round.",
+        "surface corrected by all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier, and "
+        "those that were not at their end go on in the next round.",
     )
     disagreement_share: float = Field(
         0.5, ge=0, le=1,

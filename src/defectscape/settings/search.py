@@ -43,19 +43,17 @@ class Search(Settings):
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
-        description="A minimum where the committee's forces spread further than this is doubtful, the ground state "
-        "or nonsense: it is labelled in the next round and verified, beside as many that are not, eV/A.",
+        description="Minima where the committee's standard deviation of the force exceeds this are doubtful, eV/A: "
+        "they are labelled in the next round and verified in addition to the same number of others.",
     )
     stop_force_std_eV_A: float | None = Field(
         None,
         gt=0,
-        description="A relaxation on whose way the committee's forces come to spread further than this, "
-        "and further than at its start, is stopped there, eV/A; the place is offered to the next round. "
-        "None: only its end is judged.",
+        description="A relaxation is stopped where the committee's standard deviation of the force comes to exceed "
+        "this, and its value at the start, eV/A; the geometry is offered to the next round. "
+        "None: only the end is checked.",
     )
-    batch_size: int = Field(
-        8, ge=1, description="Relaxations that go on together; 1: one by one, by ASE alone."
-    )
+    batch_size: int = Field(8, ge=1, description="Relaxations that go on together, as one batch.")
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )
@@ -106,7 +104,7 @@ class Verification(Settings):
         0,
         ge=0,
         description="Steps of a short relaxation with the engine's forces from each of them, one label each: to "
-        "the minimum of the model's surface tied to all labels of that relaxation. 0 for none.",
+        "the minimum of the model's surface corrected by all labels of that relaxation. 0 for none.",
     )
     fmax_eV_A: float = Field(
         0.05, gt=0, description="That relaxation stops below this force, eV/A."

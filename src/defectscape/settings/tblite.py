@@ -7,7 +7,7 @@ from pydantic import Field
 from defectscape.settings.base import Settings
 
 
-class TbliteEngine(Settings):
+class TbliteSettings(Settings):
     """The embedded engine: extended tight binding from the tblite package, Gamma point only."""
 
     kind: Literal["tblite"] = Field(description="`tblite`: the embedded tight-binding engine.")

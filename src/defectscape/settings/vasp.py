@@ -14,7 +14,7 @@ OWNED = frozenset({
 """INCAR tags that are set by a key of ours, by the frame, or are no choice in a single point."""
 
 
-class VaspEngine(Program):
+class VaspSettings(Program):
     """VASP: PAW, PBE to HSE06, charged and spin-polarised cells; its licence and POTCARs are yours."""
 
     kind: Literal["vasp"] = Field(description="`vasp`: VASP.")

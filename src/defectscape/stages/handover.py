@@ -12,7 +12,7 @@ from ase.io import write
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
-from defectscape.engines.handover import HandoverEngine
+from defectscape.engines.base import HandoverEngine
 from defectscape.files.atoms import to_atoms
 from defectscape.report.model_card import model_card
 from defectscape.study.context import StudyContext

@@ -7,12 +7,12 @@ known, so its energy must be that label's.
 import logging
 
 from defectscape.domain.errors import ConfigError, ThermoError
-from defectscape.domain.frame import Floats, Frame
+from defectscape.domain.frame import Frame
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.label import Label
-from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.attempts import try_attempts
+from defectscape.engines.base import PotentialEngine
 from defectscape.engines.processor_time import core_seconds
-from defectscape.engines.site_potentials import PotentialEngine
 from defectscape.sampling.host import host_frame
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host
@@ -51,7 +51,13 @@ def _write(context: StudyContext, frame: Frame, known: Label | None, name: str) 
             "Use `point_charge`, or the espresso or vasp engine",
         )  # fmt: skip
     began = core_seconds()
-    label, potentials_V = _climb(engine, frame)
+    made = try_attempts(engine, frame, engine.compute_potentials)
+    if made.result is None:
+        raise ThermoError(
+            f"potentials of {frame.key}", made.failure,
+            "Its label is there, so look at what else is needed: pp.x, or OUTCAR",
+        )  # fmt: skip
+    label, potentials_V = made.result
     if known is not None and abs(label.energy_eV - known.energy_eV) > SAME_ENERGY_EV:
         raise ThermoError(
             f"potentials of {frame.key}",
@@ -65,21 +71,3 @@ def _write(context: StudyContext, frame: Frame, known: Label | None, name: str) 
             frame.frame_id, label.energy_eV, potentials_V, engine.version, core_seconds() - began
         ),
     )
-
-
-def _climb(engine: Engine, frame: Frame) -> tuple[Label, Floats]:
-    """The first rung of the engine's ladder that succeeds."""
-    assert isinstance(engine, PotentialEngine)
-    reasons = []
-    for number, rung in enumerate(engine.ladder):
-        try:
-            return engine.compute_potentials(frame, number)
-        except CalculationFailed as error:
-            reasons.append(f"{rung.name}: {error.reason}")
-            logger.info("%s: %s", frame.key, reasons[-1])
-            if error.hopeless:
-                break
-    raise ThermoError(
-        f"potentials of {frame.key}", "; ".join(reasons),
-        "Its label is there, so look at what else is needed: pp.x, or OUTCAR",
-    )  # fmt: skip

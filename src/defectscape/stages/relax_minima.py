@@ -10,13 +10,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from defectscape.domain.family import found_family
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
+from defectscape.search.corrected_surface import lowest_observation
 from defectscape.search.matching import rmsd_A
-from defectscape.search.merging import foremost
-from defectscape.search.tied import lowest_tie
-from defectscape.search.verification import descend, tied_steps
+from defectscape.search.merging import lowest_including_doubtful
+from defectscape.search.verification import corrected_steps, relax_with_engine
 from defectscape.store.record import LabelRecord
 from defectscape.study.committees import surface_beside_engine
 from defectscape.study.context import StudyContext
@@ -24,7 +25,6 @@ from defectscape.study.frames import read_relaxed, read_relaxed_ends, write_rela
 from defectscape.study.host import site_operations
 from defectscape.study.labels import write_descents
 from defectscape.study.minima import merged, read_relaxations
-from defectscape.study.splits import found_family
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +32,18 @@ logger = logging.getLogger(__name__)
 def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) -> None:
     """Relax minima of one key, of the search before round ``number``, with the low-fidelity engine.
 
-    A step goes to the minimum of the searching committee's low-fidelity surface tied to all labels of the
+    A step goes to the minimum of the searching committee's low-fidelity surface corrected by all labels of the
     relaxation, as in verification. The lowest frame of each is its end; those of the rounds before come first.
     """
     files, study = context.layout.group(name), context.study
     before, here = files.round(number - 1), files.round(number)
     fidelity = context.fidelity("low").name
     surface = surface_beside_engine(before, study.exploration.training, fidelity)
-    # A step that ends where the tied surface is flatter than the limit asks for could not reach it.
+    # A step that ends where the corrected surface is flatter than the limit asks for could not reach it.
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
     settings = study.exploration.search.model_copy(update=fine)
-    step = tied_steps(surface, settings, f"{fidelity} relaxation")
+    step = corrected_steps(surface, settings, f"{fidelity} relaxation")
     passed = [f for n in range(1, number) for f in read_relaxed(context, name, n, key)]
     known = {frame.frame_id for frame in passed}
     records: list[LabelRecord] = []
@@ -56,12 +56,14 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
 
     ends = []
     for start in [*_begun(context, name, number, key), *_fresh(context, name, number, key, passed)]:
-        path = descend(start, label, step, study.selection.low_relaxation_steps, limit_eV_A)
+        path = relax_with_engine(
+            start, label, step, study.selection.low_relaxation_steps, limit_eV_A
+        )
         if path:
-            ends.append(lowest_tie(path)[0])
+            ends.append(lowest_observation(path)[0])
             logger.info(
                 "%s, %s: %d steps, %.3f eV down", key, start.note, len(path) - 1,
-                path[0][1].energy_eV - lowest_tie(path)[1].energy_eV,
+                path[0][1].energy_eV - lowest_observation(path)[1].energy_eV,
             )  # fmt: skip
     write_descents(records, here.relaxed(key), here.relaxed_outcomes(key))
     write_relaxed_ends(context, name, number, key, ends)
@@ -89,5 +91,5 @@ def _fresh(
     ]
     return [
         replace(minimum.frame, family=found_family(key.defect))
-        for minimum in foremost(minima, study.selection.low_relaxed_minima)
+        for minimum in lowest_including_doubtful(minima, study.selection.low_relaxed_minima)
     ]

@@ -12,7 +12,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.atoms import to_atoms
 from defectscape.sampling.contacts import shortest_distance_A
-from defectscape.sampling.descents import starts_to_relax
+from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Frame
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.sites import defect_frame
-from defectscape.sampling.splits import Split, assign_splits
+from defectscape.sampling.splits import assign_splits
 from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
@@ -19,7 +20,7 @@ from defectscape.study.frames import (
 )
 from defectscape.study.host import read_host, site_of
 from defectscape.study.labels import round_outcomes
-from defectscape.study.splits import found_family, read_splits, write_splits
+from defectscape.study.splits import read_splits, write_splits
 
 
 def make_group_starts(context: StudyContext, name: str) -> None:

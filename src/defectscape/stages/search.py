@@ -8,22 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.domain.seeds import derive_rng, derive_seed
-from defectscape.search.batches import relax_all
-from defectscape.search.merging import foremost
-from defectscape.search.relaxation import nudged
-from defectscape.search.wandering import hop, snapshots
+from defectscape.search.global_search import hop, snapshots
+from defectscape.search.merging import lowest_including_doubtful
+from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.groups import Group
 from defectscape.settings.search import Minima, Search
-from defectscape.study.committees import CommitteeSurface, gate, load_committee
+from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import descent_ends, read_starts
 from defectscape.study.host import site_of
 from defectscape.study.labels import lowest_known
 from defectscape.study.minima import (
-    UNPERTURBED,
     merged,
     read_minima,
     read_relaxations,
@@ -46,10 +45,10 @@ def _cross_seeds(
         known = read_minima(context, teacher)
         for key in dict.fromkeys(minimum.frame.key for minimum in known):
             mine = [minimum for minimum in known if minimum.frame.key == key]
-            sources += foremost(mine, settings.cross_seeds_per_charge)
+            sources += lowest_including_doubtful(mine, settings.cross_seeds_per_charge)
     for key in group.keys:
         lowest = merged(context, group.defect, found, key, minima)
-        sources += foremost(lowest, settings.cross_seeds_per_charge)
+        sources += lowest_including_doubtful(lowest, settings.cross_seeds_per_charge)
     seeds = []
     for key in group.keys:
         for minimum in sources:
@@ -91,7 +90,7 @@ def _search(
     starts = _with_nudged(context, read_starts(context, name))
     charges = sorted({key.charge for teacher in group.teachers
                       for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
-    gate(context, committee, round_files, starts[-1], charges, gates)
+    check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     ends = descent_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)
@@ -109,7 +108,9 @@ def _lowest(
     return [
         minimum.frame
         for key in group.keys
-        for minimum in foremost(merged(context, group.defect, found, key, minima), count)
+        for minimum in lowest_including_doubtful(
+            merged(context, group.defect, found, key, minima), count
+        )
     ]
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
 from defectscape.sampling.contacts import shortest_distance_A
-from defectscape.sampling.splits import Split
-from defectscape.search.merging import foremost
+from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
@@ -28,7 +28,7 @@ from defectscape.study.frames import (
 from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
-from defectscape.study.splits import found_family, read_splits
+from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
         lowest = merged(context, group.defect, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
-            for minimum in foremost(lowest, LOWEST_MINIMA)
+            for minimum in lowest_including_doubtful(lowest, LOWEST_MINIMA)
         ]
         if budgets.low_relaxed_minima:
             minima = [*read_relaxed_ends(context, name, number, key), *minima]

@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from defectscape.domain.errors import ThermoError
-from defectscape.domain.frame import Frame
-from defectscape.domain.keys import HOST, DefectKey
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     FormationEnergy,
     HostEnergies,
+    MemberEnergies,
     StateEnergy,
     TransitionLevel,
 )
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.statistics import rms
 from defectscape.sampling.sites import defect_frame, pick_site
-from defectscape.search.residual_energy import what_is_left
+from defectscape.search.residual_energy import residual_energy
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.thermo import EfnvCorrection
 from defectscape.study.committees import CommitteeSurface, load_committee
@@ -103,7 +105,7 @@ def compute_levels(context: StudyContext) -> None:
         for item in read_verified(context, group, key)
         if item.model_error_eV is not None
     ]
-    rms_eV = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
+    rms_eV = rms(errors) if errors else None
     found = [pair for pair in keys if read_verified(context, *pair)]
     if not found:
         raise ThermoError(
@@ -114,7 +116,7 @@ def compute_levels(context: StudyContext) -> None:
     sites = read_sites(context)
     inputs = tuple(
         StateEnergy(
-            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified,
+            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified, s.members,
             degeneracy=_orientations(context, host, sites, s.frame),
         )
         for s in states
@@ -125,7 +127,6 @@ def compute_levels(context: StudyContext) -> None:
     levels = transition_levels(first, energies.gap_eV)
     diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
     _check_against_doped(levels, doped_levels_eV(diagram))
-    context.layout.thermodynamics.parent.mkdir(parents=True, exist_ok=True)
     save_diagram(diagram, context.layout.thermodynamics)
     found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
     write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria))
@@ -197,14 +198,15 @@ def make_ground_state(
     items = read_verified(context, group, key)
     best = ground_state(items)
     if best.final_label is not None:
-        still = what_is_left(best.frame, best.final_label, surface, context.study.search)
+        still = residual_energy(best.frame, best.final_label, surface, context.study.search)
         return GroundState(
             key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            still.uncertainty_eV, still.origin, True, still.gain_eV,
+            still.uncertainty_eV, still.origin, True, None,
         )  # fmt: skip
-    spread = float(np.std(best.minimum.member_energies_eV, ddof=1))
+    # Charge states of one group were searched with one committee, so these members can be compared.
+    members = MemberEnergies(group, best.minimum.member_energies_eV)
     return GroundState(
         key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
-        math.hypot(spread, rms_eV or 0.0), "committee spread and RMS model error on verified minima",
-        False, None,
+        math.hypot(members.std_eV, rms_eV or 0.0),
+        "committee spread and RMS model error on verified minima", False, members,
     )  # fmt: skip

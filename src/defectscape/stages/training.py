@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.training import train_member
-from defectscape.sampling.splits import Split
 from defectscape.settings.training import Training
 from defectscape.study.committees import write_history
 from defectscape.study.context import StudyContext

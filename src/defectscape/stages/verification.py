@@ -3,18 +3,18 @@
 import logging
 from dataclasses import replace
 
+from defectscape.domain.family import found_family
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
-from defectscape.search.certainty import first_to_verify
-from defectscape.search.verification import Stepper, tied_steps, verify_until_certain
+from defectscape.search.verification import Stepper, corrected_steps, verify_until_certain
+from defectscape.search.verification_criterion import first_to_verify
 from defectscape.study.committees import surface_beside_engine
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
 from defectscape.study.labels import lowest_known
 from defectscape.study.layout import GroupFiles
 from defectscape.study.minima import read_minima, write_verified
-from defectscape.study.splits import found_family
 
 logger = logging.getLogger(__name__)
 
@@ -48,4 +48,4 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
     exploration = context.study.exploration
     last = files.round(exploration.rounds)
     surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
-    return tied_steps(surface, context.study.search)
+    return corrected_steps(surface, context.study.search)

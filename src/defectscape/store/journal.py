@@ -1,7 +1,7 @@
 """The journal: one line for each engine call that was really made.
 
 The records say what is known; the journal says what it cost to know it, also where a calculation
-was repeated, climbed a ladder or was killed after it. Each process appends to a file of its own, so
+was repeated, took several attempts or was killed after it. Each process appends to a file of its own, so
 no two writers share one, on a network file system either.
 """
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Call:
-    """One engine call; every rung of a ladder that was tried is one.
+    """One engine call; every attempt is one.
 
     Attributes:
         key: the label's key.
@@ -29,7 +29,7 @@ class Call:
         defect: our name of the defect.
         charge: total charge, units of e.
         status: ``ok`` or ``failed``.
-        rung: rung of the engine's ladder, from 0.
+        rung: index of the engine's attempt, from 0.
         core_s: processor time, s.
         timestamp: when it ended, ISO 8601, UTC.
     """

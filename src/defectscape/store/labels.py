@@ -6,18 +6,15 @@ the renaming of a finished file, or not at all. Failures have files of their own
 (``<key>.failed.json``), so that no order of writers can put a failure in a label's place.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import platform
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from defectscape.domain.errors import StoreError
 from defectscape.domain.frame import Frame
+from defectscape.files.text import write_text
 from defectscape.store.journal import Call, append_call, read_calls
 from defectscape.store.record import REMEDY, LabelRecord
 
@@ -171,9 +168,10 @@ class LabelStore:
             ) from None
         if found != STORE_FORMAT:
             raise StoreError(
-                f"label store {path}", f"format {found!r}, known is {STORE_FORMAT}",
+                f"label store {path}",
+                f"format {found!r}, known is {STORE_FORMAT}",
                 "Use the version of defectscape that wrote it, or another label_store",
-            )  # fmt: skip
+            )
         self._format_checked = True
 
     def _mark(self) -> None:
@@ -184,26 +182,8 @@ class LabelStore:
             self._format_checked = True
 
     def _write(self, path: Path, text: str) -> None:
-        """A finished file or none: write beside, flush to disk, rename, flush the folder."""
-        token = f"{platform.node()}.{os.getpid()}.{secrets.token_hex(4)}"
-        draft = path.parent / f".{token}.tmp"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with draft.open("x", encoding="utf-8", newline="\n") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    draft.unlink(missing_ok=True)
-                raise
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_text(path, text)
         except OSError as error:
             remedy = "Make it writable, with room on its disk; finished labels are kept"
             raise self._fault(error, remedy) from error

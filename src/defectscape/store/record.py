@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from defectscape.domain.errors import DefectscapeError, LabelError, StoreError
-from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.keys import DefectKey
+from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
+from defectscape.files.codec import decode, encode
 
 FORMAT = 2
 """Version of the record's JSON; 2 added the absolute magnetisation."""
@@ -27,45 +27,6 @@ LARGE_FORCE = "large_force"
 """Flag of a label with a force beyond the fidelity's limit: kept, not trained on."""
 
 REMEDY = "Run `defectscape labels --remove-damaged`: damaged records are removed and computed again"
-
-
-def _plain(value: Any) -> Any:
-    """Arrays as nested lists; everything else as it is."""
-    return None if value is None else value.tolist()
-
-
-def _frame_json(frame: Frame) -> dict[str, Any]:
-    return {
-        "numbers": _plain(frame.numbers),
-        "positions_A": _plain(frame.positions_A),
-        "cell_A": _plain(frame.cell_A),
-        "defect": frame.key.defect,
-        "charge": frame.key.charge,
-        "multiplicity": frame.multiplicity,
-        "origin": str(frame.origin),
-        "family": frame.family,
-        "parent": frame.parent,
-        "note": frame.note,
-    }
-
-
-def _frame_from(data: dict[str, Any]) -> Frame:
-    return Frame(
-        data["numbers"], data["positions_A"], data["cell_A"],
-        DefectKey(data["defect"], data["charge"]), data["multiplicity"], Origin(data["origin"]),
-        data["family"], data["parent"], data["note"],
-    )  # fmt: skip
-
-
-def _label_json(label: Label) -> dict[str, Any]:
-    return {
-        "energy_eV": label.energy_eV,
-        "forces_eV_A": _plain(label.forces_eV_A),
-        "stress_eV_A3": _plain(label.stress_eV_A3),
-        "vbm_eV": label.vbm_eV,
-        "cbm_eV": label.cbm_eV,
-        "absolute_magnetisation": label.absolute_magnetisation,
-    }
 
 
 def timestamp_now() -> str:
@@ -86,9 +47,9 @@ class LabelRecord:
         label: energy and forces, or None if the calculation failed.
         failure: the reason of the failure, or None.
         flags: what is unusual about the label (``large_force``).
-        rung: the rung of the engine's ladder that ended the calculation, from 0.
-        wall_s: wall time of all rungs, s.
-        core_s: processor time of all rungs, s.
+        rung: index of the engine's attempt that ended the calculation, from 0.
+        wall_s: wall time of all attempts, s.
+        core_s: processor time of all attempts, s.
         host_name: the machine that computed it.
         timestamp: when, ISO 8601, UTC.
 
@@ -115,9 +76,10 @@ class LabelRecord:
         thing = f"label of {self.frame.key} frame {self.frame.frame_id}"
         if (self.label is None) == (self.failure is None):
             raise LabelError(
-                thing, f"label {self.label is not None}, failure {self.failure}",
+                thing,
+                f"label {self.label is not None}, failure {self.failure}",
                 "A record holds either a label or the reason of its failure",
-            )  # fmt: skip
+            )
         if self.label is not None:
             check_label(self.label, self.frame)
 
@@ -132,21 +94,8 @@ class LabelRecord:
         Raises:
             LabelError: if a number is not finite.
         """
-        payload = {
-            "key": self.key,
-            "frame": _frame_json(self.frame),
-            "engine": self.engine,
-            "settings": self.settings,
-            "engine_version": self.engine_version,
-            "label": None if self.label is None else _label_json(self.label),
-            "failure": self.failure,
-            "flags": list(self.flags),
-            "rung": self.rung,
-            "wall_s": self.wall_s,
-            "core_s": self.core_s,
-            "host_name": self.host_name,
-            "timestamp": self.timestamp,
-        }
+        payload = encode(self, not_finite="constants")
+        payload["frame"] = _with_key_spread(payload["frame"])
         try:
             checksum = _checksum(payload)
         except ValueError as error:
@@ -169,12 +118,11 @@ class LabelRecord:
         """
         payload = _checked_payload(text, source)
         try:
-            label = payload.pop("label")
-            frame = _frame_from(payload.pop("frame"))
-            flags = tuple(payload.pop("flags"))
-            return cls(
-                frame=frame, label=None if label is None else Label(**label), flags=flags, **payload
-            )
+            payload["frame"] = _with_key_gathered(payload["frame"])
+            if payload["label"] is not None:
+                payload["label"].setdefault("absolute_magnetisation", None)
+            record: LabelRecord = decode(cls, payload)
+            return record
         except (KeyError, TypeError, ValueError, AttributeError, DefectscapeError) as error:
             raise _damage(source, f"does not hold a record ({error})") from error
 
@@ -188,13 +136,28 @@ def check_label(label: Label, frame: Frame) -> None:
     thing = f"label of {frame.key} frame {frame.frame_id}"
     if label.forces_eV_A.shape != (len(frame), 3):
         raise LabelError(
-            thing, f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
+            thing,
+            f"forces of shape {label.forces_eV_A.shape} for {len(frame)} atoms",
             "The engine answered for another structure",
-        )  # fmt: skip
+        )
     for name in ("vbm_eV", "cbm_eV", "absolute_magnetisation"):
         value = getattr(label, name)
         if value is not None and not math.isfinite(value):
             raise LabelError(f"{name} of the {thing}", value, "Such a value is never used")
+
+
+def _with_key_spread(frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame as records hold it, defect and charge beside the other fields."""
+    spread: dict[str, Any] = {}
+    for name, value in frame.items():
+        spread |= value if name == "key" else {name: value}
+    return spread
+
+
+def _with_key_gathered(frame: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of ``_with_key_spread``."""
+    gathered = dict(frame)
+    return gathered | {"key": {name: gathered.pop(name) for name in ("defect", "charge")}}
 
 
 def _checksum(payload: dict[str, Any]) -> str:
@@ -222,9 +185,10 @@ def _checked_payload(text: str, source: str) -> dict[str, Any]:
         raise _damage(source, "does not hold a record")
     if content.get("format") not in READABLE:
         raise StoreError(
-            f"label record {source}", f"format {content.get('format')!r}, known are {READABLE}",
+            f"label record {source}",
+            f"format {content.get('format')!r}, known are {READABLE}",
             "Read it with the version of defectscape that wrote it",
-        )  # fmt: skip
+        )
     payload: dict[str, Any] = content["payload"]
     try:
         matches = _checksum(payload) == content.get("sha256")

@@ -3,28 +3,20 @@
 import logging
 from ast import literal_eval
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from defectscape.domain.frame import Frame
+from defectscape.domain.prediction import Prediction
 from defectscape.files.tables import read_json, write_json
-from defectscape.model.committee import Committee, CommitteePrediction
-from defectscape.model.gates import GateReport, run_gates
+from defectscape.model.checks import CheckReport, check_states
+from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
-from defectscape.search.surface import SurfacePoint
 from defectscape.settings.training import Training
 from defectscape.study.context import StudyContext
 from defectscape.study.layout import GroupRound
 
 logger = logging.getLogger(__name__)
-
-
-def _point(prediction: CommitteePrediction) -> SurfacePoint:
-    return SurfacePoint(
-        prediction.energy_eV, prediction.member_energies_eV,
-        prediction.forces_eV_A, prediction.force_std_eV_A,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,17 +31,13 @@ class CommitteeSurface:
     committee: Committee
     fidelity: str
 
-    def evaluate(self, frame: Frame) -> SurfacePoint:
+    def evaluate(self, frame: Frame) -> Prediction:
         """Committee mean and spread on one frame."""
         return self.evaluate_many([frame])[0]
 
-    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
+    def evaluate_many(self, frames: Sequence[Frame]) -> tuple[Prediction, ...]:
         """Committee mean and spread on many frames."""
-        return list(map(_point, self.committee.evaluate_many(frames, self.fidelity)))
-
-    def calculator(self, charge: int) -> Any:
-        """An ASE calculator of the committee mean in one charge state."""
-        return self.committee.calculator(charge, self.fidelity)
+        return self.committee.evaluate_many(frames, self.fidelity)
 
 
 def load_committee(files: GroupRound, settings: Training) -> Committee:
@@ -68,29 +56,40 @@ def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) 
     return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
 
 
-def gate(
+def check_committee(
     context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
     charges: Sequence[int], target: Path,
 ) -> None:  # fmt: skip
     """Check that charge and fidelity reach the committee, and record what was measured.
 
     Raises:
-        GateError: if they do not; the pipeline stops here.
+        CheckError: if they do not; the pipeline stops here.
     """
-    report = run_gates(committee, frame, charges, committee.card.fidelities)
-    logger.info("gates passed for %s", files.folder)
-    write_json(target, report)
+    report = check_states(committee, frame, charges, committee.card.fidelities)
+    logger.info("checks passed for %s", files.folder)
+    write_check_report(target, report)
 
 
-def read_gates(path: Path) -> GateReport:
-    """What was measured on a committee before its first use."""
+def write_check_report(path: Path, report: CheckReport) -> None:
+    """Write what was measured on a committee before its first use.
+
+    JSON has text alone for names: a state (charge and fidelity) is written as Python writes the pair.
+    """
+    energies_eV = {
+        walk: {str(state): energy_eV for state, energy_eV in found.items()}
+        for walk, found in report.energies_eV.items()
+    }
+    write_json(path, asdict(report) | {"energies_eV": energies_eV})
+
+
+def read_check_report(path: Path) -> CheckReport:
+    """What ``write_check_report`` wrote."""
     content = read_json(path)
     energies_eV = {
-        # JSON has text alone for names: a state is written as Python writes the pair.
         walk: {literal_eval(state): energy_eV for state, energy_eV in found.items()}
         for walk, found in content["energies_eV"].items()
     }
-    return GateReport(**{**content, "energies_eV": energies_eV})
+    return CheckReport(**{**content, "energies_eV": energies_eV})
 
 
 def read_history(files: GroupRound, member: int) -> TrainingHistory:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from defectscape.domain.frame import Floats
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
 from defectscape.thermo.ccd import Ccd
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.model.calibration import Scale
 from defectscape.model.errors import ErrorTable
 from defectscape.study.context import StudyContext

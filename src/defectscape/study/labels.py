@@ -11,8 +11,9 @@ from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
+from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_labelled, write_frames, write_labelled
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.tables import read_json, write_json
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames

@@ -74,7 +74,7 @@ class GroupRound:
 
     @property
     def gates(self) -> Path:
-        """What the gates measured on this round's committee."""
+        """What the checks measured on this round's committee."""
         return self.folder / "gates.json"
 
 
@@ -124,7 +124,7 @@ class GroupFiles:
 
     @property
     def gates(self) -> Path:
-        """What the gates measured on the last committee."""
+        """What the checks measured on the last committee."""
         return self.folder / "gates.json"
 
     @property

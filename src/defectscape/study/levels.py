@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-from defectscape.domain.frame import Frame
-from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FormationEnergy,
     HostEnergies,
+    MemberEnergies,
     TransitionLevel,
 )
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
 from defectscape.thermo.concentrations import Equilibrium
 
@@ -26,8 +28,7 @@ class GroundState:
         energy_eV: the engine's energy if verified, else the committee mean, eV.
         uncertainty_eV, uncertainty_origin: one standard deviation, eV, and what it is made of.
         verified: whether the engine computed it.
-        relaxation_left_eV: what relaxing it further would still gain, eV; None if not verified, or
-            if that relaxation failed or left the basin.
+        members: the energies by the committee that searched the group, if not verified.
     """
 
     key: DefectKey
@@ -38,7 +39,7 @@ class GroundState:
     uncertainty_eV: float
     uncertainty_origin: str
     verified: bool
-    relaxation_left_eV: float | None
+    members: MemberEnergies | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,6 @@ from defectscape.settings.search import Minima
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
 
-UNPERTURBED = "unperturbed"
-
 
 def read_relaxations(
     context: StudyContext, group: str, number: int | None = None
@@ -52,7 +50,7 @@ def merged(
 ) -> tuple[Minimum, ...]:
     """Distinct minima of one charge state of a defect among some relaxations."""
     mine = tuple(r for r in relaxations if r.start.key == key)
-    return merge(mine, site_operations(context, defect), settings, UNPERTURBED)
+    return merge(mine, site_operations(context, defect), settings)
 
 
 def read_minima(context: StudyContext, group: str) -> tuple[Minimum, ...]:

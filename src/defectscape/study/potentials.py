@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
 from defectscape.domain.keys import DefectKey
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from defectscape.files.tables import decode, read_json, write_json
+from defectscape.files.codec import decode
+from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json, write_json
-from defectscape.sampling.splits import Split
 from defectscape.study.context import StudyContext
 
 Splits = Mapping[str, Split]
@@ -38,11 +38,6 @@ def _read(path: Path) -> dict[str, Split]:
 
 def _write(path: Path, splits: Splits) -> None:
     write_json(path, {family: str(split) for family, split in sorted(splits.items())})
-
-
-def found_family(defect: str) -> str:
-    """Geometry family of the minima that searches and verification found."""
-    return f"{defect}/found"
 
 
 def of_split(data: Sequence[LabelledFrame], splits: Splits, split: Split) -> list[LabelledFrame]:

@@ -24,10 +24,25 @@ class Part:
     Attributes:
         block: dotted name of the block that the stage reads.
         value: what of it matters to a job; equal values do not run the job again.
+        without: names in the block that the stage does not read.
     """
 
     block: str
     value: Callable[[Study, Wildcards], object]
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of settings less some of them.
+
+    Attributes:
+        block: its dotted name.
+        without: names in it that the stage does not read.
+    """
+
+    block: str
+    without: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Stage:
     function: str
     version: int
     kind: Kind
-    reads: tuple[str | Part, ...]
+    reads: tuple[str | Block | Part, ...]
     takes: tuple[Argument, ...] = ()
 
     def settings_text(self, study: Study, wildcards: Wildcards) -> str:
@@ -59,6 +74,8 @@ class Stage:
         for item in self.reads:
             if isinstance(item, Part):
                 content[item.block] = item.value(study, wildcards)
+            elif isinstance(item, Block):
+                content[item.block] = block_of(study, item.block, item.without)
             else:
                 content[item] = block_of(study, item)
         return json.dumps(content, sort_keys=True)
@@ -68,9 +85,17 @@ WHOLE = "*"
 """Stands for all settings of the study."""
 
 
-def block_of(study: Study, block: str) -> Any:
-    """A block of the settings, by its dotted name, as plain data without what has its default."""
+def block_of(study: Study, block: str, without: tuple[str, ...] = ()) -> Any:
+    """A block of the settings as plain data, without what has its default.
+
+    Args:
+        study: all settings.
+        block: dotted name.
+        without: names in the block that are left out.
+    """
     value: Any = study.model_dump(mode="json", exclude_defaults=True)
     for part in () if block == WHOLE else block.split("."):
         value = (value or {}).get(part)
-    return value
+    return (
+        {name: value[name] for name in value if name not in without} if without and value else value
+    )

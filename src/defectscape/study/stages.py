@@ -8,7 +8,7 @@ them with ``reads``; another compares the files that it opens with the inputs of
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
-from defectscape.study.stage import WHOLE, Part, Stage, Wildcards, block_of
+from defectscape.study.stage import WHOLE, Block, Part, Stage, Wildcards, block_of
 
 
 def _group(study: Study, wildcards: Wildcards) -> object:
@@ -25,12 +25,14 @@ def _rounds_of_teachers(study: Study, wildcards: Wildcards) -> object:
 
 def _engine_of_host(study: Study, _: Wildcards) -> object:
     """The high fidelity, if it relaxes the host."""
-    return None if study.host.relax == "none" else block_of(study, "fidelities.high")
+    return (
+        None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
+    )
 
 
 def _fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
     """The fidelity that the job labels with."""
-    return block_of(study, f"fidelities.{wildcards['level']}")
+    return block_of(study, f"fidelities.{wildcards['level']}", NOT_FOR_LABELS)
 
 
 def _interstitials(study: Study, _: Wildcards) -> object:
@@ -40,9 +42,28 @@ def _interstitials(study: Study, _: Wildcards) -> object:
 
 GROUP = Part("defects", _group)
 NAMES = ("fidelities.low.name", "fidelities.high.name")
+NOT_FOR_LABELS = ("max_energy_jump_eV",)
+"""It sorts labels out after they were made."""
+LOW_LABELS = Block("fidelities.low", NOT_FOR_LABELS)
+HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
+LABELS = (LOW_LABELS, HIGH_LABELS)
+RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
+"""Settings of the stage that relaxes them."""
+INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
+"""Settings of other stages than the selection of a round."""
+BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
+"""What a search does beside relaxing."""
+DESCRIBED = ("symmetry_tolerance_A",)
+"""Settings of what is said of minima, not of which there are."""
+MINIMA = Block("minima", DESCRIBED)
+EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
-SEARCH = ("seed", "exploration.rounds", GROUP, *NAMES, *EXPLORERS, "selection.low_relaxed_minima")
+SEARCHING = ("seed", "selection.low_relaxed_minima", *NAMES, *EXPLORERS, GROUP)
+THERMO = Block(
+    "thermo",
+    ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"),
+)
 
 STAGES = (
     Stage(
@@ -50,7 +71,7 @@ STAGES = (
         "host:prepare_host",
         version=1,
         kind="engine",
-        reads=("host", Part("fidelities.high", _engine_of_host)),
+        reads=("host", Part("fidelities.high", _engine_of_host, (*NOT_FOR_LABELS, "name"))),
     ),
     Stage(
         "references",
@@ -58,7 +79,7 @@ STAGES = (
         version=3,
         kind="engine",
         reads=(
-            "fidelities",
+            *LABELS,
             "thermo.elemental_references",
             "thermo.elemental_kpoints",
             "thermo.competing_phases",
@@ -70,7 +91,7 @@ STAGES = (
         "host:list_sites",
         version=1,
         kind="other",
-        reads=(Part("defects", _interstitials),),
+        reads=(Part("defects.name", _interstitials),),
     ),
     Stage(
         "starts",
@@ -78,7 +99,7 @@ STAGES = (
         version=2,
         kind="other",
         takes=("group",),
-        reads=("seed", "sampling", "imported", GROUP),
+        reads=("seed", Block("sampling", RELAXED_STARTS), "imported", GROUP),
     ),
     Stage(
         "relax_starts",
@@ -86,7 +107,14 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "key"),
-        reads=("seed", "sampling", "fidelities.low"),
+        reads=(
+            "seed",
+            "sampling.relaxed_starts",
+            "sampling.relaxation_steps",
+            "sampling.relaxation_fmax_eV_A",
+            "sampling.shortest_distance_A",
+            LOW_LABELS,
+        ),
     ),
     Stage(
         "label",
@@ -94,7 +122,7 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "round", "fidelity", "chunk"),
-        reads=("label_jobs", Part("fidelities", _fidelity_of_job)),
+        reads=("label_jobs", Part("fidelities", _fidelity_of_job, NOT_FOR_LABELS)),
     ),
     Stage(
         "select",
@@ -120,20 +148,20 @@ STAGES = (
             "fidelities",
             "imported",
             "label_jobs",
-            GROUP,
-            Part("exploration.rounds", _rounds_of_teachers),
             "sampling.relaxed_starts",
             "selection.low_relaxed_minima",
             "selection.low_per_charge_per_round",
+            Part("exploration.rounds", _rounds_of_teachers),
+            GROUP,
         ),
     ),
     Stage(
         "train",
         "training:train_round",
-        version=3,
+        version=4,
         kind="training",
         takes=("group", "round", "member"),
-        reads=("seed", "exploration.training", *NAMES),
+        reads=("seed", Block("exploration.training", ("committee",)), *NAMES),
     ),
     Stage(
         "search",
@@ -141,7 +169,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", "exploration.minima", *SEARCH),
+        reads=("exploration.search", EXPLORED_MINIMA, *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -153,9 +181,11 @@ STAGES = (
             "selection.low_relaxed_minima",
             "selection.low_relaxation_steps",
             "sampling.relaxation_fmax_eV_A",
-            "exploration.search",
-            "exploration.minima",
-            "fidelities.low",
+            Block("exploration.search", BEYOND_RELAXING),
+            EXPLORED_MINIMA,
+            LOW_LABELS,
+            *EXPLORERS,
+            GROUP,
         ),
     ),
     Stage(
@@ -164,7 +194,16 @@ STAGES = (
         version=1,
         kind="other",
         takes=("group", "round"),
-        reads=("selection", "exploration.minima", "sampling.shortest_distance_A"),
+        reads=(
+            Block("selection", INITIAL),
+            EXPLORED_MINIMA,
+            "sampling.shortest_distance_A",
+            "sampling.relaxed_starts",
+            "imported",
+            *LABELS,
+            *EXPLORERS,
+            GROUP,
+        ),
     ),
     Stage(
         "search_final",
@@ -172,7 +211,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", "minima", *SEARCH),
+        reads=("search", MINIMA, "exploration.rounds", *SEARCHING),
     ),
     Stage(
         "minima",
@@ -180,7 +219,7 @@ STAGES = (
         version=1,
         kind="other",
         takes=("group",),
-        reads=("minima", GROUP),
+        reads=(MINIMA, GROUP),
     ),
     Stage(
         "verify",
@@ -188,27 +227,34 @@ STAGES = (
         version=4,
         kind="engine",
         takes=("group", "key"),
-        reads=("verification", "fidelities.high", "search"),
+        reads=(
+            Block("verification", ("tolerance_eV",)),
+            HIGH_LABELS,
+            "fidelities.low.name",
+            Block("search", BEYOND_RELAXING),
+            "exploration.rounds",
+            *EXPLORERS,
+        ),
     ),
     Stage(
         "dataset_final",
         "training:build_final_data",
         version=2,
         kind="other",
-        reads=("fidelities", "defects"),
+        reads=("exploration.rounds", "defects", *NAMES),
     ),
     Stage(
         "train_final",
         "training:train_final",
-        version=3,
+        version=4,
         kind="training",
         takes=("member",),
-        reads=("seed", "training", *NAMES),
+        reads=("seed", Block("training", ("committee", "warm_start")), *NAMES),
     ),
     Stage(
         "evaluate",
         "evaluation:evaluate_final",
-        version=2,
+        version=3,
         kind="other",
         reads=("seed", "defects", *NAMES, *FINALISTS),
     ),
@@ -217,7 +263,7 @@ STAGES = (
         "potentials:host_potentials",
         version=1,
         kind="engine",
-        reads=("fidelities.high",),
+        reads=("fidelities.high.engine",),
     ),
     Stage(
         "potentials",
@@ -225,22 +271,35 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "key"),
-        reads=("fidelities.high",),
+        reads=("fidelities.high.engine",),
     ),
-    Stage("thermo", "thermo:compute_levels", version=3, kind="other", reads=("thermo", "search")),
+    Stage(
+        "thermo",
+        "thermo:compute_levels",
+        version=4,
+        kind="other",
+        reads=(
+            THERMO,
+            Block("search", BEYOND_RELAXING),
+            "minima.symmetry_tolerance_A",
+            "defects",
+            *NAMES,
+            *FINALISTS,
+        ),
+    ),
     Stage(
         "ccd",
         "ccd:compute_diagrams",
-        version=3,
+        version=4,
         kind="other",
-        reads=("ccd.points", "ccd.extend", "ccd.pairs"),
+        reads=("ccd.points", "ccd.extend", "ccd.pairs", *NAMES, *FINALISTS),
     ),
     Stage(
         "ccd_check",
         "ccd_check:check_diagrams",
         version=1,
         kind="engine",
-        reads=("fidelities.high", "ccd.engine_points"),
+        reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
     Stage("summary", "summary:summarise", version=9, kind="other", reads=(WHOLE,)),
     Stage(
@@ -248,7 +307,7 @@ STAGES = (
         "handover:hand_over",
         version=1,
         kind="other",
-        reads=("fidelities.high", "study", "defects"),
+        reads=("fidelities.high.engine", "defects"),
     ),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

@@ -8,8 +8,9 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.sites import pick_site
-from defectscape.search.certainty import judge
+from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
@@ -56,7 +57,7 @@ def _defect(
     relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
     verified = {item.minimum.rank: item for item in searched.verified[key]}
     tolerance_A = context.study.minima.symmetry_tolerance_A
-    scale = scale_of(context, "within")
+    scale = scale_of(context, SAME_CHARGE)
     rows = minimum_rows(minima, verified, host, site, tolerance_A, scale)
     best = next(row for row in rows if row.rank == ground.rank)
     formation = [energy for energy in found.formation if energy.key == key]
@@ -65,7 +66,7 @@ def _defect(
     tolerance_eV = context.study.verification.tolerance_eV
     known = searched.lowest_known.get(key)
     known_eV = known.label.energy_eV if known else math.inf
-    verdict = judge(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -73,8 +74,8 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
-        certain=verdict.certain,
-        certainty=verdict.text,
+        certain=assessment.certain,
+        certainty=assessment.text,
         energy_eV=ground.energy_eV,
         uncertainty_eV=ground.uncertainty_eV,
         uncertainty_origin=ground.uncertainty_origin,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
-from defectscape.model.calibration import Scale, error_bar
+from defectscape.model.calibration import ACROSS_CHARGES, Scale, error_bar
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import read_calibration
 from defectscape.study.minima import read_verified
@@ -57,7 +57,7 @@ def level_tests(context: StudyContext) -> list[LevelTestRow]:
     Both at the model's geometries of its lowest minima, before it had seen their labels. Charge states
     of one exploration group only: members of different committees have no common difference.
     """
-    scale, rows = scale_of(context, "between"), []
+    scale, rows = scale_of(context, ACROSS_CHARGES), []
     for group in context.groups:
         lowest = [
             item

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from defectscape.domain.frame import Floats
+from defectscape.domain.statistics import rms
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import (
     CurveCheck,
@@ -94,4 +93,4 @@ def _rms_eV(checks: Sequence[CurveCheck]) -> float | None:
     differences = [
         model - engine for check in checks for _, engine, model in check.beside_ground_state
     ]
-    return float(np.sqrt(np.mean(np.square(differences)))) if differences else None
+    return rms(differences) if differences else None

@@ -11,6 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from defectscape.domain.label import LabelledFrame
+from defectscape.domain.statistics import rms
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import read_data
 
@@ -55,8 +56,8 @@ def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> Leve
     change = forces - np.concatenate([one.label.forces_eV_A for one, _ in pairs])
     return LevelGap(
         key, len(pairs), float(np.mean(high - low)), 1e3 * float(np.std(high - low)) / atoms,
-        1e3 * float(np.std(low)) / atoms, 1e3 * float(np.sqrt(np.mean(change**2))),
-        1e3 * float(np.sqrt(np.mean(forces**2))),
+        1e3 * float(np.std(low)) / atoms, 1e3 * rms(change),
+        1e3 * rms(forces),
     )  # fmt: skip
 
 

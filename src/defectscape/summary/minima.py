@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
@@ -10,7 +11,6 @@ from defectscape.model.calibration import Scale
 from defectscape.sampling.sites import defect_frame
 from defectscape.search.description import describe
 from defectscape.search.symmetry import lowering, orientations, point_group
-from defectscape.study.minima import UNPERTURBED
 from defectscape.summary.calibration import relative_bar_eV
 from defectscape.summary.schema import MinimumSummary
 

@@ -1,12 +1,12 @@
-"""What the summary says of the model: errors, parity, training curves, gates."""
+"""What the summary says of the model: errors, parity, training curves, checks."""
 
 import numpy as np
 
 from defectscape.domain.keys import DefectKey
+from defectscape.model.checks import CheckReport
 from defectscape.model.errors import Parity
-from defectscape.model.gates import GateReport
 from defectscape.model.history import TrainingHistory
-from defectscape.study.committees import read_gates, read_history
+from defectscape.study.committees import read_check_report, read_history
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import read_errors
 from defectscape.summary.schema import (
@@ -32,7 +32,7 @@ def error_rows(context: StudyContext) -> list[ErrorSummary]:
             frames=row.frames,
             energy_mae_meV_atom=row.energy_mae_meV_atom,
             energy_rmse_meV_atom=row.energy_rmse_meV_atom,
-            energy_rmse_shifted_meV_atom=row.energy_centred_rmse_meV_atom,
+            energy_rmse_shifted_meV_atom=row.energy_rmse_constants_refitted_meV_atom,
             force_mae_meV_A=row.forces_mae_meV_A,
             force_rmse_meV_A=row.forces_rmse_meV_A,
         )
@@ -100,7 +100,7 @@ def training_curves(context: StudyContext) -> list[TrainingCurve]:
     return curves
 
 
-def _gates(name: str, report: GateReport) -> list[GateRow]:
+def _gates(name: str, report: CheckReport) -> list[GateRow]:
     splits = (
         ("charge states", "eV", report.charge_split_eV),
         ("charge states", "eV/A", report.charge_split_eV_A),
@@ -131,8 +131,8 @@ def _gates(name: str, report: GateReport) -> list[GateRow]:
 
 
 def gate_rows(context: StudyContext) -> list[GateRow]:
-    """What the gates measured on the final and the searching committees."""
-    rows = _gates("final", read_gates(context.layout.final.gates))
+    """What the checks measured on the final and the searching committees."""
+    rows = _gates("final", read_check_report(context.layout.final.gates))
     for group in context.groups:
-        rows += _gates(group.name, read_gates(context.layout.group(group.name).gates))
+        rows += _gates(group.name, read_check_report(context.layout.group(group.name).gates))
     return rows

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from scipy import constants
 
+from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import HostEnergies
 from defectscape.domain.site import HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
 from defectscape.settings.thermo import Bands, EffectiveMasses
-from defectscape.thermo.isolation import undisturbed
-from defectscape.thermo.structure import pymatgen_structure
 
 DEPTH_EV = 2.0
 """How far the parabolic bands reach: 20 kT at 1200 K."""
@@ -37,16 +37,17 @@ def fermi_dos(host: HostCrystal, energies: HostEnergies, bands: Bands) -> Any:
     """
     if isinstance(bands, EffectiveMasses):
         return parabolic_dos(host, energies, bands.electron, bands.hole)
-    with undisturbed():
+    with quiet("doped"):
         from doped.thermodynamics import get_fermi_dos
 
         try:
             return get_fermi_dos(str(bands.file))
         except (AttributeError, ValueError, OSError) as error:
             raise ThermoError(
-                "thermo.concentrations.bands.file", f"{bands.file}: {error}",
+                "thermo.concentrations.bands.file",
+                f"{bands.file}: {error}",
                 "Give a vasprun.xml with a density of states",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def parabolic_dos(
@@ -62,7 +63,7 @@ def parabolic_dos(
     from pymatgen.electronic_structure.core import Spin
     from pymatgen.electronic_structure.dos import Dos, FermiDos
 
-    cell = pymatgen_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
+    cell = to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
     vbm, cbm = energies.vbm_eV, energies.vbm_eV + energies.gap_eV
     grid = np.arange(vbm - DEPTH_EV, cbm + DEPTH_EV, GRID_EV)
     per_root = STATES_PER_EV15_A3 * cell.volume

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import constants
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.thermo.ccd import lowest_crossing
 from defectscape.thermo.vibrations import VibrationalLevels, vibrational_levels
 
 HBAR_EV_S = float(constants.hbar / constants.e)
@@ -50,9 +49,12 @@ class CaptureCurves:
 
 
 def capture_coefficient_cm3_s(
-    curves: CaptureCurves, coupling_eV_amu05_A: float, volume_A3: float, degeneracy: int,
+    curves: CaptureCurves,
+    coupling_eV_amu05_A: float,
+    volume_A3: float,
+    degeneracy: int,
     temperatures_K: Floats,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """C = (2 pi / hbar) g W^2 V sum_m w_m sum_n |<m|Q - Q_0|n>|^2 delta(E_m + released - E_n), (k,), cm^3/s.
 
     The delta function is spread over the spacing of the final levels: the squared elements, as a density
@@ -71,8 +73,7 @@ def capture_coefficient_cm3_s(
     """
     shifted = curves.final_eV - curves.released_eV
     kT = KB_EV_K * np.asarray(temperatures_K, float)[:, None]
-    crossing = lowest_crossing(curves.Q_amu05_A, curves.initial_eV, shifted, -curves.released_eV)
-    barrier_eV = max(crossing.energy_eV, 0.0) if crossing else 0.0
+    barrier_eV = max(lowest_crossing_eV(curves.Q_amu05_A, curves.initial_eV, shifted) or 0.0, 0.0)
     ends_eV = min(c[end] for c in (curves.initial_eV, shifted) for end in (0, -1))
     ceiling_eV = float(min(ends_eV, barrier_eV + max(REACH_KT * kT.max(), LEAST_REACH_EV)))
     initial = vibrational_levels(curves.Q_amu05_A, curves.initial_eV, ceiling_eV)
@@ -99,6 +100,18 @@ def capture_coefficient_cm3_s(
         )
     rate = 2 * np.pi / HBAR_EV_S * degeneracy * coupling_eV_amu05_A**2 * terms.sum(axis=1)
     return np.asarray(rate * volume_A3 * CM3_PER_A3)
+
+
+def lowest_crossing_eV(Q_amu05_A: Floats, first_eV: Floats, second_eV: Floats) -> float | None:
+    """Energy of the lowest crossing of the cubic splines through two curves, (n,) each, eV; None without one.
+
+    With the first curve zero at its minimum this is the classical barrier of capture.
+    """
+    roots = np.asarray(CubicSpline(Q_amu05_A, first_eV - second_eV).roots(extrapolate=False))
+    roots = roots[np.isfinite(roots)]
+    if not len(roots):
+        return None
+    return float(CubicSpline(Q_amu05_A, first_eV)(roots).min())
 
 
 def sommerfeld_factor(
@@ -145,8 +158,9 @@ def _usable(
         )
     if initial.energies_eV[0] < final.energies_eV[1]:
         raise ThermoError(
-            "energy released by capture", f"{curves.released_eV:.3f} eV, less than one quantum",
+            "energy released by capture",
+            f"{curves.released_eV:.3f} eV, less than one quantum",
             "Multiphonon emission does not describe this level; drop it from ccd.capture",
-        )  # fmt: skip
+        )
     usable = initial.energies_eV < final.energies_eV[-2]
     return np.asarray(usable)

@@ -1,8 +1,7 @@
 """Configuration-coordinate diagrams: two charge states along one straight path.
 
 The energies come from whoever calls (a model or an engine); here they become the two curves, the
-effective phonons at their minima, Huang-Rhys factors and the crossing over which carriers are
-captured.
+effective phonons at their minima and Huang-Rhys factors.
 """
 
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import constants
-from scipy.interpolate import CubicSpline
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
@@ -60,22 +58,6 @@ class HarmonicFit:
     quantum_eV: float | None
 
 
-@dataclass(frozen=True)
-class Crossing:
-    """The lowest crossing of the two curves: an upper bound of the classical capture barrier.
-
-    Attributes:
-        Q_amu05_A: coordinate, amu^(1/2) A.
-        energy_eV: energy above the initial ground state, eV.
-        barrier_initial_eV, barrier_final_eV: height above the initial and the final ground state.
-    """
-
-    Q_amu05_A: float
-    energy_eV: float
-    barrier_initial_eV: float
-    barrier_final_eV: float
-
-
 @dataclass(frozen=True, eq=False)
 class Ccd:
     """A configuration-coordinate diagram.
@@ -86,7 +68,6 @@ class Ccd:
         energies_initial_eV: initial charge state along the path, (n,), eV; 0 at its ground state.
         energies_final_eV: final charge state, (n,), eV; ``dE_eV`` at its ground state.
         fit_initial, fit_final: harmonic fits around either ground state.
-        crossing: the lowest crossing between the first and last point, or None.
     """
 
     path: ConfigurationPath
@@ -95,7 +76,6 @@ class Ccd:
     energies_final_eV: Floats
     fit_initial: HarmonicFit
     fit_final: HarmonicFit
-    crossing: Crossing | None
 
 
 def trace_ccd(path: ConfigurationPath, energy_eV: Callable[[Frame], float], dE_eV: float) -> Ccd:
@@ -127,7 +107,6 @@ def trace_ccd(path: ConfigurationPath, energy_eV: Callable[[Frame], float], dE_e
         energies_final_eV=final,
         fit_initial=fit_minimum(path.Q_amu05_A, initial, start, end),
         fit_final=fit_minimum(path.Q_amu05_A, final, end, start),
-        crossing=lowest_crossing(path.Q_amu05_A, initial, final, dE_eV),
     )
 
 
@@ -174,24 +153,6 @@ def fit_minimum(
         anharmonic=None if count < FEWEST_FIT_POINTS else bool(large or relaxation <= 0),
         quantum_eV=quantum_eV,
     )
-
-
-def lowest_crossing(
-    Q_amu05_A: Floats,
-    initial_eV: Floats,
-    final_eV: Floats,
-    dE_eV: float,
-) -> Crossing | None:
-    """The lowest crossing of the cubic splines through the two curves, (n,) each, or None."""
-    gap = CubicSpline(Q_amu05_A, initial_eV - final_eV)
-    roots = np.asarray(gap.roots(extrapolate=False))
-    roots = roots[np.isfinite(roots)]
-    if not len(roots):
-        return None
-    heights = CubicSpline(Q_amu05_A, initial_eV)(roots)
-    lowest = int(np.argmin(heights))
-    height = float(heights[lowest])
-    return Crossing(float(roots[lowest]), height, height, height - dE_eV)
 
 
 def _energies(frames: tuple[Frame, ...], energy_eV: Callable[[Frame], float]) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from defectscape.domain.frame import Floats
-from defectscape.thermo.ccd import Ccd, fit_minimum, lowest_crossing
+from defectscape.thermo.ccd import Ccd, fit_minimum
 
 FEWEST_POINTS = 3
 """Points of a curve, its ground state among them, below which nothing is interpolated."""
@@ -66,8 +66,9 @@ def corrected(
     Q = ccd.path.Q_amu05_A
     curves = []
     for energies, (points, differences) in (
-        (ccd.energies_initial_eV, initial), (ccd.energies_final_eV, final),
-    ):  # fmt: skip
+        (ccd.energies_initial_eV, initial),
+        (ccd.energies_final_eV, final),
+    ):
         moved = energies.copy()
         if len(points) >= FEWEST_POINTS:
             moved = moved + correction_eV(Q, points, differences)
@@ -80,5 +81,4 @@ def corrected(
         energies_final_eV=curves[1],
         fit_initial=fit_minimum(Q, curves[0], start, end),
         fit_final=fit_minimum(Q, curves[1], end, start),
-        crossing=lowest_crossing(Q, curves[0], curves[1], ccd.dE_eV),
     )

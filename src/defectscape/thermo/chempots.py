@@ -11,9 +11,9 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
+from defectscape.domain.energies import ChemicalPotentialLimit
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Ints
-from defectscape.domain.level import ChemicalPotentialLimit
 
 EQUILIBRIUM_TOLERANCE_EV = 0.01
 """Given potentials and the host's formation energy may differ by this much per atom."""
@@ -101,9 +101,10 @@ def chemical_potential_limits(
         strangers = sorted(set(phase.atoms) - set(atoms))
         if strangers:
             raise ThermoError(
-                f"competing phase {phase.name}", f"has {', '.join(strangers)}",
+                f"competing phase {phase.name}",
+                f"has {', '.join(strangers)}",
                 "Only phases of the host's own elements bound its potentials",
-            )  # fmt: skip
+            )
     return _corners(atoms, bulk_energy_eV, references, phases)
 
 
@@ -174,9 +175,10 @@ def given_limits(
         thing = f"thermo.chemical_potentials {name}"
         if set(potentials) != set(atoms):
             raise ThermoError(
-                thing, f"has {', '.join(sorted(potentials))}",
+                thing,
+                f"has {', '.join(sorted(potentials))}",
                 f"Give one value for each of {', '.join(atoms)}",
-            )  # fmt: skip
+            )
         sum_eV = sum(n * potentials[element] for element, n in atoms.items()) / sum(atoms.values())
         if abs(sum_eV - gain_eV) > EQUILIBRIUM_TOLERANCE_EV:
             raise ThermoError(

@@ -14,8 +14,8 @@ import numpy as np
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
+from defectscape.files.quiet import quiet
 from defectscape.settings.thermo import Concentrations
-from defectscape.thermo.isolation import undisturbed
 
 UNCERTAINTY = "one standard deviation"
 
@@ -115,43 +115,57 @@ def _equilibrium(
     best = _solve(diagram, limit, bulk_dos, annealing_K, settings)
     shifted = [_solve(other, limit, bulk_dos, annealing_K, settings) for other in shifted_diagrams]
     return Equilibrium(
-        limit, annealing_K, settings.operating_K,
+        limit,
+        annealing_K,
+        settings.operating_K,
         best.annealing_fermi_eV,
         _norm([other.annealing_fermi_eV - best.annealing_fermi_eV for other in shifted]),
-        best.fermi_eV, _norm([other.fermi_eV - best.fermi_eV for other in shifted]),
-        best.electrons_cm3, best.holes_cm3,
+        best.fermi_eV,
+        _norm([other.fermi_eV - best.fermi_eV for other in shifted]),
+        best.electrons_cm3,
+        best.holes_cm3,
         tuple(
             StateConcentration(
-                key, best.annealing_cm3[key], value,
+                key,
+                best.annealing_cm3[key],
+                value,
                 _norm([_log10(other.operating_cm3[key]) - _log10(value) for other in shifted]),
             )
             for key, value in best.operating_cm3.items()
         ),
-    )  # fmt: skip
+    )
 
 
 def _solve(
     diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: Concentrations
 ) -> _Solution:
-    with undisturbed():
+    with quiet("doped"):
         try:
             fermi, electrons, holes, table, annealing_fermi, _, _, annealing = (
                 diagram.get_fermi_level_and_concentrations(
-                    bulk_dos, annealing_temperature=annealing_K,
-                    quenched_temperature=settings.operating_K, limit=limit, skip_formatting=True,
+                    bulk_dos,
+                    annealing_temperature=annealing_K,
+                    quenched_temperature=settings.operating_K,
+                    limit=limit,
+                    skip_formatting=True,
                     return_annealing_values=True,
                     effective_dopant_concentration=settings.dopant_cm3 or None,
                 )
-            )  # fmt: skip
+            )
         except (ValueError, RuntimeError) as error:
             raise ThermoError(
-                f"Fermi level at {annealing_K:g} K, {limit}", str(error).splitlines()[0],
+                f"Fermi level at {annealing_K:g} K, {limit}",
+                str(error).splitlines()[0],
                 "Look at the formation energies and the bands; no Fermi level makes this neutral",
-            ) from error  # fmt: skip
+            ) from error
     return _Solution(
-        float(annealing_fermi), float(fermi), float(electrons), float(holes),
-        _by_key(diagram, annealing), _by_key(diagram, table),
-    )  # fmt: skip
+        float(annealing_fermi),
+        float(fermi),
+        float(electrons),
+        float(holes),
+        _by_key(diagram, annealing),
+        _by_key(diagram, table),
+    )
 
 
 def _by_key(diagram: Any, table: Any) -> dict[DefectKey, float]:
@@ -167,15 +181,16 @@ def _by_key(diagram: Any, table: Any) -> dict[DefectKey, float]:
     missing = [str(key) for key in keys if (key.defect, key.charge) not in found]
     if missing:
         raise ThermoError(
-            "doped's concentrations", f"none of {', '.join(missing)}",
+            "doped's concentrations",
+            f"none of {', '.join(missing)}",
             "doped grouped defects that this study tells apart; set concentrations for one of them",
-        )  # fmt: skip
+        )
     return {key: found[key.defect, key.charge] for key in keys}
 
 
 def _raised(diagram: Any, key: DefectKey, by_eV: float) -> Any:
     """The diagram with one state higher in energy."""
-    with undisturbed():
+    with quiet("doped"):
         entries = []
         for name, entry in diagram.defect_entries.items():
             raised = copy(entry)
@@ -183,9 +198,12 @@ def _raised(diagram: Any, key: DefectKey, by_eV: float) -> Any:
                 raised.corrections = {**entry.corrections, UNCERTAINTY: by_eV}
             entries.append(raised)
         return type(diagram)(
-            entries, chempots=diagram.chempots, vbm=diagram.vbm, band_gap=diagram.band_gap,
+            entries,
+            chempots=diagram.chempots,
+            vbm=diagram.vbm,
+            band_gap=diagram.band_gap,
             check_compatibility=False,
-        )  # fmt: skip
+        )
 
 
 def _norm(values: Sequence[float]) -> float:

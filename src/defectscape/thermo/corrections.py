@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from defectscape.domain.energies import FiniteSizeCorrection, StateEnergy
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.domain.level import FiniteSizeCorrection, StateEnergy
 from defectscape.domain.site import HostCrystal
 from defectscape.settings.thermo import NoCorrection, PointChargeCorrection
 

@@ -6,24 +6,24 @@ one diagram per defect, and the diagram that is saved holds all of them.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from defectscape.domain.errors import ThermoError
-from defectscape.domain.keys import DefectKey
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     HostEnergies,
     StateEnergy,
 )
+from defectscape.domain.errors import ThermoError
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
+from defectscape.files.text import write_text
 from defectscape.thermo.chempots import doped_chempots
 from defectscape.thermo.formation import exchanged_atoms
-from defectscape.thermo.isolation import undisturbed
-from defectscape.thermo.structure import pymatgen_structure
 
 DOPED_CLASSES = {
     "vacancy": "Vacancy",
@@ -62,7 +62,7 @@ def build_diagram(
     missing = sorted({key.defect for key in keys} - set(named))
     if missing:
         raise ThermoError("site table", f"no {', '.join(missing)}", "Enumerate the sites again")
-    with undisturbed():
+    with quiet("doped"):
         from doped.thermodynamics import DefectThermodynamics
 
         entries = [
@@ -85,20 +85,6 @@ def build_diagram(
     return diagram
 
 
-def doped_formation_energies_eV(
-    diagram: Any, limits: Sequence[ChemicalPotentialLimit]
-) -> dict[tuple[str, DefectKey], float]:
-    """Formation energies at E_F = VBM as doped computes them, by (limit, key), eV."""
-    with undisturbed():
-        return {
-            (limit.name, DefectKey.parse(name)): float(
-                diagram.get_formation_energy(entry, limit=limit.name, fermi_level=0.0)
-            )
-            for limit in limits
-            for name, entry in diagram.defect_entries.items()
-        }
-
-
 def doped_levels_eV(diagram: Any) -> dict[tuple[str, int, int], float]:
     """Thermodynamic levels as doped computes them, by (defect, upper, lower charge), eV.
 
@@ -108,7 +94,7 @@ def doped_levels_eV(diagram: Any) -> dict[tuple[str, int, int], float]:
     for name, entry in diagram.defect_entries.items():
         groups.setdefault(DefectKey.parse(name).defect, []).append(entry)
     levels: dict[tuple[str, int, int], float] = {}
-    with undisturbed():
+    with quiet("doped"):
         for defect, entries in groups.items():
             single = type(diagram)(
                 entries, vbm=diagram.vbm, band_gap=diagram.band_gap, check_compatibility=False
@@ -123,19 +109,9 @@ def save_diagram(diagram: Any, path: Path) -> None:
     """Write the diagram as JSON that ``DefectThermodynamics.from_json`` reads; atomic."""
     from monty.json import MontyEncoder
 
-    with undisturbed():
+    with quiet("doped"):
         text = json.dumps(diagram, cls=MontyEncoder)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
-def load_diagram(path: Path) -> Any:
-    """Read what ``save_diagram`` wrote."""
-    with undisturbed():
-        from doped.thermodynamics import DefectThermodynamics
-
-        return DefectThermodynamics.from_json(str(path))
+    write_text(path, text)
 
 
 def defect_entry(
@@ -151,8 +127,8 @@ def defect_entry(
 
     _check_atoms(state, host, site)
     frame = state.frame
-    bulk = pymatgen_structure(host.numbers, host.positions_A, host.cell_A)
-    structure = pymatgen_structure(frame.numbers, frame.positions_A, frame.cell_A)
+    bulk = to_structure(host.numbers, host.positions_A, host.cell_A)
+    structure = to_structure(frame.numbers, frame.positions_A, frame.cell_A)
     defect, place = _defect(bulk, host, site)
     degeneracies = {"spin degeneracy": float(frame.multiplicity)}
     if state.degeneracy is not None:
@@ -198,7 +174,7 @@ def _defect(bulk: Any, host: HostCrystal, site: DefectSite) -> tuple[Any, Any]:
 def _primitive_atoms(host: HostCrystal) -> int:
     from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-    unit = pymatgen_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
+    unit = to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
     return len(SpacegroupAnalyzer(unit).find_primitive())
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from defectscape.domain.energies import FiniteSizeCorrection, HostEnergies, StateEnergy
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
-from defectscape.domain.level import FiniteSizeCorrection, HostEnergies, StateEnergy
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
 from defectscape.thermo.diagram import defect_entry
-from defectscape.thermo.isolation import undisturbed
 
 EFNV_LABEL = "eFNV (point charge and alignment)"
 UNCORRECTED = FiniteSizeCorrection(0.0, "none")
@@ -52,28 +52,31 @@ def efnv_correction(
         "defect_site_potentials": defect_potentials_V,
         "bulk_site_potentials": host_potentials_V,
     }
-    with undisturbed():
+    with quiet("doped"):
         try:
             result, error_eV = entry.get_kumagai_correction(
                 dielectric=np.array(dielectric, float), return_correction_error=True, verbose=False
             )
         except (ValueError, ZeroDivisionError) as error:
             raise ThermoError(
-                f"eFNV correction of {state.key}", str(error),
+                f"eFNV correction of {state.key}",
+                str(error),
                 "Use a larger supercell, or `kind: point_charge`",
-            ) from error  # fmt: skip
+            ) from error
     value_eV = float(result.correction_energy)
     if not np.isfinite(value_eV) or not np.isfinite(error_eV):
         raise ThermoError(
-            f"eFNV correction of {state.key}", f"{value_eV} +- {error_eV} eV",
+            f"eFNV correction of {state.key}",
+            f"{value_eV} +- {error_eV} eV",
             "Too few atoms lie outside the sphere that fits into the supercell; use a larger one",
-        )  # fmt: skip
+        )
     return FiniteSizeCorrection(value_eV, EFNV_LABEL, float(error_eV))
 
 
 def _check(thing: str, potentials_V: Floats, atoms: int) -> None:
     if potentials_V.shape != (atoms,) or not np.all(np.isfinite(potentials_V)):
         raise ThermoError(
-            thing, f"{potentials_V.shape} values for {atoms} atoms, or not all finite",
+            thing,
+            f"{potentials_V.shape} values for {atoms} atoms, or not all finite",
             "Delete the study's thermo/potentials folder and run again",
-        )  # fmt: skip
+        )

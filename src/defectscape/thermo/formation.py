@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import (
+from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
     FormationEnergy,
     HostEnergies,
     StateEnergy,
 )
+from defectscape.domain.errors import ThermoError
 from defectscape.domain.site import HostCrystal
 from defectscape.thermo.chempots import composition
 
@@ -80,7 +80,6 @@ def _formation_energy(
         - reservoir_eV
         + state.key.charge * energies.vbm_eV
     )
-    members = state.member_energies_eV
     return FormationEnergy(
         key=state.key,
         limit=limit.name,
@@ -89,5 +88,5 @@ def _formation_energy(
         verified=state.verified,
         correction_eV=correction.value_eV,
         correction_label=correction.label,
-        member_energies_eV=None if members is None else tuple(e + shift_eV for e in members),
+        members=state.members,
     )

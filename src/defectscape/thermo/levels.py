@@ -1,4 +1,4 @@
-"""Charge-transition levels and the windows in which charge states are stable.
+"""Charge-transition levels.
 
 Formation energies are straight lines against the Fermi level, with the charge as slope. The
 thermodynamic levels are the corners of the lower envelope of a defect's lines; levels between
@@ -8,51 +8,32 @@ neighbouring charges off the envelope are one-electron levels of metastable stat
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
-import numpy as np
-
+from defectscape.domain.energies import FormationEnergy, TransitionLevel
+from defectscape.domain.envelope import crossing_eV, lowest_lines
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.level import FormationEnergy, StabilityWindow, TransitionLevel
 
 
-def level_eV(upper: FormationEnergy, lower: FormationEnergy) -> float:
-    """Fermi level above the VBM at which both have one formation energy, eV.
+def level_uncertainty_eV(upper: FormationEnergy, lower: FormationEnergy) -> float:
+    """One standard deviation of the level between two charge states, eV.
 
-    (E_f(q1) - E_f(q2)) / (q2 - q1), with both energies at E_F = VBM.
-    Source: C. Freysoldt et al., Rev. Mod. Phys. 86, 253 (2014), eq. 5.
+    The two uncertainties are independent, but for the spread of a committee that gave both energies: there
+    the difference is taken within each member first.
     """
-    return (upper.energy_eV - lower.energy_eV) / (lower.key.charge - upper.key.charge)
+    spread_eV = None
+    if upper.members is not None and lower.members is not None:
+        spread_eV = upper.members.difference_std_eV(lower.members)
+    if spread_eV is None:
+        total_eV = math.hypot(upper.uncertainty_eV, lower.uncertainty_eV)
+    else:
+        total_eV = math.hypot(spread_eV, _beside_members_eV(upper), _beside_members_eV(lower))
+    return total_eV / abs(upper.charge - lower.charge)
 
 
-def level_uncertainty_eV(
-    upper: FormationEnergy, lower: FormationEnergy
-) -> tuple[float, Literal["members", "states"]]:
-    """One standard deviation of the level, eV, and where it comes from.
-
-    Committee members err alike in both charge states, so where both states carry one energy per
-    member the difference is taken within each member first; otherwise the two are independent.
-    """
-    electrons = abs(upper.key.charge - lower.key.charge)
-    first, second = upper.member_energies_eV, lower.member_energies_eV
-    if first is not None and second is not None and len(first) == len(second) > 1:
-        differences = np.subtract(first, second) / electrons
-        return float(np.std(differences, ddof=1)), "members"
-    return math.hypot(upper.uncertainty_eV, lower.uncertainty_eV) / electrons, "states"
-
-
-def envelope(energies: Sequence[FormationEnergy]) -> tuple[FormationEnergy, ...]:
-    """The states of one defect that are its ground state somewhere, from the highest charge down.
-
-    Source: the lower convex hull of (charge, energy), by A. M. Andrew's monotone chain,
-    Inf. Process. Lett. 9, 216 (1979).
-    """
-    hull: list[FormationEnergy] = []
-    for state in _by_charge(energies):
-        while len(hull) > 1 and level_eV(hull[-1], state) <= level_eV(hull[-2], hull[-1]):
-            hull.pop()
-        hull.append(state)
-    return tuple(hull)
+def _beside_members_eV(state: FormationEnergy) -> float:
+    """What the uncertainty holds beside the committee's spread: model error and correction, eV."""
+    spread_eV = state.members.std_eV if state.members else 0.0
+    return math.sqrt(max(state.uncertainty_eV**2 - spread_eV**2, 0.0))
 
 
 def transition_levels(
@@ -72,66 +53,36 @@ def transition_levels(
     """
     levels: list[TransitionLevel] = []
     for states in _by_defect(energies).values():
-        hull = list(pairwise(envelope(states)))
+        hull = list(pairwise(lowest_lines(states)))
         taken = {(upper.key, lower.key) for upper, lower in hull}
         metastable = [
             (upper, lower)
             for upper, lower in pairwise(states)
-            if upper.key.charge - lower.key.charge == 1 and (upper.key, lower.key) not in taken
+            if upper.charge - lower.charge == 1 and (upper.key, lower.key) not in taken
         ]
         pairs = [(pair, True) for pair in hull] + [(pair, False) for pair in metastable]
-        pairs.sort(key=lambda item: (-item[0][0].key.charge, -item[0][1].key.charge))
+        pairs.sort(key=lambda item: (-item[0][0].charge, -item[0][1].charge))
         levels.extend(_level(*pair, stable, gap_eV) for pair, stable in pairs)
     return tuple(levels)
-
-
-def stability_windows(
-    energies: Sequence[FormationEnergy], gap_eV: float
-) -> tuple[StabilityWindow, ...]:
-    """For every charge state, where in the gap it is the ground state, in one limit.
-
-    Args and errors: as in ``transition_levels``.
-    """
-    windows: list[StabilityWindow] = []
-    for states in _by_defect(energies).values():
-        hull = envelope(states)
-        corners = [-math.inf, *(level_eV(*pair) for pair in pairwise(hull)), math.inf]
-        spans = {state.key: span for state, span in zip(hull, pairwise(corners), strict=True)}
-        for state in states:
-            low, high = spans.get(state.key, (math.inf, -math.inf))
-            low, high = max(low, 0.0), min(high, gap_eV)
-            inside = low < high
-            windows.append(
-                StabilityWindow(
-                    key=state.key,
-                    low_eV=low if inside else None,
-                    high_eV=high if inside else None,
-                    # the highest and the lowest charge are always on the envelope
-                    negative_u=state.key not in spans,
-                )
-            )
-    return tuple(windows)
 
 
 def _level(
     upper: FormationEnergy, lower: FormationEnergy, stable: bool, gap_eV: float
 ) -> TransitionLevel:
-    value = level_eV(upper, lower)
-    uncertainty, source = level_uncertainty_eV(upper, lower)
+    value = crossing_eV(upper, lower)
     return TransitionLevel(
         defect=upper.key.defect,
-        upper=upper.key.charge,
-        lower=lower.key.charge,
+        upper=upper.charge,
+        lower=lower.charge,
         level_eV=value,
-        uncertainty_eV=uncertainty,
-        uncertainty_from=source,
+        uncertainty_eV=level_uncertainty_eV(upper, lower),
         stable=stable,
         in_gap=0.0 < value < gap_eV,
     )
 
 
 def _by_charge(energies: Sequence[FormationEnergy]) -> list[FormationEnergy]:
-    return sorted(energies, key=lambda state: -state.key.charge)
+    return sorted(energies, key=lambda state: -state.charge)
 
 
 def _by_defect(energies: Sequence[FormationEnergy]) -> dict[str, list[FormationEnergy]]:
@@ -143,9 +94,9 @@ def _by_defect(energies: Sequence[FormationEnergy]) -> dict[str, list[FormationE
     groups: dict[str, dict[int, FormationEnergy]] = {}
     for state in energies:
         group = groups.setdefault(state.key.defect, {})
-        if state.key.charge in group:
+        if state.charge in group:
             raise ThermoError(
                 "formation energies", f"{state.key} twice", "Pass the ground state of each key only"
             )
-        group[state.key.charge] = state
+        group[state.charge] = state
     return {defect: _by_charge(list(group.values())) for defect, group in groups.items()}

@@ -14,8 +14,8 @@ from ase.geometry import find_mic
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.thermo.isolation import undisturbed
-from defectscape.thermo.structure import pymatgen_structure
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
 
 CELL_TOLERANCE_A = 1e-4
 SHORTEST_PATH_AMU05_A = 1e-3
@@ -114,12 +114,19 @@ def configuration_path(
         ),
         frames_final=tuple(
             Frame(
-                initial.numbers, geometry, initial.cell_A, final.key, final.multiplicity,
-                Origin.RELAXATION, final.family, final.frame_id, note,
+                initial.numbers,
+                geometry,
+                initial.cell_A,
+                final.key,
+                final.multiplicity,
+                Origin.RELAXATION,
+                final.family,
+                final.frame_id,
+                note,
             )
             for geometry, note in zip(geometries, notes, strict=True)
         ),
-    )  # fmt: skip
+    )
 
 
 def shortest_displacements(initial: Frame, final: Frame) -> Floats:
@@ -131,15 +138,13 @@ def shortest_displacements(initial: Frame, final: Frame) -> Floats:
     Raises:
         ThermoError: if the two structures cannot be matched.
     """
-    structures = [
-        pymatgen_structure(frame.numbers, frame.positions_A, frame.cell_A)
-        for frame in (initial, final)
-    ]
-    with undisturbed():
+    start = to_structure(initial.numbers, initial.positions_A, initial.cell_A)
+    end = to_structure(final.numbers, final.positions_A, final.cell_A)
+    with quiet("doped"):
         from doped.utils.configurations import orient_s2_like_s1
 
         try:
-            image = orient_s2_like_s1(*structures)
+            image = orient_s2_like_s1(start, end)
         except RuntimeError as error:
             raise ThermoError(
                 f"path {initial.key} to {final.key}",

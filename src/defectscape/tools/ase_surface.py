@@ -4,18 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.calculators.calculator import (
-    CalculationFailed,
-    Calculator,
-    CalculatorError,
-    all_changes,
-)
+from ase.calculators.calculator import CalculationFailed, CalculatorError
 
 from defectscape.domain.frame import Frame
+from defectscape.domain.prediction import Prediction
 from defectscape.files.atoms import to_atoms
-from defectscape.search.guard import PROPERTIES
-from defectscape.search.surface import SurfacePoint
 
 
 class AseSurface:
@@ -31,48 +24,26 @@ class AseSurface:
     def __init__(self, make: Callable[[], Any]) -> None:
         self.inner = make()
 
-    def evaluate(self, frame: Frame) -> SurfacePoint:
-        """The surface at a frame, in its own charge state."""
+    def evaluate(self, frame: Frame) -> Prediction:
+        """The surface at a frame, in its own charge state.
+
+        Raises:
+            CalculationFailed: with what the calculator raised.
+        """
         atoms = to_atoms(frame)
-        atoms.calc = self.calculator(frame.charge)
-        energy = float(atoms.get_potential_energy())
-        forces = np.array(atoms.get_forces())
-        return SurfacePoint(energy, (energy,), forces, np.full(len(frame), np.nan))
-
-    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
-        """The surface at each of the frames, in their order."""
-        return [self.evaluate(frame) for frame in frames]
-
-    def calculator(self, charge: int) -> Calculator:
-        """An ASE calculator for one charge state, e."""
-        return _Charged(self.inner, charge)
-
-
-class _Charged(Calculator):
-    implemented_properties = PROPERTIES
-
-    def __init__(self, inner: Any, charge: int) -> None:
-        super().__init__()
-        self.inner, self.charge = inner, charge
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Any = ("energy",),
-        system_changes: Any = all_changes,
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        assert atoms is not None
-        told = atoms.copy()
-        told.info |= {"charge": self.charge, "total_charge": self.charge}
-        told.set_initial_charges(np.full(len(told), self.charge / len(told)))
-        told.calc = self.inner
+        atoms.info |= {"charge": frame.charge, "total_charge": frame.charge}
+        atoms.set_initial_charges(np.full(len(atoms), frame.charge / len(atoms)))
+        atoms.calc = self.inner
         try:
-            energy = float(told.get_potential_energy())
-            forces = np.array(told.get_forces())
+            energy = float(atoms.get_potential_energy())
+            forces = np.array(atoms.get_forces())
         except (CalculatorError, RuntimeError, ValueError, ArithmeticError) as error:
             raise CalculationFailed(f"{type(error).__name__}: {error}") from error
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        return Prediction(energy, (energy,), forces, np.full(len(frame), np.nan))
+
+    def evaluate_many(self, frames: Sequence[Frame]) -> list[Prediction]:
+        """The surface at each of the frames, in their order."""
+        return [self.evaluate(frame) for frame in frames]
 
 
 def charge_response(

@@ -8,6 +8,7 @@ import numpy as np
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.seeds import derive_rng
+from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
@@ -76,7 +77,7 @@ def converge(
         change = label.forces_eV_A - reference.forces_eV_A
         rows.append(
             ConvergenceRow(
-                value, float(np.sqrt(np.mean(change**2))), float(np.max(np.abs(change))),
+                value, rms(change), float(np.max(np.abs(change))),
                 label.energy_eV, record.core_s,
             )
         )  # fmt: skip

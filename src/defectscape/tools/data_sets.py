@@ -16,8 +16,9 @@ import numpy as np
 from defectscape.domain.errors import LabelError, StoreError
 from defectscape.domain.label import LabelledFrame
 from defectscape.engines.base import Engine
+from defectscape.files.codec import decode, encode
 from defectscape.files.extxyz import read_frames, read_info, read_labelled, write_labelled
-from defectscape.files.tables import decode, encode, read_json, write_json
+from defectscape.files.tables import read_json, write_json
 from defectscape.settings.engine import Fidelity
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext

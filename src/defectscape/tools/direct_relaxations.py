@@ -8,7 +8,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
-from defectscape.search.batches import relax_all
+from defectscape.search.relaxation import relax_all
 from defectscape.search.surface import Surface
 from defectscape.settings.search import Search
 

@@ -1,15 +1,15 @@
 """The engine itself as a surface to relax on, through the label store: what a user would do without us."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import CalculationFailed
 
-from defectscape.domain.frame import Frame
-from defectscape.domain.keys import DefectKey
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.label import Label
+from defectscape.domain.prediction import Prediction
 from defectscape.engines.labelling import label_frame
-from defectscape.engines.stored_calculator import StoredCalculator
-from defectscape.search.surface import SurfacePoint
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 
@@ -26,30 +26,35 @@ class EngineSurface:
     def __init__(self, context: StudyContext, level: str, defect: str) -> None:
         self.engine, self.store = context.engine(level), context.store
         self.limit_eV_A = context.fidelity(level).max_force_eV_A
-        self.defect = defect
-        self.made: list[StoredCalculator] = []
+        self.family = f"{defect}/direct"
+        self.evaluated: dict[str, LabelRecord] = {}
 
-    def evaluate(self, frame: Frame) -> SurfacePoint:
-        """The engine's label of a frame; NaN where it has none."""
-        label = label_frame(frame, self.engine, self.store, self.limit_eV_A).label
-        unknown = np.full(len(frame), np.nan)
-        if label is None:
-            return SurfacePoint(np.nan, (np.nan,), np.full((len(frame), 3), np.nan), unknown)
-        return SurfacePoint(label.energy_eV, (label.energy_eV,), label.forces_eV_A, unknown)
+    def label(self, frame: Frame) -> Label | None:
+        """The engine's label of a frame, or None if it failed."""
+        return self._record(frame).label
 
-    def evaluate_many(self, frames: Sequence[Frame]) -> list[SurfacePoint]:
-        """The labels of frames, in their order."""
+    def evaluate(self, frame: Frame) -> Prediction:
+        """The engine's energy and forces at a geometry of a relaxation.
+
+        Raises:
+            CalculationFailed: with the reason.
+        """
+        moved = replace(frame, origin=Origin.RELAXATION, family=self.family, parent=None, note="")
+        record = self._record(moved)
+        self.evaluated[record.key] = record
+        if record.label is None:
+            name = f"{self.engine.name} label of {frame.key} frame {frame.frame_id}"
+            raise CalculationFailed(f"{name} failed: {record.failure}")
+        energy_eV, forces_eV_A = record.label.energy_eV, record.label.forces_eV_A
+        return Prediction(energy_eV, (energy_eV,), forces_eV_A, np.full(len(frame), np.nan))
+
+    def evaluate_many(self, frames: Sequence[Frame]) -> list[Prediction]:
+        """The engine's energies and forces at geometries, in their order."""
         return [self.evaluate(frame) for frame in frames]
 
-    def calculator(self, charge: int) -> Calculator:
-        """A calculator that asks the store first, then the engine."""
-        key = DefectKey(self.defect, charge)
-        family = f"{self.defect}/direct"
-        made = StoredCalculator(self.engine, self.store, key, family, self.limit_eV_A)
-        self.made.append(made)
-        return made
-
     def records(self) -> list[LabelRecord]:
-        """The record of every distinct structure that was asked for through a calculator."""
-        found = {record.key: record for made in self.made for record in made.records}
-        return list(found.values())
+        """The record of every distinct structure that relaxations evaluated."""
+        return list(self.evaluated.values())
+
+    def _record(self, frame: Frame) -> LabelRecord:
+        return label_frame(frame, self.engine, self.store, self.limit_eV_A)

@@ -20,8 +20,8 @@ from defectscape.domain.minimum import Relaxation
 from defectscape.engines.ase_calculator import calculator_class, calculator_version
 from defectscape.engines.processor_time import core_seconds
 from defectscape.files.tables import write_json
-from defectscape.search.batches import relax_all
 from defectscape.search.matching import Operations, rmsd_A
+from defectscape.search.relaxation import relax_all
 from defectscape.settings.groups import Group, exploration_groups
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.tools.figure_files import save_figure
 from defectscape.tools.foundation import FoundationComparison
 from defectscape.tools.recovery import IDENTIFIED_A

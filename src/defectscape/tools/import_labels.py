@@ -25,7 +25,7 @@ from defectscape.engines.vasp_output import VaspRun, read_run
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.identification import Identified, identify
 from defectscape.sampling.sites import enumerate_sites, pick_site
-from defectscape.settings.vasp import VaspEngine as VaspSettings
+from defectscape.settings.vasp import VaspSettings
 from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord, timestamp_now
 from defectscape.study.context import StudyContext
@@ -180,7 +180,7 @@ def _refusal(target: _Target, run: VaspRun, key: DefectKey) -> str:
     fidelity = target.context.fidelity(target.level)
     if not isinstance(target.engine, VaspEngine) or not isinstance(fidelity.engine, VaspSettings):
         return f"fidelity {fidelity.name} is computed with {target.engine.name}, not with VASP"
-    differences = run.level.differences(target.engine.level)
+    differences = run.theory.differences(target.engine.theory)
     if differences:
         return f"another level of theory than {fidelity.name}: {'; '.join(differences)}"
     if run.convergence_eV > 1.01 * fidelity.engine.convergence_eV:

@@ -65,7 +65,7 @@ def recover(
     keys = sorted({str(r.start.key) for r in relaxations} | {str(f.key) for f in reference})
     if len(keys) > 1:
         raise SearchError("keys", ", ".join(keys), "Compare one defect and charge at a time")
-    minima = merge(tuple(relaxations), operations, settings, "")
+    minima = merge(tuple(relaxations), operations, settings)
     ends = [r.final for r in relaxations if r.converged]
     ground = reference[0]
     lowest = rmsd_A(minima[0].frame, ground, operations) if minima else None

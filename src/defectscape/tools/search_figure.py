@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from defectscape.report.figures_data import PALETTE
+from defectscape.report.figures.style import PALETTE
 from defectscape.tools.direct_relaxations import DirectSearch
 from defectscape.tools.figure_files import save_figure
 from defectscape.tools.search_truth import KeyTruth

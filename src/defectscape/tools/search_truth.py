@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from defectscape.domain.errors import SearchError
+from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation
@@ -24,7 +25,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts
 from defectscape.study.host import site_operations
 from defectscape.study.levels import GroundState, read_levels
-from defectscape.study.minima import UNPERTURBED, read_verified
+from defectscape.study.minima import read_verified
 from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
 from defectscape.tools.engine_surface import EngineSurface
 from defectscape.tools.recovery import IDENTIFIED_A
@@ -129,7 +130,8 @@ def key_truth(
     ours = search.relax(verified, second, context.study.search)
     reported_eV = ground.energy_eV
     if search.level == "low":
-        reported_eV = surface.evaluate(ground.frame).energy_eV
+        found = surface.label(ground.frame)
+        reported_eV = found.energy_eV if found else math.nan
     truth = _merged(context, (*direct, *ours), operations)
     if not truth:
         raise SearchError(str(key), "no relaxation converged", "Allow more steps or larger forces")
@@ -140,9 +142,8 @@ def key_truth(
         """The high level's energy, where the low one relaxed, less that of the reported ground state."""
         if search.level == "high":
             return None
-        label = EngineSurface(context, "high", key.defect).evaluate(frame)
-        difference = label.energy_eV - ground.energy_eV
-        return difference if math.isfinite(difference) else None
+        label = EngineSurface(context, "high", key.defect).label(frame)
+        return None if label is None else label.energy_eV - ground.energy_eV
 
     ends = ends_of(direct, lowest.energy_eV, at_high_eV)
     judged = {end.start: end.at_high_eV for end in ends if end.at_high_eV is not None}
@@ -184,7 +185,7 @@ def _our_frames(
 def _merged(
     context: StudyContext, relaxations: Sequence[Relaxation], operations: Operations
 ) -> tuple[Minimum, ...]:
-    return merge(tuple(relaxations), operations, context.study.minima, UNPERTURBED)
+    return merge(tuple(relaxations), operations, context.study.minima)
 
 
 def _lowest_eV(relaxations: Sequence[Relaxation]) -> float:

@@ -6,22 +6,26 @@ import pytest
 import torch
 
 from defectscape.model.backend import SymmetricContraction, mace_modules, numerics, o3
+from defectscape.model.card import PRODUCT_BASES, ProductBasis
 from defectscape.model.layers.arrangement import arrange, restore
 from defectscape.model.layers.contraction import ArrangedContraction, is_contraction
+from defectscape.model.product_basis import built_with
 
 CPU = torch.device("cpu")
 ATOMS, KINDS = 6, 2
 
 
-def product(features: str, target: str, correlation: int) -> torch.nn.Module:
+def product(features: str, target: str, correlation: int, basis: ProductBasis) -> torch.nn.Module:
     """mace's product of an atom's features with random weights, in the default dtype."""
-    return mace_modules.EquivariantProductBasisBlock(
-        node_feats_irreps=o3.Irreps(features),
-        target_irreps=o3.Irreps(target),
-        correlation=correlation,
-        num_elements=KINDS,
-        use_sc=False,
-    )
+    with built_with(basis):
+        return mace_modules.EquivariantProductBasisBlock(
+            node_feats_irreps=o3.Irreps(features),
+            target_irreps=o3.Irreps(target),
+            correlation=correlation,
+            num_elements=KINDS,
+            use_sc=False,
+            use_reduced_cg=False,
+        )
 
 
 def derivatives(block: torch.nn.Module, width: int) -> list[torch.Tensor]:
@@ -37,6 +41,7 @@ def derivatives(block: torch.nn.Module, width: int) -> list[torch.Tensor]:
     return [out, first, *(part for part in second if part is not None)]
 
 
+@pytest.mark.parametrize("basis", PRODUCT_BASES)
 @pytest.mark.parametrize(
     ("features", "target", "correlation", "width"),
     [
@@ -46,10 +51,12 @@ def derivatives(block: torch.nn.Module, width: int) -> list[torch.Tensor]:
         ("3x0e+3x1o+3x2e+3x3o", "3x0e+3x1o+3x2e", 3, 16),
     ],
 )
-def test_it_gives_maces_products_and_derivatives(features, target, correlation, width) -> None:
+def test_it_gives_maces_products_and_derivatives(
+    features, target, correlation, width, basis
+) -> None:
     with numerics("float64", CPU):
         torch.manual_seed(0)
-        block = product(features, target, correlation)
+        block = product(features, target, correlation, basis)
         expected = derivatives(block, width)
         arrange(block)
         assert isinstance(block.symmetric_contractions, ArrangedContraction)
@@ -60,15 +67,15 @@ def test_it_gives_maces_products_and_derivatives(features, target, correlation, 
             torch.testing.assert_close(value, known, rtol=1e-10, atol=1e-10)
 
 
-def test_single_precision_has_no_products_of_rounding() -> None:
+@pytest.mark.parametrize("basis", PRODUCT_BASES)
+def test_single_precision_has_no_products_of_rounding(basis) -> None:
+    number = {}
     for dtype in ("float64", "float32"):
         with numerics(dtype, CPU):
-            block = product("3x0e+3x1o+3x2e", "3x0e+3x1o", 3)
+            block = product("3x0e+3x1o+3x2e", "3x0e+3x1o", 3, basis)
             arrange(block)
-        number = len(block.symmetric_contractions.terms.row)
-        if dtype == "float64":
-            expected = number
-    assert number == expected
+        number[dtype] = len(block.symmetric_contractions.terms.row)
+    assert number["float32"] == number["float64"] == {"full": 461, "reduced": 123}[basis]
 
 
 def test_it_leaves_no_trace(committee) -> None:

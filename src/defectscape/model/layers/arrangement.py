@@ -75,8 +75,13 @@ _OTHERS = (
 """Layers that are replaced together or not at all: by name, which ones can be, and what takes their place."""
 
 _ARRANGED = (
-    ArrangedLinear, ArrangedConvolution, _Turned, ArrangedRadial, ArrangedContraction, ArrangedHarmonics,
-)  # fmt: skip
+    ArrangedLinear,
+    ArrangedConvolution,
+    _Turned,
+    ArrangedRadial,
+    ArrangedContraction,
+    ArrangedHarmonics,
+)
 
 
 def arrange(network: torch.nn.Module) -> None:

@@ -103,9 +103,7 @@ class _Slopes(torch.autograd.Function):
         ctx.save_for_backward(given, features, weights)
         ctx.terms = terms
         slopes = zeros_like(features, weights)
-        _slopes(
-            *arrays(given, features, weights), *terms, *(part.numpy() for part in slopes)
-        )  # fmt: skip
+        _slopes(*arrays(given, features, weights), *terms, *(part.numpy() for part in slopes))
         return tuple(slopes)
 
     @staticmethod
@@ -114,9 +112,10 @@ class _Slopes(torch.autograd.Function):
         given, features, weights = ctx.saved_tensors
         slopes = zeros_like(given, features, weights)
         _curvatures(
-            *arrays(given, features, weights, by_features, by_weights), *ctx.terms,
+            *arrays(given, features, weights, by_features, by_weights),
+            *ctx.terms,
             *(part.numpy() for part in slopes),
-        )  # fmt: skip
+        )
         return (*slopes, None)
 
 

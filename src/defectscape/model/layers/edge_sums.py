@@ -95,9 +95,10 @@ class _Slopes(torch.autograd.Function):
         ctx.rows = rows
         slopes = zeros_like(table, features, weights)
         _slopes(
-            *arrays(given, table, features, weights, edges), *rows,
+            *arrays(given, table, features, weights, edges),
+            *rows,
             *(part.numpy() for part in slopes),
-        )  # fmt: skip
+        )
         return tuple(slopes)
 
     @staticmethod
@@ -107,8 +108,9 @@ class _Slopes(torch.autograd.Function):
         slopes = zeros_like(given, table, features, weights)
         _curvatures(
             *arrays(given, table, features, weights, by_table, by_features, by_weights, edges),
-            *ctx.rows, *(part.numpy() for part in slopes),
-        )  # fmt: skip
+            *ctx.rows,
+            *(part.numpy() for part in slopes),
+        )
         return (*slopes, None, None)
 
 

@@ -39,8 +39,8 @@ class ArrangedRadial(torch.nn.Module):
         self.factors: list[float] = []
         before = 1.0
         for layer in plain.children():
-            spread = layer.h_in * layer.var_in / (1.0 if layer.act else layer.var_out)
-            self.factors.append(before / spread**0.5)
+            variance = layer.h_in * layer.var_in / (1.0 if layer.act else layer.var_out)
+            self.factors.append(before / variance**0.5)
             if layer.act:
                 before = layer.var_out**0.5 * (1.0 if layer.act._is_id else layer.act.cst)
 

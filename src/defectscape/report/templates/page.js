@@ -1,17 +1,7 @@
 (function () {
   "use strict";
-  function plots() { return Array.prototype.slice.call(document.querySelectorAll(".js-plotly-plot")); }
-  function fit() { plots().forEach(function (plot) { if (plot.offsetParent) { Plotly.Plots.resize(plot); } }); }
-  document.addEventListener("toggle", fit, true);
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (d) { d.open = true; });
-    plots().forEach(function (plot) {
-      Plotly.relayout(plot, { width: plot.closest(".grid") ? 325 : 660, autosize: false });
-    });
-  });
-  window.addEventListener("afterprint", function () {
-    plots().forEach(function (plot) { Plotly.relayout(plot, { width: null, autosize: true }); });
-    fit();
   });
   function structure(canvas) {
     var data = JSON.parse(canvas.dataset.structure), tilt = -0.35, spin = 0.6, from = null;
@@ -68,5 +58,4 @@
     draw();
   }
   document.querySelectorAll("canvas.structure").forEach(structure);
-  fit();
 })();

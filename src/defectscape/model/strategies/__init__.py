@@ -1,1 +1,0 @@
-"""How labels of two fidelities make one model: one module each, over the phases of ``phase.py``."""

@@ -1,0 +1,210 @@
+"""Is the verified ground state certain, or could another minimum still be lower?
+
+The model's energy of an unverified minimum is corrected by the mean of the model's errors on the verified minima
+of the same charge. Its uncertainty is the scatter of those errors combined with the committee's standard
+deviation. A minimum whose corrected energy lies more than ``WIDTHS`` such uncertainties above the verified ground
+state is excluded.
+A verified minimum whose relaxation ended early may still relax to a lower energy; its residual forces say by how
+much. A ground state that lies above a structure labelled for training is not certain either.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+
+from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.search.matching import Operations
+from defectscape.search.merging import lowest_including_doubtful, nearest
+from defectscape.settings.search import Verification
+
+WIDTHS = 2.0
+"""A minimum is excluded as ground state if it lies more than this many standard uncertainties above it."""
+LEAST_SCATTER_EV = 0.03
+"""Least scatter assumed for the model's errors: two or three may agree by chance."""
+UNKNOWN_SCATTER_EV = 0.1
+"""Scatter assumed where only one error is known."""
+SOFT_MODE_EV_A2 = 1.0
+"""Force constant k assumed for the softest mode (100 u at 1.6 THz).
+
+A structure with residual force F is then F^2 / 2k above its minimum. Calibrated on 64 intermediate structures of 13
+relaxations that began at model minima (HSE06 for Sb2Se3, xTB for CdTe): the true remaining energy was 0.36 (median)
+and below 2 (90th percentile) times this estimate, 6 times at worst; below half of it for the eight structures
+with forces under 0.15 eV/A.
+"""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Whether the ground state of one charge state is certain.
+
+    Attributes:
+        certain: whether no other minimum found can be lower by more than the tolerance.
+        candidates_below: ranks of the minima that can, the one that may be lowest first; verified minima that
+            may relax further are among them.
+        text: the reason, in words.
+    """
+
+    certain: bool
+    candidates_below: tuple[int, ...]
+    text: str
+
+
+def assess(
+    minima: Sequence[Minimum],
+    verified: Sequence[VerifiedMinimum],
+    tolerance_eV: float,
+    known_eV: float = math.inf,
+) -> Assessment:
+    """Compare the minima of one key with its verified ground state.
+
+    Args:
+        minima: of one defect and charge, as the search ranked them.
+        verified: those with a label of the engine, or a failed one.
+        tolerance_eV: a ground state may be missed by this much.
+        known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
+    """
+    labelled = [
+        item for item in verified if item.label is not None and item.final_label is not None
+    ]
+    if not labelled:
+        return Assessment(False, tuple(m.rank for m in minima), "no minimum was verified")
+    asked = {item.minimum.rank for item in verified}
+    failed = [item.minimum.rank for item in verified if item.label is None]
+    ground_eV = min(item.final_energy_eV for item in labelled)
+    others = [minimum for minimum in minima if minimum.rank not in asked]
+    unverified = _unverified_margins_eV(others, labelled, ground_eV)
+    unfinished = _unfinished_margins_eV(labelled)
+    every = {**unverified, **unfinished}
+    below = sorted((r for r, m in every.items() if m < -tolerance_eV), key=every.__getitem__)
+    if failed:
+        text = f"the engine failed on minimum {', '.join(map(str, failed))}"
+        return Assessment(False, (*below, *failed), text)
+    if known_eV < ground_eV - tolerance_eV:
+        text = (
+            f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower"
+        )
+        return Assessment(False, tuple(below), text)
+    if below:
+        texts = [
+            _candidates_text(kind, verb, [among[r] for r in below if r in among])
+            for kind, verb, among in (
+                ("unverified", "could be lower", unverified),
+                ("verified", "could fall lower, as the relaxation ended early", unfinished),
+            )
+            if any(r in among for r in below)
+        ]
+        return Assessment(False, tuple(below), "; ".join(texts))
+    if not unverified:
+        return Assessment(True, (), f"all {len(asked)} minima found were verified")
+    margin_eV = min(every.values()) + tolerance_eV
+    return Assessment(True, (), f"no other minimum found can be lower (margin {margin_eV:.2f} eV)")
+
+
+def _unverified_margins_eV(
+    minima: Sequence[Minimum], labelled: Sequence[VerifiedMinimum], ground_eV: float
+) -> dict[int, float]:
+    """By rank: the lowest energy that an unverified minimum may have, above the ground state, eV."""
+    shift_eV, scatter_eV = _model_errors(labelled)
+    reference = np.array(labelled[0].minimum.member_energies_eV)
+    margins = {}
+    for minimum in minima:
+        # Members are differenced first: an error that shifts a member as a whole cancels.
+        spread = np.array(minimum.member_energies_eV) - reference
+        width = math.hypot(scatter_eV, float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0)
+        margins[minimum.rank] = minimum.energy_eV - shift_eV - ground_eV - WIDTHS * width
+    return margins
+
+
+def _unfinished_margins_eV(labelled: Sequence[VerifiedMinimum]) -> dict[int, float]:
+    """By rank: the lowest energy that a verified minimum may relax to, above the ground state, eV."""
+    best = min(labelled, key=attrgetter("final_energy_eV"))
+    return {
+        item.minimum.rank: item.final_energy_eV
+        - best.final_energy_eV
+        - WIDTHS * harmonic_residual_eV(item.final_label)
+        for item in labelled
+        if item is not best
+    }
+
+
+def first_to_verify(
+    minima: Sequence[Minimum], count: int, known: Frame | None, operations: Operations
+) -> list[Minimum]:
+    """The minima that are verified in any case, in order.
+
+    Args:
+        minima: of one defect key, as the search ranked them.
+        count: how many of the lowest, and as many again of the lowest that are not doubtful.
+        known: the structure of this key with the engine's lowest energy so far, if there is one. The minimum
+            nearest to it comes first: a label there is worth more than the model's order of the others.
+        operations: symmetry operations of the host's supercell to compare under.
+
+    Returns:
+        That minimum, the lowest ones, and the one that the unperturbed start reached.
+    """
+    ranks = {minimum.rank for minimum in lowest_including_doubtful(minima, count)}
+    others = [m for m in minima if m.rank in ranks or m.from_unperturbed]
+    if known is None or not minima:
+        return others
+    low = nearest(known, minima, operations)
+    return [low, *(m for m in others if m.rank != low.rank)]
+
+
+def next_to_verify(
+    minima: Sequence[Minimum],
+    verified: Sequence[VerifiedMinimum],
+    turns: Mapping[int, int],
+    settings: Verification,
+) -> list[Minimum]:
+    """While the budget lasts: the candidate that may be lowest, then the ground state if its relaxation ended early.
+
+    Args:
+        minima: of one defect key.
+        verified: those verified so far.
+        turns: how many turns of ``relax_steps`` each rank has had. A relaxation that used all its steps may go
+            on; one that failed or ended by itself is over.
+        settings: with the budget of turns.
+    """
+    if settings.most_per_charge is None or sum(turns.values()) >= settings.most_per_charge:
+        return []
+    over = {
+        item.minimum.rank
+        for item in verified
+        if settings.relax_steps == 0
+        or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
+    }
+    waiting = [*assess(minima, verified, settings.tolerance_eV).candidates_below]
+    best = min(verified, key=attrgetter("final_energy_eV"))
+    if WIDTHS * harmonic_residual_eV(best.final_label) > settings.tolerance_eV:
+        waiting.append(best.minimum.rank)
+    open_ = [rank for rank in waiting if rank not in over]
+    return [minimum for minimum in minima if minimum.rank in open_[:1]]
+
+
+def _candidates_text(kind: str, verb: str, margins_eV: Sequence[float]) -> str:
+    noun = "minimum" if len(margins_eV) == 1 else "minima"
+    return f"{len(margins_eV)} {kind} {noun} {verb}, by {-min(margins_eV):.2f} eV at most"
+
+
+def harmonic_residual_eV(label: Label | None) -> float:
+    """Energy of a labelled geometry above its minimum, estimated in a harmonic soft mode, eV: F^2 / 2k."""
+    if label is None:
+        return 0.0
+    return float(np.sum(label.forces_eV_A**2)) / (2.0 * SOFT_MODE_EV_A2)
+
+
+def _model_errors(labelled: Sequence[VerifiedMinimum]) -> tuple[float, float]:
+    """Mean and scatter, eV, of the model's energy at its minimum less the engine's relaxed energy."""
+    errors = [
+        item.minimum.energy_eV - item.final_label.energy_eV
+        for item in labelled
+        if item.final_label is not None
+    ]
+    if len(errors) == 1:
+        return errors[0], UNKNOWN_SCATTER_EV
+    return float(np.mean(errors)), max(LEAST_SCATTER_EV, float(np.std(errors, ddof=1)))

@@ -1,0 +1,137 @@
+"""The table of stages against what stages do: the settings they read, and the files they open."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from defectscape.cli.stages import call_stage
+from defectscape.files.extxyz import write_frames
+from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.settings.load import load_study
+from defectscape.settings.structure import Supercell
+from defectscape.study.context import StudyContext
+from defectscape.study.stages import STAGES, find_stage
+from support.recorder import SettingsRecorder, covers, files_read, leaves, watched_study
+from support.small_study import jobs_of, small_study, write_study
+
+PLACES = {"study", "label_store"}
+"""Names of folders: another name is another place for the same results."""
+SUPERCELL = Supercell(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
+BANDS = {"kind": "effective_masses", "electron": 0.1, "hole": 0.6}
+NOT_RUN = {"potentials_host", "potentials"}
+"""The embedded engine gives no potentials."""
+
+
+@dataclass
+class Read:
+    """What the jobs of a stage read, beside what their rule declares.
+
+    Attributes:
+        settings: dotted names of settings.
+        undeclared: files opened that are no inputs of the rule.
+        unopened: inputs that no job of the stage opened.
+    """
+
+    settings: set[str] = field(default_factory=set)
+    undeclared: set[str] = field(default_factory=set)
+    unopened: list[set[str]] = field(default_factory=list)
+
+
+def full_study() -> dict[str, Any]:
+    """The small study with whatever a stage may be asked for."""
+    study = small_study()
+    study["imported"] = ["imported.extxyz"]
+    study["host"] |= {"relax": "positions"}
+    study["defects"][0]["added_charges"] = ["-2"]
+    study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
+    study["selection"] |= {
+        "low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1,
+    }  # fmt: skip
+    study["exploration"]["rounds"] = 2
+    study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
+    study["search"]["hopping"] = {"hops": 1, "step_A": 0.1}
+    study["thermo"]["concentrations"] = {"annealing_K": [900.0], "bands": BANDS}
+    return study
+
+
+def _import_a_frame(study: dict[str, Any], path: Path) -> None:
+    """Write a frame of the study's defect, as ``import --frames`` would."""
+    host = build_host(read_unit_cell(Path(study["host"]["file"])), SUPERCELL)
+    frame = defect_frame(host, pick_site(enumerate_sites(host, interstitials=False), "v_Cd"), 0)
+    write_frames(path, [frame])
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of all settings of the full study."""
+    config = write_study(full_study(), tmp_path_factory.mktemp("all"))
+    return leaves(load_study(config))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Read]:
+    """What every stage of the full study read."""
+    folder = tmp_path_factory.mktemp("reads")
+    read: dict[str, Read] = defaultdict(Read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        config, results = write_study(full_study(), folder), Path("results")
+        _import_a_frame(small_study(), folder / "imported.extxyz")
+        recorder = SettingsRecorder(patch)
+        for job in jobs_of(config, results):
+            # As a command does: nothing is kept from job to job.
+            context = StudyContext.load(config, results)
+            before = {path.resolve() for path in results.rglob("*") if path.is_file()}
+            watched_study(recorder, context.study)
+            with files_read() as opened:
+                call_stage(context, job.rule, job.arguments)
+            stage = read[job.rule]
+            stage.settings |= recorder.found
+            inputs = {Path(path).resolve() for path in job.inputs}
+            opened_before = {path.resolve() for path in opened} & before
+            strange = {path for path in opened_before - inputs if not inputs & set(path.parents)}
+            stage.undeclared |= {str(path.relative_to(folder)) for path in strange}
+            stage.unopened.append({path.name for path in inputs & before - opened_before})
+    return read
+
+
+CONDITIONAL = {
+    "pretrain_steps": "another strategy of training",
+    "finetune_rate": "another strategy of training",
+    "off_centre_A": "an added atom, which a vacancy has not",
+    "kind": "says which class the block is of",
+    "file": "bands from a density of states",
+    "max_steps": "a relaxation that does not end before its first step",
+    "competing_kpoints": "a competing phase",
+}
+"""Settings that some stage reads under conditions that the full study does not have."""
+
+
+@pytest.mark.parametrize("stage", [s.name for s in STAGES if s.name not in NOT_RUN])
+def test_a_stage_reads_the_settings_that_it_names(
+    found: dict[str, Read], everything: set[str], stage: str
+) -> None:
+    named: set[str] = set()
+    for item in find_stage(stage).reads:
+        block = item if isinstance(item, str) else item.block
+        left_out = set() if isinstance(item, str) else set(item.without)
+        mine = {setting for setting in everything if covers(block, setting)}
+        named |= {s for s in mine if not left_out & set(s.removeprefix(block).split("."))}
+    read = found[stage].settings - PLACES
+    assert not read - named, f"{stage} reads them and does not name them"
+    idle = {setting for setting in named - read if setting.split(".")[-1] not in CONDITIONAL}
+    assert not idle - PLACES, f"{stage} names them and does not read them"
+
+
+@pytest.mark.parametrize("stage", [s.name for s in STAGES if s.name not in NOT_RUN])
+def test_a_rule_declares_the_files_that_its_stage_opens(found: dict[str, Read], stage: str) -> None:
+    assert not found[stage].undeclared, f"{stage} opens them, and they are no inputs of its rule"
+    assert not set.intersection(*found[stage].unopened), f"{stage} does not open these inputs"
+
+
+def test_every_stage_ran(found: dict[str, Read]) -> None:
+    assert set(found) | NOT_RUN == {stage.name for stage in STAGES}
