@@ -4,19 +4,19 @@ import math
 
 import pytest
 
-from defectscape.benchmarks.arms import Arm
-from defectscape.benchmarks.curves import CurvePoint, labels_for, make_curves
-from defectscape.benchmarks.outcome import ArmOutcome, SetError
+from benchmarks.learning.curves import CurvePoint, labels_for, make_curves
+from benchmarks.learning.outcome import RunOutcome, SetError
+from benchmarks.learning.runs import ModelRun
 
 
-def outcome(strategy: str, count: int, repeat: int, force: float, **changes: object) -> ArmOutcome:
-    arm = Arm(
+def outcome(strategy: str, count: int, repeat: int, force: float, **changes: object) -> RunOutcome:
+    run = ModelRun(
         "d", "s", strategy, bool(changes.get("charge", True)), count, repeat,
         int(changes.get("member", 0)),
     )  # type: ignore[arg-type]  # fmt: skip
     error = SetError(None, 9, 3.0, 2.0, force)
-    return ArmOutcome(
-        arm, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, "cpu", ()
+    return RunOutcome(
+        run, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, "cpu", ()
     )
 
 

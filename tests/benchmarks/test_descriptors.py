@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_arms import frame_of, label_of
 
-from defectscape.benchmarks.descriptors import describe, draw_projection, project
+from benchmarks.learning.descriptors import describe, draw_projection, project
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.settings.training import Training
+from support.morse import frame_of, label_of
 
 
 @pytest.fixture(scope="module")

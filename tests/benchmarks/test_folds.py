@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from defectscape.benchmarks.folds import draw, make_fold, part
+from benchmarks.learning.folds import draw, make_fold, part
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from defectscape.benchmarks.physics import benchmark_physics
+from benchmarks.physics import gather_physics
 from defectscape.domain.errors import ConfigError
 from defectscape.summary.schema import LevelTestRow, PathPoint
 from support.summary_builder import make_summary
@@ -24,7 +24,7 @@ def test_errors_are_over_all_points_of_both_curves(tmp_path: Path) -> None:
     changed = summary.model_copy(update={"ccd": [first, summary.ccd[1]], "level_tests": tests})
     path = tmp_path / "summary.json"
     path.write_text(changed.model_dump_json())
-    result = benchmark_physics([path], tmp_path / "out/physics.json")
+    result = gather_physics([path], tmp_path / "out/physics.json")
     curve, without = result.curves
     assert (curve.points, without.points) == (2, 0)
     assert curve.rms_meV == pytest.approx((12.5) ** 0.5)
@@ -40,4 +40,4 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_text("{}")
     with pytest.raises(ConfigError, match=r"summary\.json"):
-        benchmark_physics([path], tmp_path / "physics.json")
+        gather_physics([path], tmp_path / "physics.json")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from test_arms import frame_of, label_of
 
-from defectscape.benchmarks.throughput import _rate, measure_throughput
+from benchmarks.timing.throughput import _rate, measure_throughput
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.settings.training import Training
+from support.morse import frame_of, label_of
 
 
 def test_our_loop_is_not_slower_than_mace_s() -> None:

@@ -89,6 +89,17 @@ def test_what_a_network_is_not_made_of_is_refused(model_paths, tmp_path: Path) -
         load_network(tmp_path / "list.model")
 
 
+def test_a_card_of_an_earlier_version_says_that_the_network_sees_the_charge(model_paths) -> None:
+    plain = read_tensors(weights_path(model_paths[0]))
+
+    def earlier(sees: bool) -> dict:
+        return {**plain, "card": {**plain["card"], "charge_embedding": sees}}
+
+    assert rebuild(earlier(True)).card == rebuild(plain).card
+    with pytest.raises(ModelError, match="does not see the charge"):
+        rebuild(earlier(False))
+
+
 def test_a_copy_of_a_copy_is_the_same(model_paths, tmp_path: Path) -> None:
     network = load_network(model_paths[0])
     save_network(network, tmp_path / "again.model")

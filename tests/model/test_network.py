@@ -1,7 +1,9 @@
 """The network: invariances, forces as gradients, exact references, refusals."""
 
 import contextlib
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import e3nn
 import numpy as np
@@ -153,9 +155,14 @@ def test_the_charge_of_a_larger_cell_counts_for_every_atom(committee, frame_of) 
         np.tile(neutral.numbers, 8), positions, cell, neutral.key, 1, neutral.origin, neutral.family
     )
 
+    members = tuple(copy.deepcopy(network) for network in committee.members)
+    for network in members:
+        network.card = replace(network.card, sizes=(len(neutral), len(large)))
+    unlimited = Committee(members)
+
     def learned(frame: Frame, charge: int) -> float:
         asked = frame.recharged(charge, origin=frame.origin)
-        point = committee.evaluate(asked, "high", allow_size=True)
+        point = unlimited.evaluate(asked, "high")
         return point.energy_eV - committee.reference_eV(frame.numbers, charge, "high")
 
     small = learned(neutral, -2) - learned(neutral, 0)

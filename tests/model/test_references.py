@@ -76,11 +76,6 @@ def test_strain_of_the_few_high_labels_does_not_enter_the_high_reference() -> No
         assert item.label.energy_eV - reference == pytest.approx(1.0, abs=1e-7)
 
 
-def test_charge_blind_references_are_one_constant_per_fidelity() -> None:
-    references = fit_references(linear_data(0.0), ("low", "high"), per_charge=False)
-    assert np.ptp(references.charge_eV, axis=1) == pytest.approx(0.0, abs=0.0)
-
-
 def test_charge_without_high_label_has_no_high_reference() -> None:
     data = [i for i in linear_data(0.0) if i.fidelity == "low" or i.frame.charge != 2]
     references = fit_references(data, ("low", "high"))

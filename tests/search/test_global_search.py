@@ -5,10 +5,10 @@ import pytest
 from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Origin
-from defectscape.search.blind import AseSurface
 from defectscape.search.global_search import hop, snapshots
 from defectscape.search.relaxation import relax, relax_all
 from defectscape.settings.search import Dynamics, Hopping
+from defectscape.tools.ase_surface import AseSurface
 
 CENTRE = np.zeros(3)
 

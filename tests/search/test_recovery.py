@@ -6,11 +6,11 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Origin
-from defectscape.search.blind import AseSurface, charge_response
 from defectscape.search.matching import host_operations
-from defectscape.search.recovery import recover
 from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.search import Minima
+from defectscape.tools.ase_surface import AseSurface, charge_response
+from defectscape.tools.recovery import recover
 
 
 @pytest.fixture(scope="module")

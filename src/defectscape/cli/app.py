@@ -43,7 +43,7 @@ def _root(
 
 def register() -> None:
     """Add the subcommands; they live in modules of their own and import their stages lazily."""
-    from defectscape.cli import benchmarks, data, people, stages
+    from defectscape.cli import comparisons, data, people, stages
     from defectscape.cli.new import new
     from defectscape.cli.pseudos import pseudos
     from defectscape.cli.run import run
@@ -53,7 +53,7 @@ def register() -> None:
     stages.register(app)
     people.register(app)
     data.register(app)
-    benchmarks.register(app)
+    comparisons.register(app)
     app.add_typer(pseudos, name="pseudos", rich_help_panel="Study")
 
 

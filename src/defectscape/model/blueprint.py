@@ -177,6 +177,10 @@ def _plain_card(card: ModelCard) -> Plain:
 
 
 def _card(plain: Plain) -> ModelCard:
+    # Cards of earlier versions say whether the network sees the charge; now each does.
+    plain = {"charge_embedding": True, **plain}
+    if not plain.pop("charge_embedding"):
+        raise ModelError("weights file", "a network that does not see the charge", "Train it again")
     names = {field.name for field in fields(ModelCard)}
     if set(plain) != names:
         raise ValueError(f"a model card has other entries: {sorted(set(plain) ^ names)}")

@@ -174,7 +174,9 @@ def _check_pair(
     energy = abs(learned[one] - learned[other])
     force = float(np.max(np.abs(one_eV_A - other_eV_A)))
     names = " and ".join(f"{format_charge(charge)} at {name}" for charge, name in pair)
-    remedy = "Charge and head must reach the network: switch `charge_embedding` on and train again"
+    remedy = (
+        "Charge and head must reach the network: train longer, or on more structures of each charge"
+    )
     if raw <= ENERGY_NOISE_eV:
         what = f"energies of {names} differ by {raw:.1e} eV"
         raise CheckError(f"{thing} check, {path} path", what, remedy)

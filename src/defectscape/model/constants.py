@@ -58,7 +58,6 @@ def refit_constants(
             columns[chosen],
             residuals[chosen],
             network.charge_reference_eV.shape[1],
-            network.card.charge_embedding,
             weights[chosen],
         )
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]

@@ -112,7 +112,6 @@ def delta_card(low: ModelCard, correction: ModelCard) -> ModelCard:
         keys=tuple(sorted((*low.keys, *correction.keys))),
         sizes=tuple(sorted({*low.sizes, *correction.sizes})),
         r_max_A=low.r_max_A,
-        charge_embedding=low.charge_embedding,
         product_basis=low.product_basis,
         strategy=low.strategy,
         heads=2,

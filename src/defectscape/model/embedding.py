@@ -17,21 +17,19 @@ FIDELITY = "fidelity"
 
 def embedding_specs(
     settings: Training, charges: tuple[int, ...], fidelities: int
-) -> dict[str, Any] | None:
-    """mace's specification of the embedded attributes; None if there is none.
+) -> dict[str, Any]:
+    """mace's specification of the embedded attributes.
 
     Args:
-        settings: whether the charge is embedded, and how long the vectors are.
+        settings: how long the vectors are.
         charges: charges trained on, ascending, e; those between them get a vector too.
         fidelities: how many are embedded; 0 if they have readouts of their own.
     """
-    specs: dict[str, Any] = {}
-    if settings.charge_embedding:
-        classes, offset = charges[-1] - charges[0] + 1, -charges[0]
-        specs[CHARGE] = _categorical(classes, offset, settings.charge_embedding_dim)
+    classes, offset = charges[-1] - charges[0] + 1, -charges[0]
+    specs = {CHARGE: _categorical(classes, offset, settings.charge_embedding_dim)}
     if fidelities:
         specs[FIDELITY] = _categorical(fidelities, 0, settings.charge_embedding_dim)
-    return specs or None
+    return specs
 
 
 def _categorical(classes: int, offset: int, length: int) -> dict[str, Any]:

@@ -122,8 +122,7 @@ def build_from_foundation(
         specs = embedding_specs(
             settings, references.charges, fidelities if card.heads < fidelities else 0
         )
-        if specs is not None:
-            graft_embedding(network, specs)
+        graft_embedding(network, specs)
     return network
 
 

@@ -86,9 +86,7 @@ def prepare(phase: Phase) -> Preparation:
     settings, fidelities, old = phase.settings, phase.fidelities, phase.start
     check_training(phase.train, fidelities)
     train = sorted(phase.train, key=_order)
-    references = fit_references(
-        train, fidelities, per_charge=settings.charge_embedding, elements=phase.elements
-    )
+    references = fit_references(train, fidelities, elements=phase.elements)
     card = _card(train, references, phase)
     usable = usable_validation(sorted(phase.valid, key=_order), card)
     maker = Graphs.of(card)
@@ -157,7 +155,6 @@ def _card(train: Sequence[LabelledFrame], references: EnergyReferences, phase: P
         keys=tuple(sorted({(item.fidelity, item.frame.key) for item in train})),
         sizes=tuple(sorted({len(item.frame) for item in train})),
         r_max_A=settings.r_max_A,
-        charge_embedding=settings.charge_embedding,
         product_basis=PRODUCT_BASIS,
         strategy=settings.strategy,
         heads=1 if settings.strategy == "fidelity_embedding" else len(references.fidelities),

@@ -87,7 +87,6 @@ def fit_references(
     data: Sequence[LabelledFrame],
     fidelities: tuple[str, ...],
     *,
-    per_charge: bool = True,
     elements: tuple[int, ...] | None = None,
 ) -> EnergyReferences:
     """Regress the references of the module's equation over training frames.
@@ -95,7 +94,6 @@ def fit_references(
     Args:
         data: training frames of all fidelities.
         fidelities: names, low first.
-        per_charge: whether c depends on the charge; False gives one constant per fidelity.
         elements: atomic numbers the references are for, ascending; None for those of the data.
 
     Raises:
@@ -112,7 +110,7 @@ def fit_references(
         if not items:
             raise ModelError("fidelity", repr(fidelity), "It has no training frame; label some")
         targets = _without_strain(items, excess)
-        fitted = _regress(targets, elements, charges, per_charge)
+        fitted = _regress(targets, elements, charges)
         element_eV[head], charge_eV[head] = fitted
         for item in items:
             frame = item.frame
@@ -160,16 +158,13 @@ def _without_strain(
 
 
 def _regress(
-    targets: Sequence[tuple[Frame, float]],
-    elements: tuple[int, ...],
-    charges: tuple[int, ...],
-    per_charge: bool,
+    targets: Sequence[tuple[Frame, float]], elements: tuple[int, ...], charges: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """One fidelity: energies (elements,), constants (charges,) with NaN where unseen."""
     counts = np.array([count_elements(frame.numbers, elements) for frame, _ in targets])
     columns = np.array([charges.index(frame.charge) for frame, _ in targets])
     energies = np.array([energy for _, energy in targets])
-    element, charge = solve_constants(counts, columns, energies, len(charges), per_charge)
+    element, charge = solve_constants(counts, columns, energies, len(charges))
     return element, np.where(np.bincount(columns, minlength=len(charges)) > 0, charge, np.nan)
 
 
@@ -178,7 +173,6 @@ def solve_constants(
     columns: Ints,
     energies_eV: Floats,
     width: int,
-    per_charge: bool,
     weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Minimum-norm least squares of the module's equation for one fidelity.
@@ -188,16 +182,14 @@ def solve_constants(
         columns: which charge each energy belongs to, shape (m,), from 0 to ``width`` - 1.
         energies_eV: shape (m,), eV.
         width: number of charges.
-        per_charge: whether the constant depends on the charge.
         weights: of the squared residuals, shape (m,); None for all alike.
 
     Returns:
         Energies per atom (elements,) and constants (width,), eV.
     """
-    constants = np.eye(width)[columns] if per_charge else np.ones((len(columns), 1))
-    design = np.hstack([counts, constants])
+    design = np.hstack([counts, np.eye(width)[columns]])
     root = np.ones(len(energies_eV)) if weights is None else np.sqrt(weights)
     found = np.linalg.lstsq(design * root[:, None], energies_eV * root, rcond=1e-10)[0]
     solution = np.asarray(found, dtype=np.float64)
     elements = counts.shape[1]
-    return solution[:elements], np.broadcast_to(solution[elements:], (width,)).copy()
+    return solution[:elements], solution[elements:]

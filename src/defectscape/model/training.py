@@ -25,7 +25,6 @@ def train_member(
     output: Path,
     warm_start: Path | None = None,
     checkpoint: Path | None = None,
-    shared_first: Path | None = None,
 ) -> TrainingHistory:
     """Train one member and write it to ``output``.
 
@@ -40,8 +39,6 @@ def train_member(
         warm_start: model file of the same strategy to start from, or None.
         checkpoint: file to continue from if it fits, written at every validation (with a number for
             a strategy's first phase), removed at the end; None for none.
-        shared_first: file for the checkpoint of a first phase that several trainings share; it stays, and
-            the next one whose first phase has the same data, settings and seed finds it finished.
 
     Raises:
         ModelError: fewer than two training frames of a fidelity that the strategy needs, validation
@@ -68,7 +65,6 @@ def train_member(
             device,
             start,
             checkpoint,
-            shared_first,
         )
         network, history = STRATEGIES[settings.strategy](job)
         save_network(network, output)

@@ -35,10 +35,6 @@ class Training(Settings):
         gt=0,
         description="Length of the learnable charge vector, and of the fidelity's if it has one.",
     )
-    charge_embedding: bool = Field(
-        True,
-        description="Switch the charge embedding off for an ablation; the charge gate then fails.",
-    )
     foundation: FilePath | None = Field(
         None,
         description=(
@@ -82,6 +78,16 @@ class Training(Settings):
     warm_start: bool = Field(
         False, description="Start each round's member from the same member of the round before."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sees_the_charge(cls, data: object) -> object:
+        """Files of earlier versions may say `charge_embedding: true`, which holds always."""
+        if not isinstance(data, dict) or "charge_embedding" not in data:
+            return data
+        if data["charge_embedding"] is not True:
+            raise ValueError("charge_embedding: every network sees the charge; remove the key")
+        return {name: value for name, value in data.items() if name != "charge_embedding"}
 
     @model_validator(mode="after")
     def _pretraining(self) -> "Training":

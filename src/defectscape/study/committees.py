@@ -26,12 +26,10 @@ class CommitteeSurface:
     Attributes:
         committee: the models.
         fidelity: the head.
-        allow_size: answer for numbers of atoms not trained on; for timings, not for results.
     """
 
     committee: Committee
     fidelity: str
-    allow_size: bool = False
 
     def evaluate(self, frame: Frame) -> Prediction:
         """Committee mean and spread on one frame."""
@@ -39,7 +37,7 @@ class CommitteeSurface:
 
     def evaluate_many(self, frames: Sequence[Frame]) -> tuple[Prediction, ...]:
         """Committee mean and spread on many frames."""
-        return self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
+        return self.committee.evaluate_many(frames, self.fidelity)
 
 
 def load_committee(files: GroupRound, settings: Training) -> Committee:
