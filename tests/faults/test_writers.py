@@ -21,7 +21,7 @@ WRITERS = 16
 
 def _write(study: Study, number: int, what: str, start: float, answers: Any) -> None:
     context, frames = study.context(), study.pool()
-    engine = make_local_engine(context.fidelity("low").engine)
+    engine = make_local_engine(context.fidelity_settings("low").engine)
     chosen = frames[number::WRITERS] if what == "own" else frames[:4]
     time.sleep(max(0.0, start - time.time()))
     records = label_frames(chosen, engine, context.store, 30.0, "writer")

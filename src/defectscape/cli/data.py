@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-Level = Annotated[Literal["low", "high"], typer.Option(help="The fidelity that the labels are of.")]
+Fidelity = Annotated[
+    Literal["low", "high"],
+    typer.Option("--fidelity", "--level", help="The fidelity that the labels are of."),
+]
 
 
 def import_labels(
@@ -13,7 +16,7 @@ def import_labels(
     paths: Annotated[
         list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")
     ],
-    level: Level,
+    fidelity: Fidelity,
     defect: Annotated[
         str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")
     ] = None,
@@ -28,7 +31,7 @@ def import_labels(
     from defectscape.tools.import_labels import import_paths
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    rows = import_paths(study_context, level, paths, defect)
+    rows = import_paths(study_context, fidelity, paths, defect)
     typer.echo(f"{'taken':>6} {'refused':>8}  key")
     for row in rows:
         typer.echo(f"{row.taken:6d} {row.refused:8d}  {row.key}  {row.path}")
@@ -48,7 +51,7 @@ def import_labels(
 
 def export_labels(
     context: typer.Context,
-    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
     path: Annotated[Path, typer.Argument(help="*.extxyz, or *.extxyz.xz compressed.")],
     without: Annotated[
         list[Path] | None,
@@ -60,7 +63,7 @@ def export_labels(
     from defectscape.tools.data_sets import export
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    card = export(study_context, level, path, without or ())
+    card = export(study_context, fidelity, path, without or ())
     for key, count in card.labels:
         typer.echo(f"{count:6d} {key}")
     typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")
@@ -68,7 +71,7 @@ def export_labels(
 
 def relabel(
     context: typer.Context,
-    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
     source: Annotated[Path, typer.Argument(help="Frames, as *.extxyz[.xz].")],
     target: Annotated[Path, typer.Argument(help="Data set to write, *.extxyz[.xz].")],
 ) -> None:
@@ -77,7 +80,7 @@ def relabel(
     from defectscape.tools.data_sets import relabel as label
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    card, failures = label(study_context, level, source, target)
+    card, failures = label(study_context, fidelity, source, target)
     for key, count in card.labels:
         typer.echo(f"{count:6d} {key}")
     for failure in failures:

@@ -20,7 +20,7 @@ def check(
         Path | None, typer.Argument(help="The study's YAML file; else that of --study.")
     ] = None,
     measure: Annotated[
-        bool, typer.Option(help="Compute one label at each level to estimate the time.")
+        bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")
     ] = False,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
@@ -45,15 +45,15 @@ def check(
         echo(f"program     {program} is not on this machine: a label that the store lacks needs it")
     echo("later       charge states go into `added_charges`, so that the others stay as they are")
     total_s: float | None = 0.0
-    for level in plan.levels:
-        cost = level.core_s_per_label
+    for part in plan.fidelities:
+        cost = part.core_s_per_label
         if cost is None:
             total_s = None
             text = "no label like these in the store yet: time unknown (try --measure)"
         else:
-            total_s = None if total_s is None else total_s + level.labels * cost
-            text = f"{cost:.2f} core-s each (mean of {level.known}), {_hours(level.labels * cost)}"
-        echo(f"labels      {level.fidelity} ({level.method}): at most {level.labels}; {text}")
+            total_s = None if total_s is None else total_s + part.labels * cost
+            text = f"{cost:.2f} core-s each (mean of {part.known}), {_hours(part.labels * cost)}"
+        echo(f"labels      {part.fidelity} ({part.method}): at most {part.labels}; {text}")
     if total_s is not None:
         echo(f"label time  {_hours(total_s)} of one core, less what the store holds already")
 
@@ -125,7 +125,7 @@ def labels(
 
 def converge(
     context: typer.Context,
-    level: Annotated[str, typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[str, typer.Argument(help="`low` or `high`.")],
     values: Annotated[list[float], typer.Argument(help="Values; the last is the reference.")],
     setting: Annotated[str, typer.Option(help="A number of the engine's.")] = "cutoff_Ry",
 ) -> None:
@@ -133,10 +133,10 @@ def converge(
     from defectscape.study.context import StudyContext
     from defectscape.tools.convergence import converge as measure
 
-    if level not in ("low", "high"):
-        raise ConfigError("level", level, "Give `low` or `high`")
+    if fidelity not in ("low", "high"):
+        raise ConfigError("fidelity", fidelity, "Give `low` or `high`")
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    rows = measure(study_context, level, setting, values)
+    rows = measure(study_context, fidelity, setting, values)
     typer.echo(f"{setting:>16}  dF RMS  dF max (meV/A)      energy (eV)  core-s")
     for row in rows:
         typer.echo(

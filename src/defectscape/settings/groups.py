@@ -61,7 +61,7 @@ def find_group(study: Study, name: str) -> Group:
     raise ConfigError("exploration group", repr(name), f"The study has {names}")
 
 
-def label_rounds(study: Study, level: str, last: int) -> range:
+def label_rounds(study: Study, fidelity: str, last: int) -> range:
     """The rounds up to ``last`` that have labels of a level, ``low`` or ``high``."""
-    every = level == "high" or study.selection.low_per_charge_per_round > 0
+    every = fidelity == "high" or study.selection.low_per_charge_per_round > 0
     return range(last + 1 if every else 1)

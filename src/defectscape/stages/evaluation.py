@@ -34,7 +34,7 @@ def evaluate_final(context: StudyContext) -> None:
     charges = sorted({key.charge for _, key in context.keys})
     check_committee(context, committee, files, check_frame(context), charges, files.gates)
     splits = read_final_splits(context)
-    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
+    data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
     test = of_split(data, splits, Split.TEST)
     write_errors(context, error_table(committee, test))
     rng = derive_rng(context.study.seed, "calibration")

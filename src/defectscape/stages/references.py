@@ -28,9 +28,9 @@ def label_references(context: StudyContext) -> None:
     )
 
 
-def _bulk(context: StudyContext, level: str) -> ReferenceLabel:
-    record = context.label(host_frame(read_host(context)), level)
-    what = f"{context.fidelity(level).name} label of the perfect supercell"
+def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:
+    record = context.label(host_frame(read_host(context)), fidelity)
+    what = f"{context.fidelity_settings(fidelity).name} label of the perfect supercell"
     return _required(HOST, record, what)
 
 
@@ -41,7 +41,7 @@ def _elements(context: StudyContext) -> tuple[ReferenceLabel, ...]:
         mesh = thermo.elemental_kpoints.get(element)
         engine = _engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
         record = context.label(_element_frame(context, element), "high", engine)
-        what = f"{context.fidelity('high').name} label of elemental {element}"
+        what = f"{context.fidelity_settings('high').name} label of elemental {element}"
         found.append(_required(element, record, what))
     return tuple(found)
 
@@ -53,7 +53,9 @@ def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
         mesh = thermo.competing_kpoints.get(name)
         engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
         record = context.label(_crystal_frame(file, f"reference/{name}"), "high", engine)
-        found.append(_required(name, record, f"{context.fidelity('high').name} label of {name}"))
+        found.append(
+            _required(name, record, f"{context.fidelity_settings('high').name} label of {name}")
+        )
     return tuple(found)
 
 
@@ -89,7 +91,7 @@ def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str)
     """The high-fidelity engine, with the mesh that a small crystal is to have."""
     if mesh is None:
         return context.engine("high")
-    settings = context.fidelity("high").engine
+    settings = context.fidelity_settings("high").engine
     if "kpoints" not in type(settings).model_fields:
         raise ConfigError(
             where,

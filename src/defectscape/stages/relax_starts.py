@@ -38,9 +38,13 @@ def relax_starts(context: StudyContext, name: str, key: DefectKey) -> None:
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
     """The records of one relaxation, from the start on; a failed label ends it."""
-    fidelity, settings = context.fidelity("low"), context.study.sampling
+    fidelity_settings, settings = context.fidelity_settings("low"), context.study.sampling
     calculator = StoredCalculator(
-        context.engine("low"), context.store, start.key, start.family, fidelity.max_force_eV_A
+        context.engine("low"),
+        context.store,
+        start.key,
+        start.family,
+        fidelity_settings.max_force_eV_A,
     )
     atoms = to_atoms(start)
     atoms.calc = calculator
@@ -61,6 +65,6 @@ def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
     for step, record in enumerate(calculator.records):
         frame = start if step == 0 else replace(
             record.frame, origin=Origin.RELAXATION, parent=start.frame_id,
-            note=f"{start.note}, {fidelity.name} relaxation step {step}",
+            note=f"{start.note}, {fidelity_settings.name} relaxation step {step}",
         )  # fmt: skip
         yield replace(record, frame=frame)

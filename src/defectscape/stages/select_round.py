@@ -48,7 +48,9 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
     relaxations = read_relaxations(context, name, number - 1)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    taken = {level: taken_frames(context, name, number, level) for level in ("low", "high")}
+    taken = {
+        fidelity: taken_frames(context, name, number, fidelity) for fidelity in ("low", "high")
+    }
     centre = np.array(site.frac_coords)
     budgets = context.study.selection
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
@@ -61,40 +63,40 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
         if budgets.low_relaxed_minima:
             minima = [*read_relaxed_ends(context, name, number, key), *minima]
         first: Sequence[Frame] = minima
-        for level, budget in (
+        for fidelity, budget in (
             ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
         ):  # fmt: skip
             if not budget:
                 continue
             candidates = _candidates(
-                context, key, [*first, *minima], relaxations, splits, taken[level]
+                context, key, [*first, *minima], relaxations, splits, taken[fidelity]
             )
             if not candidates:
-                logger.warning("%s: the search left no new frame to label at %s", key, level)
+                logger.warning("%s: the search left no new frame to label at %s", key, fidelity)
                 continue
-            mine = [frame for frame in taken[level] if frame.key == key]
+            mine = [frame for frame in taken[fidelity] if frame.key == key]
             chosen = _choose(candidates, first, mine, splits, surface, centre, budgets, budget)
             # What gets the expensive label gets the cheap one, too.
             first = [candidates[index] for index in chosen]
-            selected[level] += first
-    for level, frames in selected.items():
-        write_selected(context, name, level, number, frames)
+            selected[fidelity] += first
+    for fidelity, frames in selected.items():
+        write_selected(context, name, fidelity, number, frames)
 
 
-def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
+def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -> list[Frame]:
     """Frames that have a label of a level, or are to have one, once each: imported, of the rounds before, and of
     relaxations before this one."""
     found: list[Frame] = []
-    if level == "low":
+    if fidelity == "low":
         found += pool_frames(context, name)
         for earlier in range(1, number + 1):
             found += descent_frames(context, name, earlier)
-    found += [item.frame for item in imported_labels(context, name, level)]
+    found += [item.frame for item in imported_labels(context, name, fidelity)]
     found += [
         frame
-        for earlier in label_rounds(context.study, level, number - 1)
-        if (level, earlier) != ("low", 0)
-        for frame in frames_to_label(context, name, level, earlier)
+        for earlier in label_rounds(context.study, fidelity, number - 1)
+        if (fidelity, earlier) != ("low", 0)
+        for frame in frames_to_label(context, name, fidelity, earlier)
     ]
     return list({frame.frame_id: frame for frame in found}.values())
 

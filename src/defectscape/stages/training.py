@@ -19,7 +19,7 @@ def _train(
     context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: Training,
     member: int, seed: int, warm_start: Path | None,
 ) -> None:  # fmt: skip
-    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
+    data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
     history = train_member(
         of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID),
         context.fidelity_names, settings, seed=seed, member=member,
@@ -46,13 +46,13 @@ def build_final_data(context: StudyContext) -> None:
     splits: dict[str, Split] = {}
     for group in context.groups:
         splits |= read_splits(context, group.name)
-    for level in ("low", "high"):
+    for fidelity in ("low", "high"):
         data: list[LabelledFrame] = []
         for group in context.groups:
-            data += read_group_data(context, group.name, last, level)
-        if level == "high":
+            data += read_group_data(context, group.name, last, fidelity)
+        if fidelity == "high":
             data += verification_labels(context)
-        write_data(context.layout.final, level, unique(data))
+        write_data(context.layout.final, fidelity, unique(data))
     write_final_splits(context, splits)
 
 

@@ -36,10 +36,8 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
         site_operations(context, key.defect),
     )  # fmt: skip
     verified, paths = verify_until_certain(first, minima, label, step, settings)
-    family, fidelity = found_family(key.defect), context.fidelity("high").name
-    labelled = [
-        LabelledFrame(replace(frame, family=family), found, fidelity) for frame, found in paths
-    ]
+    family, head = found_family(key.defect), context.fidelity_settings("high").name
+    labelled = [LabelledFrame(replace(frame, family=family), found, head) for frame, found in paths]
     write_verified(context, name, key, verified, labelled)
 
 

@@ -43,10 +43,10 @@ class StudyContext:
         """The label store."""
         return LabelStore(self.study.label_store)
 
-    def fidelity(self, level: str) -> Fidelity:
+    def fidelity_settings(self, fidelity: str) -> Fidelity:
         """The settings of the ``low`` or the ``high`` fidelity."""
         fidelities = self.study.fidelities
-        return {"low": fidelities.low, "high": fidelities.high}[level]
+        return {"low": fidelities.low, "high": fidelities.high}[fidelity]
 
     @property
     def fidelity_names(self) -> tuple[str, str]:
@@ -57,18 +57,18 @@ class StudyContext:
     def _engines(self) -> dict[str, Engine]:
         return {}
 
-    def engine(self, level: str) -> Engine:
+    def engine(self, fidelity: str) -> Engine:
         """The engine of a fidelity; made once, since it may read pseudopotentials."""
-        if level not in self._engines:
-            self._engines[level] = make_engine(self.fidelity(level).engine)
-        return self._engines[level]
+        if fidelity not in self._engines:
+            self._engines[fidelity] = make_engine(self.fidelity_settings(fidelity).engine)
+        return self._engines[fidelity]
 
-    def record(self, frame: Frame, level: str) -> LabelRecord | None:
+    def record(self, frame: Frame, fidelity: str) -> LabelRecord | None:
         """What the store holds of a frame at a fidelity, or None."""
-        engine = self.engine(level)
+        engine = self.engine(fidelity)
         return self.store.get(label_key(frame, engine.name, engine.settings_of(frame.numbers)))
 
-    def label(self, frame: Frame, level: str, engine: Engine | None = None) -> LabelRecord:
+    def label(self, frame: Frame, fidelity: str, engine: Engine | None = None) -> LabelRecord:
         """The record of a frame: from the store, or computed and stored.
 
         Args:
@@ -76,17 +76,19 @@ class StudyContext:
             level: ``low`` or ``high``.
             engine: in place of the fidelity's own, for a crystal with a k-point mesh of its own.
         """
-        limit_eV_A = self.fidelity(level).max_force_eV_A
-        return label_frame(frame, engine or self.engine(level), self.store, limit_eV_A)
+        limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
+        return label_frame(frame, engine or self.engine(fidelity), self.store, limit_eV_A)
 
-    def label_many(self, frames: Sequence[Frame], level: str, progress: str) -> list[LabelRecord]:
+    def label_many(
+        self, frames: Sequence[Frame], fidelity: str, progress: str
+    ) -> list[LabelRecord]:
         """The records of many frames, in their order; ``progress`` names the work in the log."""
-        limit_eV_A = self.fidelity(level).max_force_eV_A
-        return label_frames(frames, self.engine(level), self.store, limit_eV_A, progress)
+        limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
+        return label_frames(frames, self.engine(fidelity), self.store, limit_eV_A, progress)
 
-    def trainable_label(self, frame: Frame, level: str) -> Label | None:
+    def trainable_label(self, frame: Frame, fidelity: str) -> Label | None:
         """The label of a frame, computed if need be; None if it failed or must not train."""
-        record = self.label(frame, level)
+        record = self.label(frame, fidelity)
         return record.label if record.trainable else None
 
     @cached_property

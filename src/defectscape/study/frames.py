@@ -37,18 +37,18 @@ def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
 
 
 def frames_to_label(
-    context: StudyContext, group: str, level: str, number: int
+    context: StudyContext, group: str, fidelity: str, number: int
 ) -> tuple[Frame, ...]:
     """What the labelling jobs of a fidelity label in a round: the pool, or the round's selection."""
-    return read_frames(context.layout.group(group).to_label(level, number))
+    return read_frames(context.layout.group(group).to_label(fidelity, number))
 
 
 def write_selected(
-    context: StudyContext, group: str, level: str, number: int, frames: Sequence[Frame]
+    context: StudyContext, group: str, fidelity: str, number: int, frames: Sequence[Frame]
 ) -> None:
     """Write the frames that get a label of a fidelity in a round."""
     files = context.layout.group(group).round(number)
-    write_frames(files.selected if level == "high" else files.selected_low, frames)
+    write_frames(files.selected if fidelity == "high" else files.selected_low, frames)
 
 
 def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:

@@ -83,7 +83,7 @@ def write_verified(
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:
     """Every high-fidelity label that verification made."""
-    name = context.fidelity("high").name
+    name = context.fidelity_settings("high").name
     return [
         item
         for group, key in context.keys

@@ -167,7 +167,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
     """
     found = read_levels(context)
     defects = _defects(context, groups, found)
-    low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
+    low, high = (provenance.level_of_theory(context, name) for name in ("low", "high"))
     jobs = times.read_jobs(context)
     levels, ccd = _levels(found), diagrams(context)
     return Summary(

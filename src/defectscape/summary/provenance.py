@@ -31,16 +31,16 @@ LARGE_MODEL_ERROR_EV = 0.1
 FALLEN_EV = 0.02
 
 
-def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
+def level_of_theory(context: StudyContext, fidelity: str) -> LevelOfTheory:
     """One fidelity as it was really used."""
-    fidelity = context.fidelity(level)
-    engine = context.engine(level)
+    fidelity_settings = context.fidelity_settings(fidelity)
+    engine = context.engine(fidelity)
     return LevelOfTheory(
-        name=fidelity.name,
-        engine=fidelity.engine.kind,
-        method=fidelity.engine.method,
+        name=fidelity_settings.name,
+        engine=fidelity_settings.engine.kind,
+        method=fidelity_settings.engine.method,
         settings=engine.settings_json,
-        engine_versions=[read_references(context).bulk(level).engine_version],
+        engine_versions=[read_references(context).bulk(fidelity).engine_version],
     )
 
 
@@ -130,17 +130,17 @@ def _host_states(context: StudyContext) -> list[str]:
 def _jumps(context: StudyContext) -> list[str]:
     """Labels that were left out because their neighbours contradict them."""
     lines = []
-    for level in ("low", "high"):
+    for fidelity in ("low", "high"):
         last = context.study.exploration.rounds
         found = {
             jump.frame_id: jump
             for group in context.groups
-            for jump in read_jumps(context, group.name, last, level)
+            for jump in read_jumps(context, group.name, last, fidelity)
         }
         if found:
             worst = max(found.values(), key=lambda jump: abs(jump.residual_eV))
             lines.append(
-                f"{len(found)} {context.fidelity(level).name} labels were left out of training: their "
+                f"{len(found)} {context.fidelity_settings(fidelity).name} labels were left out of training: their "
                 "energies contradict their neighbours' energies and forces, the worst "
                 f"({worst.key}) by {worst.residual_eV:+.2f} eV. Another electronic state is likely."
             )

@@ -53,7 +53,7 @@ def test_frame(context: StudyContext) -> Frame:
 
 
 def converge(
-    context: StudyContext, level: str, setting: str, values: Sequence[float]
+    context: StudyContext, fidelity: str, setting: str, values: Sequence[float]
 ) -> tuple[ConvergenceRow, ...]:
     """Label one rattled frame with each value of a setting; labels stay in the store.
 
@@ -67,7 +67,7 @@ def converge(
         LabelError: if a calculation fails.
     """
     frame = test_frame(context)
-    computed = [_compute(context, level, setting, value, frame) for value in values]
+    computed = [_compute(context, fidelity, setting, value, frame) for value in values]
     reference = computed[-1][0]
     rows = []
     for value, (label, core_s) in zip(values, computed, strict=True):
@@ -78,18 +78,18 @@ def converge(
 
 
 def _compute(
-    context: StudyContext, level: str, setting: str, value: float, frame: Frame
+    context: StudyContext, fidelity: str, setting: str, value: float, frame: Frame
 ) -> tuple[Label, float]:
     """The frame's label with one value of the setting, and what it cost, core-seconds."""
-    fidelity = context.fidelity(level)
-    known = fidelity.engine.model_dump(mode="json")
+    fidelity_settings = context.fidelity_settings(fidelity)
+    known = fidelity_settings.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
         raise ConfigError(
             "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
         )
-    settings = type(fidelity.engine).model_validate(known | {setting: value}, strict=False)
-    record = context.label(frame, level, make_engine(settings))
+    settings = type(fidelity_settings.engine).model_validate(known | {setting: value}, strict=False)
+    record = context.label(frame, fidelity, make_engine(settings))
     if record.label is None:
         raise LabelError(
             f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",

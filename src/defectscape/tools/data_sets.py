@@ -33,7 +33,7 @@ class Card:
 
     Attributes:
         format: version of this card.
-        fidelity: the level's name in the study.
+        fidelity: its name in the study.
         method: the level of theory in the field's words.
         engine: the engine's name, part of every label's key.
         settings: the engine's settings as canonical JSON, files of the elements in the data alone.
@@ -64,14 +64,14 @@ def card_path(path: Path) -> Path:
 
 
 def write_data_set(
-    path: Path, records: Sequence[LabelRecord], fidelity: Fidelity, engine: Engine
+    path: Path, records: Sequence[LabelRecord], fidelity_settings: Fidelity, engine: Engine
 ) -> Card:
     """Write labels and their card; what each cost goes into its frame's info line.
 
     Args:
         path: ``*.extxyz``, or ``*.extxyz.xz`` compressed.
         records: labels of this engine.
-        fidelity: the level.
+        fidelity_settings: those of the labels' fidelity.
         engine: its engine.
 
     Raises:
@@ -85,17 +85,17 @@ def write_data_set(
             raise LabelError(str(path), f"failure {record.frame.frame_id}", "Export labels alone")
         if not _is_of(record, engine):
             raise LabelError(str(path), "two levels of theory", "Export one at a time")
-        labelled.append(LabelledFrame(record.frame, record.label, fidelity.name))
+        labelled.append(LabelledFrame(record.frame, record.label, fidelity_settings.name))
         costs.append(_cost(record))
     if not records:
         raise LabelError(
-            str(path), f"no label of {fidelity.name} in the store",
+            str(path), f"no label of {fidelity_settings.name} in the store",
             "Label frames first, or import some",
         )  # fmt: skip
     numbers = np.unique(np.concatenate([record.frame.numbers for record in records]))
     times = sorted(record.timestamp for record in records)
     card = Card(
-        CARD_FORMAT, fidelity.name, fidelity.engine.method, engine.name, engine.settings_of(numbers),
+        CARD_FORMAT, fidelity_settings.name, fidelity_settings.engine.method, engine.name, engine.settings_of(numbers),
         tuple(sorted({record.engine_version for record in records})),
         tuple(sorted(Counter(str(record.frame.key) for record in records).items())),
         round(sum(record.core_s for record in records), 1), times[0], times[-1],
@@ -109,7 +109,7 @@ def write_data_set(
     return card
 
 
-def export(context: StudyContext, level: str, path: Path, without: Sequence[Path] = ()) -> Card:
+def export(context: StudyContext, fidelity: str, path: Path, without: Sequence[Path] = ()) -> Card:
     """Write every label that the store has of a level, whatever study asked for it.
 
     Args:
@@ -121,7 +121,7 @@ def export(context: StudyContext, level: str, path: Path, without: Sequence[Path
     Raises:
         LabelError: if there is none.
     """
-    engine, fidelity = context.engine(level), context.fidelity(level)
+    engine, fidelity_settings = context.engine(fidelity), context.fidelity_settings(fidelity)
     known = {
         item.frame.geometry_hash
         for other in without
@@ -134,11 +134,11 @@ def export(context: StudyContext, level: str, path: Path, without: Sequence[Path
         and _is_of(record, engine)
         and record.frame.geometry_hash not in known
     ]
-    return write_data_set(path, records, fidelity, engine)
+    return write_data_set(path, records, fidelity_settings, engine)
 
 
 def relabel(
-    context: StudyContext, level: str, source: Path, target: Path
+    context: StudyContext, fidelity: str, source: Path, target: Path
 ) -> tuple[Card, tuple[str, ...]]:
     """Label the frames of a file with an engine of the study, through its store, as a data set.
 
@@ -154,17 +154,17 @@ def relabel(
     Raises:
         LabelError: if no frame has one.
     """
-    engine, fidelity = context.engine(level), context.fidelity(level)
+    engine, fidelity_settings = context.engine(fidelity), context.fidelity_settings(fidelity)
     frames = read_frames(source)
-    title = f"{source.name} at {fidelity.name}"
-    records = context.label_many(frames, level, title)
+    title = f"{source.name} at {fidelity_settings.name}"
+    records = context.label_many(frames, fidelity, title)
     failures = tuple(
         f"{record.frame.key} {record.frame.frame_id}: {record.failure or ', '.join(record.flags)}"
         for record in records
         if not record.trainable
     )
     usable = [record for record in records if record.trainable]
-    return write_data_set(target, usable, fidelity, engine), failures
+    return write_data_set(target, usable, fidelity_settings, engine), failures
 
 
 def _is_of(record: LabelRecord, engine: Engine) -> bool:

@@ -64,7 +64,7 @@ def compare_search(context: StudyContext, target: Path, search: DirectSearch) ->
     ours = cost.our_label_core_s + cost.our_training_core_s
     result = SearchComparison(
         context.study.study,
-        context.fidelity(search.level).engine.method,
+        context.fidelity_settings(search.level).engine.method,
         search.fmax_eV_A or context.study.search.fmax_eV_A,
         search,
         rows,
@@ -75,7 +75,9 @@ def compare_search(context: StudyContext, target: Path, search: DirectSearch) ->
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)
-    draw_truth(result.keys, search, result.engine, context.fidelity("high").engine.method, target)
+    draw_truth(
+        result.keys, search, result.engine, context.fidelity_settings("high").engine.method, target
+    )
     return result
 
 

@@ -62,7 +62,7 @@ class _Target:
     """What all files of one import are held against."""
 
     context: StudyContext
-    level: str
+    fidelity: str
     engine: Engine
     host: HostCrystal
     sites: tuple[DefectSite, ...]
@@ -70,7 +70,7 @@ class _Target:
 
 
 def import_paths(
-    context: StudyContext, level: str, paths: Sequence[Path], defect: str | None = None
+    context: StudyContext, fidelity: str, paths: Sequence[Path], defect: str | None = None
 ) -> tuple[ImportRow, ...]:
     """Read runs and data sets and put their labels into the study's store.
 
@@ -92,8 +92,8 @@ def import_paths(
     host = build_host(read_unit_cell(study.host.file), study.host.supercell)
     target = _Target(
         context,
-        level,
-        context.engine(level),
+        fidelity,
+        context.engine(fidelity),
         host,
         enumerate_sites(host, interstitials=True),
         defect,
@@ -177,16 +177,18 @@ def _identify(target: _Target, run: VaspRun, positions_A: Any, cell_A: Any) -> I
 
 def _refusal(target: _Target, run: VaspRun, key: DefectKey) -> str:
     """Why none of a run's labels can be of the study's level, or nothing."""
-    fidelity = target.context.fidelity(target.level)
-    if not isinstance(target.engine, VaspEngine) or not isinstance(fidelity.engine, VaspSettings):
-        return f"fidelity {fidelity.name} is computed with {target.engine.name}, not with VASP"
+    fidelity_settings = target.context.fidelity_settings(target.fidelity)
+    if not isinstance(target.engine, VaspEngine) or not isinstance(
+        fidelity_settings.engine, VaspSettings
+    ):
+        return f"fidelity {fidelity_settings.name} is computed with {target.engine.name}, not with VASP"
     differences = run.theory.differences(target.engine.theory)
     if differences:
-        return f"another level of theory than {fidelity.name}: {'; '.join(differences)}"
-    if run.convergence_eV > 1.01 * fidelity.engine.convergence_eV:
+        return f"another level of theory than {fidelity_settings.name}: {'; '.join(differences)}"
+    if run.convergence_eV > 1.01 * fidelity_settings.engine.convergence_eV:
         return (
-            f"converged to {run.convergence_eV:g} eV, fidelity {fidelity.name} asks for "
-            f"{fidelity.engine.convergence_eV:g} eV"
+            f"converged to {run.convergence_eV:g} eV, fidelity {fidelity_settings.name} asks for "
+            f"{fidelity_settings.engine.convergence_eV:g} eV"
         )
     if abs(run.charge - key.charge) > 1e-3:
         return f"NELECT makes the charge {run.charge:+.3f}, which is no integer"
@@ -237,15 +239,15 @@ def _import_data(target: _Target, path: Path) -> ImportRow:
 
 
 def _card_refusal(target: _Target, card: Card, numbers: Ints) -> str:
-    fidelity = target.context.fidelity(target.level)
+    fidelity_settings = target.context.fidelity_settings(target.fidelity)
     if card.engine != target.engine.name:
-        return f"labels of {card.engine}, fidelity {fidelity.name} is {target.engine.name}"
+        return f"labels of {card.engine}, fidelity {fidelity_settings.name} is {target.engine.name}"
     theirs = json.loads(card.settings)
     mine = json.loads(target.engine.settings_of(numbers))
     differing = sorted(name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name))
     if differing:
         names = "; ".join(f"{n}: {theirs.get(n)}, not {mine.get(n)}" for n in differing)
-        return f"other settings than fidelity {fidelity.name}: {names}"
+        return f"other settings than fidelity {fidelity_settings.name}: {names}"
     return ""
 
 
