@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from benchmarks.learning.runs import ModelRun
 from defectscape.domain.label import LabelledFrame
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 VERSION = 1
 """Raise it when the code changes the outcome of a run."""
@@ -28,7 +28,7 @@ SETTINGS = (
 
 def run_digest(
     run: ModelRun,
-    settings: Training,
+    settings: TrainingSettings,
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     seed: int,
@@ -47,7 +47,7 @@ def run_digest(
     return hashlib.sha256(f"{inputs.hexdigest()}\x1f{name}\x1f{VERSION}".encode()).hexdigest()
 
 
-def _settings_text(run: ModelRun, settings: Training) -> str:
+def _settings_text(run: ModelRun, settings: TrainingSettings) -> str:
     """Settings as JSON; one that came later counts only where it is not its default."""
     values = settings.model_dump(mode="json", exclude={"device"})
     values["charge_embedding"] = run.charge_embedding

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from benchmarks.learning.settings import ModelBenchmark, Selector
-from defectscape.settings.training import Strategy, Training
+from defectscape.settings.training import Strategy, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _runs(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
                             )
 
 
-def training_of(benchmark: ModelBenchmark, run: ModelRun) -> Training:
+def training_of(benchmark: ModelBenchmark, run: ModelRun) -> TrainingSettings:
     """The settings of a run: both phases of a strategy share the schedule's steps."""
     (schedule,) = [s for s in benchmark.schedules if s.name == run.schedule]
     two = run.strategy in ("pretrain_finetune", "delta")

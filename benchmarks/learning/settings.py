@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.load import load_settings
-from defectscape.settings.training import Strategy, Training
+from defectscape.settings.training import Strategy, TrainingSettings
 
 Selector = Literal["random", "spread", "disagreement", "half"]
 
@@ -114,7 +114,7 @@ class ModelBenchmark(Settings):
         2, ge=2, description="Members of the last point's committees, whose spread is calibrated."
     )
     selection: list[SelectionTrial] = Field([], description="Trials of active selection.")
-    training: Training = Field(
+    training: TrainingSettings = Field(
         description="Architecture and optimisation; steps are the schedules'."
     )
 

@@ -19,7 +19,7 @@ from defectscape.domain.seeds import derive_seed
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def train_run(
 
 
 def _train(
-    run: ModelRun, data: RunData, settings: Training, seed: int, model: Path
+    run: ModelRun, data: RunData, settings: TrainingSettings, seed: int, model: Path
 ) -> TrainingHistory:
     """Write the model of a run."""
     told = data if run.charge_embedding else data.without_charge()

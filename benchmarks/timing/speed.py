@@ -20,8 +20,8 @@ from defectscape.model.committee import Committee
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.search.relaxation import nudged, relax_all
-from defectscape.settings.search import Search
-from defectscape.settings.structure import Supercell
+from defectscape.settings.search import SearchSettings
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
 
@@ -97,7 +97,7 @@ def _allow_size(committee: Committee, atoms: int) -> None:
 
 def _starts(context: StudyContext, matrix: Matrix, count: int) -> list[Frame]:
     """Rattled copies of the host's first vacancy, neutral."""
-    supercell = Supercell(matrix=matrix, min_image_distance_A=1.0)
+    supercell = SupercellSettings(matrix=matrix, min_image_distance_A=1.0)
     host = build_host(read_unit_cell(context.study.host.file), supercell)
     site = next(site for site in enumerate_sites(host) if site.kind == "vacancy")
     frame = defect_frame(host, site, 0)
@@ -110,7 +110,7 @@ def _starts(context: StudyContext, matrix: Matrix, count: int) -> list[Frame]:
 def _timed(
     frames: Sequence[Frame],
     surface: CommitteeSurface,
-    settings: Search,
+    settings: SearchSettings,
     size: int,
     alone: Sequence[float],
 ) -> tuple[Speed, list[float]]:

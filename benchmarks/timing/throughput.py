@@ -24,7 +24,7 @@ from defectscape.files.atoms import to_atoms
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.phase import train_phase
 from defectscape.model.preparation import Phase
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Throughput:
 
 def measure_throughput(
     data: Sequence[LabelledFrame],
-    settings: Training,
+    settings: TrainingSettings,
     repeats: int,
     epochs: tuple[int, int] = EPOCHS,
 ) -> Throughput:
@@ -102,7 +102,10 @@ def _rate(frames: int, epochs: tuple[int, int], run: Callable[[int], float]) -> 
 
 
 def _ours(
-    train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame], settings: Training, epochs: int
+    train: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    settings: TrainingSettings,
+    epochs: int,
 ) -> tuple[float, int]:
     steps = epochs * len(train) // settings.batch_size
     changes = {"steps": steps, "validate_every": steps, "patience": 99, "strategy": "high_only"}
@@ -119,7 +122,10 @@ def _ours(
 
 
 def _mace(
-    train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame], settings: Training, epochs: int
+    train: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    settings: TrainingSettings,
+    epochs: int,
 ) -> float:
     charges = [item.frame.charge for item in (*train, *valid)]
     spec = {

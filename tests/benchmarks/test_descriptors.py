@@ -12,7 +12,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 from support.morse import frame_of, label_of
 
 
@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for frame in (frame_of("a", q, seed) for q in (0, 1) for seed in range(6))
         for name, depth in (("low", 0.3), ("high", 0.36))
     ]
-    settings = Training(
+    settings = TrainingSettings(
         committee=2, channels=6, r_max_A=4.2, steps=30, batch_size=6, learning_rate=0.01,
         ema_decay=0.9, validate_every=10, patience=9,
     )  # fmt: skip

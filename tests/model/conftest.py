@@ -20,7 +20,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 FIDELITIES = ("low", "high")
 CHARGES = (-2, 0, 1)
@@ -62,12 +62,12 @@ def make_data(seeds: Sequence[int], charges: Sequence[int] = CHARGES) -> list[La
     return data
 
 
-def make_settings(**changes: object) -> Training:
+def make_settings(**changes: object) -> TrainingSettings:
     values: dict[str, object] = {
         "committee": 2, "channels": 8, "r_max_A": 4.2, "steps": 60, "batch_size": 5,
         "learning_rate": 0.01, "ema_decay": 0.9, "validate_every": 20, "patience": 10,
     }  # fmt: skip
-    return Training(**{**values, **changes})
+    return TrainingSettings(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +81,7 @@ def data_of() -> Callable[..., list[LabelledFrame]]:
 
 
 @pytest.fixture(scope="session")
-def settings_of() -> Callable[..., Training]:
+def settings_of() -> Callable[..., TrainingSettings]:
     return make_settings
 
 

@@ -10,7 +10,7 @@ from defectscape.model.committee import Committee
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.search.relaxation import relax_all
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 from defectscape.study.committees import CommitteeSurface
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -81,7 +81,7 @@ def test_plain_mace_on_a_gpu_agrees(model_paths, frame_of) -> None:
 
 
 def test_the_same_minima_are_found(model_paths, frame_of) -> None:
-    settings = Search(
+    settings = SearchSettings(
         fmax_eV_A=0.02, max_steps=60, cross_seeds_per_charge=0, max_force_std_eV_A=9.0, batch_size=4
     )
     starts = [frame_of(seed, charge, amplitude_A=0.15) for seed in (90, 91) for charge in (1, 0)]

@@ -12,7 +12,7 @@ from defectscape.files.extxyz import write_frames
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.settings.load import load_study
-from defectscape.settings.structure import Supercell
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.stages import STAGES, find_stage
 from support.recorder import SettingsRecorder, covers, files_read, leaves, watched_study
@@ -20,7 +20,7 @@ from support.small_study import jobs_of, small_study, write_study
 
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
-SUPERCELL = Supercell(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
+SUPERCELL = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
 BANDS = {"kind": "effective_masses", "electron": 0.1, "hole": 0.6}
 NOT_RUN = {"potentials_host", "potentials"}
 """The embedded engine gives no potentials."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from defectscape.settings.ccd import Ccd
-from defectscape.settings.search import Search
+from defectscape.settings.ccd import CcdSettings
+from defectscape.settings.search import SearchSettings
 from support import ROOT
 from support.small_study import jobs_of, small_study, write_study
 
@@ -129,8 +129,10 @@ FINAL = {"train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "ha
 
 def test_a_default_written_out_runs_nothing(study_folder: Path) -> None:
     study = small_study()
-    study["search"]["max_force_std_eV_A"] = Search.model_fields["max_force_std_eV_A"].default
-    study["ccd"]["extend"] = Ccd.model_fields["extend"].default
+    study["search"]["max_force_std_eV_A"] = SearchSettings.model_fields[
+        "max_force_std_eV_A"
+    ].default
+    study["ccd"]["extend"] = CcdSettings.model_fields["extend"].default
     assert not rules_to_run(study_folder, study)
 
 

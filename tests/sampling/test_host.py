@@ -22,7 +22,7 @@ from defectscape.sampling.host import (
     shortest_lattice_vector_A,
     unit_cell_indices,
 )
-from defectscape.settings.structure import Host, Supercell
+from defectscape.settings.structure import HostSettings, SupercellSettings
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"
 CDTE = Structure.from_spacegroup(
@@ -32,7 +32,7 @@ TWICE = [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
 
 
 def supercell(matrix, distance_A=3.0):
-    return Supercell(matrix=matrix, min_image_distance_A=distance_A)
+    return SupercellSettings(matrix=matrix, min_image_distance_A=distance_A)
 
 
 def written(folder, structure):
@@ -166,7 +166,7 @@ def test_bad_supercells_are_refused(matrix, distance_A, words):
 
 def test_left_out_matrix_is_found_and_satisfies_the_distance():
     silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
-    host = build_host(silicon, Supercell(min_image_distance_A=5.4))
+    host = build_host(silicon, SupercellSettings(min_image_distance_A=5.4))
     assert host.min_image_distance_A == pytest.approx(5.43)
     assert len(host.numbers) == 8
     assert np.linalg.det(host.matrix) > 0
@@ -180,7 +180,7 @@ def test_host_frame_is_neutral_and_of_no_defect():
 
 
 def settings(kind, distance_A=3.0, steps=60):
-    return Host(
+    return HostSettings(
         file=HOSTS / "unused",
         supercell=supercell(None, distance_A),
         relax=kind,

@@ -14,9 +14,9 @@ from defectscape.search.merging import lowest_including_doubtful, merge
 from defectscape.search.relaxation import UNKNOWN_REGION, relax
 from defectscape.search.symmetry import point_group
 from defectscape.search.verification_criterion import first_to_verify
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 
-SETTINGS = Minima()
+SETTINGS = MinimaSettings()
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,12 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.domain.prediction import Prediction
 from defectscape.search.residual_energy import relaxation_gain_eV, residual_energy
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 STIFFNESS_eV_A2 = 2.0
-SEARCH = Search(fmax_eV_A=0.02, max_steps=200, shortest_distance_A=1.5, cross_seeds_per_charge=0)
+SEARCH = SearchSettings(
+    fmax_eV_A=0.02, max_steps=200, shortest_distance_A=1.5, cross_seeds_per_charge=0
+)
 
 
 class TwoSprings:

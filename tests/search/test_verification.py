@@ -24,7 +24,7 @@ from defectscape.search.verification import (
     verify,
     verify_until_certain,
 )
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 
 class EmtLabels:
@@ -51,7 +51,7 @@ def minimum(vacancy):
 
 
 def _settings(steps, fmax_eV_A=0.05):
-    return Verification(minima_per_charge=1, relax_steps=steps, fmax_eV_A=fmax_eV_A)
+    return VerificationSettings(minima_per_charge=1, relax_steps=steps, fmax_eV_A=fmax_eV_A)
 
 
 class WrongEmt(EMT):

@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.verification_criterion import assess, next_to_verify
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
 def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.97), minimum(2, -9.95), minimum(3, -9.0)]
     truth = {0: -10.05, 1: -10.12, 2: -9.97, 3: -9.1}
-    settings = Verification(minima_per_charge=1, most_per_charge=4, tolerance_eV=0.01)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=4, tolerance_eV=0.01)
 
     def run(limit):
         verified = [engine(minima[0], truth[0])]
@@ -130,7 +130,7 @@ def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
 
 def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    settings = Verification(minima_per_charge=1, most_per_charge=4, relax_steps=8)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=4, relax_steps=8)
 
     def asked(steps, turns, **changed):
         ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=steps)
@@ -148,7 +148,7 @@ def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
 
 def test_the_ground_state_s_own_relaxation_comes_last(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    settings = Verification(minima_per_charge=1, most_per_charge=9, relax_steps=8)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=9, relax_steps=8)
 
     def asked(ground_eV_A, rival_eV_A):
         verified = [

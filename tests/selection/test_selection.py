@@ -9,14 +9,14 @@ from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.selection.selection import select_initial, select_round
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 
 LABELS = ["unperturbed", "a", "b", "c", "d", "e", "f", "g", "h"]
 SPLITS = {
     f"v_Cd/{label}": split
     for label, split in zip(LABELS, ["train"] * 5 + ["valid"] * 2 + ["test"] * 2, strict=True)
 }
-BUDGET = Selection(
+BUDGET = SelectionSettings(
     initial_per_charge=8,
     test_per_charge=3,
     per_charge_per_round=6,

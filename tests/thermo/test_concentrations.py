@@ -10,7 +10,7 @@ from scipy import constants
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.settings.thermo import (
-    Concentrations,
+    ConcentrationsSettings,
     DensityOfStates,
     EffectiveMasses,
     NoCorrection,
@@ -30,7 +30,7 @@ SITES_CM3 = 4 / 6.54**3 * 1e24
 
 
 def settings(annealing_K=800.0, operating_K=300.0, dopant_cm3=0.0):
-    return Concentrations(
+    return ConcentrationsSettings(
         bands=MASSES, annealing_K=[annealing_K], operating_K=operating_K, dopant_cm3=dopant_cm3
     )
 

@@ -24,7 +24,7 @@ from defectscape.model.embedding import embedding_specs, graft_embedding
 from defectscape.model.network import ChargedMACE
 from defectscape.model.product_basis import copy_tensors, same_shapes
 from defectscape.model.references import EnergyReferences
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 _OURS = (
     "heads",
@@ -74,7 +74,7 @@ def foundation_architecture(path: Path) -> dict[str, Any]:
     }
 
 
-def check_architecture(settings: Training) -> None:
+def check_architecture(settings: TrainingSettings) -> None:
     """Compare the architecture of a training with that of its foundation file.
 
     Raises:
@@ -93,7 +93,7 @@ def check_architecture(settings: Training) -> None:
 
 
 def build_from_foundation(
-    settings: Training, card: ModelCard, references: EnergyReferences
+    settings: TrainingSettings, card: ModelCard, references: EnergyReferences
 ) -> ChargedMACE:
     """A network with the foundation's weights, in the default dtype; average neighbours and scale too.
 

@@ -23,7 +23,7 @@ from defectscape.model.card import ModelCard, ProductBasis
 from defectscape.model.embedding import FIDELITY, embedding_specs
 from defectscape.model.product_basis import built_with
 from defectscape.model.references import EnergyReferences
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 _REFERENCES = ("element_reference_eV", "charge_reference_eV")
 _RADIAL = {"num_bessel": 8, "num_polynomial_cutoff": 5}
@@ -167,7 +167,7 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
 
 
 def build_network(
-    settings: Training,
+    settings: TrainingSettings,
     card: ModelCard,
     references: EnergyReferences,
     *,

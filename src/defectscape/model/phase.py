@@ -34,7 +34,7 @@ from defectscape.model.layers.arrangement import arrange, restore
 from defectscape.model.network import ChargedMACE
 from defectscape.model.preparation import Phase, Preparation, prepare
 from defectscape.model.validation import errors_as_written
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ WARM_UP_STEPS = 100
 FINAL_RATE = 0.01
 
 
-def learning_rate(step: int, settings: Training) -> float:
+def learning_rate(step: int, settings: TrainingSettings) -> float:
     """Rate of a step (from 0): linear warm-up (100 steps, at most a tenth), then a cosine."""
     warm_up = max(1, min(WARM_UP_STEPS, settings.steps // 10))
     if step < warm_up:

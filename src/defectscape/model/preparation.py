@@ -19,7 +19,7 @@ from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
 from defectscape.model.weights import copy_weights
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Phase:
     valid: Sequence[LabelledFrame]
     fidelities: tuple[str, ...]
     elements: tuple[int, ...]
-    settings: Training
+    settings: TrainingSettings
     seed: int
     member: int
     start: ChargedMACE | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
-from defectscape.settings.sampling import Sampling
+from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ ATTEMPTS = 20
 
 
 def make_pool(
-    starts: Sequence[Frame], unperturbed: Frame, sampling: Sampling, seed: int
+    starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSettings, seed: int
 ) -> tuple[Frame, ...]:
     """The starts, then one rattled frame per start, fraction of the way and amplitude.
 

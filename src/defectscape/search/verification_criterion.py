@@ -20,7 +20,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.matching import Operations
 from defectscape.search.merging import lowest_including_doubtful, nearest
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 WIDTHS = 2.0
 """A minimum is excluded as ground state if it lies more than this many standard uncertainties above it."""
@@ -159,7 +159,7 @@ def next_to_verify(
     minima: Sequence[Minimum],
     verified: Sequence[VerifiedMinimum],
     turns: Mapping[int, int],
-    settings: Verification,
+    settings: VerificationSettings,
 ) -> list[Minimum]:
     """While the budget lasts: the candidate that may be lowest, then the ground state if its relaxation ended early.
 

@@ -15,7 +15,7 @@ from defectscape.domain.family import Split, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.selection.farthest_points import farthest_points
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def select_initial(
     frames: Sequence[Frame],
     features: Floats,
     splits: Mapping[str, Split],
-    settings: Selection,
+    settings: SelectionSettings,
     key: DefectKey,
 ) -> list[int]:
     """The first frames of one defect and charge to label, as indices into ``frames``.
@@ -110,7 +110,7 @@ def select_round(
     taken_features: Floats,
     must: Sequence[int],
     splits: Mapping[str, Split],
-    settings: Selection,
+    settings: SelectionSettings,
 ) -> list[int]:
     """The frames of a round to label for one defect and charge, as indices into ``candidates``.
 

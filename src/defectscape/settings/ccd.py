@@ -62,7 +62,7 @@ class Capture(ChargePair):
         return self
 
 
-class Ccd(Settings):
+class CcdSettings(Settings):
     """Configuration-coordinate diagrams between adjacent charge states."""
 
     points: int = Field(9, ge=3, description="Points along each path.")
@@ -90,7 +90,7 @@ class Ccd(Settings):
     )
 
     @model_validator(mode="after")
-    def _a_check_needs_a_zero(self) -> "Ccd":
+    def _a_check_needs_a_zero(self) -> "CcdSettings":
         if self.engine_points == 1:
             raise ValueError("engine_points: one point is the zero of its curve; give two at least")
         if self.engine_points > self.points:

@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import Settings
 
 
-class Sampling(Settings):
+class SamplingSettings(Settings):
     """How starts and the dense pool are made."""
 
     bond_distortions: list[float] = Field(
@@ -63,7 +63,7 @@ class Sampling(Settings):
     )
 
 
-class Selection(Settings):
+class SelectionSettings(Settings):
     """Which frames get a high-fidelity label."""
 
     initial_per_charge: int = Field(
@@ -106,7 +106,7 @@ class Selection(Settings):
     )  # fmt: skip
 
     @model_validator(mode="after")
-    def _rounds_have_low_labels(self) -> "Selection":
+    def _rounds_have_low_labels(self) -> "SelectionSettings":
         if self.low_relaxed_minima and not self.low_per_charge_per_round:
             raise ValueError(
                 "low_relaxed_minima asks for low-fidelity labels in the rounds; "

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from defectscape.settings.base import Settings
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
-class Dynamics(Settings):
+class DynamicsSettings(Settings):
     """Molecular dynamics on the model's surface from the lowest minima; quenched snapshots are tried."""
 
     temperature_K: float = Field(gt=0, description="Temperature of the Langevin thermostat, K.")
@@ -16,7 +16,7 @@ class Dynamics(Settings):
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge it begins at.")
 
 
-class Hopping(Settings):
+class HoppingSettings(Settings):
     """Basin hopping on the model's surface from the lowest minima."""
 
     hops: int = Field(gt=0, description="Kicks and relaxations of each chain.")
@@ -28,7 +28,7 @@ class Hopping(Settings):
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge, one chain each.")
 
 
-class Search(Settings):
+class SearchSettings(Settings):
     """Relaxations on the high-fidelity surface of the model."""
 
     fmax_eV_A: float = Field(gt=0, description="Convergence of a relaxation, eV/A.")
@@ -36,10 +36,10 @@ class Search(Settings):
     cross_seeds_per_charge: int = Field(
         ge=0, description="Lowest minima of each other charge state that are tried as starts."
     )
-    dynamics: Dynamics | None = Field(
+    dynamics: DynamicsSettings | None = Field(
         None, description="Molecular dynamics with quenches. None: not tried."
     )
-    hopping: Hopping | None = Field(None, description="Basin hopping. None: not tried.")
+    hopping: HoppingSettings | None = Field(None, description="Basin hopping. None: not tried.")
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
@@ -62,7 +62,7 @@ class Search(Settings):
     )
 
 
-class Minima(Settings):
+class MinimaSettings(Settings):
     """Merging and ranking."""
 
     merge_rmsd_A: float = Field(
@@ -79,7 +79,7 @@ class Minima(Settings):
     )
 
 
-class Verification(Settings):
+class VerificationSettings(Settings):
     """What the high-fidelity engine checks."""
 
     minima_per_charge: int = Field(
@@ -111,10 +111,12 @@ class Verification(Settings):
     )
 
 
-class Exploration(Settings):
+class ExplorationSettings(Settings):
     """The active-learning rounds that find the minima."""
 
     rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
-    training: Training = Field(description="Training of the exploring committees.")
-    search: Search = Field(description="Search of every round but the last one.")
-    minima: Minima = Field(Minima(), description="Merging of minima in these rounds.")
+    training: TrainingSettings = Field(description="Training of the exploring committees.")
+    search: SearchSettings = Field(description="Search of every round but the last one.")
+    minima: MinimaSettings = Field(
+        MinimaSettings(), description="Merging of minima in these rounds."
+    )

@@ -13,7 +13,7 @@ class NoCorrection(Settings):
     kind: Literal["none"] = Field(description="`none`: no finite-size correction at all.")
 
 
-class Dielectric(Settings):
+class DielectricSettings(Settings):
     """A host that screens."""
 
     dielectric: list[list[float]] = Field(
@@ -21,7 +21,7 @@ class Dielectric(Settings):
     )
 
     @model_validator(mode="after")
-    def _is_a_dielectric(self) -> "Dielectric":
+    def _is_a_dielectric(self) -> "DielectricSettings":
         tensor = self.dielectric
         if [len(row) for row in tensor] != [3, 3, 3]:
             raise ValueError("dielectric must have three rows of three numbers")
@@ -32,7 +32,7 @@ class Dielectric(Settings):
         return self
 
 
-class PointChargeCorrection(Dielectric):
+class PointChargeCorrection(DielectricSettings):
     """The periodic point-charge energy in the given dielectric, without potential alignment."""
 
     kind: Literal["point_charge"] = Field(
@@ -40,7 +40,7 @@ class PointChargeCorrection(Dielectric):
     )
 
 
-class EfnvCorrection(Dielectric):
+class EfnvCorrection(DielectricSettings):
     """The point-charge energy with the alignment that the engine's potentials far from the defect give."""
 
     kind: Literal["efnv"] = Field(
@@ -85,7 +85,7 @@ class DensityOfStates(Settings):
 Bands = Annotated[EffectiveMasses | DensityOfStates, Field(discriminator="kind")]
 
 
-class Concentrations(Settings):
+class ConcentrationsSettings(Settings):
     """Defects in equilibrium at an annealing temperature, then frozen in."""
 
     bands: Bands = Field(description="The host's bands, which hold the carriers.")
@@ -101,7 +101,7 @@ class Concentrations(Settings):
     )
 
     @model_validator(mode="after")
-    def _temperatures_are_absolute(self) -> "Concentrations":
+    def _temperatures_are_absolute(self) -> "ConcentrationsSettings":
         if min(self.annealing_K) < self.operating_K:
             raise ValueError(
                 f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K"
@@ -109,7 +109,7 @@ class Concentrations(Settings):
         return self
 
 
-class Thermo(Settings):
+class ThermoSettings(Settings):
     """Formation energies and transition levels."""
 
     elemental_references: dict[str, FilePath] = Field(
@@ -134,12 +134,12 @@ class Thermo(Settings):
         "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
-    concentrations: Concentrations | None = Field(
+    concentrations: ConcentrationsSettings | None = Field(
         None, description="Concentrations and the self-consistent Fermi level; left out, none."
     )
 
     @model_validator(mode="after")
-    def _meshes_are_of_references(self) -> "Thermo":
+    def _meshes_are_of_references(self) -> "ThermoSettings":
         for name, meshes, owners in (
             ("elemental_kpoints", self.elemental_kpoints, self.elemental_references),
             ("competing_kpoints", self.competing_kpoints, self.competing_phases),
@@ -152,7 +152,7 @@ class Thermo(Settings):
         return self
 
     @model_validator(mode="after")
-    def _limits_come_from_one_source(self) -> "Thermo":
+    def _limits_come_from_one_source(self) -> "ThermoSettings":
         if self.chemical_potentials is not None and self.competing_phases:
             raise ValueError("give competing_phases or chemical_potentials, not both")
         if self.chemical_potentials == {}:

@@ -9,7 +9,7 @@ from defectscape.settings.base import FilePath, Settings
 Strategy = Literal["heads", "high_only", "pretrain_finetune", "delta", "fidelity_embedding"]
 
 
-class Training(Settings):
+class TrainingSettings(Settings):
     """Architecture and optimisation of a committee of charge-embedded, multi-fidelity MACE models."""
 
     strategy: Strategy = Field(
@@ -90,7 +90,7 @@ class Training(Settings):
         return {name: value for name, value in data.items() if name != "charge_embedding"}
 
     @model_validator(mode="after")
-    def _pretraining(self) -> "Training":
+    def _pretraining(self) -> "TrainingSettings":
         two_parts = self.strategy in ("pretrain_finetune", "delta")
         if self.pretrain_steps is not None and not two_parts:
             raise ValueError(

@@ -40,13 +40,13 @@ def label_chunk(
 
 
 def build_round_data(context: StudyContext, group: str, number: int) -> None:
-    """All labels a group knows after a round: its own of all rounds, and its teachers'."""
+    """All labels a group knows after a round: its own of all rounds, and those of the groups it learns from."""
     members, files = context.group(group)
     last = context.study.exploration.rounds
     for fidelity in ("low", "high"):
         data: list[LabelledFrame] = []
-        for teacher in members.teachers:
-            data += read_group_data(context, teacher, last, fidelity)
+        for source in members.learns_from:
+            data += read_group_data(context, source, last, fidelity)
         data += imported_labels(context, group, fidelity)
         for earlier in label_rounds(context.study, fidelity, number):
             frames = (

@@ -16,7 +16,7 @@ from defectscape.search.global_search import hop, snapshots
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.groups import Group
-from defectscape.settings.search import Minima, Search
+from defectscape.settings.search import MinimaSettings, SearchSettings
 from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import descent_ends, read_starts
@@ -36,13 +36,13 @@ LOWEST_LABEL = "lowest label"
 
 
 def _cross_seeds(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: Search,
-    minima: Minima,
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: SearchSettings,
+    minima: MinimaSettings,
 ) -> list[Frame]:  # fmt: skip
     """The lowest minima of every other charge state, recharged."""
     sources: list[Minimum] = []
-    for teacher in group.teachers:
-        known = read_minima(context, teacher)
+    for earlier in group.learns_from:
+        known = read_minima(context, earlier)
         for key in dict.fromkeys(minimum.frame.key for minimum in known):
             mine = [minimum for minimum in known if minimum.frame.key == key]
             sources += lowest_including_doubtful(mine, settings.cross_seeds_per_charge)
@@ -82,14 +82,19 @@ def _lowest_labels(
 
 
 def _search(
-    context: StudyContext, name: str, number: int, settings: Search, minima: Minima, gates: Path
+    context: StudyContext,
+    name: str,
+    number: int,
+    settings: SearchSettings,
+    minima: MinimaSettings,
+    gates: Path,
 ) -> tuple[Relaxation, ...]:
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(round_files, context.study.exploration.training)
     starts = _with_nudged(context, read_starts(context, name))
-    charges = sorted({key.charge for teacher in group.teachers
-                      for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
+    charges = sorted({key.charge for source in group.learns_from
+                      for key in context.group(source)[0].keys} | set(group.charges))  # fmt: skip
     check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     ends = descent_ends(context, name, number)
@@ -102,7 +107,11 @@ def _search(
 
 
 def _lowest(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], minima: Minima, count: int
+    context: StudyContext,
+    group: Group,
+    found: tuple[Relaxation, ...],
+    minima: MinimaSettings,
+    count: int,
 ) -> list[Frame]:
     """The lowest ``count`` minima of every charge."""
     return [
@@ -116,7 +125,7 @@ def _lowest(
 
 def _wander(
     context: StudyContext, group: Group, found: tuple[Relaxation, ...], surface: CommitteeSurface,
-    settings: Search, minima: Minima, stage: str,
+    settings: SearchSettings, minima: MinimaSettings, stage: str,
 ) -> tuple[Relaxation, ...]:  # fmt: skip
     """Dynamics with quenches, then basin hopping, from the lowest minima found so far."""
     more: tuple[Relaxation, ...] = ()

@@ -15,7 +15,7 @@ from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import (
@@ -125,7 +125,7 @@ def _candidates(
 
 def _choose(
     candidates: Sequence[Frame], first: Sequence[Frame], taken: Sequence[Frame],
-    splits: dict[str, Split], surface: CommitteeSurface, centre: Floats, settings: Selection,
+    splits: dict[str, Split], surface: CommitteeSurface, centre: Floats, settings: SelectionSettings,
     budget: int,
 ) -> list[int]:  # fmt: skip
     """Indices of the candidates to label: ``first`` in any case, then up to the budget."""

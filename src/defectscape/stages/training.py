@@ -6,7 +6,7 @@ from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 from defectscape.study.committees import write_history
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import read_data, read_group_data, unique, write_data
@@ -16,7 +16,7 @@ from defectscape.study.splits import of_split, read_final_splits, read_splits, w
 
 
 def _train(
-    context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: Training,
+    context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: TrainingSettings,
     member: int, seed: int, warm_start: Path | None,
 ) -> None:  # fmt: skip
     data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]

@@ -11,7 +11,7 @@ from defectscape.domain.label import Label
 from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame, label_frames
 from defectscape.engines.registry import make_engine
-from defectscape.settings.engine import Fidelity
+from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
@@ -43,7 +43,7 @@ class StudyContext:
         """The label store."""
         return LabelStore(self.study.label_store)
 
-    def fidelity_settings(self, fidelity: str) -> Fidelity:
+    def fidelity_settings(self, fidelity: str) -> FidelitySettings:
         """The settings of the ``low`` or the ``high`` fidelity."""
         fidelities = self.study.fidelities
         return {"low": fidelities.low, "high": fidelities.high}[fidelity]
@@ -93,7 +93,7 @@ class StudyContext:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The exploration groups, teachers before those who learn from them."""
+        """The exploration groups, those that others learn from first."""
         return exploration_groups(self.study)
 
     @cached_property

@@ -17,7 +17,7 @@ from defectscape.files.tables import (
     save_verified,
 )
 from defectscape.search.merging import merge
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
 
@@ -46,7 +46,7 @@ def merged(
     defect: str,
     relaxations: Sequence[Relaxation],
     key: DefectKey,
-    settings: Minima,
+    settings: MinimaSettings,
 ) -> tuple[Minimum, ...]:
     """Distinct minima of one charge state of a defect among some relaxations."""
     mine = tuple(r for r in relaxations if r.start.key == key)

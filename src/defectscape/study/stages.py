@@ -14,13 +14,13 @@ from defectscape.study.stage import WHOLE, Block, Part, Stage, Wildcards, block_
 def _group(study: Study, wildcards: Wildcards) -> object:
     """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
     group = find_group(study, wildcards["group"])
-    return {"charges": list(group.charges), "learns_from": list(group.teachers)}
+    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
 
 
-def _rounds_of_teachers(study: Study, wildcards: Wildcards) -> object:
+def _rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     """The last round, for a group that learns from others' last data."""
-    teachers = find_group(study, wildcards["group"]).teachers
-    return study.exploration.rounds if teachers else None
+    sources = find_group(study, wildcards["group"]).learns_from
+    return study.exploration.rounds if sources else None
 
 
 def _engine_of_host(study: Study, _: Wildcards) -> object:
@@ -151,7 +151,7 @@ STAGES = (
             "sampling.relaxed_starts",
             "selection.low_relaxed_minima",
             "selection.low_per_charge_per_round",
-            Part("exploration.rounds", _rounds_of_teachers),
+            Part("exploration.rounds", _rounds_of_sources),
             GROUP,
         ),
     ),

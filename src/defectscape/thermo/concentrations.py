@@ -15,7 +15,7 @@ import numpy as np
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.files.quiet import quiet
-from defectscape.settings.thermo import Concentrations
+from defectscape.settings.thermo import ConcentrationsSettings
 
 UNCERTAINTY = "one standard deviation"
 
@@ -76,7 +76,7 @@ def equilibria(
     diagram: Any,
     limits: Sequence[str],
     bulk_dos: Any,
-    settings: Concentrations,
+    settings: ConcentrationsSettings,
     uncertainties_eV: Mapping[DefectKey, float],
 ) -> tuple[Equilibrium, ...]:
     """Every limit at every annealing temperature.
@@ -110,7 +110,7 @@ def _equilibrium(
     limit: str,
     bulk_dos: Any,
     annealing_K: float,
-    settings: Concentrations,
+    settings: ConcentrationsSettings,
 ) -> Equilibrium:
     best = _solve(diagram, limit, bulk_dos, annealing_K, settings)
     shifted = [_solve(other, limit, bulk_dos, annealing_K, settings) for other in shifted_diagrams]
@@ -137,7 +137,7 @@ def _equilibrium(
 
 
 def _solve(
-    diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: Concentrations
+    diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: ConcentrationsSettings
 ) -> _Solution:
     with quiet("doped"):
         try:

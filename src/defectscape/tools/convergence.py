@@ -86,13 +86,15 @@ def _compute(
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
         raise ConfigError(
-            "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
+            "engine setting",
+            setting,
+            f"The {fidelity_settings.name} engine has the numbers {numbers}",
         )
     settings = type(fidelity_settings.engine).model_validate(known | {setting: value}, strict=False)
     record = context.label(frame, fidelity, make_engine(settings))
     if record.label is None:
         raise LabelError(
-            f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",
+            f"{fidelity_settings.name} label with {setting} {value:g}", f"failed: {record.failure}",
             "Take this value off the list",
         )  # fmt: skip
     return record.label, record.core_s

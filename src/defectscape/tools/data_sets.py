@@ -19,7 +19,7 @@ from defectscape.engines.base import Engine
 from defectscape.files.codec import decode, encode
 from defectscape.files.extxyz import read_frames, read_info, read_labelled, write_labelled
 from defectscape.files.tables import read_json, write_json
-from defectscape.settings.engine import Fidelity
+from defectscape.settings.engine import FidelitySettings
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 
@@ -64,7 +64,7 @@ def card_path(path: Path) -> Path:
 
 
 def write_data_set(
-    path: Path, records: Sequence[LabelRecord], fidelity_settings: Fidelity, engine: Engine
+    path: Path, records: Sequence[LabelRecord], fidelity_settings: FidelitySettings, engine: Engine
 ) -> Card:
     """Write labels and their card; what each cost goes into its frame's info line.
 

@@ -10,7 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
 from defectscape.search.relaxation import relax_all
 from defectscape.search.surface import Surface
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DirectSearch:
         return [frame for frame in own if self.starts is None or frame.note in self.starts]
 
     def relax(
-        self, starts: Sequence[Frame], surface: Surface, settings: Search
+        self, starts: Sequence[Frame], surface: Surface, settings: SearchSettings
     ) -> tuple[Relaxation, ...]:
         """Relax starts one by one; only convergence, the step limit and the geometry end a relaxation.
 

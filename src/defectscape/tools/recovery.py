@@ -12,7 +12,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.minimum import Relaxation
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 
 IDENTIFIED_A = 0.1
 
@@ -47,7 +47,7 @@ def recover(
     relaxations: Sequence[Relaxation],
     reference: Sequence[Frame],
     operations: Operations,
-    settings: Minima,
+    settings: MinimaSettings,
 ) -> Recovery:
     """Compare relaxations of one key with its reference minima.
 
