@@ -18,11 +18,31 @@ from defectscape.settings.training import TrainingSettings
 VERSION = 1
 """Raise it when the code changes the outcome of a run."""
 SETTINGS = (
-    "strategy", "committee", "channels", "max_L", "max_ell", "correlation", "r_max_A", "layers",
-    "charge_embedding_dim", "charge_embedding", "foundation", "steps", "pretrain_steps",
-    "finetune_rate", "batch_size", "learning_rate", "ema_decay", "energy_weight", "forces_weight",
-    "high_weight", "validate_every", "patience", "dtype", "warm_start",
-)  # fmt: skip
+    "strategy",
+    "committee",
+    "channels",
+    "max_L",
+    "max_ell",
+    "correlation",
+    "r_max_A",
+    "layers",
+    "charge_embedding_dim",
+    "charge_embedding",
+    "foundation",
+    "steps",
+    "pretrain_steps",
+    "finetune_rate",
+    "batch_size",
+    "learning_rate",
+    "ema_decay",
+    "energy_weight",
+    "forces_weight",
+    "high_weight",
+    "validate_every",
+    "patience",
+    "dtype",
+    "warm_start",
+)
 """Settings of a training in the order of the first outcomes."""
 
 
@@ -66,6 +86,10 @@ def _add(inputs: "hashlib._Hash", item: LabelledFrame) -> None:
     inputs.update(f"\x1f{item.fidelity}\x1f{frame.key}\x1f{len(frame)}".encode())
     energy_eV = np.float64(label.energy_eV)
     for array in (
-        frame.numbers, frame.positions_A, frame.cell_A, energy_eV, label.forces_eV_A,
-    ):  # fmt: skip
+        frame.numbers,
+        frame.positions_A,
+        frame.cell_A,
+        energy_eV,
+        label.forces_eV_A,
+    ):
         inputs.update(array.tobytes())

@@ -15,9 +15,7 @@ from defectscape.settings.training import TrainingSettings
 TWO_PHASES = ("pretrain_finetune", "delta")
 
 
-def share_first_phase(
-    data: RunData, settings: TrainingSettings, seed: int, shared: Path, checkpoint: Path
-) -> None:
+def share_first_phase(data: RunData, settings: TrainingSettings, seed: int, shared: Path, checkpoint: Path) -> None:
     """Finish the first phase, if it is not finished yet, and hand its checkpoint to a training.
 
     Args:

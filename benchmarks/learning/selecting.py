@@ -38,9 +38,7 @@ def choose(
     point = None if centre is None else np.array(centre)
     for place, key in enumerate(keys):
         candidates = [
-            item
-            for item in pool
-            if item.frame.key == key and (item.frame.key, item.frame.frame_id) not in taken
+            item for item in pool if item.frame.key == key and (item.frame.key, item.frame.frame_id) not in taken
         ]
         frames = [item.frame for item in candidates]
         before = [item.frame for item in first if item.frame.key == key]

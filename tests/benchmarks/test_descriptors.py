@@ -25,9 +25,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, depth in (("low", 0.3), ("high", 0.36))
     ]
     settings = TrainingSettings(
-        committee=2, channels=6, r_max_A=4.2, steps=30, batch_size=6, learning_rate=0.01,
-        ema_decay=0.9, validate_every=10, patience=9,
-    )  # fmt: skip
+        committee=2,
+        channels=6,
+        r_max_A=4.2,
+        steps=30,
+        batch_size=6,
+        learning_rate=0.01,
+        ema_decay=0.9,
+        validate_every=10,
+        patience=9,
+    )
     train_member(data, data[:4], ("low", "high"), settings, 1, 0, path)
     return path
 
@@ -37,9 +44,14 @@ def test_descriptors_do_not_turn_with_the_structure(model: Path) -> None:
     turn = Rotation.random(random_state=3).as_matrix()
     order = np.random.default_rng(0).permutation(len(frame))
     turned = Frame(
-        frame.numbers[order], (frame.positions_A @ turn.T)[order], frame.cell_A @ turn.T, frame.key,
-        1, frame.origin, frame.family,
-    )  # fmt: skip
+        frame.numbers[order],
+        (frame.positions_A @ turn.T)[order],
+        frame.cell_A @ turn.T,
+        frame.key,
+        1,
+        frame.origin,
+        frame.family,
+    )
     one, other = describe(load_network(model), [frame, turned], None)
     np.testing.assert_allclose(one, other, atol=1e-9)
     assert one.shape == (12,)

@@ -32,9 +32,7 @@ def benchmark() -> Iterator[ModelBenchmark]:
     patch.undo()
 
 
-def digest_of(
-    benchmark: ModelBenchmark, run: ModelRun, settings: TrainingSettings | None = None
-) -> str:
+def digest_of(benchmark: ModelBenchmark, run: ModelRun, settings: TrainingSettings | None = None) -> str:
     data = run_data(benchmark, run)
     seed = derive_seed(benchmark.seed, "arm", run.repeat)
     return run_digest(run, settings or training_of(benchmark, run), data.train, data.valid, seed)
@@ -78,9 +76,7 @@ def test_a_setting_that_came_later_counts_where_it_is_not_its_default(
     assert digest_of(benchmark, run, TrainingSettings(**content | {"learning_rate": 0.1})) != before
 
 
-def test_the_committed_curves_are_those_of_the_committed_outcomes(
-    benchmark: ModelBenchmark, tmp_path: Path
-) -> None:
+def test_the_committed_curves_are_those_of_the_committed_outcomes(benchmark: ModelBenchmark, tmp_path: Path) -> None:
     committed, known = read_json(OURS / "model.json"), read_outcomes(OURS / "model")
     outcomes = [known[run.name] for run in runs_of(benchmark)]
     # The models are not here: what they showed is known.

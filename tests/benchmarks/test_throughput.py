@@ -14,9 +14,15 @@ def test_our_loop_is_not_slower_than_mace_s() -> None:
     frames = [frame_of("a", charge, seed) for charge in (0, 1) for seed in range(24)]
     data = [LabelledFrame(frame, label_of(frame, 0.3), "low") for frame in frames]
     settings = TrainingSettings(
-        committee=2, channels=16, r_max_A=5.0, steps=1, batch_size=4, learning_rate=0.01,
-        patience=9, dtype="float32",
-    )  # fmt: skip
+        committee=2,
+        channels=16,
+        r_max_A=5.0,
+        steps=1,
+        batch_size=4,
+        learning_rate=0.01,
+        patience=9,
+        dtype="float32",
+    )
     # Twenty epochs of 44 small frames: six core-seconds and more beyond the imports, which vary by one.
     result = measure_throughput(data, settings, 1, (1, 21))
     assert result.frames == 44

@@ -95,9 +95,9 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     study["search"]["fmax_eV_A"] = 0.2
     calls = rerun(study)
     # The lowest, the unperturbed start's, and the one nearest to the lowest label.
-    checks = (study["verification"]["minima_per_charge"] + 2) * (
-        1 + study["verification"]["relax_steps"]
-    ) + study["ccd"]["engine_points"]
+    checks = (study["verification"]["minima_per_charge"] + 2) * (1 + study["verification"]["relax_steps"]) + study[
+        "ccd"
+    ]["engine_points"]
     assert {method for method, _ in calls} <= {HIGH}
     assert all(count <= checks for count in calls.values())
     assert sum(calls.values()) > 0, "the search converged further, so there is something to verify"
@@ -108,12 +108,17 @@ def test_rounds_may_have_cheap_labels_of_what_the_search_found(rerun: Rerun) -> 
     study["selection"]["low_per_charge_per_round"] = 4
     calls = rerun(study)
     assert {key: n for (method, key), n in calls.items() if method == LOW} == {
-        "v_Cd_0": 4, "v_Cd_-1": 4,
-    }  # fmt: skip
+        "v_Cd_0": 4,
+        "v_Cd_-1": 4,
+    }
     files = Path("results/small/groups/v_Cd/round_1")
-    chosen = {level: read_frames(files / name) for level, name in (
-        ("low", "selected_low.extxyz"), ("high", "selected.extxyz"),
-    )}  # fmt: skip
+    chosen = {
+        level: read_frames(files / name)
+        for level, name in (
+            ("low", "selected_low.extxyz"),
+            ("high", "selected.extxyz"),
+        )
+    }
     ids = {level: {frame.frame_id for frame in frames} for level, frames in chosen.items()}
     assert ids["high"] < ids["low"], "what gets the expensive label gets the cheap one, too"
     known = {item.frame.frame_id for item in read_labelled(files / "data_low.extxyz", "gfn1")}
@@ -124,8 +129,10 @@ def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
     study = small_study()
     study["exploration"]["rounds"] = 2
     study["selection"] |= {
-        "low_per_charge_per_round": 4, "low_relaxed_minima": 1, "low_relaxation_steps": 3,
-    }  # fmt: skip
+        "low_per_charge_per_round": 4,
+        "low_relaxed_minima": 1,
+        "low_relaxation_steps": 3,
+    }
     rerun(study)
     context = StudyContext.load(write_study(study, Path()), Path("results"))
     files = context.layout.group("v_Cd").round(1)

@@ -49,8 +49,10 @@ def full_study() -> dict[str, Any]:
     study["defects"][0]["added_charges"] = ["-2"]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {
-        "low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1,
-    }  # fmt: skip
+        "low_per_charge_per_round": 2,
+        "low_relaxed_minima": 1,
+        "low_relaxation_steps": 1,
+    }
     study["exploration"]["rounds"] = 2
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
     study["search"]["hopping"] = {"hops": 1, "step_A": 0.1}
@@ -112,9 +114,7 @@ CONDITIONAL = {
 
 
 @pytest.mark.parametrize("stage", [s.name for s in STAGES if s.name not in NOT_RUN])
-def test_a_stage_reads_the_settings_that_it_names(
-    found: dict[str, Read], everything: set[str], stage: str
-) -> None:
+def test_a_stage_reads_the_settings_that_it_names(found: dict[str, Read], everything: set[str], stage: str) -> None:
     named: set[str] = set()
     for item in find_stage(stage).reads:
         block = item if isinstance(item, str) else item.block

@@ -16,9 +16,7 @@ LATTICE_A = 6.62
 def cdte():
     matrix = [[2, 0, 0], [0, 2, 0], [0, 0, 1]]
     supercell = SupercellSettings(matrix=matrix, min_image_distance_A=6.0)
-    zincblende = Structure.from_spacegroup(
-        "F-43m", Lattice.cubic(LATTICE_A), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
-    )
+    zincblende = Structure.from_spacegroup("F-43m", Lattice.cubic(LATTICE_A), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
     return build_host(zincblende, supercell)
 
 

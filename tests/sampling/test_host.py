@@ -25,9 +25,7 @@ from defectscape.sampling.host import (
 from defectscape.settings.structure import HostSettings, SupercellSettings
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"
-CDTE = Structure.from_spacegroup(
-    "F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
-)
+CDTE = Structure.from_spacegroup("F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
 TWICE = [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
 
 
@@ -111,9 +109,7 @@ def test_slab_and_flat_cell_are_refused(tmp_path):
 def test_noise_is_refused_and_a_real_distortion_is_not(tmp_path):
     cdte = CDTE.copy()
     noise = np.random.default_rng(0).normal(0, 0.02, (8, 3))
-    noisy = Structure(
-        cdte.lattice, cdte.species, cdte.cart_coords + noise, coords_are_cartesian=True
-    )
+    noisy = Structure(cdte.lattice, cdte.species, cdte.cart_coords + noise, coords_are_cartesian=True)
     message = refusal(written(tmp_path, noisy))
     assert "noise" in message
     assert "Symmetrise" in message
@@ -122,9 +118,7 @@ def test_noise_is_refused_and_a_real_distortion_is_not(tmp_path):
         ["Ba", "Ti", "O", "O", "O"],
         [[0, 0, 0], [0.5, 0.5, 0.512], [0.5, 0.5, 0.977], [0.5, 0, 0.486], [0, 0.5, 0.486]],
     )
-    assert (
-        build_host(read_unit_cell(written(tmp_path, polar)), supercell(TWICE)).spacegroup == "P4mm"
-    )
+    assert build_host(read_unit_cell(written(tmp_path, polar)), supercell(TWICE)).spacegroup == "P4mm"
 
 
 def test_supercell_holds_det_copies_grouped_by_element():

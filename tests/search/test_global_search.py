@@ -69,9 +69,7 @@ def test_dynamics_ends_where_a_relaxation_would(saddle, surface, limits) -> None
         assert moved <= 0.6
 
 
-def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(
-    saddle, vacancy, surface, limits
-) -> None:
+def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(saddle, vacancy, surface, limits) -> None:
     settings = HoppingSettings(hops=2, step_A=0.2, radius_A=3.0)
     still = relax(vacancy, surface, limits).final
 

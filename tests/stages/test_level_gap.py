@@ -9,13 +9,16 @@ from defectscape.domain.label import Label, LabelledFrame
 from defectscape.summary.fidelity_difference import level_gaps
 
 
-def labelled(
-    number: int, charge: int, energy_eV: float, force: float, fidelity: str
-) -> LabelledFrame:
+def labelled(number: int, charge: int, energy_eV: float, force: float, fidelity: str) -> LabelledFrame:
     frame = Frame(
-        [14, 14], [[0, 0, 0], [2.0 + 0.1 * number, 0, 0]], np.eye(3) * 8,
-        DefectKey("v_Si", charge), 1, Origin.RATTLE, "f",
-    )  # fmt: skip
+        [14, 14],
+        [[0, 0, 0], [2.0 + 0.1 * number, 0, 0]],
+        np.eye(3) * 8,
+        DefectKey("v_Si", charge),
+        1,
+        Origin.RATTLE,
+        "f",
+    )
     return LabelledFrame(frame, Label(energy_eV, np.full((2, 3), force)), fidelity)
 
 

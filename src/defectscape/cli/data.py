@@ -13,13 +13,9 @@ Fidelity = Annotated[
 
 def import_labels(
     context: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")],
     fidelity: Fidelity,
-    defect: Annotated[
-        str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")
-    ] = None,
+    defect: Annotated[str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")] = None,
     frames: Annotated[
         Path | None,
         typer.Option(help="Write the imported frames here, to be named under `imported`."),
@@ -39,8 +35,7 @@ def import_labels(
             typer.echo(f"{'':17}{row.reason}")
     found = {frame.frame_id: frame for row in rows for frame in row.frames}
     typer.echo(
-        f"{sum(row.taken for row in rows)} labels in {study_context.study.label_store}, "
-        f"{len(found)} distinct frames"
+        f"{sum(row.taken for row in rows)} labels in {study_context.study.label_store}, {len(found)} distinct frames"
     )
     if frames is not None and found:
         write_frames(frames, list(found.values()))

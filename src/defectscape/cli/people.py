@@ -16,12 +16,8 @@ def _hours(core_s: float) -> str:
 
 def check(
     context: typer.Context,
-    config: Annotated[
-        Path | None, typer.Argument(help="The study's YAML file; else that of --study.")
-    ] = None,
-    measure: Annotated[
-        bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")
-    ] = False,
+    config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
+    measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
     from defectscape.study.context import StudyContext
@@ -60,9 +56,7 @@ def check(
 
 def labels(
     context: typer.Context,
-    store: Annotated[
-        Path | None, typer.Argument(help="Folder of a label store; else that of --study.")
-    ] = None,
+    store: Annotated[Path | None, typer.Argument(help="Folder of a label store; else that of --study.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     remove_damaged: Annotated[
         bool, typer.Option(help="Remove damaged records, so that they are computed again.")
@@ -106,13 +100,17 @@ def labels(
         content = {
             "labels": [
                 {
-                    "engine": engine, "settings": json.loads(settings), "key": key,
-                    "labels": int(row[0]), "failed": int(row[1]), "core_s": row[2],
+                    "engine": engine,
+                    "settings": json.loads(settings),
+                    "key": key,
+                    "labels": int(row[0]),
+                    "failed": int(row[1]),
+                    "core_s": row[2],
                 }
                 for (engine, settings, key), row in sorted(rows.items())
             ],
             "engine_calls": len(calls),
-        }  # fmt: skip
+        }
         typer.echo(json.dumps(content, indent=1))
         return
     for (engine, _settings, key), (done, failed, core_s) in sorted(rows.items()):

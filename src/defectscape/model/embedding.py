@@ -15,9 +15,7 @@ CHARGE = "total_charge"
 FIDELITY = "fidelity"
 
 
-def embedding_specs(
-    settings: TrainingSettings, charges: tuple[int, ...], fidelities: int
-) -> dict[str, Any]:
+def embedding_specs(settings: TrainingSettings, charges: tuple[int, ...], fidelities: int) -> dict[str, Any]:
     """mace's specification of the embedded attributes.
 
     Args:

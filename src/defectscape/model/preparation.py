@@ -121,9 +121,7 @@ def _network(
         neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
         if old is not None:
             neighbours, scale = old.normalisation
-        network = build_network(
-            settings, card, references, average_neighbours=neighbours, scale_eV=scale
-        )
+        network = build_network(settings, card, references, average_neighbours=neighbours, scale_eV=scale)
     if old is not None:
         copy_weights(old, network)
     return network

@@ -24,9 +24,7 @@ SAME_DISTANCE_A = 0.05
 """Neighbours at one distance are taken as equivalent: the nearest of each kind is tried."""
 
 
-def candidates(
-    unperturbed: Frame, site: DefectSite, sampling: SamplingSettings
-) -> Iterator[tuple[str, str, Floats]]:
+def candidates(unperturbed: Frame, site: DefectSite, sampling: SamplingSettings) -> Iterator[tuple[str, str, Floats]]:
     """Label (for families), note (for people) and positions (n, 3), A, of each, without a rattle.
 
     Args:

@@ -215,9 +215,7 @@ def _report_step(optimiser: BFGS, atoms: Atoms) -> None:
     )
 
 
-def relax_host(
-    host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: HostSettings
-) -> HostCrystal:
+def relax_host(host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: HostSettings) -> HostCrystal:
     """Relax the host as ``settings.relax`` says, with its space group kept.
 
     ``positions`` relaxes the atoms in the cell of the file, ``volume`` also scales that cell
@@ -249,9 +247,7 @@ def relax_host(
     try:
         converged = optimiser.run(fmax=settings.relax_fmax_eV_A, steps=settings.relax_max_steps)
     except CalculationFailed as error:
-        raise HostError(
-            "host relaxation", error, "Change the engine's settings, or set host.relax to none"
-        ) from error
+        raise HostError("host relaxation", error, "Change the engine's settings, or set host.relax to none") from error
     except PropertyNotImplementedError as error:
         raise HostError(
             "host.relax",

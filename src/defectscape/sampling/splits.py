@@ -14,9 +14,7 @@ from defectscape.domain.seeds import derive_seed
 from defectscape.settings.sampling import SamplingSettings
 
 
-def assign_splits(
-    families: Iterable[str], sampling: SamplingSettings, seed: int
-) -> dict[str, Split]:
+def assign_splits(families: Iterable[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The split of every geometry family.
 
     Per defect, ``test_fraction`` and ``valid_fraction`` of its families are rounded up, at least a
@@ -42,9 +40,7 @@ def assign_splits(
     return splits
 
 
-def _split_one(
-    defect: str, members: list[str], sampling: SamplingSettings, seed: int
-) -> dict[str, Split]:
+def _split_one(defect: str, members: list[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The splits of one defect's families."""
     count = len(members)
     if count < 3:

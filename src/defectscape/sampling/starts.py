@@ -63,9 +63,7 @@ def make_starts(
     for label, note, positions in _all(unperturbed, host, site, charge, sampling, seed):
         limit_A = sampling.shortest_distance_A
         if positions is None or shortest_distance_A(positions, unperturbed.cell_A) < limit_A:
-            log.warning(
-                "start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A
-            )
+            log.warning("start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A)
             continue
         start = Frame(
             unperturbed.numbers,

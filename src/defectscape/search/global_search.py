@@ -129,8 +129,7 @@ def hop(
     found: list[Relaxation] = []
     for number in range(settings.hops):
         kicked = [
-            _kicked(place, settings, centre, rng, f"hop {number + 1}")
-            for place, rng in zip(places, rngs, strict=True)
+            _kicked(place, settings, centre, rng, f"hop {number + 1}") for place, rng in zip(places, rngs, strict=True)
         ]
         relaxed = relax_all(kicked, surface, limits)
         found += relaxed
@@ -143,9 +142,7 @@ def hop(
     return tuple(found)
 
 
-def _kicked(
-    frame: Frame, settings: HoppingSettings, centre: Floats, rng: np.random.Generator, note: str
-) -> Frame:
+def _kicked(frame: Frame, settings: HoppingSettings, centre: Floats, rng: np.random.Generator, note: str) -> Frame:
     """A copy with the atoms within the radius displaced by a Gaussian; the others stay."""
     _, distances = find_mic(frame.positions_A - centre @ frame.cell_A, frame.cell_A, pbc=True)
     kicks = rng.normal(0.0, settings.step_A, frame.positions_A.shape)

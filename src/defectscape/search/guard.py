@@ -80,9 +80,7 @@ class Watch:
         # disagree more. The geometry is kept: it is the one that the next round should label.
         limit = self.limits.stop_force_std_eV_A
         if limit is not None and force_std_eV_A > max(limit, self.first_std_eV_A):
-            raise StoppedError(
-                f"the committee's forces came to differ by {force_std_eV_A:.2f} eV/A"
-            )
+            raise StoppedError(f"the committee's forces came to differ by {force_std_eV_A:.2f} eV/A")
 
 
 class _Contacts:

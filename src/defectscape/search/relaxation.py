@@ -48,9 +48,7 @@ def nudged(frame: Frame, seed: int, std_A: float = 0.01) -> Frame:
     return frame.moved(frame.positions_A + displacements, origin=Origin.START, note=note)
 
 
-def relax(
-    start: Frame, surface: Surface, settings: SearchSettings, path_frames: int = 8
-) -> Relaxation:
+def relax(start: Frame, surface: Surface, settings: SearchSettings, path_frames: int = 8) -> Relaxation:
     """Relax one start; see ``relax_all``."""
     return relax_all([start], surface, settings, path_frames)[0]
 
@@ -167,9 +165,7 @@ class _UnderWay:
                 self.reason = f"BFGS failed: {error}"
 
 
-def _outcome(
-    watch: Watch, start: Frame, settings: SearchSettings, reason: str, path_frames: int
-) -> Relaxation:
+def _outcome(watch: Watch, start: Frame, settings: SearchSettings, reason: str, path_frames: int) -> Relaxation:
     """The record of a relaxation that has ended."""
     converged = reason == CONVERGED
     positions_A, fmax_eV_A, std_eV_A, last = start.positions_A, np.nan, np.nan, watch.last

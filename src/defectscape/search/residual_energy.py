@@ -70,9 +70,7 @@ class ResidualEnergy:
     origin: str
 
 
-def residual_energy(
-    frame: Frame, label: Label, surface: Surface, settings: SearchSettings
-) -> ResidualEnergy:
+def residual_energy(frame: Frame, label: Label, surface: Surface, settings: SearchSettings) -> ResidualEnergy:
     """Estimate it from the engine's forces and the model's curvature, or a soft mode's if the model leaves the basin.
 
     Args:
@@ -82,9 +80,7 @@ def residual_energy(
     """
     what = "what relaxing it further would still gain: the engine's forces, "
     rest = "; the finite-size error is not in it"
-    left = relaxation_gain_eV(
-        frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A
-    )
+    left = relaxation_gain_eV(frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
         return ResidualEnergy(harmonic_residual_eV(label), what + why + rest)

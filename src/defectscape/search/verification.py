@@ -57,9 +57,7 @@ def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE
         frame, _ = lowest_observation(observations)
         way = relax(frame, CorrectedSurface(surface, observations), limits, PATH_FRAMES)
         positions_A = [reached.positions_A for reached in (*way.path, way.final)]
-        moved = frame.positions_A + _within(
-            reach_A, [there - frame.positions_A for there in positions_A]
-        )
+        moved = frame.positions_A + _within(reach_A, [there - frame.positions_A for there in positions_A])
         return frame.moved(moved, origin=Origin.RELAXATION, note=note)
 
     return step

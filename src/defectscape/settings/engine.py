@@ -41,6 +41,4 @@ class FidelitiesSettings(Settings):
     """The cheap, dense level and the expensive, sparse one."""
 
     low: FidelitySettings = Field(description="Cheap level: labels the whole pool.")
-    high: FidelitySettings = Field(
-        description="Expensive level: labels the selection, and decides."
-    )
+    high: FidelitySettings = Field(description="Expensive level: labels the selection, and decides.")

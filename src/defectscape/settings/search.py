@@ -22,9 +22,7 @@ class HoppingSettings(Settings):
     hops: int = Field(gt=0, description="Kicks and relaxations of each chain.")
     step_A: float = Field(gt=0, description="Standard deviation of a kick per direction, A.")
     radius_A: float = Field(4.0, gt=0, description="Atoms this close to the defect are kicked, A.")
-    temperature_K: float = Field(
-        1000.0, gt=0, description="Temperature at which a rise of the energy is accepted, K."
-    )
+    temperature_K: float = Field(1000.0, gt=0, description="Temperature at which a rise of the energy is accepted, K.")
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge, one chain each.")
 
 
@@ -36,9 +34,7 @@ class SearchSettings(Settings):
     cross_seeds_per_charge: int = Field(
         ge=0, description="Lowest minima of each other charge state that are tried as starts."
     )
-    dynamics: DynamicsSettings | None = Field(
-        None, description="Molecular dynamics with quenches. None: not tried."
-    )
+    dynamics: DynamicsSettings | None = Field(None, description="Molecular dynamics with quenches. None: not tried.")
     hopping: HoppingSettings | None = Field(None, description="Basin hopping. None: not tried.")
     max_force_std_eV_A: float = Field(
         0.5,
@@ -68,15 +64,9 @@ class MinimaSettings(Settings):
     merge_rmsd_A: float = Field(
         0.1, gt=0, description="Two minima are one below this RMSD under the host's symmetry, A."
     )
-    merge_energy_eV: float = Field(
-        0.03, gt=0, description="... and below this energy difference, eV."
-    )
-    window_eV: float = Field(
-        1.5, gt=0, description="Minima further above the lowest are not listed, eV."
-    )
-    symmetry_tolerance_A: float = Field(
-        0.1, gt=0, description="Tolerance of the point-group search, A."
-    )
+    merge_energy_eV: float = Field(0.03, gt=0, description="... and below this energy difference, eV.")
+    window_eV: float = Field(1.5, gt=0, description="Minima further above the lowest are not listed, eV.")
+    symmetry_tolerance_A: float = Field(0.1, gt=0, description="Tolerance of the point-group search, A.")
 
 
 class VerificationSettings(Settings):
@@ -106,9 +96,7 @@ class VerificationSettings(Settings):
         description="Steps of a short relaxation with the engine's forces from each of them, one label each: to "
         "the minimum of the model's surface corrected by all labels of that relaxation. 0 for none.",
     )
-    fmax_eV_A: float = Field(
-        0.05, gt=0, description="That relaxation stops below this force, eV/A."
-    )
+    fmax_eV_A: float = Field(0.05, gt=0, description="That relaxation stops below this force, eV/A.")
 
 
 class ExplorationSettings(Settings):
@@ -117,6 +105,4 @@ class ExplorationSettings(Settings):
     rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
     training: TrainingSettings = Field(description="Training of the exploring committees.")
     search: SearchSettings = Field(description="Search of every round but the last one.")
-    minima: MinimaSettings = Field(
-        MinimaSettings(), description="Merging of minima in these rounds."
-    )
+    minima: MinimaSettings = Field(MinimaSettings(), description="Merging of minima in these rounds.")

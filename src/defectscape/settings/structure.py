@@ -32,9 +32,7 @@ class SupercellSettings(Settings):
 class HostSettings(Settings):
     """The perfect crystal."""
 
-    file: FilePath = Field(
-        description="Structure file of the host: POSCAR, CIF or anything pymatgen reads."
-    )
+    file: FilePath = Field(description="Structure file of the host: POSCAR, CIF or anything pymatgen reads.")
     supercell: SupercellSettings = Field(description="The supercell.")
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "

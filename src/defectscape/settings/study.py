@@ -36,18 +36,14 @@ class Study(Settings):
         "has of them join the training data; nothing is computed for them.",
     )
     host: HostSettings = Field(description="The perfect crystal.")
-    defects: list[DefectSettings] = Field(
-        min_length=1, description="The defects and their charge states."
-    )
+    defects: list[DefectSettings] = Field(min_length=1, description="The defects and their charge states.")
     fidelities: FidelitiesSettings = Field(description="The two levels of theory.")
     sampling: SamplingSettings = Field(description="Starts and the dense pool.")
     selection: SelectionSettings = Field(description="High-fidelity label budget.")
     exploration: ExplorationSettings = Field(description="Active-learning rounds.")
     search: SearchSettings = Field(description="Final search, with the last round's committee.")
     minima: MinimaSettings = Field(MinimaSettings(), description="Merging and ranking of minima.")
-    verification: VerificationSettings = Field(
-        description="High-fidelity checks of the best minima."
-    )
+    verification: VerificationSettings = Field(description="High-fidelity checks of the best minima.")
     training: TrainingSettings = Field(description="Training of the final model.")
     thermo: ThermoSettings = Field(description="Formation energies and transition levels.")
     ccd: CcdSettings = Field(CcdSettings(), description="Configuration-coordinate diagrams.")
@@ -58,9 +54,7 @@ class Study(Settings):
         if low == high:
             raise ValueError(f"fidelity names clash: low and high are both {low!r}; rename one")
         if self.training.warm_start:
-            raise ValueError(
-                "training.warm_start: the final model has no round before it; remove it"
-            )
+            raise ValueError("training.warm_start: the final model has no round before it; remove it")
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")

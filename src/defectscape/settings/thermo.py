@@ -50,9 +50,7 @@ class EfnvCorrection(DielectricSettings):
     )
 
 
-Correction = Annotated[
-    NoCorrection | PointChargeCorrection | EfnvCorrection, Field(discriminator="kind")
-]
+Correction = Annotated[NoCorrection | PointChargeCorrection | EfnvCorrection, Field(discriminator="kind")]
 
 
 class EffectiveMasses(Settings):
@@ -74,9 +72,7 @@ class EffectiveMasses(Settings):
 class DensityOfStates(Settings):
     """A density of states computed with VASP."""
 
-    kind: Literal["vasprun"] = Field(
-        description="`vasprun`: density of states of the host from VASP."
-    )
+    kind: Literal["vasprun"] = Field(description="`vasprun`: density of states of the host from VASP.")
     file: FilePath = Field(
         description="vasprun.xml[.gz] of the host's density of states, at the high fidelity's level."
     )
@@ -89,12 +85,8 @@ class ConcentrationsSettings(Settings):
     """Defects in equilibrium at an annealing temperature, then frozen in."""
 
     bands: Bands = Field(description="The host's bands, which hold the carriers.")
-    annealing_K: list[float] = Field(
-        min_length=1, description="Temperatures at which the defects form, K."
-    )
-    operating_K: float = Field(
-        300.0, gt=0, description="Temperature of use, to which they are quenched, K."
-    )
+    annealing_K: list[float] = Field(min_length=1, description="Temperatures at which the defects form, K.")
+    operating_K: float = Field(300.0, gt=0, description="Temperature of use, to which they are quenched, K.")
     dopant_cm3: float = Field(
         0.0,
         description="Fixed charge of other dopants, cm^-3: donors positive, acceptors negative.",
@@ -103,9 +95,7 @@ class ConcentrationsSettings(Settings):
     @model_validator(mode="after")
     def _temperatures_are_absolute(self) -> "ConcentrationsSettings":
         if min(self.annealing_K) < self.operating_K:
-            raise ValueError(
-                f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K"
-            )
+            raise ValueError(f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K")
         return self
 
 

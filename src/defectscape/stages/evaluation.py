@@ -40,8 +40,7 @@ def evaluate_final(context: StudyContext) -> None:
     rng = derive_rng(context.study.seed, "calibration")
     scales: list[Scale] = []
     for fidelity in committee.card.fidelities:
-        sides = [_judged(committee, side, fidelity) for side in
-                 (of_split(data, splits, Split.VALID), test)]  # fmt: skip
+        sides = [_judged(committee, side, fidelity) for side in (of_split(data, splits, Split.VALID), test)]
         scales += calibrate(sides[0], sides[1], fidelity, rng)
     write_calibration(context, scales)
 

@@ -26,9 +26,7 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
     return int(frame.frame_id, 16) % chunks == chunk
 
 
-def label_chunk(
-    context: StudyContext, group: str, round_number: int, fidelity: str, chunk: int
-) -> None:
+def label_chunk(context: StudyContext, group: str, round_number: int, fidelity: str, chunk: int) -> None:
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
@@ -72,7 +70,10 @@ def without_jumps(
     for jump in jumps:
         logger.warning(
             "%s label of %s frame %s left out: %+.2f eV from what its neighbours make it",
-            fidelity_settings.name, jump.key, jump.frame_id, jump.residual_eV,
-        )  # fmt: skip
+            fidelity_settings.name,
+            jump.key,
+            jump.frame_id,
+            jump.residual_eV,
+        )
     out = {jump.frame_id for jump in jumps}
     return [item for item in data if item.frame.frame_id not in out], jumps

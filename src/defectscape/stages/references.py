@@ -21,10 +21,7 @@ from defectscape.study.references import ReferenceLabel, References, write_refer
 def label_references(context: StudyContext) -> None:
     """Label the host at both fidelities, elements and competing phases at the high one."""
     write_references(
-        context,
-        References(
-            _bulk(context, "low"), _bulk(context, "high"), _elements(context), _phases(context)
-        ),
+        context, References(_bulk(context, "low"), _bulk(context, "high"), _elements(context), _phases(context))
     )
 
 
@@ -53,9 +50,7 @@ def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
         mesh = thermo.competing_kpoints.get(name)
         engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
         record = context.label(_crystal_frame(file, f"reference/{name}"), "high", engine)
-        found.append(
-            _required(name, record, f"{context.fidelity_settings('high').name} label of {name}")
-        )
+        found.append(_required(name, record, f"{context.fidelity_settings('high').name} label of {name}"))
     return tuple(found)
 
 
@@ -94,27 +89,16 @@ def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str)
     settings = context.fidelity_settings("high").engine
     if "kpoints" not in type(settings).model_fields:
         raise ConfigError(
-            where,
-            f"the {settings.kind} engine has no k-points",
-            "Take it out, and give a supercell as reference",
+            where, f"the {settings.kind} engine has no k-points", "Take it out, and give a supercell as reference"
         )
     return make_engine(settings.model_copy(update={"kpoints": mesh}))
 
 
 def _required(name: str, record: LabelRecord, what: str) -> ReferenceLabel:
     if record.label is None:
-        raise ThermoError(
-            what, f"failed: {record.failure}", "Change the engine's settings; this one is needed"
-        )
+        raise ThermoError(what, f"failed: {record.failure}", "Change the engine's settings; this one is needed")
     label = record.label
     numbers = tuple(map(int, record.frame.numbers))
     return ReferenceLabel(
-        name,
-        record.key,
-        numbers,
-        label.energy_eV,
-        label.vbm_eV,
-        label.cbm_eV,
-        record.engine_version,
-        record.core_s,
+        name, record.key, numbers, label.energy_eV, label.vbm_eV, label.cbm_eV, record.engine_version, record.core_s
     )

@@ -56,15 +56,16 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
 
     ends = []
     for start in [*_begun(context, name, number, key), *_fresh(context, name, number, key, passed)]:
-        path = relax_with_engine(
-            start, label, step, study.selection.low_relaxation_steps, limit_eV_A
-        )
+        path = relax_with_engine(start, label, step, study.selection.low_relaxation_steps, limit_eV_A)
         if path:
             ends.append(lowest_observation(path)[0])
             logger.info(
-                "%s, %s: %d steps, %.3f eV down", key, start.note, len(path) - 1,
+                "%s, %s: %d steps, %.3f eV down",
+                key,
+                start.note,
+                len(path) - 1,
                 path[0][1].energy_eV - lowest_observation(path)[1].energy_eV,
-            )  # fmt: skip
+            )
     write_descents(records, here.relaxed(key), here.relaxed_outcomes(key))
     write_relaxed_ends(context, name, number, key, ends)
 
@@ -74,9 +75,7 @@ def _begun(context: StudyContext, name: str, number: int, key: DefectKey) -> tup
     return read_relaxed_ends(context, name, number - 1, key) if number > 1 else ()
 
 
-def _fresh(
-    context: StudyContext, name: str, number: int, key: DefectKey, passed: Sequence[Frame]
-) -> list[Frame]:
+def _fresh(context: StudyContext, name: str, number: int, key: DefectKey, passed: Sequence[Frame]) -> list[Frame]:
     """The lowest minima of the search before, of those that no relaxation has passed."""
     study, group = context.study, context.group(name)[0]
     settings = study.exploration.minima
@@ -85,9 +84,7 @@ def _fresh(
     minima = [
         minimum
         for minimum in merged(context, group.defect, relaxations, key, settings)
-        if all(
-            rmsd_A(minimum.frame, frame, operations) >= settings.merge_rmsd_A for frame in passed
-        )
+        if all(rmsd_A(minimum.frame, frame, operations) >= settings.merge_rmsd_A for frame in passed)
     ]
     return [
         replace(minimum.frame, family=found_family(key.defect))

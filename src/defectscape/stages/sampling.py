@@ -11,13 +11,7 @@ from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import (
-    imported_frames,
-    pool_frames,
-    write_pool,
-    write_selected,
-    write_starts,
-)
+from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
 from defectscape.study.labels import round_outcomes
 from defectscape.study.splits import read_splits, write_splits

@@ -22,13 +22,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.frames import descent_ends, read_starts
 from defectscape.study.host import site_of
 from defectscape.study.labels import lowest_known
-from defectscape.study.minima import (
-    merged,
-    read_minima,
-    read_relaxations,
-    write_minima,
-    write_relaxations,
-)
+from defectscape.study.minima import merged, read_minima, read_relaxations, write_minima, write_relaxations
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +30,8 @@ LOWEST_LABEL = "lowest label"
 
 
 def _cross_seeds(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: SearchSettings,
-    minima: MinimaSettings,
-) -> list[Frame]:  # fmt: skip
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: SearchSettings, minima: MinimaSettings
+) -> list[Frame]:
     """The lowest minima of every other charge state, recharged."""
     sources: list[Minimum] = []
     for earlier in group.learns_from:
@@ -68,9 +61,7 @@ def _with_nudged(context: StudyContext, starts: tuple[Frame, ...]) -> list[Frame
     return frames
 
 
-def _lowest_labels(
-    context: StudyContext, group: Group, number: int, ends: Sequence[Frame]
-) -> list[Frame]:
+def _lowest_labels(context: StudyContext, group: Group, number: int, ends: Sequence[Frame]) -> list[Frame]:
     """Of every charge the structure that the high-fidelity engine has lowest, where no relaxation ended there."""
     at_ends = {frame.geometry_hash for frame in ends}
     known = lowest_known(context, group.name, number)
@@ -82,19 +73,15 @@ def _lowest_labels(
 
 
 def _search(
-    context: StudyContext,
-    name: str,
-    number: int,
-    settings: SearchSettings,
-    minima: MinimaSettings,
-    gates: Path,
+    context: StudyContext, name: str, number: int, settings: SearchSettings, minima: MinimaSettings, gates: Path
 ) -> tuple[Relaxation, ...]:
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(round_files, context.study.exploration.training)
     starts = _with_nudged(context, read_starts(context, name))
-    charges = sorted({key.charge for source in group.learns_from
-                      for key in context.group(source)[0].keys} | set(group.charges))  # fmt: skip
+    charges = sorted(
+        {key.charge for source in group.learns_from for key in context.group(source)[0].keys} | set(group.charges)
+    )
     check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     ends = descent_ends(context, name, number)
@@ -107,26 +94,25 @@ def _search(
 
 
 def _lowest(
-    context: StudyContext,
-    group: Group,
-    found: tuple[Relaxation, ...],
-    minima: MinimaSettings,
-    count: int,
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], minima: MinimaSettings, count: int
 ) -> list[Frame]:
     """The lowest ``count`` minima of every charge."""
     return [
         minimum.frame
         for key in group.keys
-        for minimum in lowest_including_doubtful(
-            merged(context, group.defect, found, key, minima), count
-        )
+        for minimum in lowest_including_doubtful(merged(context, group.defect, found, key, minima), count)
     ]
 
 
 def _wander(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], surface: CommitteeSurface,
-    settings: SearchSettings, minima: MinimaSettings, stage: str,
-) -> tuple[Relaxation, ...]:  # fmt: skip
+    context: StudyContext,
+    group: Group,
+    found: tuple[Relaxation, ...],
+    surface: CommitteeSurface,
+    settings: SearchSettings,
+    minima: MinimaSettings,
+    stage: str,
+) -> tuple[Relaxation, ...]:
     """Dynamics with quenches, then basin hopping, from the lowest minima found so far."""
     more: tuple[Relaxation, ...] = ()
     seed = context.study.seed

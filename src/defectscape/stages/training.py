@@ -16,16 +16,26 @@ from defectscape.study.splits import of_split, read_final_splits, read_splits, w
 
 
 def _train(
-    context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: TrainingSettings,
-    member: int, seed: int, warm_start: Path | None,
-) -> None:  # fmt: skip
+    context: StudyContext,
+    files: GroupRound,
+    splits: dict[str, Split],
+    settings: TrainingSettings,
+    member: int,
+    seed: int,
+    warm_start: Path | None,
+) -> None:
     data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
     history = train_member(
-        of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID),
-        context.fidelity_names, settings, seed=seed, member=member,
-        output=files.model(member), warm_start=warm_start,
+        of_split(data, splits, Split.TRAIN),
+        of_split(data, splits, Split.VALID),
+        context.fidelity_names,
+        settings,
+        seed=seed,
+        member=member,
+        output=files.model(member),
+        warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
-    )  # fmt: skip
+    )
     write_history(files, member, history)
 
 
@@ -59,7 +69,4 @@ def build_final_data(context: StudyContext) -> None:
 def train_final(context: StudyContext, member: int) -> None:
     """Train one member of the final committee on all groups together."""
     seed = derive_seed(context.study.seed, "final", member)
-    _train(
-        context, context.layout.final, read_final_splits(context), context.study.training,
-        member, seed, None,
-    )  # fmt: skip
+    _train(context, context.layout.final, read_final_splits(context), context.study.training, member, seed, None)

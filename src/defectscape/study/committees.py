@@ -46,9 +46,7 @@ def load_committee(files: GroupRound, settings: TrainingSettings) -> Committee:
     return Committee.load(paths, settings.device)
 
 
-def surface_beside_engine(
-    files: GroupRound, settings: TrainingSettings, fidelity: str
-) -> CommitteeSurface:
+def surface_beside_engine(files: GroupRound, settings: TrainingSettings, fidelity: str) -> CommitteeSurface:
     """A fidelity of a committee on a CPU, where an engine runs that follows its surface.
 
     A committee that was trained on the high level alone gives that one: it is asked for its curvature.
@@ -59,9 +57,8 @@ def surface_beside_engine(
 
 
 def check_committee(
-    context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
-    charges: Sequence[int], target: Path,
-) -> None:  # fmt: skip
+    context: StudyContext, committee: Committee, files: GroupRound, frame: Frame, charges: Sequence[int], target: Path
+) -> None:
     """Check that charge and fidelity reach the committee, and record what was measured.
 
     Raises:

@@ -79,9 +79,7 @@ class StudyContext:
         limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
         return label_frame(frame, engine or self.engine(fidelity), self.store, limit_eV_A)
 
-    def label_many(
-        self, frames: Sequence[Frame], fidelity: str, progress: str
-    ) -> list[LabelRecord]:
+    def label_many(self, frames: Sequence[Frame], fidelity: str, progress: str) -> list[LabelRecord]:
         """The records of many frames, in their order; ``progress`` names the work in the log."""
         limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
         return label_frames(frames, self.engine(fidelity), self.store, limit_eV_A, progress)

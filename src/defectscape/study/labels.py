@@ -43,9 +43,7 @@ class Outcome:
 
 def outcome_of(record: LabelRecord) -> Outcome:
     """The outcome that a record stands for."""
-    return Outcome(
-        record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s
-    )
+    return Outcome(record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s)
 
 
 def write_outcomes(path: Path, records: Iterable[LabelRecord]) -> None:
@@ -65,9 +63,7 @@ def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path)
     write_outcomes(outcomes, found.values())
 
 
-def round_outcomes(
-    context: StudyContext, group: str, number: int, fidelity: str
-) -> tuple[Outcome, ...]:
+def round_outcomes(context: StudyContext, group: str, number: int, fidelity: str) -> tuple[Outcome, ...]:
     """Outcomes of all labelling jobs of one round and fidelity, low-fidelity relaxations included."""
     members, group_files = context.group(group)
     files = group_files.round(number)
@@ -132,9 +128,7 @@ def write_data(files: GroupRound, fidelity: str, data: Sequence[LabelledFrame]) 
     write_labelled(files.data_low if fidelity == "low" else files.data_high, data)
 
 
-def read_group_data(
-    context: StudyContext, group: str, number: int, fidelity: str
-) -> tuple[LabelledFrame, ...]:
+def read_group_data(context: StudyContext, group: str, number: int, fidelity: str) -> tuple[LabelledFrame, ...]:
     """Labels of a fidelity that a group knew after a round."""
     return read_data(context, context.layout.group(group).round(number), fidelity)
 
@@ -145,9 +139,7 @@ def read_jumps(context: StudyContext, group: str, number: int, fidelity: str) ->
     return tuple(decode(Jump, row) for row in read_json(path))
 
 
-def write_jumps(
-    context: StudyContext, group: str, number: int, fidelity: str, jumps: Sequence[Jump]
-) -> None:
+def write_jumps(context: StudyContext, group: str, number: int, fidelity: str, jumps: Sequence[Jump]) -> None:
     """Write them."""
     write_json(context.layout.group(group).round(number).jumps(fidelity), jumps)
 

@@ -34,9 +34,7 @@ from defectscape.summary.searched import Searched
 from defectscape.thermo.concentrations import Equilibrium
 
 
-def _defects(
-    context: StudyContext, groups: Sequence[Searched], found: Levels
-) -> list[DefectSummary]:
+def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:
     host, sites = read_host(context), read_sites(context)
     grounds = {state.key: state for state in found.ground_states}
     rows = []
@@ -49,9 +47,8 @@ def _defects(
 
 
 def _defect(
-    context: StudyContext, searched: Searched, host: HostCrystal, site: DefectSite, found: Levels,
-    ground: GroundState,
-) -> DefectSummary:  # fmt: skip
+    context: StudyContext, searched: Searched, host: HostCrystal, site: DefectSite, found: Levels, ground: GroundState
+) -> DefectSummary:
     key = ground.key
     minima = tuple(m for m in searched.minima if m.frame.key == key)
     relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
@@ -149,11 +146,14 @@ def _levels(found: Levels) -> list[LevelSummary]:
 def _equilibrium(found: Equilibrium) -> EquilibriumRow:
     states = [
         StateConcentrationRow(
-            defect=state.key.defect, charge=state.key.charge, annealing_cm3=state.annealing_cm3,
-            operating_cm3=state.operating_cm3, operating_std_log10=state.operating_std_log10,
+            defect=state.key.defect,
+            charge=state.key.charge,
+            annealing_cm3=state.annealing_cm3,
+            operating_cm3=state.operating_cm3,
+            operating_std_log10=state.operating_std_log10,
         )
         for state in found.states
-    ]  # fmt: skip
+    ]
     numbers = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "states"}
     return EquilibriumRow(**numbers, states=states)
 

@@ -27,17 +27,17 @@ def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
 def _references(context: StudyContext) -> list[CostRow]:
     found = read_references(context)
     low, high = context.fidelity_names
-    rows = {
-        low: [found.bulk_low],
-        high: [found.bulk_high, *found.elements, *found.phases],
-    }
+    rows = {low: [found.bulk_low], high: [found.bulk_high, *found.elements, *found.phases]}
     return [
         CostRow(
-            stage="host and elements", fidelity=name, labels=len(items), failed=0,
+            stage="host and elements",
+            fidelity=name,
+            labels=len(items),
+            failed=0,
             core_s=sum(item.core_s for item in items),
         )
         for name, items in rows.items()
-    ]  # fmt: skip
+    ]
 
 
 def _verification(context: StudyContext) -> CostRow:
@@ -55,9 +55,7 @@ def label_costs(context: StudyContext) -> list[CostRow]:
     for fidelity in ("low", "high"):
         for number in label_rounds(context.study, fidelity, context.study.exploration.rounds):
             outcomes = [
-                outcome
-                for group in context.groups
-                for outcome in round_outcomes(context, group.name, number, fidelity)
+                outcome for group in context.groups for outcome in round_outcomes(context, group.name, number, fidelity)
             ]
             rows.append(_row(f"round {number}", context.fidelity_settings(fidelity).name, outcomes))
     return [*rows, _verification(context), *_potentials(context), *_path_points(context)]
@@ -72,26 +70,26 @@ def _potentials(context: StudyContext) -> list[CostRow]:
     found = [potentials for potentials in every if potentials is not None]
     return [
         CostRow(
-            stage="potentials", fidelity=context.fidelity_settings("high").name, labels=len(found), failed=0,
+            stage="potentials",
+            fidelity=context.fidelity_settings("high").name,
+            labels=len(found),
+            failed=0,
             core_s=sum(item.core_s for item in found),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _path_points(context: StudyContext) -> list[CostRow]:
     """Labels along configuration coordinates; no row if none were asked for."""
-    curves = [
-        curve
-        for check in read_diagram_checks(context).values()
-        for curve in (check.initial, check.final)
-    ]
+    curves = [curve for check in read_diagram_checks(context).values() for curve in (check.initial, check.final)]
     if not curves:
         return []
     return [
         CostRow(
-            stage="configuration coordinates", fidelity=context.fidelity_settings("high").name,
+            stage="configuration coordinates",
+            fidelity=context.fidelity_settings("high").name,
             labels=sum(len(curve.points) for curve in curves),
             failed=sum(curve.failed for curve in curves),
             core_s=sum(curve.core_s for curve in curves),
         )
-    ]  # fmt: skip
+    ]

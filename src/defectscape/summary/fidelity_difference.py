@@ -55,10 +55,14 @@ def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> Leve
     forces = np.concatenate([two.label.forces_eV_A for _, two in pairs])
     change = forces - np.concatenate([one.label.forces_eV_A for one, _ in pairs])
     return LevelGap(
-        key, len(pairs), float(np.mean(high - low)), 1e3 * float(np.std(high - low)) / atoms,
-        1e3 * float(np.std(low)) / atoms, 1e3 * rms(change),
+        key,
+        len(pairs),
+        float(np.mean(high - low)),
+        1e3 * float(np.std(high - low)) / atoms,
+        1e3 * float(np.std(low)) / atoms,
+        1e3 * rms(change),
         1e3 * rms(forces),
-    )  # fmt: skip
+    )
 
 
 def study_gaps(context: StudyContext) -> tuple[LevelGap, ...]:

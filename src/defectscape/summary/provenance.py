@@ -22,9 +22,21 @@ from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (
-    "ase", "doped", "dscribe", "e3nn", "hiphive", "mace-torch", "numpy", "pymatgen", "scipy",
-    "shakenbreak", "snakemake", "spglib", "tblite", "torch",
-)  # fmt: skip
+    "ase",
+    "doped",
+    "dscribe",
+    "e3nn",
+    "hiphive",
+    "mace-torch",
+    "numpy",
+    "pymatgen",
+    "scipy",
+    "shakenbreak",
+    "snakemake",
+    "spglib",
+    "tblite",
+    "torch",
+)
 
 LARGE_MODEL_ERROR_EV = 0.1
 
@@ -92,9 +104,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
     outside = [level for level in found.levels if not level.in_gap]
     if outside:
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
-        lines.append(
-            f"Levels outside the band gap, where a supercell gives no bound state: {names}."
-        )
+        lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
     return lines
 
 
@@ -133,9 +143,7 @@ def _jumps(context: StudyContext) -> list[str]:
     for fidelity in ("low", "high"):
         last = context.study.exploration.rounds
         found = {
-            jump.frame_id: jump
-            for group in context.groups
-            for jump in read_jumps(context, group.name, last, fidelity)
+            jump.frame_id: jump for group in context.groups for jump in read_jumps(context, group.name, last, fidelity)
         }
         if found:
             worst = max(found.values(), key=lambda jump: abs(jump.residual_eV))
@@ -157,8 +165,7 @@ def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
         if key not in present
     ]
     lines += [
-        f"No configuration-coordinate diagram of {diagram.initial} and {diagram.final}: "
-        f"{diagram.reason}"
+        f"No configuration-coordinate diagram of {diagram.initial} and {diagram.final}: {diagram.reason}"
         for diagram in read_diagrams(context)
         if diagram.reason
     ]

@@ -123,9 +123,7 @@ class ParityData(Row):
         description="Engine energies relative to the mean of the key and fidelity, meV/atom."
     )
     energy_model_meV_atom: list[float] = Field(description="Model energies on the same scale.")
-    force_reference_eV_A: list[float] = Field(
-        description="Engine force components (thinned), eV/A."
-    )
+    force_reference_eV_A: list[float] = Field(description="Engine force components (thinned), eV/A.")
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 

@@ -142,16 +142,16 @@ def _check_references(study: Study, host: HostCrystal) -> None:
         element = chemical_symbols[number]
         if element not in given:
             raise ConfigError(
-                "thermo.elemental_references", f"nothing for {element}",
-                "Give a structure file of its reference phase",
-            )  # fmt: skip
+                "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
+            )
     for element, path in given.items():
         found = {site.specie.symbol for site in read_unit_cell(path)}
         if found != {element}:
             raise ConfigError(
-                f"thermo.elemental_references.{element}", f"{path} holds {', '.join(sorted(found))}",
+                f"thermo.elemental_references.{element}",
+                f"{path} holds {', '.join(sorted(found))}",
                 f"Give a structure of {element} alone",
-            )  # fmt: skip
+            )
 
 
 def _check_foundations(study: Study) -> None:
@@ -168,9 +168,10 @@ def _check_families(study: Study) -> None:
     starts = label_counts(study)[0]
     if starts < FEWEST_FAMILIES:
         raise ConfigError(
-            "sampling", f"{starts} starts for each defect and charge",
+            "sampling",
+            f"{starts} starts for each defect and charge",
             "Add sampling.bond_distortions: some must train, one validate and one test",
-        )  # fmt: skip
+        )
 
 
 def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
@@ -207,10 +208,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         sites,
         tuple(key for group in groups for key in group.keys),
         starts,
-        (
-            _plan_of(context, "low", low, times),
-            _plan_of(context, "high", high, times),
-        ),
+        (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
         trainings + study.training.committee,
         _missing_programs(study),
     )

@@ -52,9 +52,7 @@ def test_frame(context: StudyContext) -> Frame:
     return frame.moved(moved, origin=Origin.RATTLE, note="convergence test")
 
 
-def converge(
-    context: StudyContext, fidelity: str, setting: str, values: Sequence[float]
-) -> tuple[ConvergenceRow, ...]:
+def converge(context: StudyContext, fidelity: str, setting: str, values: Sequence[float]) -> tuple[ConvergenceRow, ...]:
     """Label one rattled frame with each value of a setting; labels stay in the store.
 
     Args:
@@ -77,24 +75,19 @@ def converge(
     return tuple(rows)
 
 
-def _compute(
-    context: StudyContext, fidelity: str, setting: str, value: float, frame: Frame
-) -> tuple[Label, float]:
+def _compute(context: StudyContext, fidelity: str, setting: str, value: float, frame: Frame) -> tuple[Label, float]:
     """The frame's label with one value of the setting, and what it cost, core-seconds."""
     fidelity_settings = context.fidelity_settings(fidelity)
     known = fidelity_settings.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
-        raise ConfigError(
-            "engine setting",
-            setting,
-            f"The {fidelity_settings.name} engine has the numbers {numbers}",
-        )
+        raise ConfigError("engine setting", setting, f"The {fidelity_settings.name} engine has the numbers {numbers}")
     settings = type(fidelity_settings.engine).model_validate(known | {setting: value}, strict=False)
     record = context.label(frame, fidelity, make_engine(settings))
     if record.label is None:
         raise LabelError(
-            f"{fidelity_settings.name} label with {setting} {value:g}", f"failed: {record.failure}",
+            f"{fidelity_settings.name} label with {setting} {value:g}",
+            f"failed: {record.failure}",
             "Take this value off the list",
-        )  # fmt: skip
+        )
     return record.label, record.core_s

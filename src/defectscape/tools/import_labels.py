@@ -91,12 +91,7 @@ def import_paths(
     files = [file for path in paths for file in _find(path)]
     host = build_host(read_unit_cell(study.host.file), study.host.supercell)
     target = _Target(
-        context,
-        fidelity,
-        context.engine(fidelity),
-        host,
-        enumerate_sites(host, interstitials=True),
-        defect,
+        context, fidelity, context.engine(fidelity), host, enumerate_sites(host, interstitials=True), defect
     )
     rows = []
     for file in files:
@@ -113,16 +108,13 @@ def _find(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.name in RUN_FILES or file.name.endswith(DATA_ENDINGS)
-    )
+    found = sorted(file for file in path.rglob("*") if file.name in RUN_FILES or file.name.endswith(DATA_ENDINGS))
     if not found:
         raise LabelError(
-            str(path), "holds no vasprun.xml and no extended XYZ" if path.is_dir() else "not there",
+            str(path),
+            "holds no vasprun.xml and no extended XYZ" if path.is_dir() else "not there",
             "Give runs of VASP, folders of them, or *.extxyz files",
-        )  # fmt: skip
+        )
     yield from found
 
 
@@ -145,25 +137,27 @@ def _import_run(target: _Target, path: Path) -> ImportRow:
         if not step.converged:
             continue
         frame = Frame(
-            run.numbers[what.order], step.positions_A[what.order], step.cell_A, key,
-            lowest_multiplicity(run.numbers, charge), Origin.RELAXATION, _family(name, path), None,
+            run.numbers[what.order],
+            step.positions_A[what.order],
+            step.cell_A,
+            key,
+            lowest_multiplicity(run.numbers, charge),
+            Origin.RELAXATION,
+            _family(name, path),
+            None,
             f"imported from {_short(path)}, ionic step {number + 1}",
-        )  # fmt: skip
+        )
         label = Label(
-            step.label.energy_eV, step.label.forces_eV_A[what.order], step.label.stress_eV_A3,
-            step.label.vbm_eV, step.label.cbm_eV,
-        )  # fmt: skip
+            step.label.energy_eV,
+            step.label.forces_eV_A[what.order],
+            step.label.stress_eV_A3,
+            step.label.vbm_eV,
+            step.label.cbm_eV,
+        )
         frames.append(frame)
         records.append(_record(target.engine, frame, label, run.version, {}))
     _put(target, records)
-    return ImportRow(
-        path,
-        str(key),
-        len(records),
-        len(run.steps) - len(records),
-        _remarks(run, what),
-        tuple(frames),
-    )
+    return ImportRow(path, str(key), len(records), len(run.steps) - len(records), _remarks(run, what), tuple(frames))
 
 
 def _identify(target: _Target, run: VaspRun, positions_A: Any, cell_A: Any) -> Identified:
@@ -178,9 +172,7 @@ def _identify(target: _Target, run: VaspRun, positions_A: Any, cell_A: Any) -> I
 def _refusal(target: _Target, run: VaspRun, key: DefectKey) -> str:
     """Why none of a run's labels can be of the study's level, or nothing."""
     fidelity_settings = target.context.fidelity_settings(target.fidelity)
-    if not isinstance(target.engine, VaspEngine) or not isinstance(
-        fidelity_settings.engine, VaspSettings
-    ):
+    if not isinstance(target.engine, VaspEngine) or not isinstance(fidelity_settings.engine, VaspSettings):
         return f"fidelity {fidelity_settings.name} is computed with {target.engine.name}, not with VASP"
     differences = run.theory.differences(target.engine.theory)
     if differences:
@@ -275,17 +267,25 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _record(
-    engine: Engine, frame: Frame, label: Label, version: str, info: dict[str, Any]
-) -> LabelRecord:
+def _record(engine: Engine, frame: Frame, label: Label, version: str, info: dict[str, Any]) -> LabelRecord:
     """A record as if it had been computed here; its time is what the data say, or none."""
     settings = engine.settings_of(frame.numbers)
     key = label_key(frame, engine.name, settings)
     return LabelRecord(
-        key, frame, engine.name, settings, version, label, None, (),
-        int(info.get("rung", 0)), float(info.get("wall_s", 0.0)), float(info.get("core_s", 0.0)),
-        "imported", str(info.get("computed", timestamp_now())),
-    )  # fmt: skip
+        key,
+        frame,
+        engine.name,
+        settings,
+        version,
+        label,
+        None,
+        (),
+        int(info.get("rung", 0)),
+        float(info.get("wall_s", 0.0)),
+        float(info.get("core_s", 0.0)),
+        "imported",
+        str(info.get("computed", timestamp_now())),
+    )
 
 
 def _put(target: _Target, records: Iterable[LabelRecord]) -> None:

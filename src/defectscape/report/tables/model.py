@@ -154,9 +154,7 @@ def gates(summary: Summary) -> Table:
             Column("Unit"),
             Column("Limit"),
         ),
-        tuple(
-            (row.model, row.gate, f"{row.value:.4g}", row.unit, row.limit) for row in summary.gates
-        ),
+        tuple((row.model, row.gate, f"{row.value:.4g}", row.unit, row.limit) for row in summary.gates),
     )
 
 
