@@ -154,7 +154,6 @@ def _corrections(
             state,
             host,
             pick_site(sites, state.key.defect),
-            energies,
             settings.dielectric,
             read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,
