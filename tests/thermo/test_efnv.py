@@ -15,8 +15,8 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.efnv import EFNV_LABEL, efnv_correction
 from defectscape.thermo.formation import formation_energies
-from tests.thermo.crystals import cells, other_vectors, tensors, turns
-from tests.thermo.direct_sum import direct_energy_eV, direct_potential_V, nearest_A
+from support.crystals import cells, other_vectors, tensors, turns
+from support.direct_sum import direct_energy_eV, direct_potential_V, nearest_A
 
 DIELECTRIC = np.array([[9.0, 1.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.0, 8.0]])
 CLOSE_EV = 1e-3

@@ -9,8 +9,8 @@ from pymatgen.core import Lattice, Structure
 
 from defectscape.domain.errors import ThermoError
 from defectscape.thermo.ewald import point_charge_energy_eV, point_charge_potentials_V
-from tests.thermo.crystals import cells, other_vectors, tensors, turns
-from tests.thermo.direct_sum import direct_energy_eV, direct_potential_V
+from support.crystals import cells, other_vectors, tensors, turns
+from support.direct_sum import direct_energy_eV, direct_potential_V
 
 CLOSE_V = 1e-6
 """A charge of 4 multiplies it by 16 in the energy, which stays far below 1 meV."""

@@ -32,6 +32,11 @@ LOCK = "owner.lock"
 TAIL_CHARACTERS = 20_000
 """How much of a program's output is searched for the reason of its failure."""
 
+MORE_MEMORY = (
+    "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
+    "at once, then start again; a profile with `retries` does both by itself"
+)
+
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that a program does not get by its own fault: from the kernel out of memory, a batch system, a person."""
 
@@ -40,6 +45,13 @@ _RANK_ENDED = re.compile(r"on signal 9\b|\(signal 9\)|oom[-_]kill", re.IGNORECAS
 
 _ABORTED = re.compile("mpi_abort", re.IGNORECASE)
 """A program that gives up by itself has its launcher kill the other processes: that is its own failure."""
+
+_NO_MEMORY = re.compile(
+    r"^.*(?:out of memory|cannot allocate memory|not enough (?:memory|space)|insufficient (?:virtual )?memory|bad_alloc"
+    r"|exceed memory limit|failed to allocate|error allocating).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What compilers' libraries and programs print where memory was refused to them."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -105,8 +117,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
 
     Raises:
         CalculationFailed: if it took longer than ``time_limit_s``; another attempt would take as long.
-        EngineError: if there is no such program, or if somebody else ended it: that says nothing of the
-            calculation, so it must not become the calculation's result.
+        EngineError: if there is no such program, if somebody else ended it, or if it had not enough memory:
+            that says nothing of the calculation, so it must not become the calculation's result.
     """
     words = [*shlex.split(command), *arguments]
     output = folder / "program.out"
@@ -144,6 +156,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     told = returncode and _RANK_ENDED.search(finished.output)
     if (told or ended_from_outside(returncode)) and not _ABORTED.search(finished.output):
         raise ended_error(words[0], returncode)
+    if returncode and (refused := _NO_MEMORY.search(finished.output)):
+        raise memory_error(words[0], " ".join(refused.group(0).split()))
     return finished
 
 
@@ -155,11 +169,13 @@ def ended_from_outside(returncode: int) -> bool:
 def ended_error(name: str, returncode: int) -> EngineError:
     """What to say of it. The job fails without a record, so it is computed when the job runs again."""
     return EngineError(
-        f"program {name}",
-        f"ended from outside (status {returncode}), often because memory ran out",
-        "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
-        "at once, then start again; a profile with `retries` does both by itself",
+        f"program {name}", f"ended from outside (status {returncode}), often because memory ran out", MORE_MEMORY
     )
+
+
+def memory_error(name: str, said: str) -> EngineError:
+    """What to say of a program that asked for more memory than there is; not recorded either."""
+    return EngineError(f"program {name}", f"had not enough memory ({said})", MORE_MEMORY)
 
 
 def die_with_parent() -> None:

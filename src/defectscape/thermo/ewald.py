@@ -97,7 +97,8 @@ def _near(offset: Floats, images: Floats, gamma: float) -> float:
 def _reciprocal(cell: Floats, gamma: float) -> tuple[Floats, Floats, float]:
     """Wave vectors (n, 3), their weights (n,), and the background's share."""
     volume = abs(float(np.linalg.det(cell)))
-    waves = _lattice_points(2 * np.pi * np.linalg.inv(cell).T, 2 * gamma * REACH)
+    vectors: Floats = np.asarray(2 * np.pi * np.linalg.inv(cell).T, dtype=np.float64)
+    waves = _lattice_points(vectors, 2 * gamma * REACH)
     waves = waves[np.any(waves != 0, axis=1)]
     squares = np.einsum("ij,ij->i", waves, waves)
     weights = 4 * np.pi / volume * np.exp(-squares / (4 * gamma**2)) / squares
