@@ -13,7 +13,7 @@ from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.thermo.chempots import chemical_potential_limits
-from defectscape.thermo.efnv import EFNV_LABEL, efnv_correction
+from defectscape.thermo.efnv import EFNV_LABEL, alignment_warnings, efnv_correction
 from defectscape.thermo.formation import formation_energies
 from support.crystals import cells, other_vectors, tensors, turns
 from support.direct_sum import direct_energy_eV, direct_potential_V, nearest_A
@@ -199,3 +199,11 @@ def test_too_few_far_atoms_are_refused(state, host, sites):
         efnv_correction(
             replace(state, frame=frame), host, sites[0], DIELECTRIC.tolist(), np.zeros(near.sum()), np.zeros(64)
         )
+
+
+def test_a_scattered_alignment_is_a_warning(state):
+    flat, scattered = FiniteSizeCorrection(0.3, EFNV_LABEL, 0.04), FiniteSizeCorrection(0.3, EFNV_LABEL, 0.06)
+    assert alignment_warnings([state], [flat]) == []
+    (line,) = alignment_warnings([state, state], [flat, scattered])
+    assert line.startswith("v_Cd_-2: ")
+    assert "60 meV" in line

@@ -25,8 +25,9 @@ NAMES = {"pbe": "PBE", "pbesol": "PBESOL", "hse06": "HSE"}
 """pw.x's names of the functionals."""
 
 FINAL = re.compile(
-    r"""error \s+ in \s+ routine \s+ (?:readpp | readin | read_(?:namelists?|cards|pseudo\w*|upf\w*|ncpp) | card_\w+ | iosys
-        | upf\w* | check_atoms | set_dft\w*) \b
+    r"""error \s+ in \s+ routine \s+
+        (?:readpp | readin | read_(?:namelists?|cards|pseudo\w*|upf\w*|ncpp) | card_\w+ | iosys | upf\w*
+        | check_atoms | set_dft\w*) \b
     | reading \s+ (?:namelist | input)
     | wrong \s+ number \s+ of
     | pseudo\S* \s+ .* not \s+ found | \.(?:upf|gth|psml|rrkj3) \s+ not \s+ found

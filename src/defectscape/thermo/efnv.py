@@ -20,6 +20,9 @@ from defectscape.thermo.ewald import point_charge_energy_eV, point_charge_potent
 
 EFNV_LABEL = "eFNV (point charge and alignment)"
 
+LARGE_ERROR_EV = 0.05
+"""Standard error of a correction above which doped warns, too."""
+
 MATCHED_A = 1.0
 """An atom of the defect's cell and one of the host's that are farther apart are not the same one; pydefect's."""
 
@@ -71,6 +74,16 @@ def efnv_correction(
     value_eV = charge**2 * point_charge_energy_eV(host.cell_A, tensor) - charge * float(left_V.mean())
     error_eV = abs(charge) * float(left_V.std(ddof=1)) / len(atoms) ** 0.5
     return FiniteSizeCorrection(value_eV, EFNV_LABEL, error_eV)
+
+
+def alignment_warnings(states: Sequence[StateEnergy], corrections: Sequence[FiniteSizeCorrection]) -> list[str]:
+    """States whose alignment scatters so much that their energies are in doubt, a line each."""
+    return [
+        f"{state.key}: the potential far from the defect is not flat, so its finite-size correction is uncertain by "
+        f"{1e3 * added.uncertainty_eV:.0f} meV. The supercell is small, or the charge is not localised."
+        for state, added in zip(states, corrections, strict=True)
+        if added.uncertainty_eV > LARGE_ERROR_EV
+    ]
 
 
 def _far_atoms(frame: Frame, host: HostCrystal, center_A: Floats) -> tuple[Ints, Ints]:
