@@ -167,19 +167,21 @@ def test_vasp_is_not_tried_again(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "lacking"),
     [
-        "forrtl: severe (41): insufficient virtual memory",
-        "Operating system error: Cannot allocate memory",
-        "Allocation would exceed memory limit",
-        "terminate called after throwing an instance of std::bad_alloc",
+        ("forrtl: severe (41): insufficient virtual memory", "memory"),
+        ("Operating system error: Cannot allocate memory", "memory"),
+        ("Allocation would exceed memory limit", "memory"),
+        ("terminate called after throwing an instance of std::bad_alloc", "memory"),
+        ("forrtl: No space left on device", "room on its disk"),
+        ("write error: Disk quota exceeded", "room on its disk"),
     ],
 )
-def test_too_little_memory_is_no_result(tmp_path: Path, said: str) -> None:
-    """More memory gives another answer, so that nothing may be recorded of the calculation."""
+def test_too_little_memory_or_disk_is_no_result(tmp_path: Path, said: str, lacking: str) -> None:
+    """More of it gives another answer, so that nothing may be recorded of the calculation."""
     program = tmp_path / "program.py"
     program.write_text(f"import sys; print({said!r}); sys.exit(1)")
-    with pytest.raises(EngineError, match="not enough memory"):
+    with pytest.raises(EngineError, match=f"not enough {lacking}"):
         run_program(f"{sys.executable} {program}", [], tmp_path, 60)
     program.write_text(f"print({said!r})")
     assert run_program(f"{sys.executable} {program}", [], tmp_path, 60).returncode == 0

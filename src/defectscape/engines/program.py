@@ -47,11 +47,14 @@ _ABORTED = re.compile("mpi_abort", re.IGNORECASE)
 """A program that gives up by itself has its launcher kill the other processes: that is its own failure."""
 
 _NO_MEMORY = re.compile(
-    r"^.*(?:out of memory|cannot allocate memory|not enough (?:memory|space)|insufficient (?:virtual )?memory|bad_alloc"
+    r"^.*(?:out of memory|cannot allocate memory|not enough memory|insufficient (?:virtual )?memory|bad_alloc"
     r"|exceed memory limit|failed to allocate|error allocating).*$",
     re.IGNORECASE | re.MULTILINE,
 )
 """What compilers' libraries and programs print where memory was refused to them."""
+
+_NO_ROOM = re.compile(r"^.*(?:no space left on device|disk quota exceeded).*$", re.IGNORECASE | re.MULTILINE)
+"""What they print where the disk was full."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -117,7 +120,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
 
     Raises:
         CalculationFailed: if it took longer than ``time_limit_s``; another attempt would take as long.
-        EngineError: if there is no such program, if somebody else ended it, or if it had not enough memory:
+        EngineError: if there is no such program, if somebody else ended it, or if it had not enough memory or disk:
             that says nothing of the calculation, so it must not become the calculation's result.
     """
     words = [*shlex.split(command), *arguments]
@@ -156,8 +159,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     told = returncode and _RANK_ENDED.search(finished.output)
     if (told or ended_from_outside(returncode)) and not _ABORTED.search(finished.output):
         raise ended_error(words[0], returncode)
-    if returncode and (refused := _NO_MEMORY.search(finished.output)):
-        raise memory_error(words[0], " ".join(refused.group(0).split()))
+    if returncode:
+        _refuse_starved(words[0], finished.output)
     return finished
 
 
@@ -173,9 +176,15 @@ def ended_error(name: str, returncode: int) -> EngineError:
     )
 
 
-def memory_error(name: str, said: str) -> EngineError:
-    """What to say of a program that asked for more memory than there is; not recorded either."""
-    return EngineError(f"program {name}", f"had not enough memory ({said})", MORE_MEMORY)
+def _refuse_starved(name: str, output: str) -> None:
+    """A program that failed for want of memory or disk says nothing of its calculation, either. Raises EngineError."""
+    for pattern, lacking, remedy in (
+        (_NO_MEMORY, "memory", MORE_MEMORY),
+        (_NO_ROOM, "room on its disk", "Nothing was recorded. Make room, or set engine.scratch, then start again"),
+    ):
+        if found := pattern.search(output):
+            said = " ".join(found.group(0).split())
+            raise EngineError(f"program {name}", f"had not enough {lacking} ({said})", remedy)
 
 
 def die_with_parent() -> None:
