@@ -127,7 +127,7 @@ class ParityData(Row):
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 
-class LevelGapRow(Row):
+class FidelityDifferenceRow(Row):
     """How far the two levels differ on the frames of one key that have both labels."""
 
     key: str
