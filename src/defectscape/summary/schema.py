@@ -17,10 +17,10 @@ from defectscape.summary.schema_results import (
     LevelSummary,
     MinimumSummary,
     PathPoint,
+    Row,
     SearchPoint,
     StateConcentrationRow,
 )
-from defectscape.summary.schema_row import Row
 from defectscape.summary.schema_trust import (
     CalibrationRow,
     CostRow,

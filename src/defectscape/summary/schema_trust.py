@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from defectscape.summary.schema_row import Row
+from defectscape.summary.schema_results import Row
 
 
 class ErrorSummary(Row):
