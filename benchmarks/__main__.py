@@ -27,12 +27,8 @@ app = typer.Typer(
 @app.callback()
 def _root(
     context: typer.Context,
-    study: Annotated[Path, typer.Option(help="YAML file of the study that is timed.")] = Path(
-        "config/config.yaml"
-    ),
-    results: Annotated[Path, typer.Option(help="Folder of results, models among them.")] = Path(
-        "results"
-    ),
+    study: Annotated[Path, typer.Option(help="YAML file of the study that is timed.")] = Path("config/config.yaml"),
+    results: Annotated[Path, typer.Option(help="Folder of results, models among them.")] = Path("results"),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
 ) -> None:
     start_logging(log)
@@ -81,9 +77,7 @@ def run(
 
 
 @app.command()
-def model(
-    context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")
-) -> None:
+def model(context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")) -> None:
     """Gather the runs that are there into learning curves, as JSON and figures."""
     from benchmarks.learning.gathering import gather
     from benchmarks.learning.settings import load_benchmark
@@ -92,8 +86,7 @@ def model(
     scratch = _scratch(context, settings.name)
     result = gather(settings, benchmark, folder, scratch)
     typer.echo(
-        f"{result.runs_done} of {result.runs} runs in {folder / settings.name}.json, "
-        f"figures in {scratch / 'figures'}"
+        f"{result.runs_done} of {result.runs} runs in {folder / settings.name}.json, figures in {scratch / 'figures'}"
     )
 
 

@@ -98,11 +98,18 @@ def _curve(summary: Summary, row: CcdSummary) -> CurveRow:
     checks = [*row.initial_checks, *row.final_checks]
     errors = np.array([1e3 * (point.model_eV - point.engine_eV) for point in checks])
     return CurveRow(
-        summary.study, summary.high.method, row.defect, row.initial_charge, row.final_charge,
-        row.dQ_amu05_A, len(checks), _rms(errors), _largest(errors),
+        summary.study,
+        summary.high.method,
+        row.defect,
+        row.initial_charge,
+        row.final_charge,
+        row.dQ_amu05_A,
+        len(checks),
+        _rms(errors),
+        _largest(errors),
         None if row.left_out_rms_eV is None else 1e3 * row.left_out_rms_eV,
         max(1e3 * point.engine_eV for point in checks) if checks else None,
-    )  # fmt: skip
+    )
 
 
 def _levels(summary: Summary) -> LevelRow:
@@ -111,9 +118,14 @@ def _levels(summary: Summary) -> LevelRow:
     barred = [row for row in rows if row.bar_eV is not None]
     inside = sum(abs(row.model_error_eV) <= (row.bar_eV or 0.0) for row in barred)
     return LevelRow(
-        summary.study, summary.high.method, len(rows), _rms(errors), _largest(errors), inside,
+        summary.study,
+        summary.high.method,
+        len(rows),
+        _rms(errors),
+        _largest(errors),
+        inside,
         len(barred),
-    )  # fmt: skip
+    )
 
 
 def _rms(values: np.ndarray) -> float | None:

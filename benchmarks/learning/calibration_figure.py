@@ -29,9 +29,13 @@ def draw_calibration(scales: Sequence[CommitteeScale], folder: Path) -> list[Pat
     for data in dict.fromkeys(scale.data for scale in scales):
         mine = [scale for scale in scales if scale.data == data]
         figure, axes = plt.subplots(
-            1, len(CALIBRATED), figsize=(3.6 * len(CALIBRATED), 3.8), squeeze=False,
-            sharey=True, constrained_layout=True,
-        )  # fmt: skip
+            1,
+            len(CALIBRATED),
+            figsize=(3.6 * len(CALIBRATED), 3.8),
+            squeeze=False,
+            sharey=True,
+            constrained_layout=True,
+        )
         for axis, (quantity, title) in zip(axes[0], CALIBRATED.items(), strict=True):
             _draw_coverages(axis, [scale for scale in mine if scale.scale.quantity == quantity])
             axis.set_title(title, fontsize=10)
@@ -45,18 +49,20 @@ def _draw_coverages(axis: Axes, scales: Sequence[CommitteeScale]) -> None:
     committees = list(dict.fromkeys((scale.label, scale.high_labels) for scale in scales))
     for (promised, marker, *coverages), colour in zip(BARS, PALETTE, strict=False):
         axis.axhline(100 * promised, color=colour, linewidth=0.9, linestyle="--")
-        for (field, name), shift, filling in zip(
-            coverages, (-0.12, 0.12), ("none", colour), strict=True
-        ):
+        for (field, name), shift, filling in zip(coverages, (-0.12, 0.12), ("none", colour), strict=True):
             points = [
                 (committees.index((scale.label, scale.high_labels)) + shift, 100 * coverage)
                 for scale in scales
                 if (coverage := getattr(scale.scale, field)) is not None
             ]
             axis.plot(
-                *np.reshape(points, (-1, 2)).T, marker, markersize=6, color=colour,
-                markerfacecolor=filling, label=name,
-            )  # fmt: skip
+                *np.reshape(points, (-1, 2)).T,
+                marker,
+                markersize=6,
+                color=colour,
+                markerfacecolor=filling,
+                label=name,
+            )
     axis.set_xticks(
         np.arange(len(committees)),
         [f"{label}\n{count} labels" for label, count in committees],

@@ -112,9 +112,7 @@ def committee_scales(benchmark: ModelBenchmark, models: Models) -> tuple[Committ
     return tuple(found)
 
 
-def _scales(
-    benchmark: ModelBenchmark, base: ModelRun, paths: list[Path]
-) -> tuple[CommitteeScale, ...]:
+def _scales(benchmark: ModelBenchmark, base: ModelRun, paths: list[Path]) -> tuple[CommitteeScale, ...]:
     """From the validation families of a run, tried on its test families."""
     committee, data = Committee.load(paths), run_data(benchmark, base)
     high = data.fidelities[1]
@@ -153,9 +151,7 @@ def separations(benchmark: ModelBenchmark, models: Models, figures: Path) -> tup
     return tuple(found)
 
 
-def _separation(
-    benchmark: ModelBenchmark, run: ModelRun, figures: Path, paths: list[Path]
-) -> tuple[Separation]:
+def _separation(benchmark: ModelBenchmark, run: ModelRun, figures: Path, paths: list[Path]) -> tuple[Separation]:
     """Of a run's high-fidelity frames of one defect: another one is another cell, which separates by itself."""
     data = run_data(benchmark, run)
     high = data.fidelities[1]

@@ -80,9 +80,7 @@ def make_curves(outcomes: Sequence[RunOutcome]) -> tuple[Curve, ...]:
     return tuple(curves)
 
 
-def _points(
-    outcomes: Sequence[RunOutcome], label: str, quantity: str, near: bool
-) -> tuple[CurvePoint, ...]:
+def _points(outcomes: Sequence[RunOutcome], label: str, quantity: str, near: bool) -> tuple[CurvePoint, ...]:
     values: dict[tuple[str, int, int], float] = {}
     times: dict[int, list[float]] = {}
     for outcome in outcomes:
@@ -97,18 +95,18 @@ def _points(
         own = {r: v for (name, n, r), v in values.items() if (name, n) == (label, count)}
         if not own:
             continue
-        ratios = [
-            v / values["high_only", count, r]
-            for r, v in own.items()
-            if ("high_only", count, r) in values
-        ]
+        ratios = [v / values["high_only", count, r] for r, v in own.items() if ("high_only", count, r) in values]
         points.append(
             CurvePoint(
-                count, len(own), float(np.mean(list(own.values()))), deviation_of(list(own.values())),
-                float(np.mean(ratios)) if ratios else None, deviation_of(ratios),
+                count,
+                len(own),
+                float(np.mean(list(own.values()))),
+                deviation_of(list(own.values())),
+                float(np.mean(ratios)) if ratios else None,
+                deviation_of(ratios),
                 float(np.mean(times[count])),
             )
-        )  # fmt: skip
+        )
     return tuple(points)
 
 

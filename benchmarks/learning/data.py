@@ -26,9 +26,7 @@ class RunData:
 
     def without_charge(self) -> "RunData":
         """The same with every frame as charge 0: a model of these cannot know the charge."""
-        train, valid, test = (
-            tuple(map(_neutral, side)) for side in (self.train, self.valid, self.test)
-        )
+        train, valid, test = (tuple(map(_neutral, side)) for side in (self.train, self.valid, self.test))
         return RunData(self.fidelities, train, valid, test)
 
 
@@ -66,9 +64,7 @@ def _alone(item: LabelledFrame) -> LabelledFrame:
     return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
 
 
-def run_data(
-    benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], Committee] | None = None
-) -> RunData:
+def run_data(benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], Committee] | None = None) -> RunData:
     """The run's frames.
 
     Args:

@@ -103,9 +103,13 @@ def draw_projection(path: Path, model: Path, frames: Sequence[Frame]) -> tuple[P
         for index, charge in enumerate(charges):
             mine = np.array([frame.charge == charge for frame in frames])
             axis.plot(
-                *projection.points[mine].T, "o", markersize=4, alpha=0.8,
-                color=PALETTE[index % len(PALETTE)], label=f"{charge:+d}" if charge else "0",
-            )  # fmt: skip
+                *projection.points[mine].T,
+                "o",
+                markersize=4,
+                alpha=0.8,
+                color=PALETTE[index % len(PALETTE)],
+                label=f"{charge:+d}" if charge else "0",
+            )
         axis.set_title(f"{projection.title}, silhouette {projection.silhouette:.2f}", fontsize=10)
         for name, side, share in zip(
             ("first", "second"),

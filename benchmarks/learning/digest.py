@@ -13,22 +13,42 @@ from pydantic_core import to_json
 
 from benchmarks.learning.runs import ModelRun
 from defectscape.domain.label import LabelledFrame
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 VERSION = 1
 """Raise it when the code changes the outcome of a run."""
 SETTINGS = (
-    "strategy", "committee", "channels", "max_L", "max_ell", "correlation", "r_max_A", "layers",
-    "charge_embedding_dim", "charge_embedding", "foundation", "steps", "pretrain_steps",
-    "finetune_rate", "batch_size", "learning_rate", "ema_decay", "energy_weight", "forces_weight",
-    "high_weight", "validate_every", "patience", "dtype", "warm_start",
-)  # fmt: skip
+    "strategy",
+    "committee",
+    "channels",
+    "max_L",
+    "max_ell",
+    "correlation",
+    "r_max_A",
+    "layers",
+    "charge_embedding_dim",
+    "charge_embedding",
+    "foundation",
+    "steps",
+    "pretrain_steps",
+    "finetune_rate",
+    "batch_size",
+    "learning_rate",
+    "ema_decay",
+    "energy_weight",
+    "forces_weight",
+    "high_weight",
+    "validate_every",
+    "patience",
+    "dtype",
+    "warm_start",
+)
 """Settings of a training in the order of the first outcomes."""
 
 
 def run_digest(
     run: ModelRun,
-    settings: Training,
+    settings: TrainingSettings,
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     seed: int,
@@ -47,7 +67,7 @@ def run_digest(
     return hashlib.sha256(f"{inputs.hexdigest()}\x1f{name}\x1f{VERSION}".encode()).hexdigest()
 
 
-def _settings_text(run: ModelRun, settings: Training) -> str:
+def _settings_text(run: ModelRun, settings: TrainingSettings) -> str:
     """Settings as JSON; one that came later counts only where it is not its default."""
     values = settings.model_dump(mode="json", exclude={"device"})
     values["charge_embedding"] = run.charge_embedding
@@ -66,6 +86,10 @@ def _add(inputs: "hashlib._Hash", item: LabelledFrame) -> None:
     inputs.update(f"\x1f{item.fidelity}\x1f{frame.key}\x1f{len(frame)}".encode())
     energy_eV = np.float64(label.energy_eV)
     for array in (
-        frame.numbers, frame.positions_A, frame.cell_A, energy_eV, label.forces_eV_A,
-    ):  # fmt: skip
+        frame.numbers,
+        frame.positions_A,
+        frame.cell_A,
+        energy_eV,
+        label.forces_eV_A,
+    ):
         inputs.update(array.tobytes())

@@ -71,16 +71,20 @@ def _draw_panel(axis: Axes, curves: Sequence[Curve], title: str, *, ratios: bool
     _style(axis, title, counts)
 
 
-def _draw_curve(
-    axis: Axes, rows: Sequence[tuple[int, float, float | None]], label: str, index: int
-) -> None:
+def _draw_curve(axis: Axes, rows: Sequence[tuple[int, float, float | None]], label: str, index: int) -> None:
     # Side by side, or the bars of several strategies hide one another.
     _, caps, bars = axis.errorbar(
-        [count * (1 + 0.012 * (index - 2)) for count, *_ in rows], [value for _, value, _ in rows],
+        [count * (1 + 0.012 * (index - 2)) for count, *_ in rows],
+        [value for _, value, _ in rows],
         yerr=[deviation or 0.0 for *_, deviation in rows],
-        marker=MARKERS[index % len(MARKERS)], markersize=4, linewidth=1.4, elinewidth=0.8, capsize=2,
-        color=PALETTE[index % len(PALETTE)], label=label,
-    )  # fmt: skip
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=4,
+        linewidth=1.4,
+        elinewidth=0.8,
+        capsize=2,
+        color=PALETTE[index % len(PALETTE)],
+        label=label,
+    )
     # Where families differ more than strategies, the bars would cover the curves.
     for part in (*caps, *bars):
         part.set_alpha(0.35)
@@ -108,18 +112,19 @@ def draw_parity(outcomes: Sequence[RunOutcome], folder: Path) -> list[Path]:
         mine = [outcome for outcome in firsts if outcome.run.data == data]
         most = max(outcome.run.high_labels for outcome in mine)
         schedule = mine[0].run.schedule
-        chosen = [
-            o
-            for o in mine
-            if (o.run.high_labels, o.run.schedule) == (most, schedule) and o.run.charge_embedding
-        ]
+        chosen = [o for o in mine if (o.run.high_labels, o.run.schedule) == (most, schedule) and o.run.charge_embedding]
         labels = list(dict.fromkeys(outcome.run.label for outcome in chosen))
         if not labels:  # of that point only those without the charge are there yet
             continue
         figure, axes = plt.subplots(
-            1, len(labels), figsize=(3.1 * len(labels), 3.3), squeeze=False,
-            sharex=True, sharey=True, constrained_layout=True,
-        )  # fmt: skip
+            1,
+            len(labels),
+            figsize=(3.1 * len(labels), 3.3),
+            squeeze=False,
+            sharex=True,
+            sharey=True,
+            constrained_layout=True,
+        )
         for axis, label in zip(axes[0], labels, strict=True):
             _draw_parity(axis, [outcome for outcome in chosen if outcome.run.label == label])
             axis.set_title(label, fontsize=9)
@@ -138,9 +143,13 @@ def _draw_parity(axis: Axes, outcomes: Sequence[RunOutcome]) -> None:
         atoms, label, model = np.array([row[1:] for row in rows if row[0] == key]).T
         centre = label.mean()
         axis.plot(
-            1e3 * (label - centre) / atoms, 1e3 * (model - centre) / atoms,
-            MARKERS[index % len(MARKERS)], markersize=3, alpha=0.7,
-            color=PALETTE[index % len(PALETTE)], label=key,
-        )  # fmt: skip
+            1e3 * (label - centre) / atoms,
+            1e3 * (model - centre) / atoms,
+            MARKERS[index % len(MARKERS)],
+            markersize=3,
+            alpha=0.7,
+            color=PALETTE[index % len(PALETTE)],
+            label=key,
+        )
     low, high = axis.get_xlim()
     axis.plot([low, high], [low, high], color="#888888", linewidth=0.8, zorder=0)

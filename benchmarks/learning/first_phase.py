@@ -10,14 +10,12 @@ from pathlib import Path
 from benchmarks.learning.data import RunData
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.job import Job
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 TWO_PHASES = ("pretrain_finetune", "delta")
 
 
-def share_first_phase(
-    data: RunData, settings: Training, seed: int, shared: Path, checkpoint: Path
-) -> None:
+def share_first_phase(data: RunData, settings: TrainingSettings, seed: int, shared: Path, checkpoint: Path) -> None:
     """Finish the first phase, if it is not finished yet, and hand its checkpoint to a training.
 
     Args:

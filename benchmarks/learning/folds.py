@@ -79,8 +79,7 @@ def draw(pool: Sequence[LabelledFrame], count: int, seed: int, repeat: int) -> l
         raise ConfigError(
             "high_labels",
             str(count),
-            f"Between {LEAST_PER_CHARGE * len(queues)} and {available} can be drawn in repetition "
-            f"{repeat}",
+            f"Between {LEAST_PER_CHARGE * len(queues)} and {available} can be drawn in repetition {repeat}",
         )
     for queue in queues.values():
         queue.sort(key=lambda item: _rank(item, seed, repeat))

@@ -91,8 +91,7 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         command=f"snakemake --snakefile benchmarks/Snakefile --cores 2 --config benchmark={file}",
         machine=f"{platform.machine()}, {platform.system()}",
         trained_on=dict(Counter(outcome.trained_on for outcome in outcomes)),
-        versions={"defectscape": __version__}
-        | {name: version(name) for name in ("torch", "mace-torch", "e3nn")},
+        versions={"defectscape": __version__} | {name: version(name) for name in ("torch", "mace-torch", "e3nn")},
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         runs=len(runs),
         runs_done=len(outcomes),
@@ -122,6 +121,4 @@ def _by_charge(outcomes: list[RunOutcome]) -> tuple[ByCharge, ...]:
             continue
         if kind not in most or most[kind].run.high_labels < run.high_labels:
             most[kind] = outcome
-    return tuple(
-        ByCharge(*kind, outcome.run.high_labels, outcome.errors) for kind, outcome in most.items()
-    )
+    return tuple(ByCharge(*kind, outcome.run.high_labels, outcome.errors) for kind, outcome in most.items())

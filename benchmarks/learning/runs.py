@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from benchmarks.learning.settings import ModelBenchmark, Selector
-from defectscape.settings.training import Strategy, Training
+from defectscape.settings.training import Strategy, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ def choosing_committee(benchmark: ModelBenchmark, run: ModelRun) -> tuple[ModelR
     """The runs whose models choose the labels of a run; none if it needs none."""
     if not run.chosen:
         return ()
-    members = next(
-        t.committee for t in benchmark.selection if (t.data, t.first) == (run.data, run.first)
-    )
+    members = next(t.committee for t in benchmark.selection if (t.data, t.first) == (run.data, run.first))
     base = replace(run, high_labels=run.first, selector="random", first=0)
     return tuple(replace(base, member=member) for member in range(members))
 
@@ -85,9 +83,15 @@ def _trials(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
             for selector in trial.selectors:
                 random = selector == "random"
                 run = ModelRun(
-                    trial.data, schedule, trial.strategy, True, trial.second, repeat,
-                    selector=selector, first=0 if random else trial.first,
-                )  # fmt: skip
+                    trial.data,
+                    schedule,
+                    trial.strategy,
+                    True,
+                    trial.second,
+                    repeat,
+                    selector=selector,
+                    first=0 if random else trial.first,
+                )
                 yield from choosing_committee(benchmark, run)
                 yield run
 
@@ -112,12 +116,10 @@ def _runs(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
                         members = 1
                     for repeat in range(benchmark.repeats):
                         for member in range(members):
-                            yield ModelRun(
-                                pair.name, schedule.name, strategy, charge, count, repeat, member
-                            )
+                            yield ModelRun(pair.name, schedule.name, strategy, charge, count, repeat, member)
 
 
-def training_of(benchmark: ModelBenchmark, run: ModelRun) -> Training:
+def training_of(benchmark: ModelBenchmark, run: ModelRun) -> TrainingSettings:
     """The settings of a run: both phases of a strategy share the schedule's steps."""
     (schedule,) = [s for s in benchmark.schedules if s.name == run.schedule]
     two = run.strategy in ("pretrain_finetune", "delta")

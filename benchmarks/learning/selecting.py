@@ -10,7 +10,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 
 SHARES = {"spread": 0.0, "disagreement": 1.0, "half": 0.5}
 
@@ -38,13 +38,11 @@ def choose(
     point = None if centre is None else np.array(centre)
     for place, key in enumerate(keys):
         candidates = [
-            item
-            for item in pool
-            if item.frame.key == key and (item.frame.key, item.frame.frame_id) not in taken
+            item for item in pool if item.frame.key == key and (item.frame.key, item.frame.frame_id) not in taken
         ]
         frames = [item.frame for item in candidates]
         before = [item.frame for item in first if item.frame.key == key]
-        settings = Selection(
+        settings = SelectionSettings(
             initial_per_charge=1,
             test_per_charge=1,
             per_charge_per_round=extra + (place < rest),

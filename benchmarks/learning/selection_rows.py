@@ -40,9 +40,7 @@ class SelectionRow:
 def selection_rows(outcomes: Sequence[RunOutcome]) -> tuple[SelectionRow, ...]:
     """Chosen labels against random ones of the same number, in the same repetitions."""
     singles = [outcome for outcome in outcomes if outcome.run.member == 0]
-    trials = dict.fromkeys(
-        replace(o.run, repeat=0, selector="random") for o in singles if o.run.chosen
-    )
+    trials = dict.fromkeys(replace(o.run, repeat=0, selector="random") for o in singles if o.run.chosen)
     rows: list[SelectionRow] = []
     for trial in trials:
         groups: dict[str, dict[int, RunOutcome]] = {"random": {}}
@@ -63,17 +61,20 @@ def _rows(
     rows = []
     for quantity in QUANTITIES:
         values = {r: getattr(o.errors[0], quantity) for r, o in members.items()}
-        ratios = [
-            value / getattr(random[r].errors[0], quantity)
-            for r, value in values.items()
-            if r in random
-        ]
+        ratios = [value / getattr(random[r].errors[0], quantity) for r, value in values.items() if r in random]
         rows.append(
             SelectionRow(
-                trial.data, trial.strategy, selector, trial.first, trial.high_labels, quantity,
-                len(values), float(np.mean(list(values.values()))),
+                trial.data,
+                trial.strategy,
+                selector,
+                trial.first,
+                trial.high_labels,
+                quantity,
+                len(values),
+                float(np.mean(list(values.values()))),
                 deviation_of(list(values.values())),
-                float(np.mean(ratios)) if ratios else None, deviation_of(ratios),
+                float(np.mean(ratios)) if ratios else None,
+                deviation_of(ratios),
             )
-        )  # fmt: skip
+        )
     return rows

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.load import load_settings
-from defectscape.settings.training import Strategy, Training
+from defectscape.settings.training import Strategy, TrainingSettings
 
 Selector = Literal["random", "spread", "disagreement", "half"]
 
@@ -57,16 +57,12 @@ class Schedule(Settings):
     """How long a run is trained."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
-    steps: int = Field(
-        gt=0, description="Optimiser steps at most, of all phases of a strategy together."
-    )
+    steps: int = Field(gt=0, description="Optimiser steps at most, of all phases of a strategy together.")
     patience: int = Field(gt=0, description="Validations without improvement before it stops.")
     high_labels: list[int] | None = Field(
         None, description="Points of the learning curve trained so. None: all of the data set's."
     )
-    strategies: list[Strategy] | None = Field(
-        None, description="Strategies trained so. None: all of the benchmark's."
-    )
+    strategies: list[Strategy] | None = Field(None, description="Strategies trained so. None: all of the benchmark's.")
     data: list[str] | None = Field(None, description="Data sets trained so. None: all.")
 
 
@@ -110,13 +106,9 @@ class ModelBenchmark(Settings):
         description="Repetitions; each holds out other families, draws other labels, other weights.",
     )
     schedules: list[Schedule] = Field(min_length=1, description="Trainings of every run.")
-    committee: int = Field(
-        2, ge=2, description="Members of the last point's committees, whose spread is calibrated."
-    )
+    committee: int = Field(2, ge=2, description="Members of the last point's committees, whose spread is calibrated.")
     selection: list[SelectionTrial] = Field([], description="Trials of active selection.")
-    training: Training = Field(
-        description="Architecture and optimisation; steps are the schedules'."
-    )
+    training: TrainingSettings = Field(description="Architecture and optimisation; steps are the schedules'.")
 
     @model_validator(mode="after")
     def _names(self) -> "ModelBenchmark":
@@ -135,9 +127,7 @@ class ModelBenchmark(Settings):
                 if name not in known:
                     raise ValueError(f"{thing} of {name!r}; data are {', '.join(sorted(known))}")
         if "delta" in self.without_charge:
-            raise ValueError(
-                "without_charge: delta needs the charge to pair a structure's two labels; leave it out"
-            )
+            raise ValueError("without_charge: delta needs the charge to pair a structure's two labels; leave it out")
         for thing, name, chosen in (
             *(("schedule", schedule.name, schedule.strategies) for schedule in self.schedules),
             *(("data set", pair.name, pair.strategies) for pair in self.data),
@@ -145,8 +135,7 @@ class ModelBenchmark(Settings):
             for strategy in chosen or []:
                 if strategy not in self.strategies:
                     raise ValueError(
-                        f"{thing} {name} has {strategy}; the benchmark's strategies are "
-                        f"{', '.join(self.strategies)}"
+                        f"{thing} {name} has {strategy}; the benchmark's strategies are {', '.join(self.strategies)}"
                     )
         return self
 

@@ -19,7 +19,7 @@ from defectscape.domain.seeds import derive_seed
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -61,21 +61,23 @@ def train_run(
     return outcome
 
 
-def _train(
-    run: ModelRun, data: RunData, settings: Training, seed: int, model: Path
-) -> TrainingHistory:
+def _train(run: ModelRun, data: RunData, settings: TrainingSettings, seed: int, model: Path) -> TrainingHistory:
     """Write the model of a run."""
     told = data if run.charge_embedding else data.without_charge()
     checkpoint = model.with_name(f"{run.name}.checkpoint")
     if run.strategy in TWO_PHASES:
         shared = model.with_name(run.first_phase)
-        share_first_phase(
-            told, settings, derive_seed(seed, "member", run.member), shared, checkpoint
-        )
+        share_first_phase(told, settings, derive_seed(seed, "member", run.member), shared, checkpoint)
     return train_member(
-        told.train, told.valid, told.fidelities, settings, seed, run.member, model,
+        told.train,
+        told.valid,
+        told.fidelities,
+        settings,
+        seed,
+        run.member,
+        model,
         checkpoint=checkpoint,
-    )  # fmt: skip
+    )
 
 
 def _committee(benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: Path) -> Committee:
@@ -87,9 +89,13 @@ def _committee(benchmark: ModelBenchmark, run: ModelRun, folder: Path, scratch: 
 
 
 def _measure(
-    run: ModelRun, digest: str, data: RunData, history: TrainingHistory, committee: Committee,
+    run: ModelRun,
+    digest: str,
+    data: RunData,
+    history: TrainingHistory,
+    committee: Committee,
     device: str,
-) -> RunOutcome:  # fmt: skip
+) -> RunOutcome:
     high = data.fidelities[1]
     told = data if run.charge_embedding else data.without_charge()
     train, told_train = ([i for i in d.train if i.fidelity == high] for d in (data, told))
@@ -158,9 +164,7 @@ def set_error(
     chosen = [i for i, item in enumerate(items) if charge in (None, item.frame.charge)]
     if not chosen:
         raise ConfigError("test_families", "hold no frame of this charge", "Hold out others")
-    errors = np.array(
-        [1e3 * (energies_eV[i] - items[i].label.energy_eV) / len(items[i].frame) for i in chosen]
-    )
+    errors = np.array([1e3 * (energies_eV[i] - items[i].label.energy_eV) / len(items[i].frame) for i in chosen])
     charges = np.array([items[i].frame.charge for i in chosen])
     centred = errors.copy()
     for value in set(charges.tolist()):

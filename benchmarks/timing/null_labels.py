@@ -38,8 +38,13 @@ def null_frames(count: int) -> list[Frame]:
     numbers, cell = np.full(ATOMS, 52), BOX_A * np.eye(3)
     return [
         Frame(
-            numbers, rng.uniform(0, BOX_A, (ATOMS, 3)), cell, DefectKey("v_Cd", 0), 1,
-            Origin.RATTLE, f"family {number % 50}",
+            numbers,
+            rng.uniform(0, BOX_A, (ATOMS, 3)),
+            cell,
+            DefectKey("v_Cd", 0),
+            1,
+            Origin.RATTLE,
+            f"family {number % 50}",
         )
         for number in range(count)
-    ]  # fmt: skip
+    ]

@@ -74,9 +74,7 @@ class ScaleResult:
     growth: tuple[Growth, ...]
 
 
-def measure_scale(
-    sizes: Sequence[int], plans: Sequence[int], target: Path, snakefile: Path | None
-) -> ScaleResult:
+def measure_scale(sizes: Sequence[int], plans: Sequence[int], target: Path, snakefile: Path | None) -> ScaleResult:
     """Time the store, the gathering and the selection at ``sizes`` labels, the planning at ``plans``.
 
     Args:
@@ -148,9 +146,7 @@ def _store_timings(folder: Path, size: int) -> list[Timing]:
 
 def _selection_timing(size: int) -> Timing:
     features = np.random.default_rng(1).normal(size=(size, FEATURES))
-    timing, _ = _timed(
-        f"select {CHOSEN} of the frames", size, lambda: farthest_points(features, [], CHOSEN)
-    )
+    timing, _ = _timed(f"select {CHOSEN} of the frames", size, lambda: farthest_points(features, [], CHOSEN))
     return timing
 
 
@@ -163,14 +159,23 @@ def _plan_timing(folder: Path, labels: int, snakefile: Path) -> Timing:
     references = study["thermo"]["elemental_references"]
     study["thermo"]["elemental_references"] = {e: str(root / f) for e, f in references.items()}
     study["defects"] = [
-        {"name": f"v_Cd_{number + 1}", "charges": ["+2", "+1", "0", "-1", "-2"]}
-        for number in range(defects)
+        {"name": f"v_Cd_{number + 1}", "charges": ["+2", "+1", "0", "-1", "-2"]} for number in range(defects)
     ]
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.resolve()), "--cores", "2",
-        "--dry-run", "--quiet", "all", "--config", "study=study.yaml",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(snakefile.resolve()),
+        "--cores",
+        "2",
+        "--dry-run",
+        "--quiet",
+        "all",
+        "--config",
+        "study=study.yaml",
+    ]
     began = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     seconds = time.perf_counter() - began

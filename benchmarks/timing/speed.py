@@ -20,8 +20,8 @@ from defectscape.model.committee import Committee
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.search.relaxation import nudged, relax_all
-from defectscape.settings.search import Search
-from defectscape.settings.structure import Supercell
+from defectscape.settings.search import SearchSettings
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
 
@@ -97,33 +97,34 @@ def _allow_size(committee: Committee, atoms: int) -> None:
 
 def _starts(context: StudyContext, matrix: Matrix, count: int) -> list[Frame]:
     """Rattled copies of the host's first vacancy, neutral."""
-    supercell = Supercell(matrix=matrix, min_image_distance_A=1.0)
+    supercell = SupercellSettings(matrix=matrix, min_image_distance_A=1.0)
     host = build_host(read_unit_cell(context.study.host.file), supercell)
     site = next(site for site in enumerate_sites(host) if site.kind == "vacancy")
     frame = defect_frame(host, site, 0)
-    return [
-        nudged(frame, derive_seed(context.study.seed, "speed", number), RATTLE_A)
-        for number in range(count)
-    ]
+    return [nudged(frame, derive_seed(context.study.seed, "speed", number), RATTLE_A) for number in range(count)]
 
 
 def _timed(
     frames: Sequence[Frame],
     surface: CommitteeSurface,
-    settings: Search,
+    settings: SearchSettings,
     size: int,
     alone: Sequence[float],
 ) -> tuple[Speed, list[float]]:
     began, core = time.perf_counter(), core_seconds()
-    found = relax_all(
-        frames, surface, settings.model_copy(update={"batch_size": size}), path_frames=0
-    )
+    found = relax_all(frames, surface, settings.model_copy(update={"batch_size": size}), path_frames=0)
     wall_s, core_s = time.perf_counter() - began, core_seconds() - core
     energies = [relaxation.energy_eV for relaxation in found]
     spread = float(np.max(np.abs(np.subtract(energies, alone or energies))))
     row = Speed(
-        len(frames[0]), size, len(found), sum(r.converged for r in found),
-        sum(r.steps for r in found), round(wall_s, 2), round(core_s, 2), 60 * len(found) / core_s,
+        len(frames[0]),
+        size,
+        len(found),
+        sum(r.converged for r in found),
+        sum(r.steps for r in found),
+        round(wall_s, 2),
+        round(core_s, 2),
+        60 * len(found) / core_s,
         spread,
-    )  # fmt: skip
+    )
     return row, energies

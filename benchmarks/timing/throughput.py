@@ -24,7 +24,7 @@ from defectscape.files.atoms import to_atoms
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.phase import train_phase
 from defectscape.model.preparation import Phase
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Throughput:
 
 def measure_throughput(
     data: Sequence[LabelledFrame],
-    settings: Training,
+    settings: TrainingSettings,
     repeats: int,
     epochs: tuple[int, int] = EPOCHS,
 ) -> Throughput:
@@ -83,9 +83,15 @@ def measure_throughput(
         logger.info("repetition %d: %.2f and %.2f frames/core-s", repeat, ours[-1], theirs[-1])
     ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
     return Throughput(
-        count, len(train[0].frame), settings.batch_size, settings.dtype, tuple(ours),
-        tuple(theirs), float(np.median(ratios)), parameters,
-    )  # fmt: skip
+        count,
+        len(train[0].frame),
+        settings.batch_size,
+        settings.dtype,
+        tuple(ours),
+        tuple(theirs),
+        float(np.median(ratios)),
+        parameters,
+    )
 
 
 def _rate(frames: int, epochs: tuple[int, int], run: Callable[[int], float]) -> float:
@@ -102,16 +108,25 @@ def _rate(frames: int, epochs: tuple[int, int], run: Callable[[int], float]) -> 
 
 
 def _ours(
-    train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame], settings: Training, epochs: int
+    train: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    settings: TrainingSettings,
+    epochs: int,
 ) -> tuple[float, int]:
     steps = epochs * len(train) // settings.batch_size
     changes = {"steps": steps, "validate_every": steps, "patience": 99, "strategy": "high_only"}
     elements = tuple(sorted({int(z) for item in train for z in item.frame.numbers}))
     device = find_device(settings.device)
     phase = Phase(
-        "throughput", train, valid, (train[0].fidelity,), elements,
-        settings.model_copy(update=changes), 1, 0,
-    )  # fmt: skip
+        "throughput",
+        train,
+        valid,
+        (train[0].fidelity,),
+        elements,
+        settings.model_copy(update=changes),
+        1,
+        0,
+    )
     began = core_seconds()
     with numerics(settings.dtype, device):
         _, history = train_phase(phase, device, None)
@@ -119,7 +134,10 @@ def _ours(
 
 
 def _mace(
-    train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame], settings: Training, epochs: int
+    train: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    settings: TrainingSettings,
+    epochs: int,
 ) -> float:
     charges = [item.frame.charge for item in (*train, *valid)]
     spec = {
@@ -135,25 +153,39 @@ def _mace(
         for part, items in (("train", train), ("valid", valid)):
             ase.io.write(folder / f"{part}.xyz", [_atoms(item) for item in items], format="extxyz")
         words = {
-            "name": "throughput", "seed": 1, "model": "ScaleShiftMACE", "work_dir": name,
-            "train_file": folder / "train.xyz", "valid_file": folder / "valid.xyz",
+            "name": "throughput",
+            "seed": 1,
+            "model": "ScaleShiftMACE",
+            "work_dir": name,
+            "train_file": folder / "train.xyz",
+            "valid_file": folder / "valid.xyz",
             "E0s": str(dict.fromkeys(elements, 0.0)),
             "hidden_irreps": " + ".join(
-                f"{settings.channels}x{order}{'eo'[order % 2]}"
-                for order in range(settings.max_L + 1)
+                f"{settings.channels}x{order}{'eo'[order % 2]}" for order in range(settings.max_L + 1)
             ),
-            "r_max": settings.r_max_A, "max_ell": settings.max_ell,
-            "correlation": settings.correlation, "num_interactions": settings.layers,
+            "r_max": settings.r_max_A,
+            "max_ell": settings.max_ell,
+            "correlation": settings.correlation,
+            "num_interactions": settings.layers,
             "interaction_first": "RealAgnosticResidualInteractionBlock",
             "embedding_specs": json.dumps({"total_charge": spec}),
-            "total_charge_key": "total_charge", "energy_key": "REF_energy",
-            "forces_key": "REF_forces", "loss": "weighted", "energy_weight": settings.energy_weight,
-            "forces_weight": settings.forces_weight, "batch_size": settings.batch_size,
-            "valid_batch_size": settings.batch_size, "lr": settings.learning_rate,
-            "ema_decay": settings.ema_decay, "max_num_epochs": epochs, "eval_interval": 1000,
-            "default_dtype": settings.dtype, "device": settings.device, "plot": "False",
+            "total_charge_key": "total_charge",
+            "energy_key": "REF_energy",
+            "forces_key": "REF_forces",
+            "loss": "weighted",
+            "energy_weight": settings.energy_weight,
+            "forces_weight": settings.forces_weight,
+            "batch_size": settings.batch_size,
+            "valid_batch_size": settings.batch_size,
+            "lr": settings.learning_rate,
+            "ema_decay": settings.ema_decay,
+            "max_num_epochs": epochs,
+            "eval_interval": 1000,
+            "default_dtype": settings.dtype,
+            "device": settings.device,
+            "plot": "False",
             "error_table": "PerAtomRMSE",
-        }  # fmt: skip
+        }
         arguments = [f"--{key}={value}" for key, value in words.items()]
         arguments += ["--amsgrad", "--ema"]
         command = Path(sys.executable).with_name("mace_run_train")

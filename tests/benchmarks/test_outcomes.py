@@ -18,7 +18,7 @@ from benchmarks.learning.settings import ModelBenchmark, load_benchmark
 from defectscape.domain.seeds import derive_seed
 from defectscape.files.codec import encode
 from defectscape.files.tables import read_json
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "benchmarks"
@@ -32,7 +32,7 @@ def benchmark() -> Iterator[ModelBenchmark]:
     patch.undo()
 
 
-def digest_of(benchmark: ModelBenchmark, run: ModelRun, settings: Training | None = None) -> str:
+def digest_of(benchmark: ModelBenchmark, run: ModelRun, settings: TrainingSettings | None = None) -> str:
     data = run_data(benchmark, run)
     seed = derive_seed(benchmark.seed, "arm", run.repeat)
     return run_digest(run, settings or training_of(benchmark, run), data.train, data.valid, seed)
@@ -65,7 +65,7 @@ def test_every_run_of_the_benchmark_has_its_outcome(benchmark: ModelBenchmark) -
 def test_a_setting_that_came_later_counts_where_it_is_not_its_default(
     benchmark: ModelBenchmark,
 ) -> None:
-    class Later(Training):
+    class Later(TrainingSettings):
         colour: str = Field("red", description="A setting of a later version.")
 
     run = runs_of(benchmark)[0]
@@ -73,12 +73,10 @@ def test_a_setting_that_came_later_counts_where_it_is_not_its_default(
     before = digest_of(benchmark, run)
     assert digest_of(benchmark, run, Later(**content)) == before
     assert digest_of(benchmark, run, Later(**content, colour="blue")) != before
-    assert digest_of(benchmark, run, Training(**content | {"learning_rate": 0.1})) != before
+    assert digest_of(benchmark, run, TrainingSettings(**content | {"learning_rate": 0.1})) != before
 
 
-def test_the_committed_curves_are_those_of_the_committed_outcomes(
-    benchmark: ModelBenchmark, tmp_path: Path
-) -> None:
+def test_the_committed_curves_are_those_of_the_committed_outcomes(benchmark: ModelBenchmark, tmp_path: Path) -> None:
     committed, known = read_json(OURS / "model.json"), read_outcomes(OURS / "model")
     outcomes = [known[run.name] for run in runs_of(benchmark)]
     # The models are not here: what they showed is known.

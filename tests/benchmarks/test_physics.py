@@ -14,9 +14,7 @@ from support.summary_builder import make_summary
 def test_errors_are_over_all_points_of_both_curves(tmp_path: Path) -> None:
     summary = make_summary()
     points = [PathPoint(Q_amu05_A=1.0, engine_eV=0.1, model_eV=value) for value in (0.103, 0.096)]
-    first = summary.ccd[0].model_copy(
-        update={"initial_checks": points[:1], "final_checks": points[1:]}
-    )
+    first = summary.ccd[0].model_copy(update={"initial_checks": points[:1], "final_checks": points[1:]})
     tests = [
         LevelTestRow(defect="v_Cd", upper_charge=0, lower_charge=-1, model_error_eV=e, bar_eV=bar)
         for e, bar in ((0.03, 0.02), (-0.01, 0.02), (0.02, None))

@@ -30,9 +30,18 @@ def write_set(path: Path, fidelity: str, depth_eV: float, first: int = 0) -> Non
     data = [LabelledFrame(frame, label_of(frame, depth_eV), fidelity) for frame in frames]
     write_labelled(path, data)
     card = Card(
-        1, fidelity, fidelity, "analytic", "{}", ("1",), (("v_Cd_+1", 15), ("v_Cd_0", 15)),
-        0.0, "then", "then", (),
-    )  # fmt: skip
+        1,
+        fidelity,
+        fidelity,
+        "analytic",
+        "{}",
+        ("1",),
+        (("v_Cd_+1", 15), ("v_Cd_0", 15)),
+        0.0,
+        "then",
+        "then",
+        (),
+    )
     write_json(card_path(path), card)
 
 
@@ -41,22 +50,37 @@ def file(tmp_path: Path) -> Path:
     write_set(tmp_path / "low.extxyz", "low", 0.3)
     write_set(tmp_path / "high.extxyz", "high", 0.36)
     content: dict[str, Any] = {
-        "name": "small", "seed": 3,
-        "data": [{
-            "name": "morse", "low": str(tmp_path / "low.extxyz"),
-            "high": str(tmp_path / "high.extxyz"), "high_labels": [6, 12],
-            "test_families": 1, "valid_families": 1,
-        }],
-        "strategies": ["high_only", "delta"], "without_charge": ["high_only"], "repeats": 2,
+        "name": "small",
+        "seed": 3,
+        "data": [
+            {
+                "name": "morse",
+                "low": str(tmp_path / "low.extxyz"),
+                "high": str(tmp_path / "high.extxyz"),
+                "high_labels": [6, 12],
+                "test_families": 1,
+                "valid_families": 1,
+            }
+        ],
+        "strategies": ["high_only", "delta"],
+        "without_charge": ["high_only"],
+        "repeats": 2,
         "schedules": [
             {"name": "long", "steps": 60, "patience": 9},
             {"name": "short", "steps": 20, "patience": 99, "high_labels": [12]},
         ],
         "training": {
-            "committee": 2, "channels": 4, "r_max_A": 4.2, "steps": 1, "batch_size": 5,
-            "learning_rate": 0.01, "ema_decay": 0.9, "validate_every": 10, "patience": 9,
+            "committee": 2,
+            "channels": 4,
+            "r_max_A": 4.2,
+            "steps": 1,
+            "batch_size": 5,
+            "learning_rate": 0.01,
+            "ema_decay": 0.9,
+            "validate_every": 10,
+            "patience": 9,
         },
-    }  # fmt: skip
+    }
     path = tmp_path / "benchmark.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -116,8 +140,10 @@ def test_a_schedule_may_be_for_some_data_only(file: Path) -> None:
     file.write_text(yaml.safe_dump(content))
     runs = runs_of(changed(file, "schedules", data=["other"]))
     assert {(run.data, run.schedule) for run in runs} == {
-        ("morse", "long"), ("other", "long"), ("other", "short"),
-    }  # fmt: skip
+        ("morse", "long"),
+        ("other", "long"),
+        ("other", "short"),
+    }
     with pytest.raises(ConfigError, match="schedule short of 'third'; data are morse, other"):
         changed(file, "schedules", data=["third"])
 
@@ -132,9 +158,7 @@ def test_a_data_set_may_be_for_some_strategies_only(file: Path) -> None:
 def test_structures_may_be_held_out_one_by_one(file: Path) -> None:
     benchmark = changed(file, "data", split="structures", test_families=5, valid_families=4)
     data = run_data(benchmark, runs_of(benchmark)[0])
-    sides = [
-        {item.frame.geometry_hash for item in side} for side in (data.train, data.valid, data.test)
-    ]
+    sides = [{item.frame.geometry_hash for item in side} for side in (data.train, data.valid, data.test)]
     assert not sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
     assert (len(sides[1]), len(sides[2])) == (4, 5)
     # Of the 30 structures all others train at the low level, whichever start they were made from.
@@ -154,9 +178,7 @@ def test_a_run_never_sees_the_families_it_is_measured_on(file: Path) -> None:
     tests = {}
     for run in runs_of(benchmark):
         data = run_data(benchmark, run)
-        sides = [
-            {item.frame.family for item in side} for side in (data.train, data.valid, data.test)
-        ]
+        sides = [{item.frame.family for item in side} for side in (data.train, data.valid, data.test)]
         assert not sides[0] & sides[2]
         assert not sides[1] & (sides[0] | sides[2])
         assert sum(item.fidelity == "high" for item in data.train) == run.high_labels
@@ -185,14 +207,10 @@ def test_a_run_is_trained_once_and_again_only_if_it_changes(
 
     monkeypatch.setattr("benchmarks.learning.training.train_member", never)
     assert train_run(benchmark, run, folder, tmp_path) == first
-    elsewhere = benchmark.model_copy(
-        update={"training": benchmark.training.model_copy(update={"device": "cuda"})}
-    )
+    elsewhere = benchmark.model_copy(update={"training": benchmark.training.model_copy(update={"device": "cuda"})})
     monkeypatch.setattr("torch.__version__", "99")
     assert train_run(elsewhere, run, folder, tmp_path) == first
-    changed = benchmark.model_copy(
-        update={"training": benchmark.training.model_copy(update={"learning_rate": 0.02})}
-    )
+    changed = benchmark.model_copy(update={"training": benchmark.training.model_copy(update={"learning_rate": 0.02})})
     with pytest.raises(AssertionError, match="trained again"):
         train_run(changed, run, folder, tmp_path)
 
@@ -203,11 +221,12 @@ def test_label_counts_share_the_first_phase_and_end_as_if_they_did_not(
     benchmark = load_benchmark(file)
     few, many = (
         next(
-            run for run in runs_of(benchmark)
+            run
+            for run in runs_of(benchmark)
             if (run.strategy, run.high_labels, run.repeat, run.schedule) == ("delta", count, 0, "long")
         )
         for count in (6, 12)
-    )  # fmt: skip
+    )
     train_run(benchmark, few, tmp_path / "outcomes", tmp_path / "shared")
     with caplog.at_level("INFO"):
         shared = train_run(benchmark, many, tmp_path / "outcomes", tmp_path / "shared")
@@ -269,14 +288,18 @@ def test_what_is_there_is_gathered(file: Path, tmp_path: Path) -> None:
     assert blind.energy_rmse_meV_atom > 10 * seeing.energy_rmse_meV_atom
 
 
-def test_a_committee_chooses_among_labels_of_families_that_train(
-    file: Path, tmp_path: Path
-) -> None:
+def test_a_committee_chooses_among_labels_of_families_that_train(file: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(file.read_text())
-    content["selection"] = [{
-        "data": "morse", "strategy": "high_only", "first": 6, "second": 12, "committee": 2,
-        "selectors": ["random", "disagreement", "spread"],
-    }]  # fmt: skip
+    content["selection"] = [
+        {
+            "data": "morse",
+            "strategy": "high_only",
+            "first": 6,
+            "second": 12,
+            "committee": 2,
+            "selectors": ["random", "disagreement", "spread"],
+        }
+    ]
     content["schedules"][0]["steps"] = 20
     file.write_text(yaml.safe_dump(content))
     benchmark = load_benchmark(file)
@@ -290,9 +313,7 @@ def test_a_committee_chooses_among_labels_of_families_that_train(
     disagreement, spread = (read_outcomes(folder)[run.name] for run in chosen)
     assert disagreement.train_high == spread.train_high == 12
     assert disagreement.frames != spread.frames, "both chose alike"
-    rows = {
-        (r.selector, r.quantity): r for r in gather(benchmark, file, tmp_path, tmp_path).selection
-    }
+    rows = {(r.selector, r.quantity): r for r in gather(benchmark, file, tmp_path, tmp_path).selection}
     random = rows["random", "force_rmse_meV_A"]
     assert (random.first, random.second, random.against_random) == (6, 12, 1.0)
     row = rows["spread", "force_rmse_meV_A"]

@@ -19,9 +19,7 @@ from support.small_study import small_study, write_study
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -34,18 +32,33 @@ def damaged(tmp_path: Path) -> Path:
 def test_a_damaged_benchmark_stops_no_study(tmp_path: Path, damaged: Path) -> None:
     write_study(small_study(), tmp_path)
     done = run(
-        tmp_path, "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", "--dry-run",
-        "--config", "study=study.yaml", f"benchmark={damaged}",
-    )  # fmt: skip
+        tmp_path,
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--cores",
+        "1",
+        "--dry-run",
+        "--config",
+        "study=study.yaml",
+        f"benchmark={damaged}",
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "train_final" in done.stdout + done.stderr
 
 
 def test_a_damaged_benchmark_stops_the_benchmarks_in_one_line(damaged: Path) -> None:
     done = run(
-        ROOT, "snakemake", "--snakefile", "benchmarks/Snakefile", "--cores", "1", "--dry-run",
-        "--config", f"benchmark={damaged}",
-    )  # fmt: skip
+        ROOT,
+        "snakemake",
+        "--snakefile",
+        "benchmarks/Snakefile",
+        "--cores",
+        "1",
+        "--dry-run",
+        "--config",
+        f"benchmark={damaged}",
+    )
     assert done.returncode != 0
     assert f"error: config file: {damaged}. It is not valid YAML" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -53,9 +66,18 @@ def test_a_damaged_benchmark_stops_the_benchmarks_in_one_line(damaged: Path) -> 
 
 def test_the_benchmarks_plan_every_run(tmp_path: Path) -> None:
     done = run(
-        ROOT, "snakemake", "--snakefile", "benchmarks/Snakefile", "--cores", "1", "--dry-run",
-        "--directory", str(ROOT), "--config", f"results={tmp_path / 'results'}",
-    )  # fmt: skip
+        ROOT,
+        "snakemake",
+        "--snakefile",
+        "benchmarks/Snakefile",
+        "--cores",
+        "1",
+        "--dry-run",
+        "--directory",
+        str(ROOT),
+        "--config",
+        f"results={tmp_path / 'results'}",
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     words = (done.stdout + done.stderr).split()
     assert words[words.index("model_run") + 1] == "234"

@@ -24,9 +24,14 @@ def test_together_and_one_by_one_come_to_the_same(tmp_path: Path) -> None:
     ]
     for member in range(2):
         train_member(
-            data, data[:4], context.fidelity_names, context.study.training, 1, member,
+            data,
+            data[:4],
+            context.fidelity_names,
+            context.study.training,
+            1,
+            member,
             context.layout.final.model(member),
-        )  # fmt: skip
+        )
     matrices = [[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 1, 0], [0, 0, 1]]]
     target = tmp_path / "speed.json"
     rows = measure_speed(context, matrices, (3,), 3, target)

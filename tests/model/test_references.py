@@ -14,14 +14,10 @@ CHARGE_eV = {"low": {-1: 5.0, 0: -3.0, 2: -21.0}, "high": {-1: 7.5, 0: 1.0, 2: -
 COMPOSITIONS = ((8, 8), (7, 8), (8, 7))
 
 
-def linear_item(
-    counts: tuple[int, int], charge: int, fidelity: str, seed: int, extra_eV: float = 0.0
-) -> LabelledFrame:
+def linear_item(counts: tuple[int, int], charge: int, fidelity: str, seed: int, extra_eV: float = 0.0) -> LabelledFrame:
     numbers = np.array([48] * counts[0] + [52] * counts[1])
     positions = np.random.default_rng(seed).random((len(numbers), 3)) * 10
-    frame = Frame(
-        numbers, positions, np.eye(3) * 10, DefectKey("v_Cd", charge), 1, Origin.RATTLE, "f"
-    )
+    frame = Frame(numbers, positions, np.eye(3) * 10, DefectKey("v_Cd", charge), 1, Origin.RATTLE, "f")
     energy = counts[0] * ELEMENT_eV[fidelity][48] + counts[1] * ELEMENT_eV[fidelity][52]
     label = Label(energy + CHARGE_eV[fidelity][charge] + extra_eV, np.zeros((len(numbers), 3)))
     return LabelledFrame(frame, label, fidelity)
@@ -41,12 +37,8 @@ def linear_data(noise_eV: float, compositions=COMPOSITIONS, count: int = 4) -> l
 def test_linear_energies_are_recovered_exactly() -> None:
     references = fit_references(linear_data(0.0), ("low", "high"))
     for head, fidelity in enumerate(("low", "high")):
-        assert references.element_eV[head] == pytest.approx(
-            list(ELEMENT_eV[fidelity].values()), abs=1e-8
-        )
-        assert references.charge_eV[head] == pytest.approx(
-            list(CHARGE_eV[fidelity].values()), abs=1e-8
-        )
+        assert references.element_eV[head] == pytest.approx(list(ELEMENT_eV[fidelity].values()), abs=1e-8)
+        assert references.charge_eV[head] == pytest.approx(list(CHARGE_eV[fidelity].values()), abs=1e-8)
 
 
 @pytest.mark.parametrize("compositions", [COMPOSITIONS, COMPOSITIONS[:1]])

@@ -85,9 +85,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 
 
 def test_a_study_of_an_earlier_version_may_say_that_networks_see_the_charge(tmp_path: Path) -> None:
-    said = write(
-        tmp_path, training__charge_embedding=True, exploration__training__charge_embedding=True
-    )
+    said = write(tmp_path, training__charge_embedding=True, exploration__training__charge_embedding=True)
     study = load_study(said)
     assert study == load_study(write(tmp_path))
     for value in (False, "yes"):
@@ -139,9 +137,7 @@ def engine(kind: str, **changes: Any) -> dict[str, Any]:
         (engine("vasp", functional="lda"), "'pbesol'"),
     ],
 )
-def test_engines_of_programs_are_checked(
-    tmp_path: Path, settings: dict[str, Any], telling: str
-) -> None:
+def test_engines_of_programs_are_checked(tmp_path: Path, settings: dict[str, Any], telling: str) -> None:
     message = refused(write(tmp_path, fidelities__low__engine=settings))
     assert telling in message
     assert ".espresso" not in message

@@ -53,9 +53,14 @@ def energy_eV(frame: Frame, spring: float) -> float:
 def ground(charge: int) -> Frame:
     x = 2.5 if charge == 0 else 3.0
     return Frame(
-        [52, 52], [[0, 0, 0], [x, 0, 0]], np.diag([9.0, 10.0, 11.0]), DefectKey("v_Cd", charge), 1,
-        Origin.MINIMUM, "f",
-    )  # fmt: skip
+        [52, 52],
+        [[0, 0, 0], [x, 0, 0]],
+        np.diag([9.0, 10.0, 11.0]),
+        DefectKey("v_Cd", charge),
+        1,
+        Origin.MINIMUM,
+        "f",
+    )
 
 
 @pytest.fixture
@@ -132,9 +137,7 @@ def test_points_come_from_the_ground_states_to_the_middle_to_the_rest():
 
 
 def state(charge: int) -> GroundState:
-    return GroundState(
-        DefectKey("v_Cd", charge), "v_Cd", 0, ground(charge), 0.0, 0.0, "", True, None
-    )
+    return GroundState(DefectKey("v_Cd", charge), "v_Cd", 0, ground(charge), 0.0, 0.0, "", True, None)
 
 
 def test_transitions_asked_for_keep_their_direction_and_missing_ones_are_left_out():

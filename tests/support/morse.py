@@ -18,15 +18,18 @@ def frame_of(family: str, charge: int, seed: int) -> Frame:
     rng = np.random.default_rng([FAMILIES.index(family), charge % 5, seed])
     positions = atoms.positions + rng.normal(0, 0.1, (len(atoms), 3))
     return Frame(
-        atoms.numbers, positions, atoms.cell.array, DefectKey("v_Cd", charge), 1,
-        Origin.RATTLE, f"v_Cd/{family}",
-    )  # fmt: skip
+        atoms.numbers,
+        positions,
+        atoms.cell.array,
+        DefectKey("v_Cd", charge),
+        1,
+        Origin.RATTLE,
+        f"v_Cd/{family}",
+    )
 
 
 def label_of(frame: Frame, depth_eV: float) -> Label:
     """An analytic crystal whose bonds know the charge."""
     atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
-    atoms.calc = MorsePotential(
-        epsilon=depth_eV, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2
-    )
+    atoms.calc = MorsePotential(epsilon=depth_eV, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2)
     return Label(atoms.get_potential_energy() - 11.0 * frame.charge, atoms.get_forces())

@@ -21,9 +21,7 @@ MEMBERS_EV = {0: (-30.0, -30.3), -1: (-28.0, -28.32), -2: (-26.0, -26.3)}
 """Two members, 0.3 eV apart in every charge state, and 0.02 eV more in one."""
 
 
-def _reference(
-    name: str, numbers: tuple[int, ...], energy_eV: float, cbm_eV: float | None = None
-) -> ReferenceLabel:
+def _reference(name: str, numbers: tuple[int, ...], energy_eV: float, cbm_eV: float | None = None) -> ReferenceLabel:
     vbm_eV = None if cbm_eV is None else 0.0
     return ReferenceLabel(name, "", numbers, energy_eV, vbm_eV, cbm_eV, "1", 0.0)
 

@@ -58,9 +58,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     return made
 
 
-def test_it_finds_its_own_minima_is_blind_and_misses_what_it_must(
-    context: StudyContext, tmp_path: Path
-) -> None:
+def test_it_finds_its_own_minima_is_blind_and_misses_what_it_must(context: StudyContext, tmp_path: Path) -> None:
     target = tmp_path / "foundation_CHGNet.json"
     result = compare_foundation(context, CALCULATOR, ARGUMENTS, "CHGNet", target)
     assert result.version.startswith("chgnet 0.")
@@ -91,9 +89,7 @@ def test_what_is_missing_is_named(context: StudyContext, tmp_path: Path) -> None
     with pytest.raises(EngineError, match="Install its package"):
         compare_foundation(context, "nowhere.Potential", {}, "x", tmp_path / "x.json")
     with pytest.raises(EngineError, match="Correct its arguments"):
-        compare_foundation(
-            context, "ase.calculators.mixing.SumCalculator", {"colour": 1}, "x", tmp_path / "x.json"
-        )
+        compare_foundation(context, "ase.calculators.mixing.SumCalculator", {"colour": 1}, "x", tmp_path / "x.json")
     empty = StudyContext.load(write_study(small_study(), tmp_path), tmp_path / "results")
     with pytest.raises(StoreError, match="no such file"):
         compare_foundation(empty, CALCULATOR, ARGUMENTS, "x", tmp_path / "x.json")

@@ -52,9 +52,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         energy = surface.label(frame).energy_eV
         states.append(GroundState(key, "v_Cd", 0, frame, energy, 0.0, "test", False, None))
         save_verified(files.verified(str(key)), [])
-    write_json(
-        made.layout.energies, Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), (), ())
-    )
+    write_json(made.layout.energies, Levels(tuple(states), HostEnergies(0.0, 0.0, 1.0), (), (), (), ()))
     return made
 
 
@@ -104,9 +102,7 @@ def test_the_low_level_relaxes_a_part_and_the_high_one_judges(context: StudyCont
     cut = DirectSearch("low", fmax_eV_A=1e-3, max_steps=1)
     starts = search.of(read_frames(context.layout.group("v_Cd").starts), DefectKey("v_Cd", -1))
     cut_off = cut.relax(starts, EngineSurface(context, "low", "v_Cd"), context.study.search)
-    assert [(end.reason, end.steps) for end in ends_of(cut_off, 0.0, lambda frame: 0.0)] == [
-        ("step limit", 1)
-    ] * 2
+    assert [(end.reason, end.steps) for end in ends_of(cut_off, 0.0, lambda frame: 0.0)] == [("step limit", 1)] * 2
     for asked, name in (({"keys": ("v_Cd_7",)}, "v_Cd_7"), ({"starts": ("dimers",)}, "dimers")):
         with pytest.raises(ConfigError, match=name):
             all_truths(context, DirectSearch(**asked))
@@ -160,7 +156,10 @@ def test_the_figure_takes_what_failed(tmp_path: Path, level: Literal["high", "lo
 def test_only_the_study_s_own_search_in_full_is_its_truth() -> None:
     assert DirectSearch().whole
     for part in (
-        DirectSearch("low"), DirectSearch(keys=("v_X_0",)), DirectSearch(starts=("dimer",)),
-        DirectSearch(fmax_eV_A=0.3), DirectSearch(max_steps=5),
-    ):  # fmt: skip
+        DirectSearch("low"),
+        DirectSearch(keys=("v_X_0",)),
+        DirectSearch(starts=("dimer",)),
+        DirectSearch(fmax_eV_A=0.3),
+        DirectSearch(max_steps=5),
+    ):
         assert not part.whole

@@ -32,9 +32,9 @@ def _root(
         Path,
         typer.Option(help="The study's YAML file, for the stages.", envvar="DEFECTSCAPE_STUDY"),
     ] = Path("config/config.yaml"),
-    results: Annotated[
-        Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")
-    ] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")] = Path(
+        "results"
+    ),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
 ) -> None:
     start_logging(log)

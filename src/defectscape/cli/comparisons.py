@@ -14,19 +14,13 @@ def direct_search(
         Literal["low", "high"],
         typer.Option(help="Whose engine relaxes: `high`, or `low`, with the high one as judge."),
     ] = "high",
-    key: Annotated[
-        list[str] | None, typer.Option(help="Defect key to relax, such as v_Cd_0; again for more.")
-    ] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Defect key to relax, such as v_Cd_0; again for more.")] = None,
     start: Annotated[
         list[str] | None,
         typer.Option(help="Start to relax, such as `unperturbed` or `dimer`; again for more."),
     ] = None,
-    fmax: Annotated[
-        float | None, typer.Option(help="Convergence, eV/A; left out, the study's.")
-    ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(help="Step limit of a relaxation; left out, the study's.")
-    ] = None,
+    fmax: Annotated[float | None, typer.Option(help="Convergence, eV/A; left out, the study's.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Step limit of a relaxation; left out, the study's.")] = None,
 ) -> None:
     """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
     from defectscape.study.context import StudyContext
@@ -45,9 +39,7 @@ def direct_search(
     target = study.layout.folder / f"direct_search{suffix}.json"
     result = compare_search(study, target, direct)
     typer.echo("energies above the lowest minimum of both searches (meV)")
-    typer.echo(
-        f"{'key':14} {'reported':>9} {'relaxed':>9} {'direct':>9} {'plain':>9} {'RMSD (A)':>9}"
-    )
+    typer.echo(f"{'key':14} {'reported':>9} {'relaxed':>9} {'direct':>9} {'plain':>9} {'RMSD (A)':>9}")
     for row in result.keys:
         plain = "none" if row.unperturbed_eV is None else f"{1e3 * row.unperturbed_eV:.1f}"
         typer.echo(
@@ -55,9 +47,7 @@ def direct_search(
             f"{1e3 * row.direct_eV:9.1f} {plain:>9} {row.rmsd_A:9.3f}"
         )
         for end in row.ends:
-            typer.echo(
-                f"{'':14} {end.start}: {end.reason}, {end.steps} steps, {1e3 * end.above_eV:+.1f} meV"
-            )
+            typer.echo(f"{'':14} {end.start}: {end.reason}, {end.steps} steps, {1e3 * end.above_eV:+.1f} meV")
         for whose, energy_eV in (
             ("the direct search's lowest", row.direct_at_high_eV),
             ("our ground state relaxed further", row.relaxed_at_high_eV),

@@ -40,9 +40,7 @@ _BLOCKS = {
         mace_modules.LinearReadoutBlock,
     )
 }
-_GATES: dict[str, Callable] = {
-    name: gate for name, gate in mace_modules.gate_dict.items() if gate is not None
-}
+_GATES: dict[str, Callable] = {name: gate for name, gate in mace_modules.gate_dict.items() if gate is not None}
 
 
 def blueprint(network: Network) -> Plain:
@@ -171,9 +169,7 @@ def _decode(value: Any) -> Any:
 def _plain_card(card: ModelCard) -> Plain:
     plain = asdict(card)
     plain["keys"] = [(fidelity, key.defect, key.charge) for fidelity, key in card.keys]
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()
-    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def _card(plain: Plain) -> ModelCard:
@@ -184,10 +180,6 @@ def _card(plain: Plain) -> ModelCard:
     names = {field.name for field in fields(ModelCard)}
     if set(plain) != names:
         raise ValueError(f"a model card has other entries: {sorted(set(plain) ^ names)}")
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
-    }
-    values["keys"] = tuple(
-        (fidelity, DefectKey(defect, charge)) for fidelity, defect, charge in values["keys"]
-    )
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    values["keys"] = tuple((fidelity, DefectKey(defect, charge)) for fidelity, defect, charge in values["keys"])
     return ModelCard(**values)

@@ -123,9 +123,7 @@ class Committee:
         """Energy and forces of one frame in its own charge; errors as ``check``."""
         return self.evaluate_many([frame], fidelity)[0]
 
-    def evaluate_many(
-        self, frames: Sequence[Frame], fidelity: str, batch_size: int = 16
-    ) -> tuple[Prediction, ...]:
+    def evaluate_many(self, frames: Sequence[Frame], fidelity: str, batch_size: int = 16) -> tuple[Prediction, ...]:
         """One prediction per frame, in order; charges may be mixed; errors as ``check``.
 
         A defect never trained in its charge (though others were) is warned of, once.
@@ -133,17 +131,13 @@ class Committee:
         for frame in frames:
             self.check(frame.numbers, frame.charge, fidelity)
             if (fidelity, frame.key) not in self.card.keys:
-                text = (
-                    f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
-                )
+                text = f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
                 self._warn((fidelity, frame.key), text)
         predictions: list[Prediction] = []
         maker, device = Graphs.of(self.card), find_device(self.device)
         for start in range(0, len(frames), batch_size):
             with numerics(self.card.dtype, device):
-                batch = [
-                    maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]
-                ]
+                batch = [maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]]
                 predictions += self.predict(batch)
         return tuple(predictions)
 
@@ -220,9 +214,7 @@ class CommitteeCalculator(Calculator):
         numbers = atoms.numbers
         committee.check(numbers, self.charge, self.fidelity)
         with numerics(committee.card.dtype, find_device(committee.device)):
-            graph = self.graphs.structure(
-                numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity
-            )
+            graph = self.graphs.structure(numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity)
             self.prediction = committee.predict([graph])[0]
         energy = self.prediction.energy_eV
         forces = self.prediction.forces_eV_A

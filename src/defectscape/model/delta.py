@@ -89,9 +89,7 @@ class DeltaMACE(torch.nn.Module):
         return out
 
 
-def _share(
-    name: str, value: torch.Tensor, high: torch.Tensor, data: dict[str, torch.Tensor]
-) -> torch.Tensor:
+def _share(name: str, value: torch.Tensor, high: torch.Tensor, data: dict[str, torch.Tensor]) -> torch.Tensor:
     """The correction where it was asked for, zero elsewhere."""
     if name in _PER_GRAPH:
         chosen = high

@@ -9,15 +9,13 @@ from typing import Any, cast
 import torch
 
 from defectscape.model.backend import GenericJointEmbedding
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 CHARGE = "total_charge"
 FIDELITY = "fidelity"
 
 
-def embedding_specs(
-    settings: Training, charges: tuple[int, ...], fidelities: int
-) -> dict[str, Any]:
+def embedding_specs(settings: TrainingSettings, charges: tuple[int, ...], fidelities: int) -> dict[str, Any]:
     """mace's specification of the embedded attributes.
 
     Args:

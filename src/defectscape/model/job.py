@@ -14,7 +14,7 @@ from defectscape.model.network import ChargedMACE
 from defectscape.model.phase import train_phase
 from defectscape.model.preparation import Phase
 from defectscape.model.saving import Network
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Job:
     train: tuple[LabelledFrame, ...]
     valid: tuple[LabelledFrame, ...]
     fidelities: tuple[str, str]
-    settings: Training
+    settings: TrainingSettings
     seed: int
     member: int
     device: torch.device

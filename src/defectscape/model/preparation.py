@@ -19,7 +19,7 @@ from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
 from defectscape.model.weights import copy_weights
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Phase:
     valid: Sequence[LabelledFrame]
     fidelities: tuple[str, ...]
     elements: tuple[int, ...]
-    settings: Training
+    settings: TrainingSettings
     seed: int
     member: int
     start: ChargedMACE | None = None
@@ -121,9 +121,7 @@ def _network(
         neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
         if old is not None:
             neighbours, scale = old.normalisation
-        network = build_network(
-            settings, card, references, average_neighbours=neighbours, scale_eV=scale
-        )
+        network = build_network(settings, card, references, average_neighbours=neighbours, scale_eV=scale)
     if old is not None:
         copy_weights(old, network)
     return network

@@ -58,9 +58,7 @@ class EnergyReferences:
             known = ", ".join(self.fidelities)
             raise ModelError("fidelity", repr(fidelity), f"The model has {known}")
         head = self.fidelities.index(fidelity)
-        known_charges = [
-            q for q, c in zip(self.charges, self.charge_eV[head], strict=True) if np.isfinite(c)
-        ]
+        known_charges = [q for q, c in zip(self.charges, self.charge_eV[head], strict=True) if np.isfinite(c)]
         if charge not in known_charges:
             known = ", ".join(map(format_charge, known_charges))
             remedy = f"The model was trained on {known} at {fidelity}; label and train this one too"
@@ -133,14 +131,10 @@ def add_references(low: EnergyReferences, added: EnergyReferences) -> EnergyRefe
     table[1, [charges.index(charge) for charge in added.charges]] = added.charge_eV[0]
     table[1] += table[0]
     elements = np.stack([low.element_eV[0], low.element_eV[0] + added.element_eV[0]])
-    return EnergyReferences(
-        (*low.fidelities, *added.fidelities), low.elements, charges, elements, table
-    )
+    return EnergyReferences((*low.fidelities, *added.fidelities), low.elements, charges, elements, table)
 
 
-def _without_strain(
-    items: Sequence[LabelledFrame], excess: dict[str, float]
-) -> list[tuple[Frame, float]]:
+def _without_strain(items: Sequence[LabelledFrame], excess: dict[str, float]) -> list[tuple[Frame, float]]:
     """(frame, energy less the strain the lower fidelity saw), pairs only where a state has any."""
 
     def state(frame: Frame) -> tuple[int, bytes]:

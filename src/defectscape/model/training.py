@@ -12,14 +12,14 @@ from defectscape.model.history import TrainingHistory
 from defectscape.model.job import Job
 from defectscape.model.saving import load_network, save_network
 from defectscape.model.strategies import STRATEGIES
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
 def train_member(
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     fidelities: tuple[str, str],
-    settings: Training,
+    settings: TrainingSettings,
     seed: int,
     member: int,
     output: Path,

@@ -124,9 +124,7 @@ def _yaml_model(model: BaseModel, given: dict[str, Any], depth: int) -> Iterator
 def _flow(value: Any) -> str:
     """A value in YAML's flow style, on one line; charges stay quoted."""
     return (
-        yaml.dump(
-            value, default_flow_style=True, width=10_000, sort_keys=False, Dumper=_QuotingDumper
-        )
+        yaml.dump(value, default_flow_style=True, width=10_000, sort_keys=False, Dumper=_QuotingDumper)
         .strip()
         .removesuffix("...")
         .strip()
@@ -139,9 +137,7 @@ class _QuotingDumper(yaml.SafeDumper):
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     number_like = text.lstrip("+-").isdigit()
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if number_like else None
-    )
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if number_like else None)
 
 
 _QuotingDumper.add_representer(str, _quoted)

@@ -25,9 +25,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            "config file", str(path), "There is no such file; check the path"
-        ) from None
+        raise ConfigError("config file", str(path), "There is no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config file", str(path), f"It cannot be read: {error}") from error
     try:
@@ -95,9 +93,7 @@ def _key(error: ErrorDetails, data: Any) -> str:
     return ".".join(parts) or "study"
 
 
-def _explain(
-    error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel], page: str
-) -> ConfigError:
+def _explain(error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel], page: str) -> ConfigError:
     location = error["loc"]
     key = _key(error, data)
     if error["type"] == "extra_forbidden":

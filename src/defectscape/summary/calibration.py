@@ -70,9 +70,7 @@ def level_tests(context: StudyContext) -> list[LevelTestRow]:
     return rows
 
 
-def _level_test(
-    upper: tuple[Minimum, float], lower: tuple[Minimum, float], scale: Scale | None
-) -> LevelTestRow:
+def _level_test(upper: tuple[Minimum, float], lower: tuple[Minimum, float], scale: Scale | None) -> LevelTestRow:
     """Of two minima with the model's errors, eV."""
     (above, above_error_eV), (below, below_error_eV) = upper, lower
     first, second = above.frame.key, below.frame.key

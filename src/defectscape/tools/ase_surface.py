@@ -46,9 +46,7 @@ class AseSurface:
         return [self.evaluate(frame) for frame in frames]
 
 
-def charge_response(
-    surface: AseSurface, frame: Frame, charges: Sequence[int]
-) -> tuple[float, float]:
+def charge_response(surface: AseSurface, frame: Frame, charges: Sequence[int]) -> tuple[float, float]:
     """How much one geometry changes with the charge: largest differences, eV and eV/A; 0 without any.
 
     The calculator is made to forget between the charges, or it might answer from its memory.

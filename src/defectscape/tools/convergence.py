@@ -52,9 +52,7 @@ def test_frame(context: StudyContext) -> Frame:
     return frame.moved(moved, origin=Origin.RATTLE, note="convergence test")
 
 
-def converge(
-    context: StudyContext, level: str, setting: str, values: Sequence[float]
-) -> tuple[ConvergenceRow, ...]:
+def converge(context: StudyContext, fidelity: str, setting: str, values: Sequence[float]) -> tuple[ConvergenceRow, ...]:
     """Label one rattled frame with each value of a setting; labels stay in the store.
 
     Args:
@@ -67,7 +65,7 @@ def converge(
         LabelError: if a calculation fails.
     """
     frame = test_frame(context)
-    computed = [_compute(context, level, setting, value, frame) for value in values]
+    computed = [_compute(context, fidelity, setting, value, frame) for value in values]
     reference = computed[-1][0]
     rows = []
     for value, (label, core_s) in zip(values, computed, strict=True):
@@ -77,22 +75,19 @@ def converge(
     return tuple(rows)
 
 
-def _compute(
-    context: StudyContext, level: str, setting: str, value: float, frame: Frame
-) -> tuple[Label, float]:
+def _compute(context: StudyContext, fidelity: str, setting: str, value: float, frame: Frame) -> tuple[Label, float]:
     """The frame's label with one value of the setting, and what it cost, core-seconds."""
-    fidelity = context.fidelity(level)
-    known = fidelity.engine.model_dump(mode="json")
+    fidelity_settings = context.fidelity_settings(fidelity)
+    known = fidelity_settings.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
-        raise ConfigError(
-            "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
-        )
-    settings = type(fidelity.engine).model_validate(known | {setting: value}, strict=False)
-    record = context.label(frame, level, make_engine(settings))
+        raise ConfigError("engine setting", setting, f"The {fidelity_settings.name} engine has the numbers {numbers}")
+    settings = type(fidelity_settings.engine).model_validate(known | {setting: value}, strict=False)
+    record = context.label(frame, fidelity, make_engine(settings))
     if record.label is None:
         raise LabelError(
-            f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",
+            f"{fidelity_settings.name} label with {setting} {value:g}",
+            f"failed: {record.failure}",
             "Take this value off the list",
-        )  # fmt: skip
+        )
     return record.label, record.core_s

@@ -10,7 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
 from defectscape.search.relaxation import relax_all
 from defectscape.search.surface import Surface
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class DirectSearch:
             ConfigError: naming those that are.
         """
         known = {str(frame.key) for frame in starts}, {frame.note for frame in starts}
-        for thing, asked, names in zip(
-            ("keys", "starts"), (self.keys, self.starts), known, strict=True
-        ):
+        for thing, asked, names in zip(("keys", "starts"), (self.keys, self.starts), known, strict=True):
             for name in asked or ():
                 if name not in names:
                     remedy = f"The study has {', '.join(sorted(names))}"
@@ -56,9 +54,7 @@ class DirectSearch:
         own = [frame for frame in starts if frame.key == key]
         return [frame for frame in own if self.starts is None or frame.note in self.starts]
 
-    def relax(
-        self, starts: Sequence[Frame], surface: Surface, settings: Search
-    ) -> tuple[Relaxation, ...]:
+    def relax(self, starts: Sequence[Frame], surface: Surface, settings: SearchSettings) -> tuple[Relaxation, ...]:
         """Relax starts one by one; only convergence, the step limit and the geometry end a relaxation.
 
         Args:
@@ -104,8 +100,12 @@ def ends_of(
     """One for each direct relaxation, in order; ``at_high_eV`` is asked of those that converged."""
     return tuple(
         DirectEnd(
-            r.start.note, r.reason, r.steps, r.fmax_eV_A, r.energy_eV - lowest_eV,
+            r.start.note,
+            r.reason,
+            r.steps,
+            r.fmax_eV_A,
+            r.energy_eV - lowest_eV,
             at_high_eV(r.final) if r.converged else None,
         )
         for r in direct
-    )  # fmt: skip
+    )

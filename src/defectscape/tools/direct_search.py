@@ -9,12 +9,7 @@ from defectscape.summary.file import read_summary
 from defectscape.tools.direct_relaxations import DirectSearch
 from defectscape.tools.search_figure import draw_truth
 from defectscape.tools.search_growth import GrowthRow, growth
-from defectscape.tools.search_truth import (
-    KeyTruth,
-    LevelTruth,
-    all_truths,
-    level_truths,
-)
+from defectscape.tools.search_truth import KeyTruth, LevelTruth, all_truths, level_truths
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def compare_search(context: StudyContext, target: Path, search: DirectSearch) ->
     ours = cost.our_label_core_s + cost.our_training_core_s
     result = SearchComparison(
         context.study.study,
-        context.fidelity(search.level).engine.method,
+        context.fidelity_settings(search.level).engine.method,
         search.fmax_eV_A or context.study.search.fmax_eV_A,
         search,
         rows,
@@ -75,20 +70,16 @@ def compare_search(context: StudyContext, target: Path, search: DirectSearch) ->
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)
-    draw_truth(result.keys, search, result.engine, context.fidelity("high").engine.method, target)
+    draw_truth(result.keys, search, result.engine, context.fidelity_settings("high").engine.method, target)
     return result
 
 
 def _cost(context: StudyContext, rows: tuple[KeyTruth, ...]) -> Cost:
     summary = read_summary(context)
     low, high = context.fidelity_names
-    calls = {
-        name: sum(row.labels + row.failed for row in summary.cost if row.fidelity == name)
-        for name in (low, high)
-    }
+    calls = {name: sum(row.labels + row.failed for row in summary.cost if row.fidelity == name) for name in (low, high)}
     training_s, search_s = (
-        round(sum(job.cpu_s for job in summary.jobs if job.kind == kind), 1)
-        for kind in ("training", "relaxation")
+        round(sum(job.cpu_s for job in summary.jobs if job.kind == kind), 1) for kind in ("training", "relaxation")
     )
     return Cost(
         our_low_calls=calls[low],

@@ -23,9 +23,9 @@ class EngineSurface:
         defect: our name of the defect.
     """
 
-    def __init__(self, context: StudyContext, level: str, defect: str) -> None:
-        self.engine, self.store = context.engine(level), context.store
-        self.limit_eV_A = context.fidelity(level).max_force_eV_A
+    def __init__(self, context: StudyContext, fidelity: str, defect: str) -> None:
+        self.engine, self.store = context.engine(fidelity), context.store
+        self.limit_eV_A = context.fidelity_settings(fidelity).max_force_eV_A
         self.family = f"{defect}/direct"
         self.evaluated: dict[str, LabelRecord] = {}
 

@@ -14,9 +14,7 @@ from matplotlib.figure import Figure
 def share_legend(figure: Figure, axis: Axes, columns: int) -> None:
     """One legend below all panels, of what the given one has."""
     handles, names = axis.get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
-    )
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> Path:

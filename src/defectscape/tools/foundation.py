@@ -132,32 +132,34 @@ def compare_foundation(
             theirs.append(_recovery(context, relaxed, reference, operations, key))
             ours.append(_recovery(context, mine, reference, operations, key))
         charges = tuple(sorted(key.charge for key in keys))
-        charge_responses.append(
-            ChargeResponse(group.defect, charges, *charge_response(surface, starts[0], charges))
-        )
+        charge_responses.append(ChargeResponse(group.defect, charges, *charge_response(surface, starts[0], charges)))
         pairs += _pairs(relaxed, grounds, operations, keys)
     result = FoundationComparison(
-        name, calculator, calculator_version(calculator), dict(arguments),
-        context.study.search.fmax_eV_A, context.study.search.max_steps,
-        sum(row.starts for row in theirs), round(core_seconds() - began, 1),
-        tuple(charge_responses), tuple(theirs), tuple(ours), tuple(pairs),
-    )  # fmt: skip
+        name,
+        calculator,
+        calculator_version(calculator),
+        dict(arguments),
+        context.study.search.fmax_eV_A,
+        context.study.search.max_steps,
+        sum(row.starts for row in theirs),
+        round(core_seconds() - began, 1),
+        tuple(charge_responses),
+        tuple(theirs),
+        tuple(ours),
+        tuple(pairs),
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, result)
     return result
 
 
-def _relaxed(
-    context: StudyContext, surface: AseSurface, starts: Sequence[Frame]
-) -> tuple[Relaxation, ...]:
+def _relaxed(context: StudyContext, surface: AseSurface, starts: Sequence[Frame]) -> tuple[Relaxation, ...]:
     # One by one: an ASE calculator has no batches, and its failures must stay its own.
     settings = context.study.search.model_copy(update={"batch_size": 1})
     return relax_all(starts, surface, settings)
 
 
-def _reference(
-    context: StudyContext, group: Group, key: DefectKey, ground: Frame
-) -> tuple[Frame, ...]:
+def _reference(context: StudyContext, group: Group, key: DefectKey, ground: Frame) -> tuple[Frame, ...]:
     """The ground state, then the other verified minima by the engine's energy."""
     others = [
         item
@@ -180,31 +182,20 @@ def _recovery(
 
 
 def _pairs(
-    relaxed: Sequence[Relaxation],
-    grounds: Mapping[DefectKey, Frame],
-    operations: Operations,
-    keys: Sequence[DefectKey],
+    relaxed: Sequence[Relaxation], grounds: Mapping[DefectKey, Frame], operations: Operations, keys: Sequence[DefectKey]
 ) -> list[ChargePair]:
     ordered = sorted(keys, key=lambda key: key.charge)
     found = []
     for one, other in pairwise(ordered):
         lowest = [
-            min(
-                (r for r in relaxed if r.start.key == key and r.converged),
-                key=lambda r: r.energy_eV,
-                default=None,
-            )
+            min((r for r in relaxed if r.start.key == key and r.converged), key=lambda r: r.energy_eV, default=None)
             for key in (one, other)
         ]
         first, second = lowest
         apart = None
         if first is not None and second is not None:
             apart = _apart(first.final, second.final, operations)
-        found.append(
-            ChargePair(
-                str(one), str(other), _apart(grounds[one], grounds[other], operations), apart
-            )
-        )
+        found.append(ChargePair(str(one), str(other), _apart(grounds[one], grounds[other], operations), apart))
     return found
 
 

@@ -19,9 +19,7 @@ def draw_foundation(result: FoundationComparison, path: Path) -> None:
     keys = [row.key for row in result.foundation]
     figure, axis = plt.subplots(figsize=(1.4 + 0.9 * len(keys), 3.6), constrained_layout=True)
     places = np.arange(len(keys))
-    for index, (name, rows) in enumerate(
-        ((result.name, result.foundation), ("committee, not verified", result.ours))
-    ):
+    for index, (name, rows) in enumerate(((result.name, result.foundation), ("committee, not verified", result.ours))):
         heights = [np.nan if r.rmsd_A is None else max(r.rmsd_A, LEAST_A) for r in rows]
         axis.bar(places + 0.4 * index - 0.2, heights, 0.38, label=name, color=PALETTE[index])
     axis.axhline(IDENTIFIED_A, color="#444444", linewidth=0.9, linestyle="--")

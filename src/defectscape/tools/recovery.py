@@ -12,7 +12,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.minimum import Relaxation
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.merging import merge
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 
 IDENTIFIED_A = 0.1
 
@@ -44,10 +44,7 @@ class Recovery:
 
 
 def recover(
-    relaxations: Sequence[Relaxation],
-    reference: Sequence[Frame],
-    operations: Operations,
-    settings: Minima,
+    relaxations: Sequence[Relaxation], reference: Sequence[Frame], operations: Operations, settings: MinimaSettings
 ) -> Recovery:
     """Compare relaxations of one key with its reference minima.
 
@@ -70,12 +67,16 @@ def recover(
     ground = reference[0]
     lowest = rmsd_A(minima[0].frame, ground, operations) if minima else None
     near = sum(rmsd_A(end, ground, operations) < IDENTIFIED_A for end in ends)
-    nearest = tuple(
-        min((rmsd_A(m.frame, known, operations) for m in minima), default=None)
-        for known in reference
-    )
+    nearest = tuple(min((rmsd_A(m.frame, known, operations) for m in minima), default=None) for known in reference)
     failures = Counter(r.reason for r in relaxations if not r.converged)
     return Recovery(
-        keys[0], len(relaxations), len(ends), tuple(sorted(failures.items())), len(minima), lowest,
-        lowest is not None and lowest < IDENTIFIED_A, near, nearest,
-    )  # fmt: skip
+        keys[0],
+        len(relaxations),
+        len(ends),
+        tuple(sorted(failures.items())),
+        len(minima),
+        lowest,
+        lowest is not None and lowest < IDENTIFIED_A,
+        near,
+        nearest,
+    )

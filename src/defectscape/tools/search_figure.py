@@ -16,9 +16,7 @@ Heights = tuple[float | None, ...]
 """Of one key: the unperturbed relaxation, the direct search, as reported, relaxed further; eV."""
 
 
-def draw_truth(
-    rows: Sequence[KeyTruth], search: DirectSearch, engine: str, judge: str, path: Path
-) -> None:
+def draw_truth(rows: Sequence[KeyTruth], search: DirectSearch, engine: str, judge: str, path: Path) -> None:
     """Bars as PNG and PDF; where the low level relaxed, a second panel with the high level's energies.
 
     Args:
@@ -27,9 +25,7 @@ def draw_truth(
         engine, judge: method of the engine that relaxed, and of the high level.
         path: the comparison's file; the figures lie beside it.
     """
-    relaxed: list[Heights] = [
-        (row.unperturbed_eV, row.direct_eV, row.reported_eV, row.relaxed_eV) for row in rows
-    ]
+    relaxed: list[Heights] = [(row.unperturbed_eV, row.direct_eV, row.reported_eV, row.relaxed_eV) for row in rows]
     panels = [(engine, relaxed)]
     if search.level == "low":
         panels.append((judge, [_at_high(row) for row in rows]))
@@ -59,9 +55,7 @@ def _at_high(row: KeyTruth) -> Heights:
     return tuple(None if value is None else value - lowest for value in known)
 
 
-def _bars(
-    axis: Axes, keys: Sequence[str], names: Sequence[str], heights: Sequence[Heights]
-) -> None:
+def _bars(axis: Axes, keys: Sequence[str], names: Sequence[str], heights: Sequence[Heights]) -> None:
     places, width = np.arange(len(keys)), 0.82 / len(names)
     for index, name in enumerate(names):
         values = [row[index] for row in heights]

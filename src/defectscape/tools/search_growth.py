@@ -27,9 +27,7 @@ class GrowthRow:
     ratio: float
 
 
-def growth(
-    rows: Sequence[KeyTruth], fixed_core_s: float, search_core_s: float
-) -> tuple[GrowthRow, ...]:
+def growth(rows: Sequence[KeyTruth], fixed_core_s: float, search_core_s: float) -> tuple[GrowthRow, ...]:
     """A row for every number of starts that all keys have.
 
     Args:
@@ -46,10 +44,9 @@ def growth(
         right = sum(chance(row.starts, row.right_starts, starts) for row in rows)
         found.append(
             GrowthRow(
-                starts, round(calls, 1), round(direct, 1), round(right, 2), round(ours, 1),
-                round(direct / ours, 3),
+                starts, round(calls, 1), round(direct, 1), round(right, 2), round(ours, 1), round(direct / ours, 3)
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 

@@ -102,9 +102,13 @@ class LevelTruth:
 
 
 def key_truth(
-    context: StudyContext, group: Group, ground: GroundState, operations: Operations,
-    search: DirectSearch, starts: Sequence[Frame],
-) -> KeyTruth:  # fmt: skip
+    context: StudyContext,
+    group: Group,
+    ground: GroundState,
+    operations: Operations,
+    search: DirectSearch,
+    starts: Sequence[Frame],
+) -> KeyTruth:
     """Relax starts of one key, and our verified minima, with the engine, and compare.
 
     Args:
@@ -171,9 +175,7 @@ def key_truth(
     )
 
 
-def _our_frames(
-    context: StudyContext, group: Group, key: DefectKey, ground: GroundState
-) -> list[Frame]:
+def _our_frames(context: StudyContext, group: Group, key: DefectKey, ground: GroundState) -> list[Frame]:
     """The ground state first, then the other verified minima, as the engine left them."""
     frames = {ground.frame.frame_id: ground.frame}
     for item in read_verified(context, group.name, key):
@@ -182,9 +184,7 @@ def _our_frames(
     return list(frames.values())
 
 
-def _merged(
-    context: StudyContext, relaxations: Sequence[Relaxation], operations: Operations
-) -> tuple[Minimum, ...]:
+def _merged(context: StudyContext, relaxations: Sequence[Relaxation], operations: Operations) -> tuple[Minimum, ...]:
     return merge(tuple(relaxations), operations, context.study.minima)
 
 
@@ -201,10 +201,7 @@ def _unperturbed_eV(direct: Sequence[Relaxation], lowest_eV: float) -> float | N
 
 def _missing(minima: Sequence[Minimum], among: Sequence[Minimum], operations: Operations) -> int:
     """How many minima have no counterpart closer than the criterion of identity."""
-    return sum(
-        all(rmsd_A(one.frame, other.frame, operations) >= IDENTIFIED_A for other in among)
-        for one in minima
-    )
+    return sum(all(rmsd_A(one.frame, other.frame, operations) >= IDENTIFIED_A for other in among) for one in minima)
 
 
 def level_truths(rows: Sequence[KeyTruth]) -> tuple[LevelTruth, ...]:
@@ -239,9 +236,7 @@ def all_truths(context: StudyContext, search: DirectSearch) -> tuple[KeyTruth, .
         ConfigError: for a key or a start that the study does not have.
     """
     grounds = {state.key: state for state in read_levels(context).ground_states}
-    groups = [
-        (group, read_starts(context, group.name)) for group in exploration_groups(context.study)
-    ]
+    groups = [(group, read_starts(context, group.name)) for group in exploration_groups(context.study)]
     search.check([frame for _, starts in groups for frame in starts])
     rows = []
     for group, starts in groups:
