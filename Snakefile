@@ -15,8 +15,6 @@ include: "workflow/rules/exploration.smk"
 include: "workflow/rules/final.smk"
 include: "workflow/rules/corrections.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/common_benchmarks.smk"
-include: "workflow/rules/benchmarks.smk"
 
 
 rule all:

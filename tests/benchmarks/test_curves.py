@@ -4,20 +4,23 @@ import math
 
 import pytest
 
-from defectscape.benchmarks.arms import Arm
-from defectscape.benchmarks.curves import CurvePoint, labels_for, make_curves
-from defectscape.benchmarks.outcome import ArmOutcome, SetError
+from benchmarks.learning.curves import CurvePoint, labels_for, make_curves
+from benchmarks.learning.outcome import RunOutcome, SetError
+from benchmarks.learning.runs import ModelRun
 
 
-def outcome(strategy: str, count: int, repeat: int, force: float, **changes: object) -> ArmOutcome:
-    arm = Arm(
-        "d", "s", strategy, bool(changes.get("charge", True)), count, repeat,
+def outcome(strategy: str, count: int, repeat: int, force: float, **changes: object) -> RunOutcome:
+    run = ModelRun(
+        "d",
+        "s",
+        strategy,
+        bool(changes.get("charge", True)),
+        count,
+        repeat,
         int(changes.get("member", 0)),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # type: ignore[arg-type]
     error = SetError(None, 9, 3.0, 2.0, force)
-    return ArmOutcome(
-        arm, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, "cpu", ()
-    )
+    return RunOutcome(run, "0", 100, count, 5, (error,), None, error, 10, "step limit", 60.0, "cpu", ())
 
 
 def point(labels: int, mean: float) -> CurvePoint:
@@ -54,7 +57,5 @@ def test_ratios_are_paired_by_repetition() -> None:
 def test_members_and_ablations_stay_apart() -> None:
     data = [outcome("heads", 10, 0, 30.0), outcome("heads", 10, 0, 99.0, member=1)]
     data.append(outcome("heads", 10, 0, 50.0, charge=False))
-    means = {
-        c.label: c.points[0].mean for c in make_curves(data) if c.quantity == "force_rmse_meV_A"
-    }
+    means = {c.label: c.points[0].mean for c in make_curves(data) if c.quantity == "force_rmse_meV_A"}
     assert means == {"heads": 30.0, "heads, no charge": 50.0}

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from test_arms import frame_of, label_of
 
-from defectscape.benchmarks.descriptors import describe, draw_projection, project
+from benchmarks.learning.descriptors import describe, draw_projection, project
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
+from support.morse import frame_of, label_of
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for frame in (frame_of("a", q, seed) for q in (0, 1) for seed in range(6))
         for name, depth in (("low", 0.3), ("high", 0.36))
     ]
-    settings = Training(
-        committee=2, channels=6, r_max_A=4.2, steps=30, batch_size=6, learning_rate=0.01,
-        ema_decay=0.9, validate_every=10, patience=9,
-    )  # fmt: skip
+    settings = TrainingSettings(
+        committee=2,
+        channels=6,
+        r_max_A=4.2,
+        steps=30,
+        batch_size=6,
+        learning_rate=0.01,
+        ema_decay=0.9,
+        validate_every=10,
+        patience=9,
+    )
     train_member(data, data[:4], ("low", "high"), settings, 1, 0, path)
     return path
 
@@ -37,9 +44,14 @@ def test_descriptors_do_not_turn_with_the_structure(model: Path) -> None:
     turn = Rotation.random(random_state=3).as_matrix()
     order = np.random.default_rng(0).permutation(len(frame))
     turned = Frame(
-        frame.numbers[order], (frame.positions_A @ turn.T)[order], frame.cell_A @ turn.T, frame.key,
-        1, frame.origin, frame.family,
-    )  # fmt: skip
+        frame.numbers[order],
+        (frame.positions_A @ turn.T)[order],
+        frame.cell_A @ turn.T,
+        frame.key,
+        1,
+        frame.origin,
+        frame.family,
+    )
     one, other = describe(load_network(model), [frame, turned], None)
     np.testing.assert_allclose(one, other, atol=1e-9)
     assert one.shape == (12,)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from defectscape.benchmarks.folds import draw, make_fold, part
+from benchmarks.learning.folds import draw, make_fold, part
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
@@ -17,9 +17,14 @@ FAMILIES = [f"v_X/{name}" for name in "abcdefg"] + ["v_X/unperturbed"]
 def labelled(family: str, charge: int, seed: int) -> LabelledFrame:
     rng = np.random.default_rng([seed, charge % 7, FAMILIES.index(family)])
     frame = Frame(
-        np.array([48, 52]), rng.uniform(0, 5, (2, 3)), 6.0 * np.eye(3), DefectKey("v_X", charge),
-        1 + charge % 2, Origin.RATTLE, family,
-    )  # fmt: skip
+        np.array([48, 52]),
+        rng.uniform(0, 5, (2, 3)),
+        6.0 * np.eye(3),
+        DefectKey("v_X", charge),
+        1 + charge % 2,
+        Origin.RATTLE,
+        family,
+    )
     return LabelledFrame(frame, Label(-1.0, np.zeros((2, 3))), "high")
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from defectscape.benchmarks.scale import benchmark_scale
+from benchmarks.timing.scale import measure_scale
 from support import ROOT
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
     target = tmp_path_factory.mktemp("scale") / "scale.json"
-    found = benchmark_scale([100, 400, 1600], [400, 2000], target, ROOT / "Snakefile")
+    found = measure_scale([100, 400, 1600], [400, 2000], target, ROOT / "Snakefile")
     assert json.loads(target.read_text())["timings"]
     return found
 
@@ -33,7 +33,7 @@ def test_a_study_is_planned_before_its_first_job(result) -> None:
 
 
 def test_a_null_label_says_what_it_is(tmp_path: Path) -> None:
-    from defectscape.benchmarks.null_labels import NullEngine, null_frames
+    from benchmarks.timing.null_labels import NullEngine, null_frames
     from defectscape.engines.labelling import label_frame
     from defectscape.store.labels import LabelStore
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from test_arms import frame_of, label_of
 
-from defectscape.benchmarks.speed import benchmark_speed
+from benchmarks.timing.speed import measure_speed
 from defectscape.domain.label import LabelledFrame
 from defectscape.files.tables import read_json
 from defectscape.model.training import train_member
 from defectscape.study.context import StudyContext
+from support.morse import frame_of, label_of
 from support.small_study import small_study, write_study
 
 
@@ -24,12 +24,17 @@ def test_together_and_one_by_one_come_to_the_same(tmp_path: Path) -> None:
     ]
     for member in range(2):
         train_member(
-            data, data[:4], context.fidelity_names, context.study.training, 1, member,
+            data,
+            data[:4],
+            context.fidelity_names,
+            context.study.training,
+            1,
+            member,
             context.layout.final.model(member),
-        )  # fmt: skip
+        )
     matrices = [[[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 1, 0], [0, 0, 1]]]
     target = tmp_path / "speed.json"
-    rows = benchmark_speed(context, matrices, (3,), 3, target)
+    rows = measure_speed(context, matrices, (3,), 3, target)
     assert [(row.atoms, row.batch_size) for row in rows] == [(7, 1), (7, 3), (15, 1), (15, 3)]
     for alone, together in zip(rows[::2], rows[1::2], strict=True):
         assert together.energy_spread_eV < 1e-2

@@ -66,9 +66,12 @@ def test_a_job_that_is_cancelled(node: SlurmNode, pooled: Study) -> None:
     assert running.returncode == 0, text
     assert len(pooled.done()) == 24
     report(
-        "a Slurm job cancelled (`scancel`)", "Snakemake submits it again, up to `retries` times",
-        "`SLURM-job failed, status is CANCELLED`", pooled.store, before,
-    )  # fmt: skip
+        "a Slurm job cancelled (`scancel`)",
+        "Snakemake submits it again, up to `retries` times",
+        "`SLURM-job failed, status is CANCELLED`",
+        pooled.store,
+        before,
+    )
 
 
 def test_a_job_that_needs_more_time_than_it_may(node: SlurmNode, pooled: Study) -> None:
@@ -83,8 +86,10 @@ def test_a_job_that_needs_more_time_than_it_may(node: SlurmNode, pooled: Study) 
     report(
         "a Slurm job beyond its time limit",
         "It is submitted again (the rules ask for twice the time), and goes on after its last finished label",
-        "`SLURM status is: 'TIMEOUT'`", pooled.store, before,
-    )  # fmt: skip
+        "`SLURM status is: 'TIMEOUT'`",
+        pooled.store,
+        before,
+    )
 
 
 def test_a_node_that_goes_down(node: SlurmNode, pooled: Study) -> None:
@@ -103,9 +108,13 @@ def test_a_node_that_goes_down(node: SlurmNode, pooled: Study) -> None:
     assert running.returncode == 0, text
     assert len(pooled.done()) == 24
     report(
-        "a node that goes down", "Slurm puts its jobs back into the queue, and they run again on a node that is up",
-        "Nothing, or `NODE_FAIL, but requeue is enabled`", pooled.store, before, killed_at=killed_at,
-    )  # fmt: skip
+        "a node that goes down",
+        "Slurm puts its jobs back into the queue, and they run again on a node that is up",
+        "Nothing, or `NODE_FAIL, but requeue is enabled`",
+        pooled.store,
+        before,
+        killed_at=killed_at,
+    )
 
 
 def test_snakemake_killed_while_slurm_goes_on(node: SlurmNode, pooled: Study) -> None:
@@ -123,20 +132,27 @@ def test_snakemake_killed_while_slurm_goes_on(node: SlurmNode, pooled: Study) ->
     report(
         "snakemake killed on the login node, started again while its Slurm jobs still run",
         "The jobs are submitted a second time and label side by side with the first",
-        "Two jobs of one name in `squeue`", pooled.store, before, most_twice=24,
-    )  # fmt: skip
+        "Two jobs of one name in `squeue`",
+        pooled.store,
+        before,
+        most_twice=24,
+    )
 
 
 def test_any_scheduler_by_its_commands(node: SlurmNode, pooled: Study) -> None:
     """profiles/cluster-generic, told Slurm's commands."""
     pytest.importorskip("snakemake_executor_plugin_cluster_generic")
     done = pooled.run(
-        "--profile", str(ROOT / "profiles/cluster-generic"),
+        "--profile",
+        str(ROOT / "profiles/cluster-generic"),
         "--cluster-generic-submit-cmd",
         "sbatch --parsable --export=ALL -c {threads} --mem={resources.mem_mb} -t {resources.runtime}",
-        "--cluster-generic-status-cmd", str(ROOT / "profiles/cluster-generic/slurm_status.sh"),
-        "--cluster-generic-cancel-cmd", "scancel", *LOW,
-    )  # fmt: skip
+        "--cluster-generic-status-cmd",
+        str(ROOT / "profiles/cluster-generic/slurm_status.sh"),
+        "--cluster-generic-cancel-cmd",
+        "scancel",
+        *LOW,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Submitted" in done.stdout + done.stderr
     assert len(pooled.done()) == 24

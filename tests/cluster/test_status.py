@@ -28,19 +28,27 @@ def answer(tmp_path: Path, script: str, command: str, *says: tuple[int, str]) ->
         path.chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [SCRIPTS / script, "7"], env=os.environ | {"PATH": path}, capture_output=True, text=True,
-        check=True, timeout=60,
-    )  # fmt: skip
+        [SCRIPTS / script, "7"],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return done.stdout.strip()
 
 
 @pytest.mark.parametrize(
     ("state", "more", "word"),
     [
-        ("R", "", "running"), ("Q", "", "running"), ("E", "", "running"),
-        ("F", "Exit_status = 0", "success"), ("F", "Exit_status = 271", "failed"), ("F", "", "failed"),
+        ("R", "", "running"),
+        ("Q", "", "running"),
+        ("E", "", "running"),
+        ("F", "Exit_status = 0", "success"),
+        ("F", "Exit_status = 271", "failed"),
+        ("F", "", "failed"),
     ],
-)  # fmt: skip
+)
 def test_pbs(tmp_path: Path, state: str, more: str, word: str) -> None:
     assert answer(tmp_path, "pbs_status.sh", "qstat", (0, PBS.format(state, more))) == word
 
@@ -48,7 +56,7 @@ def test_pbs(tmp_path: Path, state: str, more: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("state", "word"),
     [("RUNNING", "running"), ("PENDING", "running"), ("COMPLETED", "success"), ("TIMEOUT", "failed")],
-)  # fmt: skip
+)
 def test_slurm(tmp_path: Path, state: str, word: str) -> None:
     assert answer(tmp_path, "slurm_status.sh", "scontrol", (0, SLURM.format(state))) == word
 
@@ -58,11 +66,14 @@ def test_slurm(tmp_path: Path, state: str, word: str) -> None:
     [
         ("pbs_status.sh", "qstat", "Connection refused", PBS.format("R", ""), "qstat: Unknown Job Id 7"),
         (
-            "slurm_status.sh", "scontrol", "Socket timed out on send/recv operation",
-            SLURM.format("RUNNING"), "slurm_load_jobs error: Invalid job id specified",
+            "slurm_status.sh",
+            "scontrol",
+            "Socket timed out on send/recv operation",
+            SLURM.format("RUNNING"),
+            "slurm_load_jobs error: Invalid job id specified",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_server_that_does_not_answer_is_asked_again(
     tmp_path: Path, script: str, command: str, silent: str, running: str, unknown: str
 ) -> None:

@@ -44,9 +44,7 @@ def conda(tmp_path: Path) -> dict[str, str]:
     prefix = tmp_path / "conda"
     (prefix / "bin").mkdir(parents=True)
     program = prefix / "bin/conda"
-    program.write_text(
-        CONDA.format(python=sys.executable, prefix=prefix, libraries=sysconfig.get_path("purelib"))
-    )
+    program.write_text(CONDA.format(python=sys.executable, prefix=prefix, libraries=sysconfig.get_path("purelib")))
     program.chmod(0o755)
     # What is installed beside snakemake must not be what runs.
     outer = prefix / "bin/defectscape"
@@ -62,17 +60,29 @@ def test_rules_run_from_the_sources(tmp_path: Path, conda: dict[str, str]) -> No
     write_study(small_study(), tmp_path)
     target = "results/small/host/host.json"
     done = subprocess.run(
-        ["snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", target, "--sdm", "conda",
-         "--config", "study=study.yaml"],
-        cwd=tmp_path, env=conda, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--cores",
+            "1",
+            target,
+            "--sdm",
+            "conda",
+            "--config",
+            "study=study.yaml",
+        ],
+        cwd=tmp_path,
+        env=conda,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / target).is_file()
     (environment,) = (tmp_path / ".snakemake/conda").glob("*_")
     python = environment / "bin/python"
-    without = subprocess.run(
-        [python, "-c", "import defectscape"], cwd=tmp_path, env=conda, check=False
-    )
+    without = subprocess.run([python, "-c", "import defectscape"], cwd=tmp_path, env=conda, check=False)
     assert without.returncode == 1, "the environment has the package, so this test shows nothing"
     subprocess.run([python, "-c", "import pymatgen"], cwd=tmp_path, check=True)
 
@@ -82,7 +92,10 @@ def test_the_wrapper_takes_the_first_python(tmp_path: Path) -> None:
     seen.write_text('#!/bin/sh\necho "$PYTHONPATH" "$@"\n')
     seen.chmod(0o755)
     done = subprocess.run(
-        [ROOT / "workflow/bin/defectscape", "check", "a study.yaml"], capture_output=True, text=True,
-        check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": "/elsewhere"},
-    )  # fmt: skip
+        [ROOT / "workflow/bin/defectscape", "check", "a study.yaml"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": "/elsewhere"},
+    )
     assert done.stdout.strip() == f"{ROOT / 'src'}:/elsewhere -m defectscape check a study.yaml"

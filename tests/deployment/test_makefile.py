@@ -20,6 +20,10 @@ def test_all_cores_are_used_whatever_openmp_is_told(name: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in told} | {name: "1"}
     shown = subprocess.run(
         ["make", "--dry-run", "run"],
-        cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert f"defectscape run config/config.yaml --cores {cores}\n" in shown.stdout

@@ -37,18 +37,24 @@ def test_another_workflow_imports_it_under_a_prefix(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(ROOT / "Snakefile")))
     snakemake = Path(sys.executable).parent / "snakemake"
     done = subprocess.run(
-        [snakemake, "--cores", "1", "--dry-run"], cwd=tmp_path, capture_output=True, text=True,
+        [snakemake, "--cores", "1", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     assert "defects_train_final" in text
     assert "answer" in text
     made = subprocess.run(
-        [snakemake, "--cores", "1", "of_defects/small/host/host.json"], cwd=tmp_path,
-        capture_output=True, text=True, check=False,
+        [snakemake, "--cores", "1", "of_defects/small/host/host.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": f"{snakemake.parent}:/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert made.returncode == 0, made.stdout + made.stderr
     assert (tmp_path / "of_defects/small/host/host.json").is_file()
 

@@ -71,22 +71,31 @@ def test_a_study_of_its_own_folder_runs_there(here: Path) -> None:
     words = snakemake_words(Path("my/study.yaml"), ["-n", "report"], 2)
     assert words[:2] == ["--snakefile", str(ROOT / "Snakefile")]
     assert words[2:] == [
-        "--config", "study=study.yaml", "--directory", "my", "--cores", "2", "-n", "report",
-    ]  # fmt: skip
+        "--config",
+        "study=study.yaml",
+        "--directory",
+        "my",
+        "--cores",
+        "2",
+        "-n",
+        "report",
+    ]
     # Told another directory, snakemake has to find the study from there.
     words = snakemake_words(Path("my/study.yaml"), ["--directory", "other"])
     assert f"study={here / 'my/study.yaml'}" in words
     assert words.count("--directory") == 1
 
 
-def test_a_study_of_a_clone_runs_in_the_working_directory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_study_of_a_clone_runs_in_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     words = snakemake_words(Path("config/config.yaml"), results=tmp_path)
     assert words[2:] == [
-        "--config", "study=config/config.yaml", f"results={tmp_path}", "--cores", "all",
-    ]  # fmt: skip
+        "--config",
+        "study=config/config.yaml",
+        f"results={tmp_path}",
+        "--cores",
+        "all",
+    ]
 
 
 def test_settings_given_to_snakemake_keep_the_study(here: Path) -> None:
@@ -113,9 +122,12 @@ def test_the_words_and_the_end_are_snakemake_s(here: Path) -> None:
     write_study(small_study(), here)
     done = subprocess.run(
         [sys.executable, "-m", "defectscape", "run", "study.yaml", "--", "-n", "no-such-file"],
-        cwd=here, capture_output=True, text=True, check=False,
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     command = f"snakemake --snakefile {ROOT / 'Snakefile'} --config study=study.yaml --cores all -n no-such-file"
     assert command in done.stdout
@@ -123,9 +135,7 @@ def test_the_words_and_the_end_are_snakemake_s(here: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cluster-generic", "sge"])
-def test_a_profile_finds_its_script_from_any_folder(
-    here: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_finds_its_script_from_any_folder(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from snakemake.profiles import ProfileConfigFileParser
 
     with (ROOT / "profiles" / name / "config.yaml").open() as file:

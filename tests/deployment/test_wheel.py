@@ -24,8 +24,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
-        cwd=ROOT, check=True, capture_output=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (path,) = folder.glob("*.whl")
     return path
 
@@ -44,8 +46,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = with_libraries(tmp_path_factory.mktemp("installed") / "environment")
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", program, "install", "--no-deps", "--no-index", wheel],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+    )
     return program
 
 
@@ -57,9 +60,7 @@ def surroundings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def begun(
-    python: Path, surroundings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def begun(python: Path, surroundings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `defectscape new --example cdte my` was called."""
     folder = tmp_path_factory.mktemp("empty")
     command = [python.with_name("defectscape"), "new", "--example", "cdte", "my"]
@@ -94,13 +95,15 @@ def test_the_wheel_has_what_a_user_runs_and_nothing_of_the_project_s_own(wheel: 
     assert wheel.stat().st_size < MOST_BYTES
 
 
-def test_a_study_is_written_checked_and_planned(
-    python: Path, begun: Path, surroundings: dict[str, str]
-) -> None:
+def test_a_study_is_written_checked_and_planned(python: Path, begun: Path, surroundings: dict[str, str]) -> None:
     done = subprocess.run(
         [python.with_name("defectscape"), "run", "my/study.yaml", "--cores", "2", "--", "-n"],
-        cwd=begun, env=surroundings, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=begun,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "cdte: valid" in done.stdout
     snakefile = f"{python.parents[1]}/lib/"
@@ -111,15 +114,17 @@ def test_a_study_is_written_checked_and_planned(
     assert {path.name for path in begun.iterdir()} == {"my"}
 
 
-def test_jobs_start_in_the_study_s_folder(
-    python: Path, begun: Path, surroundings: dict[str, str]
-) -> None:
+def test_jobs_start_in_the_study_s_folder(python: Path, begun: Path, surroundings: dict[str, str]) -> None:
     """Nothing is activated, so the rules' program has to be found beside this Python."""
     target = "results/cdte/host/host.json"
     done = subprocess.run(
         [python.with_name("defectscape"), "run", "my/study.yaml", "--cores", "1", "--", target],
-        cwd=begun, env=surroundings, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=begun,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (begun / "my" / target).is_file()
     assert {path.name for path in begun.iterdir()} == {"my"}
@@ -136,15 +141,17 @@ def test_a_conda_environment_runs_the_installed_package(
     program = package / "assets/workflow/bin/defectscape"
     # A label is computed in a process of its own, which has to find the package, too.
     done = subprocess.run(
-        [program, "check", "--measure", "my/study.yaml"], cwd=begun, capture_output=True, text=True,
-        env={**surroundings, "PATH": path}, check=False,
-    )  # fmt: skip
+        [program, "check", "--measure", "my/study.yaml"],
+        cwd=begun,
+        capture_output=True,
+        text=True,
+        env={**surroundings, "PATH": path},
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "core-s each (mean of 1)" in done.stdout
     look = "import defectscape.cli, sys; print(defectscape.cli.__file__, defectscape.__version__); import neighbour"
     alone = {**surroundings, "PYTHONPATH": str(package / "assets/workflow/alone")}
-    seen = subprocess.run(
-        [other, "-c", look], env=alone, capture_output=True, text=True, check=False
-    )
+    seen = subprocess.run([other, "-c", look], env=alone, capture_output=True, text=True, check=False)
     assert seen.stdout.startswith(f"{package}/cli/__init__.py 0.")
     assert "No module named 'neighbour'" in seen.stderr

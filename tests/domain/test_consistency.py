@@ -68,18 +68,14 @@ def test_an_atom_counted_in_another_image_has_not_moved() -> None:
 
 def test_forces_of_the_wrong_sign_contradict_the_energies() -> None:
     data = [labelled(seed) for seed in range(20)]
-    wrong = [
-        LabelledFrame(d.frame, Label(d.label.energy_eV, -d.label.forces_eV_A), "pbe") for d in data
-    ]
+    wrong = [LabelledFrame(d.frame, Label(d.label.energy_eV, -d.label.forces_eV_A), "pbe") for d in data]
     assert len(find_energy_jumps(wrong, 0.01)) > 10
 
 
 def test_another_minimum_far_away_contradicts_nobody() -> None:
     data = [labelled(seed) for seed in range(10)]
     far = data[0].frame.positions_A + np.array([[0.8, 0, 0], *[[0.0, 0, 0]] * 4])
-    frame = Frame(
-        data[0].frame.numbers, far, CELL, data[0].frame.key, 1, Origin.MINIMUM, "f"
-    )  # fmt: skip
+    frame = Frame(data[0].frame.numbers, far, CELL, data[0].frame.key, 1, Origin.MINIMUM, "f")
     found = LabelledFrame(frame, Label(-4.0, np.zeros((5, 3))), "pbe")
     assert find_energy_jumps([*data, found], LIMIT_EV) == ()
 

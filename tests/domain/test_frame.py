@@ -14,9 +14,14 @@ def frame(shift_A: float = 0.0, charge: int = 0, defect: str = "v_Cd") -> Frame:
     numbers = np.array([48, 52, 52])
     positions = np.array([[0.0, 0, 0], [1.6, 1.6, 1.6], [3.2, 3.2, 1.6 + shift_A]])
     return Frame(
-        numbers, positions, np.eye(3) * 6.6, DefectKey(defect, charge),
-        lowest_multiplicity(numbers, charge), Origin.START, f"{defect}/unperturbed",
-    )  # fmt: skip
+        numbers,
+        positions,
+        np.eye(3) * 6.6,
+        DefectKey(defect, charge),
+        lowest_multiplicity(numbers, charge),
+        Origin.START,
+        f"{defect}/unperturbed",
+    )
 
 
 def test_hash_sees_positions_beyond_the_rounding_only() -> None:
@@ -57,8 +62,6 @@ def test_values_that_are_not_finite_never_enter(value: float) -> None:
 
 
 def test_seeds_depend_on_every_part_and_their_borders() -> None:
-    seeds = {
-        derive_seed(*parts) for parts in [(1, "a", "b"), (1, "ab"), (2, "a", "b"), (1, "b", "a")]
-    }
+    seeds = {derive_seed(*parts) for parts in [(1, "a", "b"), (1, "ab"), (2, "a", "b"), (1, "b", "a")]}
     assert len(seeds) == 4
     assert derive_seed(2026, "train", "v_Cd", 0) == derive_seed(2026, "train", "v_Cd", 0)

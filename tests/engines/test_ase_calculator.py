@@ -52,9 +52,7 @@ def test_it_gives_the_embedded_engine_s_numbers(crystal, frame_of, tblite_settin
 
 @pytest.mark.parametrize("charge", [0, 2, -1])
 def test_the_charge_can_go_through_the_atoms(crystal, frame_of, charge) -> None:
-    label = AseEngine(settings("support.sleepy.Habits")).compute(
-        frame_of(crystal("CdTe"), charge), 0
-    )
+    label = AseEngine(settings("support.sleepy.Habits")).compute(frame_of(crystal("CdTe"), charge), 0)
     assert label.energy_eV == -charge
 
 
@@ -96,11 +94,7 @@ def test_an_answer_for_another_structure_is_a_failure(crystal, frame_of) -> None
 
 
 def spins(**arguments: object) -> AseEngine:
-    return AseEngine(
-        settings(
-            "support.sleepy.Spins", multiplicity="magmoms", charge="info.q", arguments=arguments
-        )
-    )
+    return AseEngine(settings("support.sleepy.Spins", multiplicity="magmoms", charge="info.q", arguments=arguments))
 
 
 @pytest.mark.parametrize("multiplicity", [1, 2, 3])

@@ -12,9 +12,7 @@ from defectscape.settings.ase_calculator import AseSettings
 
 pytestmark = [
     pytest.mark.dft,
-    pytest.mark.skipif(
-        shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp: install Debian's cp2k"
-    ),
+    pytest.mark.skipif(shutil.which("cp2k.psmp") is None, reason="no cp2k.psmp: install Debian's cp2k"),
 ]
 
 

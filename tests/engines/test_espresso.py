@@ -49,8 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def xml_of(frame, functional="PBE", electrons=32, shift_A=0.0, **changes) -> str:
     """pw.x's answer for a frame, right but for what is changed."""
     atoms = "".join(
-        f"<atom>{' '.join(repr(float((x + shift_A) / BOHR_A)) for x in row)}</atom>"
-        for row in frame.positions_A
+        f"<atom>{' '.join(repr(float((x + shift_A) / BOHR_A)) for x in row)}</atom>" for row in frame.positions_A
     )
     levels = " ".join(str(0.01 * k) for k in range(26))
     text = XML.format(
@@ -110,9 +109,7 @@ def test_gamma_alone_is_asked_for_by_name() -> None:
 
 
 def test_keywords_of_the_user_come_last_and_text_is_quoted() -> None:
-    found = lines(
-        diamond(), keywords={"electrons": {"mixing_beta": 0.11}, "system": {"vdw_corr": "a'b"}}
-    )
+    found = lines(diamond(), keywords={"electrons": {"mixing_beta": 0.11}, "system": {"vdw_corr": "a'b"}})
     assert found["mixing_beta"] == "0.11"
     assert found["vdw_corr"] == "'a''b'"
 
@@ -176,9 +173,7 @@ def test_stored_labels_need_no_file_but_new_ones_do(folder: Path, tmp_path: Path
         (GTH, 4.0),
     ],
 )
-def test_valence_electrons_are_read_from_every_kind_of_file(
-    tmp_path: Path, text: str, valence: float
-) -> None:
+def test_valence_electrons_are_read_from_every_kind_of_file(tmp_path: Path, text: str, valence: float) -> None:
     (tmp_path / "C.gth").write_text(text)
     assert find_pseudopotentials(settings(tmp_path))["C"].valence == valence
 
@@ -222,9 +217,7 @@ def test_the_reason_is_pw_x_s_own() -> None:
     line = "%" * 40
     text = f"noise\n {line}\n     Error in routine cdiaghg (12):\n     bad S\n {line}\nstopping\n"
     assert failure_reason(text, 1) == "Error in routine cdiaghg (12): bad S"
-    assert "after 100 iterations" in failure_reason(
-        "\n  convergence NOT achieved after 100 iterations", 2
-    )
+    assert "after 100 iterations" in failure_reason("\n  convergence NOT achieved after 100 iterations", 2)
     assert failure_reason("", -11) == "pw.x crashed by signal 11"
     assert "status 3: last words" in failure_reason("a\nlast words\n", 3)
 
@@ -256,9 +249,7 @@ def test_a_wrong_charge_is_not_tried_again(folder: Path, tmp_path: Path) -> None
 
 def test_an_impossible_spin_is_refused_before_anything_runs(folder: Path) -> None:
     frame = diamond(1)
-    wrong = type(frame)(
-        frame.numbers, frame.positions_A, frame.cell_A, frame.key, 1, frame.origin, frame.family
-    )
+    wrong = type(frame)(frame.numbers, frame.positions_A, frame.cell_A, frame.key, 1, frame.origin, frame.family)
     with pytest.raises(CalculationFailed, match="multiplicity 1 is impossible with 31"):
         EspressoEngine(settings(folder, command="no-such-program")).compute(wrong, 0)
 

@@ -38,9 +38,7 @@ def moved(frame: Frame, step_A: np.ndarray) -> Frame:
     ("functional", "charge", "error"),
     [("pbe", 0, 1.2e-2), ("pbe", 1, 1.2e-2), ("hse06", 0, 1.5e-2)],
 )
-def test_a_force_is_minus_the_slope(
-    folder: Path, functional: str, charge: int, error: float
-) -> None:
+def test_a_force_is_minus_the_slope(folder: Path, functional: str, charge: int, error: float) -> None:
     engine = EspressoEngine(settings(folder, functional, convergence_Ry=TIGHT[functional]))
     frame, step = diamond(charge), np.zeros((8, 3))
     step[2, 0] = 0.005
@@ -52,9 +50,7 @@ def test_a_force_is_minus_the_slope(
 
 # The grid sees the atoms move: at this low cutoff, against forces of 3 eV/A, measured were 1.6 meV and
 # 36 meV/A with PBE, 14 meV and 51 meV/A with HSE06.
-@pytest.mark.parametrize(
-    ("functional", "energy_eV", "force"), [("pbe", 4e-3, 6e-2), ("hse06", 2.5e-2, 8e-2)]
-)
+@pytest.mark.parametrize(("functional", "energy_eV", "force"), [("pbe", 4e-3, 6e-2), ("hse06", 2.5e-2, 8e-2)])
 def test_rigid_shifts_and_reordering_change_nothing(
     folder: Path, functional: str, energy_eV: float, force: float
 ) -> None:
@@ -65,9 +61,7 @@ def test_rigid_shifts_and_reordering_change_nothing(
     assert shifted.energy_eV == pytest.approx(label.energy_eV, abs=energy_eV)
     np.testing.assert_allclose(shifted.forces_eV_A, label.forces_eV_A, atol=force)
     order = np.random.default_rng(0).permutation(8)
-    other = Frame(
-        frame.numbers, frame.positions_A[order], frame.cell_A, frame.key, 1, frame.origin, "x"
-    )
+    other = Frame(frame.numbers, frame.positions_A[order], frame.cell_A, frame.key, 1, frame.origin, "x")
     reordered = engine.compute(other, 0)
     assert reordered.energy_eV == pytest.approx(label.energy_eV, abs=1e-4)
     np.testing.assert_allclose(reordered.forces_eV_A, label.forces_eV_A[order], atol=5e-3)
@@ -106,13 +100,9 @@ def test_stress_is_the_strain_derivative_per_volume(folder: Path) -> None:
     assert np.trace(stress) == pytest.approx(slope, rel=0.02)
 
 
-def test_the_hybrid_s_energy_is_the_last_one_and_ase_reads_the_first(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_hybrid_s_energy_is_the_last_one_and_ase_reads_the_first(folder: Path, tmp_path: Path) -> None:
     shown = settings(folder, "hse06", convergence_Ry=1e-6)
-    engine = EspressoEngine(
-        shown.model_copy(update={"command": f"{_tee(tmp_path)} {tmp_path}/pw.out"})
-    )
+    engine = EspressoEngine(shown.model_copy(update={"command": f"{_tee(tmp_path)} {tmp_path}/pw.out"}))
     label = engine.compute(diamond(), 0)
     text = (tmp_path / "pw.out").read_text()
     last = float(re.findall(r"^!!\s+total energy\s+=\s+(\S+) Ry", text, re.MULTILINE)[-1])
@@ -155,9 +145,7 @@ def test_too_few_cycles_are_a_failure_that_says_so(folder: Path, tmp_path: Path)
 
 
 def test_the_program_s_time_is_the_label_s(folder: Path, tmp_path: Path) -> None:
-    record = label_frame(
-        diamond(), EspressoEngine(settings(folder)), LabelStore(tmp_path / "labels"), 30.0
-    )
+    record = label_frame(diamond(), EspressoEngine(settings(folder)), LabelStore(tmp_path / "labels"), 30.0)
     assert 0.2 < record.core_s < 60.0
     assert record.engine_version.startswith("pw.x ")
 

@@ -99,9 +99,7 @@ def test_a_calculator_s_own_program_ends_with_it(frame) -> None:
     assert mine not in command_lines()
 
 
-@pytest.mark.parametrize(
-    ("habit", "words"), [("segmentation_fault", "SIGSEGV"), ("exits", "exit status 7")]
-)
+@pytest.mark.parametrize(("habit", "words"), [("segmentation_fault", "SIGSEGV"), ("exits", "exit status 7")])
 def test_a_crash_is_a_recorded_failure_and_the_next_label_is_computed(
     frame, tmp_path: Path, habit: str, words: str
 ) -> None:

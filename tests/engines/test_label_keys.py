@@ -119,8 +119,6 @@ OTHERS: dict[str, dict[str, Any]] = {
 def test_labels_of_other_engines_keep_their_keys(kind: str, key: str) -> None:
     run = read_run(ROOT / "tests/data/vasp/cdte_Cd_i_C3v_0/vasprun.xml.gz")
     step = run.steps[0]
-    frame = Frame(
-        run.numbers, step.positions_A, step.cell_A, DefectKey("i_Cd_3", 0), 1, Origin.START, "x"
-    )
+    frame = Frame(run.numbers, step.positions_A, step.cell_A, DefectKey("i_Cd_3", 0), 1, Origin.START, "x")
     engine = engine_of(OTHERS[kind])
     assert label_key(frame, engine.name, engine.settings_of(frame.numbers)) == key

@@ -63,9 +63,7 @@ def test_nothing_is_computed_twice(store, crystal, frame_of, tblite_settings):
     frames = [frame_of(crystal("CdTe", rattles=((0.05, k),)), q) for k in (0, 1) for q in (0, 1)]
     first = label_frames([*frames, frames[0]], engine, store, LIMIT, "low")
     assert len(store.calls()) == 4
-    again = label_frames(
-        frames, TbliteEngine(tblite_settings()), LabelStore(store.root), LIMIT, "low"
-    )
+    again = label_frames(frames, TbliteEngine(tblite_settings()), LabelStore(store.root), LIMIT, "low")
     assert len(store.calls()) == 4
     for a, b in zip(first, again, strict=False):
         assert a.label.energy_eV == b.label.energy_eV
@@ -87,9 +85,7 @@ def test_nothing_is_computed_twice(store, crystal, frame_of, tblite_settings):
 
 def test_the_caller_gets_its_own_frame_back(store, crystal, frame_of):
     mine = frame_of(crystal("CdTe"), family="v_Cd/mine")
-    label_frame(
-        frame_of(crystal("CdTe"), family="v_Cd/first"), FaultyEngine(_label()), store, LIMIT
-    )
+    label_frame(frame_of(crystal("CdTe"), family="v_Cd/first"), FaultyEngine(_label()), store, LIMIT)
     record = label_frame(mine, FaultyEngine(), store, LIMIT)
     assert record.frame is mine
     assert store.get(record.key).frame.family == "v_Cd/first"
@@ -101,9 +97,7 @@ def test_attempts_that_all_fail_are_a_record(store, frame, tblite_settings):
     assert record.label is None
     assert not record.trainable
     assert record.failure.startswith("configured: SCF not converged in 1 cycles; damped: SCF")
-    assert [(c.rung, c.status) for c in store.calls()] == [
-        (attempt, "failed") for attempt in range(3)
-    ]
+    assert [(c.rung, c.status) for c in store.calls()] == [(attempt, "failed") for attempt in range(3)]
     assert label_frame(frame, engine, store, LIMIT).failure == record.failure
     assert len(store.calls()) == 3
     # The same physics with more cycles is the same label: it is asked for, not assumed.
@@ -159,9 +153,7 @@ def test_large_forces_are_kept_and_flagged_by_the_caller_s_limit(store, frame):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, EngineError("a", "b", "c")])
 def test_what_is_no_failed_calculation_ends_the_work(store, frame, error):
     with pytest.raises(error if isinstance(error, type) else EngineError):
-        label_frame(
-            frame, FaultyEngine(error if not isinstance(error, type) else error()), store, LIMIT
-        )
+        label_frame(frame, FaultyEngine(error if not isinstance(error, type) else error()), store, LIMIT)
     assert list(store.records()) == []
 
 
@@ -172,9 +164,7 @@ def test_a_damaged_record_is_not_silently_replaced(store, frame):
         label_frame(frame, FaultyEngine(_label()), store, LIMIT)
 
 
-def test_progress_counts_and_estimates_from_computed_labels_only(
-    store, crystal, frame_of, caplog, monkeypatch
-):
+def test_progress_counts_and_estimates_from_computed_labels_only(store, crystal, frame_of, caplog, monkeypatch):
     monkeypatch.setattr(labelling, "REPORT_EVERY_S", 0.0)
     monkeypatch.setattr(labelling, "_own_order", range)
     frames = [frame_of(crystal("CdTe", rattles=((0.05, seed),))) for seed in range(4)]

@@ -77,9 +77,7 @@ def test_a_program_s_own_end_is_its_own(tmp_path: Path, text: str, status: int) 
     assert run_program(program(tmp_path, text), [], tmp_path, 60).returncode == status
 
 
-def test_one_thread_unless_the_user_says_otherwise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_thread_unless_the_user_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = program(tmp_path, "import os; print(os.environ['OMP_NUM_THREADS'])")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert run_program(command, [], tmp_path, 60).output.strip() == "1"
@@ -113,9 +111,7 @@ def test_what_a_program_leaves_running_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_killed_labelling_job_takes_its_program_along(tmp_path: Path) -> None:
-    inner = program(
-        tmp_path, "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
-    )
+    inner = program(tmp_path, "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)")
     outer = (
         "from pathlib import Path; from defectscape.engines.program import run_program;"
         f"run_program({inner!r}, [], Path({str(tmp_path)!r}), 600)"
@@ -151,10 +147,7 @@ def test_folders_of_the_dead_are_removed_and_of_the_living_kept(tmp_path: Path) 
         f"with scratch_folder(Path({str(tmp_path)!r})) as folder:\n"
         "    print(folder, flush=True); time.sleep(600)\n"
     )
-    jobs = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    jobs = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     folders = [Path(job.stdout.readline().strip()) for job in jobs]
     jobs[0].kill()
     jobs[0].wait()

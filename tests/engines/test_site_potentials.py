@@ -22,9 +22,7 @@ CELL_A = np.array([[5.0, 0.0, 0.0], [1.0, 6.0, 0.0], [0.0, -0.5, 7.0]])
 
 def test_a_plane_wave_is_damped_by_the_window_wherever_the_grid_lies() -> None:
     shape = (20, 24, 27)
-    fractions = np.stack(
-        np.meshgrid(*[np.arange(size) / size for size in shape], indexing="ij"), axis=-1
-    )
+    fractions = np.stack(np.meshgrid(*[np.arange(size) / size for size in shape], indexing="ij"), axis=-1)
     wave = np.array([1, -2, 1])
     grid = 0.3 + 2.0 * np.cos(2 * np.pi * fractions @ wave + 0.4)
     where = np.array([[0.1, 0.2, 0.3], [4.4, 1.0, 6.9], [-3.0, 9.0, 2.0]])
@@ -37,9 +35,7 @@ def test_a_plane_wave_is_damped_by_the_window_wherever_the_grid_lies() -> None:
 @pytest.mark.dft
 @pytest.mark.skipif(absent() is not None, reason=absent() or "pw.x is here")
 @pytest.mark.parametrize(("functional", "charge"), [("pbe", 0), ("pbe", 1), ("hse06", 0)])
-def test_pwx_potentials_are_those_of_its_ions_and_electrons(
-    tmp_path: Path, functional: str, charge: int
-) -> None:
+def test_pwx_potentials_are_those_of_its_ions_and_electrons(tmp_path: Path, functional: str, charge: int) -> None:
     """Differences between atoms from the density and the GTH formula, which pp.x's potential is not made of."""
     write_pseudopotentials(tmp_path)
     engine = EspressoEngine(settings(tmp_path, functional))
@@ -82,9 +78,7 @@ def potential_of(density: np.ndarray, cell_A: np.ndarray, atoms_A: np.ndarray) -
     x2 = g2 * r_loc**2
     c1, c2 = [*coefficients, 0.0, 0.0][:2]
     local = (
-        np.exp(-x2 / 2)
-        / volume
-        * (-4 * np.pi * 4.0 * wave + np.sqrt(8 * np.pi**3) * r_loc**3 * (c1 + c2 * (3 - x2)))
+        np.exp(-x2 / 2) / volume * (-4 * np.pi * 4.0 * wave + np.sqrt(8 * np.pi**3) * r_loc**3 * (c1 + c2 * (3 - x2)))
     )
     positions = atoms_A / Bohr
     structure = np.exp(-1j * g @ positions.T).sum(axis=1)
@@ -107,9 +101,7 @@ def outcar(potentials_V: np.ndarray) -> str:
 
 
 @pytest.mark.parametrize("atoms", [3, 5, 216, 1234])
-def test_vasp_potentials_are_turned_into_those_of_a_positive_charge(
-    tmp_path: Path, atoms: int
-) -> None:
+def test_vasp_potentials_are_turned_into_those_of_a_positive_charge(tmp_path: Path, atoms: int) -> None:
     path = tmp_path / "OUTCAR"
     first, last = np.random.default_rng(atoms).uniform(20.0, 180.0, (2, atoms)).round(4)
     last[0] = 171.2345

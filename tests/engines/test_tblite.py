@@ -29,9 +29,7 @@ def _moved(frame, step_A):
 
 
 @pytest.mark.parametrize(("name", "method", "charge", "vacancy"), CASES)
-def test_forces_are_minus_the_gradient(
-    crystal, frame_of, tblite_settings, name, method, charge, vacancy
-):
+def test_forces_are_minus_the_gradient(crystal, frame_of, tblite_settings, name, method, charge, vacancy):
     engine = TbliteEngine(tblite_settings(method))
     frame = frame_of(crystal(name, vacancy=vacancy), charge)
     forces = engine.compute(frame, 0).forces_eV_A
@@ -44,9 +42,7 @@ def test_forces_are_minus_the_gradient(
 
 
 @pytest.mark.parametrize(("name", "method", "charge", "vacancy"), CASES[:4])
-def test_stress_is_the_strain_derivative_per_volume(
-    crystal, frame_of, tblite_settings, name, method, charge, vacancy
-):
+def test_stress_is_the_strain_derivative_per_volume(crystal, frame_of, tblite_settings, name, method, charge, vacancy):
     engine = TbliteEngine(tblite_settings(method, accuracy=0.01))
     atoms = crystal(name, vacancy=vacancy)
     stress = engine.compute(frame_of(atoms, charge), 0).stress_eV_A3

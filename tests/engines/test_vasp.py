@@ -133,9 +133,7 @@ def faulty(potcars: Path, fault: str) -> VaspEngine:
 
 
 @pytest.mark.parametrize(("fault", "reason", "hopeless"), [f for f in FAULTS if f[0] != "nan"])
-def test_what_goes_wrong_is_said(
-    potcars: Path, run: VaspRun, fault: str, reason: str, hopeless: bool
-) -> None:
+def test_what_goes_wrong_is_said(potcars: Path, run: VaspRun, fault: str, reason: str, hopeless: bool) -> None:
     with pytest.raises(CalculationFailed, match=reason) as caught:
         faulty(potcars, fault).compute(frame_of(run, 2), 0)
     assert caught.value.hopeless is hopeless
@@ -164,9 +162,7 @@ def test_the_answer_to_another_question_is_refused(
     assert caught.value.hopeless is hopeless
 
 
-def test_the_stand_in_answers_nothing_that_vasp_did_not_compute(
-    potcars: Path, run: VaspRun, tmp_path: Path
-) -> None:
+def test_the_stand_in_answers_nothing_that_vasp_did_not_compute(potcars: Path, run: VaspRun, tmp_path: Path) -> None:
     frame = frame_of(run, 2)
     moved = frame.moved(frame.positions_A + np.eye(65, 3) * 0.01, origin=Origin.RATTLE)
     with pytest.raises(CalculationFailed, match="never saw this POSCAR"):
@@ -219,9 +215,7 @@ def test_vasp_finds_the_electrons_and_the_spin_of_the_frame(
     assert Kpoints.from_file(tmp_path / "KPOINTS").kpts == [(1, 1, 1)]
 
 
-def test_the_last_rung_starts_again_from_warm_wave_functions(
-    potcars: Path, run: VaspRun, tmp_path: Path
-) -> None:
+def test_the_last_rung_starts_again_from_warm_wave_functions(potcars: Path, run: VaspRun, tmp_path: Path) -> None:
     command = f'sh -c "cat INCAR >> {tmp_path}/seen; echo == >> {tmp_path}/seen"'
     with pytest.raises(CalculationFailed, match="no usable vasprun"):
         VaspEngine(settings(potcars, command=command)).compute(frame_of(run, 0), len(ATTEMPTS) - 1)
@@ -245,9 +239,7 @@ def test_inputs_say_charge_spin_and_functional(potcars: Path, run: VaspRun, tmp_
     assert poscar.site_symbols == ["Te", "Cd"]
     text = (tmp_path / "POTCAR").read_text()
     assert text.index("Te 08Apr2002") < text.index("Cd 06Sep2000")
-    np.testing.assert_allclose(
-        poscar.structure.cart_coords, frame.positions_A[vasp_order(frame.numbers)], atol=1e-9
-    )
+    np.testing.assert_allclose(poscar.structure.cart_coords, frame.positions_A[vasp_order(frame.numbers)], atol=1e-9)
     pbe = settings(potcars, functional="pbe")
     write_inputs(tmp_path, frame_of(run, 0), pbe, find_potcars(pbe), 588.0, {})
     incar = Incar.from_file(tmp_path / "INCAR")
@@ -281,9 +273,7 @@ def test_cycles_are_the_user_s_in_the_first_rung(potcars: Path, tmp_path: Path) 
     from defectscape.engines.vasp import STEPS
     from defectscape.engines.vasp_input import vasp_incar
 
-    frame = Frame(
-        [48, 52], np.eye(2, 3), np.eye(3) * 6, DefectKey("v_Cd", 0), 1, Origin.START, "v_Cd/x"
-    )
+    frame = Frame([48, 52], np.eye(2, 3), np.eye(3) * 6, DefectKey("v_Cd", 0), 1, Origin.START, "v_Cd/x")
     for given, cycles in (({}, 100), ({"NELM": 300}, 300)):
         tags = vasp_incar(frame, settings(potcars, incar=given), 18.0) | STEPS[0][0]
         assert tags["NELM"] == cycles

@@ -47,9 +47,7 @@ def test_the_stress_has_the_sign_of_ase() -> None:
     block = re.findall(r'<varray name="stress" >(.*?)</varray>', raw("mgo_bulk"), re.DOTALL)[0]
     kbar = np.array([row.split() for row in re.findall(r"<v>(.*?)</v>", block)], dtype=float)
     assert abs(kbar[0, 0]) > 1.0
-    np.testing.assert_allclose(
-        run.steps[0].label.stress_eV_A3, -kbar * 1e8 / 1.602176634e11, rtol=1e-6
-    )
+    np.testing.assert_allclose(run.steps[0].label.stress_eV_A3, -kbar * 1e8 / 1.602176634e11, rtol=1e-6)
 
 
 def test_the_stress_is_the_work_per_volume_of_a_cell_that_relaxes() -> None:
@@ -130,9 +128,7 @@ def test_the_spin_of_a_run_that_was_cut_short_is_the_one_that_was_fixed(
     text = raw("mgo_Mg_O_0")
     assert 'name="NUPDOWN">      0.00000000' in text
     path = tmp_path / "vasprun.xml"
-    path.write_text(
-        text.replace('name="NUPDOWN">      0.00000000', f'name="NUPDOWN">{fixed}'), "latin-1"
-    )
+    path.write_text(text.replace('name="NUPDOWN">      0.00000000', f'name="NUPDOWN">{fixed}'), "latin-1")
     assert read_run(path).multiplicity == multiplicity
 
 

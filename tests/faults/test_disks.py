@@ -45,10 +45,13 @@ def test_a_full_disk(here: Study, small_disk: Path) -> None:
     assert len(here.done()) == 24
     assert not list(small_disk.glob("records/*/.*.tmp"))
     report(
-        "a full disk below the label store", "The job ends; no record is half written",
+        "a full disk below the label store",
+        "The job ends; no record is half written",
         "`label store ...: No space left on device. Make it writable, with room on its disk`",
-        here.store, before, most_twice=1,
-    )  # fmt: skip
+        here.store,
+        before,
+        most_twice=1,
+    )
 
 
 def test_a_read_only_store(here: Study, small_disk: Path) -> None:
@@ -67,9 +70,12 @@ def test_a_read_only_store(here: Study, small_disk: Path) -> None:
     remount(small_disk, "ro")
     here.label_all()
     report(
-        "a read-only label store", "Labels are read from it; the first new one ends the job",
-        "`label store ...: Read-only file system. Make it writable`", here.store, before,
-    )  # fmt: skip
+        "a read-only label store",
+        "Labels are read from it; the first new one ends the job",
+        "`label store ...: Read-only file system. Make it writable`",
+        here.store,
+        before,
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut short", "of zero length", "with a changed digit"])
@@ -94,10 +100,13 @@ def test_damaged_records(here: Study, damage: str) -> None:
     here.label_all()
     assert len(here.done()) == 24
     report(
-        f"a record {damage}", "It is never used: every reading checks it; removed, it is computed again",
-        "`label record ...`, and `defectscape labels --remove-damaged`", here.store, before,
+        f"a record {damage}",
+        "It is never used: every reading checks it; removed, it is computed again",
+        "`label record ...`, and `defectscape labels --remove-damaged`",
+        here.store,
+        before,
         most_twice=1,
-    )  # fmt: skip
+    )
 
 
 def test_a_deleted_store_is_made_again(here: Study) -> None:

@@ -30,7 +30,9 @@ def test_one_bad_calculation_costs_itself(here: Study, habit: str) -> None:
     here.label_all()
     assert len(here.store.calls()) == calls
     report(
-        f"an engine's calculation {habit}", f"A recorded failure, never trained on: {why}",
+        f"an engine's calculation {habit}",
+        f"A recorded failure, never trained on: {why}",
         "`1 failed` in the progress, the reason in the failures' table of the report",
-        here.store, here.done(),
-    )  # fmt: skip
+        here.store,
+        here.done(),
+    )

@@ -19,9 +19,7 @@ pytestmark = pytest.mark.fault
 
 def children(process: int) -> list[int]:
     """Process numbers of all descendants."""
-    found = subprocess.run(
-        ["pgrep", "-P", str(process)], capture_output=True, text=True, check=False
-    )
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True, check=False)
     own = [int(word) for word in found.stdout.split()]
     return own + [more for child in own for more in children(child)]
 
@@ -35,30 +33,30 @@ def command_line(process: int) -> str:
 
 def labelling_jobs(process: int) -> list[int]:
     return [
-        child for child in children(process)
-        if " label v_Cd" in (line := command_line(child)) and "bash" not in line
-    ]  # fmt: skip
+        child for child in children(process) if " label v_Cd" in (line := command_line(child)) and "bash" not in line
+    ]
 
 
 ENDS = [
     (
-        "everything killed (SIGKILL: out of memory, power)", signal.SIGKILL,
+        "everything killed (SIGKILL: out of memory, power)",
+        signal.SIGKILL,
         "Nothing at the time; the next start asks for `snakemake --unlock`",
     ),
     (
-        "snakemake terminated (SIGTERM)", signal.SIGTERM,
+        "snakemake terminated (SIGTERM)",
+        signal.SIGTERM,
         "Snakemake waits for the running jobs, then stops",
     ),
     (
-        "Ctrl-C (SIGINT)", signal.SIGINT,
+        "Ctrl-C (SIGINT)",
+        signal.SIGINT,
         "Snakemake stops its jobs and says how many steps are done",
     ),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(
-    ("how", "signal_number", "seen"), ENDS, ids=["SIGKILL", "SIGTERM", "SIGINT"]
-)
+@pytest.mark.parametrize(("how", "signal_number", "seen"), ENDS, ids=["SIGKILL", "SIGTERM", "SIGINT"])
 def test_the_workflow_ended_while_it_labels(pooled: Study, how, signal_number, seen) -> None:
     pooled.faults(sleep_s=0.3)
     running = pooled.start(*LOW)
@@ -73,9 +71,13 @@ def test_the_workflow_ended_while_it_labels(pooled: Study, how, signal_number, s
     pooled.finish(*LOW)
     assert len(pooled.done()) == 24
     report(
-        how, "Started again, it goes on after the last finished label", seen, pooled.store, before,
+        how,
+        "Started again, it goes on after the last finished label",
+        seen,
+        pooled.store,
+        before,
         killed_at=killed_at,
-    )  # fmt: skip
+    )
 
 
 def test_snakemake_killed_while_its_jobs_go_on(pooled: Study) -> None:
@@ -94,8 +96,11 @@ def test_snakemake_killed_while_its_jobs_go_on(pooled: Study) -> None:
     report(
         "snakemake killed, its jobs go on, started again at once",
         "Old and new jobs label side by side; the first to finish a label wins",
-        "Nothing; progress counts more labels from the store", pooled.store, before, most_twice=12,
-    )  # fmt: skip
+        "Nothing; progress counts more labels from the store",
+        pooled.store,
+        before,
+        most_twice=12,
+    )
 
 
 def test_a_labelling_job_killed(pooled: Study) -> None:
@@ -113,8 +118,11 @@ def test_a_labelling_job_killed(pooled: Study) -> None:
     report(
         "one labelling job killed",
         "The other jobs go on; the next start labels what is missing",
-        "`Error in rule label`, with the job's log", pooled.store, before, killed_at=killed_at,
-    )  # fmt: skip
+        "`Error in rule label`, with the job's log",
+        pooled.store,
+        before,
+        killed_at=killed_at,
+    )
 
 
 def test_an_engine_s_process_killed(pooled: Study) -> None:
@@ -122,9 +130,11 @@ def test_an_engine_s_process_killed(pooled: Study) -> None:
     running = pooled.start(*LOW)
     before = pooled.wait_for_labels(4, running)
     engines = [
-        child for job in labelling_jobs(running.pid) for child in children(job)
+        child
+        for job in labelling_jobs(running.pid)
+        for child in children(job)
         if "engines.worker" in command_line(child)
-    ]  # fmt: skip
+    ]
     os.kill(engines[0], signal.SIGKILL)
     text = running.communicate(timeout=120)[0]
     assert running.returncode != 0
@@ -139,8 +149,10 @@ def test_an_engine_s_process_killed(pooled: Study) -> None:
         "an engine's process killed while its job lives (memory ran out)",
         "The job ends, without a record: it is no result of the calculation. Run again, by `retries` with twice the "
         "memory, it labels what is missing",
-        "`Error in rule label`, and `ended from outside` in the job's log", pooled.store, before,
-    )  # fmt: skip
+        "`Error in rule label`, and `ended from outside` in the job's log",
+        pooled.store,
+        before,
+    )
 
 
 def _kill_when(ready: Callable[[], bool], running: subprocess.Popen[str]) -> None:
@@ -172,8 +184,10 @@ def test_a_training_killed(trained: Study) -> None:
     report(
         "a training killed and started again",
         "It goes on from its checkpoint; the weights are those of an unbroken training to the bit",
-        "`continuing from step ...` in its log", trained.store, before,
-    )  # fmt: skip
+        "`continuing from step ...` in its log",
+        trained.store,
+        before,
+    )
 
 
 def test_a_search_killed(trained: Study) -> None:
@@ -189,8 +203,10 @@ def test_a_search_killed(trained: Study) -> None:
     report(
         "a search killed and started again",
         "It is made again from its start, with the same outcome to the bit; it needs no label",
-        "Snakemake asks for `--unlock`, as after every kill", trained.store, before,
-    )  # fmt: skip
+        "Snakemake asks for `--unlock`, as after every kill",
+        trained.store,
+        before,
+    )
 
 
 def test_clocks_that_disagree(trained: Study) -> None:
@@ -212,5 +228,7 @@ def test_clocks_that_disagree(trained: Study) -> None:
         "a node's clock an hour slow",
         "Snakemake compares the contents of small files besides times, so little runs again; what "
         "does takes its labels from the store",
-        "At most labelling jobs that end at once", trained.store, before,
-    )  # fmt: skip
+        "At most labelling jobs that end at once",
+        trained.store,
+        before,
+    )

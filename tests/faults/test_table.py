@@ -12,7 +12,7 @@ def test_the_page_s_rows_are_the_tests_faults() -> None:
     assert len(rows) > 20
     sources = "".join(
         path.read_text() for part in ("faults", "cluster") for path in (ROOT / "tests" / part).glob("test_*.py")
-    )  # fmt: skip
+    )
     reports = sources.count("report(\n")
     # Some tests are made for several faults each: their names have a variable part.
     several = {"an engine's calculation ": 5, "a record ": 3}

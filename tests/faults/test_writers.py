@@ -21,7 +21,7 @@ WRITERS = 16
 
 def _write(study: Study, number: int, what: str, start: float, answers: Any) -> None:
     context, frames = study.context(), study.pool()
-    engine = make_local_engine(context.fidelity("low").engine)
+    engine = make_local_engine(context.fidelity_settings("low").engine)
     chosen = frames[number::WRITERS] if what == "own" else frames[:4]
     time.sleep(max(0.0, start - time.time()))
     records = label_frames(chosen, engine, context.store, 30.0, "writer")
@@ -32,10 +32,7 @@ def write_together(study: Study, what: str) -> list[list[float]]:
     """Sixteen processes that begin at the same moment; what each of them read back."""
     fork = multiprocessing.get_context("fork")
     answers, start = fork.Queue(), time.time() + 4
-    writers = [
-        fork.Process(target=_write, args=(study, number, what, start, answers))
-        for number in range(WRITERS)
-    ]
+    writers = [fork.Process(target=_write, args=(study, number, what, start, answers)) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
     found = [answers.get(timeout=120) for _ in writers]
@@ -51,18 +48,25 @@ def test_sixteen_writers_of_the_same_labels(here: Study) -> None:
     assert all(answer == answers[0] for answer in answers), "writers saw different labels"
     assert len(answers[0]) == len(here.done()) == 4
     report(
-        "16 writers of the same 4 labels at once", "The first to finish wins; all read the same label",
-        "Nothing", here.store, here.done(), most_twice=4,
-    )  # fmt: skip
+        "16 writers of the same 4 labels at once",
+        "The first to finish wins; all read the same label",
+        "Nothing",
+        here.store,
+        here.done(),
+        most_twice=4,
+    )
 
 
 def test_sixteen_writers_of_different_labels(here: Study) -> None:
     write_together(here, "own")
     assert len(here.done()) == 24
     report(
-        "16 writers of different labels at once", "Every record is a file of its own",
-        "Nothing", here.store, here.done(),
-    )  # fmt: skip
+        "16 writers of different labels at once",
+        "Every record is a file of its own",
+        "Nothing",
+        here.store,
+        here.done(),
+    )
 
 
 def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
@@ -90,5 +94,8 @@ def test_two_pipelines_on_one_store(pooled: Study, tmp_path: Path) -> None:
     report(
         "two pipelines on one store at once",
         "Both end with the same labels, each in an order of its own; the last few may meet",
-        "Nothing; progress counts labels from the store", store, keys, most_twice=12,
-    )  # fmt: skip
+        "Nothing; progress counts labels from the store",
+        store,
+        keys,
+        most_twice=12,
+    )

@@ -14,9 +14,7 @@ HEAD = "| fault | what happens | what one sees | labels lost | computed twice | 
 
 def table(folder: Path) -> str:
     """The rows as Markdown, by name."""
-    rows = sorted(
-        (json.loads(path.read_text()) for path in folder.glob("*.json")), key=lambda r: r["name"]
-    )
+    rows = sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=lambda r: r["name"])
     lines = [HEAD, "|---|---|---|---|---|---|"]
     for row in rows:
         cells = (str(row[name]) for name in ("name", "happens", "seen", "lost", "twice", "wrong"))

@@ -58,9 +58,7 @@ def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path) -> Non
     assert path.read_bytes() == b"new" * 10**6
 
 
-def test_content_and_folder_are_flushed_to_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_content_and_folder_are_flushed_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed, flush = [], os.fsync
 
     def note(handle: int) -> None:

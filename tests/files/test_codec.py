@@ -35,9 +35,12 @@ class Outer:
 
 VALUE = Outer(Kind.GOOD, (1 / 3, math.nan), np.array([[0.1, -0.0]]), Inner(("a", 2), "yes"))
 DATA = {
-    "kind": "good", "numbers": [1 / 3, None], "matrix": [[0.1, -0.0]],
-    "inner": {"pair": ["a", 2], "word": "yes"}, "flag": True,
-}  # fmt: skip
+    "kind": "good",
+    "numbers": [1 / 3, None],
+    "matrix": [[0.1, -0.0]],
+    "inner": {"pair": ["a", 2], "word": "yes"},
+    "flag": True,
+}
 
 
 def test_a_value_is_its_fields_and_comes_back() -> None:
@@ -76,9 +79,7 @@ def test_libraries_numbers_and_names_are_plain() -> None:
         ({"numbers": ["a third"]}, ValueError, "a third"),
     ],
 )
-def test_data_of_another_type_are_refused(
-    change: dict[str, Any], error: type[Exception], words: str
-) -> None:
+def test_data_of_another_type_are_refused(change: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         decode(Outer, DATA | change)
 

@@ -24,10 +24,16 @@ def _frame(seed, charge=0, note="", family="v_Cd/x", parent=None):
     rng = np.random.default_rng(seed)
     count = int(rng.integers(1, 9))
     return Frame(
-        rng.choice([48, 52, 8], count), rng.uniform(-9, 9, (count, 3)),
-        np.eye(3) * 9 + rng.uniform(-1, 1, (3, 3)), DefectKey("v_Cd", charge), 1 + abs(charge) % 2,
-        Origin.RATTLE, family, parent, note,
-    )  # fmt: skip
+        rng.choice([48, 52, 8], count),
+        rng.uniform(-9, 9, (count, 3)),
+        np.eye(3) * 9 + rng.uniform(-1, 1, (3, 3)),
+        DefectKey("v_Cd", charge),
+        1 + abs(charge) % 2,
+        Origin.RATTLE,
+        family,
+        parent,
+        note,
+    )
 
 
 def _assert_same(a, b):
@@ -52,9 +58,7 @@ def test_positions_on_the_edge_of_a_hash_bin_stay_in_it(tmp_path):
     rng = np.random.default_rng(0)
     edges = (rng.integers(-(10**6), 10**6, (500, 3)) + 0.5) * 1e-5
     edges += rng.choice([-1e-9, 0.0, 1e-9], edges.shape)
-    frame = Frame(
-        np.full(500, 8), edges, np.eye(3) * 20, DefectKey("v_O", 0), 1, Origin.START, "v_O/x"
-    )
+    frame = Frame(np.full(500, 8), edges, np.eye(3) * 20, DefectKey("v_O", 0), 1, Origin.START, "v_O/x")
     write_frames(tmp_path / "edges.extxyz", [frame])
     _assert_same(frame, read_frames(tmp_path / "edges.extxyz")[0])
     ase.io.write(tmp_path / "ase.extxyz", to_atoms(frame))

@@ -20,16 +20,31 @@ RNG = np.random.default_rng(0)
 
 def _frame(charge=-2):
     return Frame(
-        np.array([48, 52]), RNG.normal(size=(2, 3)), np.eye(3) * 9.1, DefectKey("v_Te_1", charge),
-        1, Origin.MINIMUM, "v_Te_1/-40%", "abc", "a note",
-    )  # fmt: skip
+        np.array([48, 52]),
+        RNG.normal(size=(2, 3)),
+        np.eye(3) * 9.1,
+        DefectKey("v_Te_1", charge),
+        1,
+        Origin.MINIMUM,
+        "v_Te_1/-40%",
+        "abc",
+        "a note",
+    )
 
 
 def _relaxation(energy_eV, **changes):
     value = Relaxation(
-        _frame(), _frame(), (_frame(), _frame()), energy_eV, (1 / 3, 0.1), 0.1 + 0.2, 1e-300, 7,
-        False, "step limit",
-    )  # fmt: skip
+        _frame(),
+        _frame(),
+        (_frame(), _frame()),
+        energy_eV,
+        (1 / 3, 0.1),
+        0.1 + 0.2,
+        1e-300,
+        7,
+        False,
+        "step limit",
+    )
     return dataclasses.replace(value, **changes)
 
 
@@ -47,9 +62,17 @@ SITES = [
     DefectSite("i_Cd", "Cd_i_Td", "interstitial", "Cd", None, (0.5, 0.5, 0.5), 1),
 ]
 HOST = HostCrystal(
-    "CdTe", "F-43m", np.array([48, 52]), RNG.normal(size=(2, 3)), np.eye(3) * 4.6,
-    np.diag([2, 2, 2]), np.tile([48, 52], 8), RNG.normal(size=(16, 3)), np.eye(3) * 9.2, 9.2,
-)  # fmt: skip
+    "CdTe",
+    "F-43m",
+    np.array([48, 52]),
+    RNG.normal(size=(2, 3)),
+    np.eye(3) * 4.6,
+    np.diag([2, 2, 2]),
+    np.tile([48, 52], 8),
+    RNG.normal(size=(16, 3)),
+    np.eye(3) * 9.2,
+    9.2,
+)
 LABEL = Label(-3373.1, RNG.normal(size=(2, 3)), RNG.normal(size=(3, 3)), None, 1 / 3)
 
 
@@ -93,9 +116,7 @@ def test_the_host_comes_back(tmp_path):
 
 
 def test_failed_relaxations_come_back_without_energy(tmp_path):
-    failed = _relaxation(
-        float("nan"), member_energies_eV=(), path=(), fmax_eV_A=float("nan"), reason="non-finite"
-    )
+    failed = _relaxation(float("nan"), member_energies_eV=(), path=(), fmax_eV_A=float("nan"), reason="non-finite")
     tables.save_relaxations(tmp_path / "r.json", [failed])
     (back,) = tables.load_relaxations(tmp_path / "r.json")
     assert np.isnan(back.energy_eV)

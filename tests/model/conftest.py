@@ -20,7 +20,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.model.committee import Committee
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 FIDELITIES = ("low", "high")
 CHARGES = (-2, 0, 1)
@@ -35,18 +35,21 @@ def make_frame(seed: int, charge: int, *, defect: str = "v_Cd", amplitude_A: flo
     rng = np.random.default_rng(seed)
     positions = atoms.positions + rng.normal(0, amplitude_A, (len(atoms), 3))
     return Frame(
-        atoms.numbers, positions, atoms.cell.array, DefectKey(defect, charge), 1,
-        Origin.RATTLE, f"family {seed}",
-    )  # fmt: skip
+        atoms.numbers,
+        positions,
+        atoms.cell.array,
+        DefectKey(defect, charge),
+        1,
+        Origin.RATTLE,
+        f"family {seed}",
+    )
 
 
 def morse_label(frame: Frame, fidelity: str) -> Label:
     """Energy and forces of the charged Morse crystal."""
     atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
     depth = 0.3 if fidelity == "low" else 0.36
-    atoms.calc = MorsePotential(
-        epsilon=depth, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2
-    )
+    atoms.calc = MorsePotential(epsilon=depth, rho0=4.0, r0=2.8 + 0.1 * frame.charge, rcut1=3.2, rcut2=4.2)
     energy = atoms.get_potential_energy() + OFFSET_eV[fidelity] - 11.0 * frame.charge
     return Label(energy, atoms.get_forces())
 
@@ -62,12 +65,19 @@ def make_data(seeds: Sequence[int], charges: Sequence[int] = CHARGES) -> list[La
     return data
 
 
-def make_settings(**changes: object) -> Training:
+def make_settings(**changes: object) -> TrainingSettings:
     values: dict[str, object] = {
-        "committee": 2, "channels": 8, "r_max_A": 4.2, "steps": 60, "batch_size": 5,
-        "learning_rate": 0.01, "ema_decay": 0.9, "validate_every": 20, "patience": 10,
-    }  # fmt: skip
-    return Training(**{**values, **changes})
+        "committee": 2,
+        "channels": 8,
+        "r_max_A": 4.2,
+        "steps": 60,
+        "batch_size": 5,
+        "learning_rate": 0.01,
+        "ema_decay": 0.9,
+        "validate_every": 20,
+        "patience": 10,
+    }
+    return TrainingSettings(**{**values, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +91,7 @@ def data_of() -> Callable[..., list[LabelledFrame]]:
 
 
 @pytest.fixture(scope="session")
-def settings_of() -> Callable[..., Training]:
+def settings_of() -> Callable[..., TrainingSettings]:
     return make_settings
 
 

@@ -28,9 +28,7 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-@pytest.mark.parametrize(
-    "strategy", ["heads", "high_only", "pretrain_finetune", "delta", "fidelity_embedding"]
-)
+@pytest.mark.parametrize("strategy", ["heads", "high_only", "pretrain_finetune", "delta", "fidelity_embedding"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_rebuilt_network_gives_the_same_bits(
     strategy, dtype, train_data, valid_data, settings_of, frame_of, tmp_path
@@ -44,9 +42,7 @@ def test_a_rebuilt_network_gives_the_same_bits(
     assert rebuilt.card == whole.card
     for charge in (-2, 0, 1):
         frame = frame_of(90 + charge, charge)
-        first, second = (
-            Committee((network,)).evaluate(frame, "high") for network in (whole, rebuilt)
-        )
+        first, second = (Committee((network,)).evaluate(frame, "high") for network in (whole, rebuilt))
         assert first.energy_eV == second.energy_eV
         assert (first.forces_eV_A == second.forces_eV_A).all()
 
@@ -76,9 +72,11 @@ def test_a_foundation_file_is_read_after_consent_only(tmp_path, monkeypatch) -> 
 def test_what_a_network_is_not_made_of_is_refused(model_paths, tmp_path: Path) -> None:
     plain = read_tensors(weights_path(model_paths[0]))
     for name, value in (
-        ("gate", {"gate": "os.system"}), ("interaction_cls", {"block": "Popen"}),
-        ("r_max", {"irreps": "nonsense"}), ("hidden_irreps", {"eval": "1"}),
-    ):  # fmt: skip
+        ("gate", {"gate": "os.system"}),
+        ("interaction_cls", {"block": "Popen"}),
+        ("r_max", {"irreps": "nonsense"}),
+        ("hidden_irreps", {"eval": "1"}),
+    ):
         broken = {**plain, "architecture": {**plain["architecture"], name: value}}
         with pytest.raises(ModelError, match="damaged"):
             rebuild(broken)
@@ -87,6 +85,17 @@ def test_what_a_network_is_not_made_of_is_refused(model_paths, tmp_path: Path) -
     write_file(weights_path(tmp_path / "list.model"), [1, 2])
     with pytest.raises(ModelError, match="list"):
         load_network(tmp_path / "list.model")
+
+
+def test_a_card_of_an_earlier_version_says_that_the_network_sees_the_charge(model_paths) -> None:
+    plain = read_tensors(weights_path(model_paths[0]))
+
+    def earlier(sees: bool) -> dict:
+        return {**plain, "card": {**plain["card"], "charge_embedding": sees}}
+
+    assert rebuild(earlier(True)).card == rebuild(plain).card
+    with pytest.raises(ModelError, match="does not see the charge"):
+        rebuild(earlier(False))
 
 
 def test_a_copy_of_a_copy_is_the_same(model_paths, tmp_path: Path) -> None:

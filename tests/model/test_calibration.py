@@ -20,9 +20,16 @@ ATOMS = 8
 
 
 def make(
-    count: int, seed: int, truth: float, members: int = 4, *, charges: tuple[int, ...] = (0, 1),
-    member_shift: float = 0.0, charge_error: float = 0.0, sigma: float = 0.02,
-) -> list:  # fmt: skip
+    count: int,
+    seed: int,
+    truth: float,
+    members: int = 4,
+    *,
+    charges: tuple[int, ...] = (0, 1),
+    member_shift: float = 0.0,
+    charge_error: float = 0.0,
+    sigma: float = 0.02,
+) -> list:
     """Frames whose true error is ``truth`` times what the members' standard deviation stands for.
 
     Members scatter about their mean by ``sigma``; the mean is off by ``truth * sigma``.
@@ -33,9 +40,14 @@ def make(
     for index in range(count):
         charge = charges[index % len(charges)]
         frame = Frame(
-            np.full(ATOMS, 48), rng.uniform(0, 9, (ATOMS, 3)), 9 * np.eye(3),
-            DefectKey("v_X", charge), 1 + charge % 2, Origin.RATTLE, f"v_X/{index % 3}",
-        )  # fmt: skip
+            np.full(ATOMS, 48),
+            rng.uniform(0, 9, (ATOMS, 3)),
+            9 * np.eye(3),
+            DefectKey("v_X", charge),
+            1 + charge % 2,
+            Origin.RATTLE,
+            f"v_X/{index % 3}",
+        )
         energy = -100.0 + rng.normal()
         centre = energy + truth * sigma * rng.normal() + charge_error * charge
         scatter = sigma * rng.normal(size=members)
@@ -95,7 +107,7 @@ def test_the_order_of_frames_and_members_does_not_matter() -> None:
     mixed = [
         (item, Prediction(p.energy_eV, p.member_energies_eV[::-1], p.forces_eV_A, p.force_std_eV_A))
         for item, p in data[::-1]
-    ]  # fmt: skip
+    ]
     one, other = scales(data, test), scales(mixed, test[::-1])
     for quantity, scale in one.items():
         assert other[quantity].factor68 == pytest.approx(scale.factor68)

@@ -43,17 +43,10 @@ def test_weighted_mean_residual_of_every_state_is_zero_afterwards(committee, tra
     for network in committee.members:
         for fidelity in ("low", "high"):
             for charge in (-2, 0, 1):
-                items = [
-                    item
-                    for item in train_data
-                    if item.fidelity == fidelity and item.frame.charge == charge
-                ]
+                items = [item for item in train_data if item.fidelity == fidelity and item.frame.charge == charge]
                 with numerics("float64", CPU):
                     maker = Graphs.of(network.card)
-                    energies = [
-                        float(network(batch_of(maker, item.frame, fidelity))["energy"])
-                        for item in items
-                    ]
+                    energies = [float(network(batch_of(maker, item.frame, fidelity))["energy"]) for item in items]
                 labels = np.array([item.label.energy_eV for item in items])
                 weights = [1 / (1 + height_eV_atom(item, items) ** 2 / 0.02**2) for item in items]
                 assert max(weights) == 1
@@ -62,11 +55,7 @@ def test_weighted_mean_residual_of_every_state_is_zero_afterwards(committee, tra
 
 def height_eV_atom(item, items) -> float:
     """Height of a label above the lowest of the same atoms."""
-    lowest = min(
-        other.label.energy_eV
-        for other in items
-        if sorted(other.frame.numbers) == sorted(item.frame.numbers)
-    )
+    lowest = min(other.label.energy_eV for other in items if sorted(other.frame.numbers) == sorted(item.frame.numbers))
     return (item.label.energy_eV - lowest) / len(item.frame)
 
 

@@ -10,7 +10,7 @@ from defectscape.model.committee import Committee
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.search.relaxation import relax_all
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 from defectscape.study.committees import CommitteeSurface
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -21,10 +21,7 @@ FIDELITIES = ("low", "high")
 @pytest.mark.parametrize("fidelity", FIDELITIES)
 def test_a_committee_says_the_same_on_both(model_paths, frame_of, fidelity) -> None:
     frames = [frame_of(seed, charge) for seed in (60, 61) for charge in (0, -2, 1)]
-    one, other = (
-        Committee.load(model_paths, device).evaluate_many(frames, fidelity)
-        for device in ("cpu", "cuda")
-    )
+    one, other = (Committee.load(model_paths, device).evaluate_many(frames, fidelity) for device in ("cpu", "cuda"))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a.member_energies_eV, b.member_energies_eV, rtol=0, atol=1e-8)
         np.testing.assert_allclose(a.forces_eV_A, b.forces_eV_A, rtol=0, atol=1e-8)
@@ -32,9 +29,7 @@ def test_a_committee_says_the_same_on_both(model_paths, frame_of, fidelity) -> N
 
 
 @pytest.mark.parametrize("strategy", ["high_only", "heads", "delta"])
-def test_training_goes_the_same_way(
-    train_data, valid_data, settings_of, frame_of, tmp_path, strategy
-) -> None:
+def test_training_goes_the_same_way(train_data, valid_data, settings_of, frame_of, tmp_path, strategy) -> None:
     histories, energies = [], []
     for device in ("cpu", "cuda"):
         changes = {"steps": 20, "validate_every": 10, "strategy": strategy, "device": device}
@@ -53,9 +48,7 @@ def test_training_goes_the_same_way(
     assert energies[0] == pytest.approx(energies[1], abs=1e-4)
 
 
-def test_killed_on_a_gpu_it_goes_on(
-    train_data, valid_data, settings_of, tmp_path, caplog, killed_at
-) -> None:
+def test_killed_on_a_gpu_it_goes_on(train_data, valid_data, settings_of, tmp_path, caplog, killed_at) -> None:
     settings = settings_of(steps=30, validate_every=5, device="cuda")
     arguments = (train_data, valid_data, FIDELITIES, settings, 3, 0)
     whole = train_member(*arguments, tmp_path / "whole")
@@ -70,9 +63,12 @@ def test_killed_on_a_gpu_it_goes_on(
 def test_plain_mace_on_a_gpu_agrees(model_paths, frame_of) -> None:
     frame = frame_of(60, 1)
     calculator = MACECalculator(
-        model_paths=[str(model_paths[0])], device="cuda", default_dtype="float64", head="high",
+        model_paths=[str(model_paths[0])],
+        device="cuda",
+        default_dtype="float64",
+        head="high",
         info_keys={"total_charge": "total_charge"},
-    )  # fmt: skip
+    )
     atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
     atoms.info["total_charge"] = frame.charge
     atoms.calc = calculator
@@ -81,7 +77,7 @@ def test_plain_mace_on_a_gpu_agrees(model_paths, frame_of) -> None:
 
 
 def test_the_same_minima_are_found(model_paths, frame_of) -> None:
-    settings = Search(
+    settings = SearchSettings(
         fmax_eV_A=0.02, max_steps=60, cross_seeds_per_charge=0, max_force_std_eV_A=9.0, batch_size=4
     )
     starts = [frame_of(seed, charge, amplitude_A=0.15) for seed in (90, 91) for charge in (1, 0)]

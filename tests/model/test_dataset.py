@@ -43,10 +43,7 @@ def test_statistics_of_the_training_set(train_data) -> None:
 
 
 def test_every_frame_once_per_epoch_and_another_order_in_the_next() -> None:
-    epochs = [
-        [i for step in range(start, start + 4) for i in batch_members(11, 3, 5, step)]
-        for start in (0, 4)
-    ]
+    epochs = [[i for step in range(start, start + 4) for i in batch_members(11, 3, 5, step)] for start in (0, 4)]
     assert [len(batch_members(11, 3, 5, step)) for step in range(4)] == [3, 3, 3, 2]
     assert all(Counter(epoch) == Counter(range(11)) for epoch in epochs)
     assert epochs[0] != epochs[1]

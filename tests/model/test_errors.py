@@ -21,9 +21,7 @@ def test_known_shifts_give_known_errors(committee, frame_of) -> None:
     # on average, with +-7 meV inside each.
     items = [
         shifted(committee, frame_of(40 + index, charge), "high", energy, 0.01 * (index + 1))
-        for index, (charge, energy) in enumerate(
-            [(-2, 0.021), (-2, 0.007), (1, -0.021), (1, -0.007)]
-        )
+        for index, (charge, energy) in enumerate([(-2, 0.021), (-2, 0.007), (1, -0.021), (1, -0.007)])
     ]
     table = error_table(committee, items)
     rows = {(row.defect, row.charge): row for row in table.rows}
@@ -44,9 +42,7 @@ def test_known_shifts_give_known_errors(committee, frame_of) -> None:
 def test_parity_pairs_and_refusals(committee, data_of, frame_of) -> None:
     held_out = data_of([50, 51])
     strange = frame_of(52, -1)
-    table = error_table(
-        committee, [*held_out, LabelledFrame(strange, Label(0.0, np.zeros((7, 3))), "low")]
-    )
+    table = error_table(committee, [*held_out, LabelledFrame(strange, Label(0.0, np.zeros((7, 3))), "low")])
     low, high = table.parity
     assert (low.fidelity, high.fidelity) == ("low", "high")
     assert len(low.frame_ids) == 6

@@ -35,14 +35,26 @@ def make_foundation(path: Path, heads: tuple[str, ...] = ("default",), **changes
     torch.manual_seed(11)
     with numerics("float32", CPU):
         arguments = {
-            "r_max": 4.4, "num_bessel": 7, "num_polynomial_cutoff": 6, "max_ell": 2,
-            "interaction_cls": interaction, "interaction_cls_first": interaction,
-            "num_interactions": 2, "num_elements": len(ELEMENTS), "hidden_irreps": o3.Irreps("6x0e+6x1o"),
-            "MLP_irreps": o3.Irreps("5x0e"), "atomic_energies": np.linspace(-9, -1, len(ELEMENTS)),
-            "avg_num_neighbors": 17.0, "atomic_numbers": ELEMENTS, "correlation": 3,
-            "gate": torch.nn.functional.silu, "radial_MLP": [16, 16, 16], "heads": list(heads),
-            "atomic_inter_scale": 0.83, "atomic_inter_shift": 0.21,
-        }  # fmt: skip
+            "r_max": 4.4,
+            "num_bessel": 7,
+            "num_polynomial_cutoff": 6,
+            "max_ell": 2,
+            "interaction_cls": interaction,
+            "interaction_cls_first": interaction,
+            "num_interactions": 2,
+            "num_elements": len(ELEMENTS),
+            "hidden_irreps": o3.Irreps("6x0e+6x1o"),
+            "MLP_irreps": o3.Irreps("5x0e"),
+            "atomic_energies": np.linspace(-9, -1, len(ELEMENTS)),
+            "avg_num_neighbors": 17.0,
+            "atomic_numbers": ELEMENTS,
+            "correlation": 3,
+            "gate": torch.nn.functional.silu,
+            "radial_MLP": [16, 16, 16],
+            "heads": list(heads),
+            "atomic_inter_scale": 0.83,
+            "atomic_inter_shift": 0.21,
+        }
         model = mace_modules.ScaleShiftMACE(**{**arguments, **changes})
     torch.save(model, path)
     trust(path)
@@ -65,9 +77,7 @@ def foundation(tmp_path_factory) -> Path:
 def untouched(tmp_path_factory, foundation, train_data, valid_data, settings_of) -> Path:
     """Trained with so small a rate that no weight moves: what the start is."""
     path = tmp_path_factory.mktemp("start") / "m"
-    settings = settings_of(
-        foundation=str(foundation), steps=1, validate_every=1, learning_rate=1e-300, **ARCHITECTURE
-    )
+    settings = settings_of(foundation=str(foundation), steps=1, validate_every=1, learning_rate=1e-300, **ARCHITECTURE)
     train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, path)
     return path
 
@@ -83,9 +93,7 @@ def learned(model: torch.nn.Module, frame, charge: int = 0) -> tuple[float, np.n
     return float(out["interaction_energy"][0]), out["forces"].detach().numpy()
 
 
-def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(
-    foundation, untouched, frame_of
-) -> None:
+def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(foundation, untouched, frame_of) -> None:
     model = torch.load(foundation, weights_only=False)
     committee = Committee.load([untouched])
     assert committee.card.product_basis == "full"
@@ -100,9 +108,7 @@ def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(
             np.testing.assert_allclose(point.forces_eV_A, forces, atol=1e-5)
 
 
-def test_products_of_a_reduced_basis_are_the_file_s(
-    train_data, valid_data, settings_of, frame_of, tmp_path
-) -> None:
+def test_products_of_a_reduced_basis_are_the_file_s(train_data, valid_data, settings_of, frame_of, tmp_path) -> None:
     # The file's word is the other one: mace writes it where it could not do as it says, too.
     with built_with("reduced"):
         path = make_foundation(tmp_path / "reduced.model", use_reduced_cg=False)
@@ -115,9 +121,7 @@ def test_products_of_a_reduced_basis_are_the_file_s(
                     tensor.neg_()
     torch.save(model, path)
     trust(path)
-    settings = settings_of(
-        foundation=str(path), steps=1, validate_every=1, learning_rate=1e-300, **ARCHITECTURE
-    )
+    settings = settings_of(foundation=str(path), steps=1, validate_every=1, learning_rate=1e-300, **ARCHITECTURE)
     train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
     committee = Committee.load([tmp_path / "m"])
     assert committee.card.product_basis == "reduced"
@@ -143,18 +147,13 @@ def test_references_are_ours_and_the_scale_is_the_foundation_s(untouched, train_
 def test_gradients_reach_the_embedding_and_training_uses_it(
     foundation, train_data, valid_data, settings_of, tmp_path
 ) -> None:
-    settings = settings_of(
-        foundation=str(foundation), steps=40, validate_every=20, dtype="float32", **ARCHITECTURE
-    )
+    settings = settings_of(foundation=str(foundation), steps=40, validate_every=20, dtype="float32", **ARCHITECTURE)
     history = train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
     network = load_network(tmp_path / "m")
     assert network.joint_embedding.project[0].weight.abs().max() > 1e-3
     committee = Committee.load([tmp_path / "m"])
     frame = train_data[0].frame
-    forces = [
-        committee.evaluate(frame.recharged(q, origin=frame.origin), "high").forces_eV_A
-        for q in (-2, 1)
-    ]
+    forces = [committee.evaluate(frame.recharged(q, origin=frame.origin), "high").forces_eV_A for q in (-2, 1)]
     assert np.abs(forces[0] - forces[1]).max() > 1e-2
     assert history.validations[-1].score < history.validations[0].score
 
@@ -164,9 +163,13 @@ def test_other_strategies_start_from_it_too(
     foundation, train_data, valid_data, settings_of, tmp_path, strategy
 ) -> None:
     settings = settings_of(
-        foundation=str(foundation), strategy=strategy, steps=1, validate_every=1,
-        learning_rate=1e-300, **ARCHITECTURE,
-    )  # fmt: skip
+        foundation=str(foundation),
+        strategy=strategy,
+        steps=1,
+        validate_every=1,
+        learning_rate=1e-300,
+        **ARCHITECTURE,
+    )
     train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
     network = load_network(tmp_path / "m")
     part = network.low if strategy == "delta" else network
@@ -189,9 +192,7 @@ def test_another_architecture_is_refused_with_the_file_s(
         train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")
 
 
-def test_what_is_no_foundation_is_refused(
-    train_data, valid_data, settings_of, model_paths, tmp_path
-) -> None:
+def test_what_is_no_foundation_is_refused(train_data, valid_data, settings_of, model_paths, tmp_path) -> None:
     def train(path: Path, **changes: object) -> None:
         settings = settings_of(foundation=str(path), steps=1, **{**ARCHITECTURE, **changes})
         train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m")

@@ -1,7 +1,9 @@
 """The network: invariances, forces as gradients, exact references, refusals."""
 
 import contextlib
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import e3nn
 import numpy as np
@@ -36,9 +38,7 @@ def ask(network: ChargedMACE, frame: Frame, **changes: object) -> tuple[float, n
 
 
 def other(frame: Frame, positions: np.ndarray, cell: np.ndarray, order: np.ndarray) -> Frame:
-    return Frame(
-        frame.numbers[order], positions[order], cell, frame.key, 1, frame.origin, frame.family
-    )
+    return Frame(frame.numbers[order], positions[order], cell, frame.key, 1, frame.origin, frame.family)
 
 
 def test_energy_is_invariant_and_forces_turn(network, frame_of) -> None:
@@ -63,10 +63,7 @@ def test_layers_in_python_give_the_bits_of_scripted_ones(network, frame_of) -> N
         patch.setattr("defectscape.model.network.unscripted", contextlib.nullcontext)
         scripted = rebuild(plain)
     assert e3nn.get_optimization_defaults()["jit_script_fx"], "others' layers are built as before"
-    counts = [
-        sum(isinstance(layer, torch.jit.ScriptModule) for layer in each.modules())
-        for each in (mine, scripted)
-    ]
+    counts = [sum(isinstance(layer, torch.jit.ScriptModule) for layer in each.modules()) for each in (mine, scripted)]
     assert counts[0] == 0 < counts[1]
     frame = frame_of(3, -2)
     (energy, forces), (energy_scripted, forces_scripted) = ask(mine, frame), ask(scripted, frame)
@@ -123,9 +120,7 @@ def test_references_keep_float64_when_the_network_does_not(network, tmp_path) ->
         ({"head": torch.tensor([-1])}, "head index"),
     ],
 )
-def test_states_not_trained_on_are_refused(
-    network, frame_of: Callable[..., Frame], changes, words
-) -> None:
+def test_states_not_trained_on_are_refused(network, frame_of: Callable[..., Frame], changes, words) -> None:
     with pytest.raises(ModelError, match=words):
         ask(network, frame_of(6, 0), **changes)
 
@@ -149,13 +144,16 @@ def test_the_charge_of_a_larger_cell_counts_for_every_atom(committee, frame_of) 
     repeats = np.array([(i, j, k) for i in range(2) for j in range(2) for k in range(2)])
     cell = 2 * neutral.cell_A
     positions = np.concatenate([neutral.positions_A + r @ neutral.cell_A for r in repeats])
-    large = Frame(
-        np.tile(neutral.numbers, 8), positions, cell, neutral.key, 1, neutral.origin, neutral.family
-    )
+    large = Frame(np.tile(neutral.numbers, 8), positions, cell, neutral.key, 1, neutral.origin, neutral.family)
+
+    members = tuple(copy.deepcopy(network) for network in committee.members)
+    for network in members:
+        network.card = replace(network.card, sizes=(len(neutral), len(large)))
+    unlimited = Committee(members)
 
     def learned(frame: Frame, charge: int) -> float:
         asked = frame.recharged(charge, origin=frame.origin)
-        point = committee.evaluate(asked, "high", allow_size=True)
+        point = unlimited.evaluate(asked, "high")
         return point.energy_eV - committee.reference_eV(frame.numbers, charge, "high")
 
     small = learned(neutral, -2) - learned(neutral, 0)

@@ -48,12 +48,8 @@ def products(tensors: torch.Tensor, features: torch.Tensor, degree: int) -> np.n
         ("0e+1o", "1o", 4, (12, 2)),
     ],
 )
-def test_it_spans_the_functions_of_the_full_one_and_none_twice(
-    features, target, degree, counts
-) -> None:
-    *_, full = cg.U_matrix_real(
-        o3.Irreps(features), o3.Irreps(target), degree, dtype=torch.float64, use_cueq_cg=False
-    )
+def test_it_spans_the_functions_of_the_full_one_and_none_twice(features, target, degree, counts) -> None:
+    *_, full = cg.U_matrix_real(o3.Irreps(features), o3.Irreps(target), degree, dtype=torch.float64, use_cueq_cg=False)
     few = reduced(full, degree)
     assert (full.shape[-1], few.shape[-1]) == counts
     rng = torch.Generator().manual_seed(1)
@@ -65,9 +61,7 @@ def test_it_spans_the_functions_of_the_full_one_and_none_twice(
 
 
 def test_its_tensors_are_symmetric_orthogonal_and_as_long_as_mace_s() -> None:
-    *_, full = cg.U_matrix_real(
-        o3.Irreps("0e+1o+2e"), o3.Irreps("1o"), 3, dtype=torch.float64, use_cueq_cg=False
-    )
+    *_, full = cg.U_matrix_real(o3.Irreps("0e+1o+2e"), o3.Irreps("1o"), 3, dtype=torch.float64, use_cueq_cg=False)
     few = reduced(full, 3)
     torch.testing.assert_close(few, few.permute(0, 3, 1, 2, 4))
     torch.testing.assert_close(few, few.permute(0, 2, 1, 3, 4))
@@ -79,9 +73,7 @@ def test_its_tensors_are_symmetric_orthogonal_and_as_long_as_mace_s() -> None:
 
 def test_a_product_that_vanishes_is_one_zero_as_in_mace() -> None:
     # Two equal vectors have no cross product.
-    *_, full = cg.U_matrix_real(
-        o3.Irreps("1o"), o3.Irreps("1e"), 2, dtype=torch.float64, use_cueq_cg=False
-    )
+    *_, full = cg.U_matrix_real(o3.Irreps("1o"), o3.Irreps("1e"), 2, dtype=torch.float64, use_cueq_cg=False)
     assert full.abs().max() > 0.1
     assert torch.equal(reduced(full, 2), torch.zeros(3, 3, 3, 1, dtype=torch.float64))
 
@@ -117,11 +109,7 @@ def test_a_new_network_has_the_basis_that_is_set(
     path = tmp_path / "m.model"
     train_member(train_data, valid_data, FIDELITIES, settings_of(steps=1), 3, 0, path)
     network = load_network(path)
-    assert (
-        network.card.product_basis
-        == basis
-        == read_tensors(weights_path(path))["card"]["product_basis"]
-    )
+    assert network.card.product_basis == basis == read_tensors(weights_path(path))["card"]["product_basis"]
     # Of the second degree, the outcome 1o has four paths, in two pairs that differ by the order of the factors.
     (vector,) = (
         each.U_matrix_2
@@ -212,21 +200,16 @@ def test_a_start_takes_the_tensors_with_the_weights(
     )
     frame = frame_of(96, 0)
     forces = [
-        Committee.load([path]).evaluate(frame, "high").forces_eV_A
-        for path in (model_paths[0], tmp_path / "new.model")
+        Committee.load([path]).evaluate(frame, "high").forces_eV_A for path in (model_paths[0], tmp_path / "new.model")
     ]
     np.testing.assert_allclose(forces[0], forces[1], atol=1e-8)
 
 
-def test_a_start_from_another_basis_is_refused(
-    model_paths, train_data, valid_data, settings_of, tmp_path
-) -> None:
+def test_a_start_from_another_basis_is_refused(model_paths, train_data, valid_data, settings_of, tmp_path) -> None:
     (other,) = set(PRODUCT_BASES) - {PRODUCT_BASIS}
     plain = of_basis(load_network(model_paths[0]), other)
     write_file(weights_path(tmp_path / "old.model"), plain)
-    with pytest.raises(
-        ModelError, match=f"product_basis of the model to start from: {other}.*`warm_start` off"
-    ):
+    with pytest.raises(ModelError, match=f"product_basis of the model to start from: {other}.*`warm_start` off"):
         train_member(
             train_data,
             valid_data,
@@ -239,9 +222,7 @@ def test_a_start_from_another_basis_is_refused(
         )
 
 
-def test_a_checkpoint_of_another_basis_is_of_another_training(
-    train_data, valid_data, settings_of, monkeypatch
-) -> None:
+def test_a_checkpoint_of_another_basis_is_of_another_training(train_data, valid_data, settings_of, monkeypatch) -> None:
     digests = set()
     for basis in PRODUCT_BASES:
         monkeypatch.setattr(checkpoint, "PRODUCT_BASIS", basis)

@@ -14,14 +14,10 @@ CHARGE_eV = {"low": {-1: 5.0, 0: -3.0, 2: -21.0}, "high": {-1: 7.5, 0: 1.0, 2: -
 COMPOSITIONS = ((8, 8), (7, 8), (8, 7))
 
 
-def linear_item(
-    counts: tuple[int, int], charge: int, fidelity: str, seed: int, extra_eV: float = 0.0
-) -> LabelledFrame:
+def linear_item(counts: tuple[int, int], charge: int, fidelity: str, seed: int, extra_eV: float = 0.0) -> LabelledFrame:
     numbers = np.array([48] * counts[0] + [52] * counts[1])
     positions = np.random.default_rng(seed).random((len(numbers), 3)) * 10
-    frame = Frame(
-        numbers, positions, np.eye(3) * 10, DefectKey("v_Cd", charge), 1, Origin.RATTLE, "f"
-    )
+    frame = Frame(numbers, positions, np.eye(3) * 10, DefectKey("v_Cd", charge), 1, Origin.RATTLE, "f")
     energy = counts[0] * ELEMENT_eV[fidelity][48] + counts[1] * ELEMENT_eV[fidelity][52]
     label = Label(energy + CHARGE_eV[fidelity][charge] + extra_eV, np.zeros((len(numbers), 3)))
     return LabelledFrame(frame, label, fidelity)
@@ -41,12 +37,8 @@ def linear_data(noise_eV: float, compositions=COMPOSITIONS, count: int = 4) -> l
 def test_linear_energies_are_recovered_exactly() -> None:
     references = fit_references(linear_data(0.0), ("low", "high"))
     for head, fidelity in enumerate(("low", "high")):
-        assert references.element_eV[head] == pytest.approx(
-            list(ELEMENT_eV[fidelity].values()), abs=1e-8
-        )
-        assert references.charge_eV[head] == pytest.approx(
-            list(CHARGE_eV[fidelity].values()), abs=1e-8
-        )
+        assert references.element_eV[head] == pytest.approx(list(ELEMENT_eV[fidelity].values()), abs=1e-8)
+        assert references.charge_eV[head] == pytest.approx(list(CHARGE_eV[fidelity].values()), abs=1e-8)
 
 
 @pytest.mark.parametrize("compositions", [COMPOSITIONS, COMPOSITIONS[:1]])
@@ -74,11 +66,6 @@ def test_strain_of_the_few_high_labels_does_not_enter_the_high_reference() -> No
         reference = references.energy_eV(item.frame.numbers, item.frame.charge, "high")
         # Above its reference by what the low fidelity sees above its own: 2 - 1 eV, not 0.
         assert item.label.energy_eV - reference == pytest.approx(1.0, abs=1e-7)
-
-
-def test_charge_blind_references_are_one_constant_per_fidelity() -> None:
-    references = fit_references(linear_data(0.0), ("low", "high"), per_charge=False)
-    assert np.ptp(references.charge_eV, axis=1) == pytest.approx(0.0, abs=0.0)
 
 
 def test_charge_without_high_label_has_no_high_reference() -> None:

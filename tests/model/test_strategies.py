@@ -32,9 +32,15 @@ def trained(tmp_path_factory, train_data, valid_data, settings_of):
     for name in STRATEGIES:
         settings = settings_of(strategy=name, steps=120, validate_every=40)
         history = train_member(
-            train_data, valid_data, FIDELITIES, settings, 7, 0, folder / name,
+            train_data,
+            valid_data,
+            FIDELITIES,
+            settings,
+            7,
+            0,
+            folder / name,
             checkpoint=folder / f"{name}.point",
-        )  # fmt: skip
+        )
         made[name] = folder / name, history
     written = {name + ending for name in STRATEGIES for ending in ("", ".weights")}
     assert {path.name for path in folder.iterdir()} == written, "checkpoints are left"
@@ -65,18 +71,19 @@ def test_its_file_is_one_that_mace_s_calculator_loads(trained, frame_of, name) -
         atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
         atoms.info["total_charge"] = -2
         atoms.calc = MACECalculator(
-            model_paths=str(path), device="cpu", default_dtype="float64", head=fidelity,
+            model_paths=str(path),
+            device="cpu",
+            default_dtype="float64",
+            head=fidelity,
             info_keys={"total_charge": "total_charge"},
-        )  # fmt: skip
+        )
         expected = committee.evaluate(frame, fidelity)
         assert atoms.get_potential_energy() == pytest.approx(expected.energy_eV, abs=1e-6)
         np.testing.assert_allclose(atoms.get_forces(), expected.forces_eV_A, atol=1e-6)
         # mace takes the atoms' own energies off: what is left is the learned part and the constant.
         shares = atoms.calc.results["node_energy"]
         counts = atoms.calc.models[0].atomic_energies_fn.atomic_energies[known.index(fidelity)]
-        total = shares.sum() + sum(
-            float(counts[committee.card.elements.index(z)]) for z in frame.numbers
-        )
+        total = shares.sum() + sum(float(counts[committee.card.elements.index(z)]) for z in frame.numbers)
         assert total == pytest.approx(expected.energy_eV, abs=1e-6)
         assert atoms.calc.get_descriptors(atoms).shape[0] == len(frame)
 
@@ -121,30 +128,22 @@ def test_killed_in_either_phase_it_ends_as_if_it_had_not_been(
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
     assert again.validations == history.validations
-    assert [part.validations for part in again.earlier] == [
-        part.validations for part in history.earlier
-    ]
+    assert [part.validations for part in again.earlier] == [part.validations for part in history.earlier]
     assert list(tmp_path.glob("point*")) == []
 
 
-def test_high_only_sees_no_low_fidelity_label(
-    trained, train_data, valid_data, settings_of, tmp_path
-) -> None:
+def test_high_only_sees_no_low_fidelity_label(trained, train_data, valid_data, settings_of, tmp_path) -> None:
     path, history = trained["high_only"]
     high = [item for item in train_data if item.fidelity == "high"]
     settings = settings_of(strategy="high_only", steps=120, validate_every=40)
     valid = [item for item in valid_data if item.fidelity == "high"]
     alone = train_member(high, valid, FIDELITIES, settings, 7, 0, tmp_path / "alone")
-    for a, b in zip(
-        load_network(path).parameters(), load_network(tmp_path / "alone").parameters(), strict=True
-    ):
+    for a, b in zip(load_network(path).parameters(), load_network(tmp_path / "alone").parameters(), strict=True):
         assert torch.equal(a, b)
     assert alone.train_frames == history.train_frames == {"high": len(high)}
 
 
-def test_finetuning_starts_from_the_low_fidelity(
-    train_data, valid_data, settings_of, tmp_path
-) -> None:
+def test_finetuning_starts_from_the_low_fidelity(train_data, valid_data, settings_of, tmp_path) -> None:
     """With so small a rate that nothing moves, the forces are the pretrained ones."""
     changes = {
         "steps": 1,
@@ -193,9 +192,7 @@ def test_delta_answers_a_batch_of_both_heads(trained, frame_of) -> None:
         np.testing.assert_allclose(point.forces_eV_A, alone.forces_eV_A, atol=1e-9)
 
 
-def test_differences_take_the_label_and_the_model_only_where_there_is_none(
-    trained, frame_of
-) -> None:
+def test_differences_take_the_label_and_the_model_only_where_there_is_none(trained, frame_of) -> None:
     base = load_network(trained["delta"][0]).low
     frames = [frame_of(70, 0), frame_of(71, -2)]
     forces = np.ones((len(frames[0]), 3))
@@ -209,14 +206,10 @@ def test_differences_take_the_label_and_the_model_only_where_there_is_none(
     np.testing.assert_allclose(other.label.forces_eV_A, forces - model.forces_eV_A)
 
 
-def test_warm_start_of_another_strategy_is_refused(
-    trained, train_data, valid_data, settings_of, tmp_path
-) -> None:
+def test_warm_start_of_another_strategy_is_refused(trained, train_data, valid_data, settings_of, tmp_path) -> None:
     settings = settings_of(steps=1)
     with pytest.raises(ModelError, match="strategy of the model to start from: delta"):
-        train_member(
-            train_data, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "m", trained["delta"][0]
-        )
+        train_member(train_data, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "m", trained["delta"][0])
 
 
 @pytest.mark.parametrize("name", ["delta", "pretrain_finetune", "fidelity_embedding"])
@@ -224,9 +217,7 @@ def test_warm_start_continues(trained, train_data, valid_data, settings_of, tmp_
     path, before = trained[name]
     settings = settings_of(strategy=name, steps=1, validate_every=1, learning_rate=1e-300)
     warm = train_member(train_data, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "w", path)
-    assert warm.forces_rmse_meV_A["high"] == pytest.approx(
-        before.forces_rmse_meV_A["high"], rel=0.02
-    )
+    assert warm.forces_rmse_meV_A["high"] == pytest.approx(before.forces_rmse_meV_A["high"], rel=0.02)
 
 
 def test_pretraining_steps_of_a_strategy_without_pretraining_are_a_mistake(settings_of) -> None:

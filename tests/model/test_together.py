@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 
 from defectscape.search.relaxation import relax, relax_all
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 from defectscape.study.committees import CommitteeSurface
 
 
 @pytest.mark.parametrize("fidelity", ["low", "high"])
 def test_charges_and_heads_are_carried_by_each(committee, frame_of, fidelity) -> None:
-    settings = Search(
+    settings = SearchSettings(
         fmax_eV_A=0.02, max_steps=60, cross_seeds_per_charge=0, max_force_std_eV_A=9.0, batch_size=4
     )
     surface = CommitteeSurface(committee, fidelity)
-    starts = [
-        frame_of(seed, charge, amplitude_A=0.15) for seed in (90, 91) for charge in (1, -2, 0)
-    ]
+    starts = [frame_of(seed, charge, amplitude_A=0.15) for seed in (90, 91) for charge in (1, -2, 0)]
     together = relax_all(starts, surface, settings)
     for start, found in zip(starts, together, strict=True):
         alone = relax(start, surface, settings)

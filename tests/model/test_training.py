@@ -50,22 +50,16 @@ def reversed_data(arguments):
     return (arguments[0][::-1], arguments[1][::-1], *arguments[2:])
 
 
-def test_checkpoint_of_other_data_is_ignored(
-    train_data, valid_data, settings_of, tmp_path, caplog, killed_at
-):
+def test_checkpoint_of_other_data_is_ignored(train_data, valid_data, settings_of, tmp_path, caplog, killed_at):
     settings = settings_of(steps=4, validate_every=2, channels=4)
     point = tmp_path / "point"
     for index, data in enumerate((train_data, train_data[:-1])):
         with killed_at("step 4/"):
-            train_member(
-                data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point
-            )
+            train_member(data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point)
         assert ("of other settings or data" in caplog.text) == bool(index)
     point.write_bytes(b"torn")
     caplog.clear()
-    train_member(
-        train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point
-    )
+    train_member(train_data, valid_data, FIDELITIES, settings, 3, 0, tmp_path / "m", checkpoint=point)
     assert "cannot be read" in caplog.text
 
 
@@ -126,9 +120,7 @@ def test_warm_start_continues_and_keeps_the_normalisation(
     settings = settings_of(steps=1, validate_every=1, learning_rate=1e-300)
     cold = train_member(train_data, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "c")
     more = [*train_data, *data_of(range(10, 14), charges=(-1,))]
-    warm = train_member(
-        more, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "w", model_paths[0]
-    )
+    warm = train_member(more, valid_data, FIDELITIES, settings, 1, 0, tmp_path / "w", model_paths[0])
     assert warm.forces_rmse_meV_A["high"] < 0.5 * cold.forces_rmse_meV_A["high"]
     assert warm.best_score < cold.best_score
     old, new = load_network(model_paths[0]), load_network(tmp_path / "w")
@@ -136,9 +128,7 @@ def test_warm_start_continues_and_keeps_the_normalisation(
     assert new.card.charges == (-2, -1, 0, 1)
     other = settings_of(steps=1, channels=4)
     with pytest.raises(ModelError, match="warm_start"):
-        train_member(
-            train_data, valid_data, FIDELITIES, other, 1, 0, tmp_path / "x", model_paths[0]
-        )
+        train_member(train_data, valid_data, FIDELITIES, other, 1, 0, tmp_path / "x", model_paths[0])
 
 
 def test_learning_rate_rises_then_falls_to_a_hundredth(settings_of) -> None:
@@ -160,9 +150,7 @@ def test_too_few_frames_of_a_fidelity(train_data, valid_data, settings_of, tmp_p
         train_member(train_data, valid_data, ("pbe", "high"), settings_of(), 1, 0, tmp_path / "m")
 
 
-def test_validation_frames_unlike_training_are_refused(
-    train_data, data_of, settings_of, tmp_path
-) -> None:
+def test_validation_frames_unlike_training_are_refused(train_data, data_of, settings_of, tmp_path) -> None:
     valid = data_of([100], charges=(-1,))
     with pytest.raises(ModelError, match="charge of a validation frame: -1"):
         train_member(train_data, valid, FIDELITIES, settings_of(), 1, 0, tmp_path / "m")

@@ -24,8 +24,12 @@ def check(folder: Path, study: dict[str, Any], **environment: str) -> tuple[int,
     write_study(study, folder)
     done = subprocess.run(
         [Path(sys.executable).parent / "defectscape", "check", "study.yaml"],
-        cwd=folder, capture_output=True, text=True, env={**os.environ, **environment}, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
     return done.returncode, done.stderr
 
 
@@ -55,8 +59,11 @@ def test_a_good_study_passes_and_says_what_would_run(tmp_path: Path) -> None:
     write_study(small_study(), tmp_path)
     done = subprocess.run(
         [Path(sys.executable).parent / "defectscape", "check", "study.yaml"],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for words in ("v_Cd_-1", "CdTe", "Te_Cd", "gfn1 (GFN1-xTB)", "at most"):
         assert words in done.stdout
     assert not (tmp_path / "labels").exists()
@@ -75,9 +82,7 @@ def test_an_unknown_defect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("charge", "telling"), [(2, "'+2'"), ("+9", "less than or equal to 8")])
-def test_a_charge_without_sign_or_out_of_range(
-    tmp_path: Path, charge: object, telling: str
-) -> None:
+def test_a_charge_without_sign_or_out_of_range(tmp_path: Path, charge: object, telling: str) -> None:
     study = small_study()
     study["defects"][0]["charges"] = [charge]
     refused(tmp_path, study, "defects.0.charges.0", telling)
@@ -187,8 +192,11 @@ def test_the_store_of_a_study_is_listed_or_missed_aloud(tmp_path: Path) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [command, "--study", "study.yaml", *words],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     missing = run("labels")
     assert missing.returncode == 1

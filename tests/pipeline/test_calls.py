@@ -17,7 +17,7 @@ from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
-from defectscape.study.frames import descent_ends
+from defectscape.study.frames import relaxed_minima_ends
 from defectscape.study.host import site_operations
 from defectscape.summary.cost import label_costs
 from support.small_study import (
@@ -95,9 +95,9 @@ def test_final_search_changed_costs_new_verifications_only(rerun: Rerun) -> None
     study["search"]["fmax_eV_A"] = 0.2
     calls = rerun(study)
     # The lowest, the unperturbed start's, and the one nearest to the lowest label.
-    checks = (study["verification"]["minima_per_charge"] + 2) * (
-        1 + study["verification"]["relax_steps"]
-    ) + study["ccd"]["engine_points"]
+    checks = (study["verification"]["minima_per_charge"] + 2) * (1 + study["verification"]["relax_steps"]) + study[
+        "ccd"
+    ]["engine_points"]
     assert {method for method, _ in calls} <= {HIGH}
     assert all(count <= checks for count in calls.values())
     assert sum(calls.values()) > 0, "the search converged further, so there is something to verify"
@@ -108,12 +108,17 @@ def test_rounds_may_have_cheap_labels_of_what_the_search_found(rerun: Rerun) -> 
     study["selection"]["low_per_charge_per_round"] = 4
     calls = rerun(study)
     assert {key: n for (method, key), n in calls.items() if method == LOW} == {
-        "v_Cd_0": 4, "v_Cd_-1": 4,
-    }  # fmt: skip
+        "v_Cd_0": 4,
+        "v_Cd_-1": 4,
+    }
     files = Path("results/small/groups/v_Cd/round_1")
-    chosen = {level: read_frames(files / name) for level, name in (
-        ("low", "selected_low.extxyz"), ("high", "selected.extxyz"),
-    )}  # fmt: skip
+    chosen = {
+        level: read_frames(files / name)
+        for level, name in (
+            ("low", "selected_low.extxyz"),
+            ("high", "selected.extxyz"),
+        )
+    }
     ids = {level: {frame.frame_id for frame in frames} for level, frames in chosen.items()}
     assert ids["high"] < ids["low"], "what gets the expensive label gets the cheap one, too"
     known = {item.frame.frame_id for item in read_labelled(files / "data_low.extxyz", "gfn1")}
@@ -124,8 +129,10 @@ def test_the_cheap_engine_may_relax_what_the_search_found(rerun: Rerun) -> None:
     study = small_study()
     study["exploration"]["rounds"] = 2
     study["selection"] |= {
-        "low_per_charge_per_round": 4, "low_relaxed_minima": 1, "low_relaxation_steps": 3,
-    }  # fmt: skip
+        "low_per_charge_per_round": 4,
+        "low_relaxed_minima": 1,
+        "low_relaxation_steps": 3,
+    }
     rerun(study)
     context = StudyContext.load(write_study(study, Path()), Path("results"))
     files = context.layout.group("v_Cd").round(1)
@@ -179,7 +186,7 @@ def _go_on(context: StudyContext) -> None:
         ):
             starts = {relaxation.start.frame_id for relaxation in load_relaxations(path)}
             assert set(ends) <= starts, n
-    assert not descent_ends(context, "v_Cd", 0), "before the first round there is none"
+    assert not relaxed_minima_ends(context, "v_Cd", 0), "before the first round there is none"
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:

@@ -22,16 +22,17 @@ from defectscape.thermo.corrections import point_charge_energy_eV
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
-    **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
-}  # fmt: skip
+    **os.environ,
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+}
 
 pytestmark = pytest.mark.dft
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -53,8 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 block[name] = str(ROOT / block[name])
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
     run(folder, BIN / "defectscape", "pseudos", "gth", "Si")
-    run(folder, BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2",
-        "--config", "study=study.yaml")  # fmt: skip
+    run(folder, BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", "--config", "study=study.yaml")
     return folder
 
 
@@ -71,9 +71,7 @@ def test_the_levels_are_what_their_names_say(summary: Summary) -> None:
     assert "exx_fraction" not in summary.low.settings
 
 
-def test_every_label_of_the_study_is_in_the_store_with_its_cost(
-    folder: Path, summary: Summary
-) -> None:
+def test_every_label_of_the_study_is_in_the_store_with_its_cost(folder: Path, summary: Summary) -> None:
     records = [r for r in LabelStore(folder / "labels/si_dft").records() if r.label is not None]
     engines = {record.engine for record in records}
     assert engines == {"espresso/PBE", "espresso/HSE06"}
@@ -90,10 +88,7 @@ def test_relaxation_frames_of_the_low_level_join_the_data(folder: Path) -> None:
         relaxed = folder / f"results/si_dft/groups/v_Si/relaxed/{key}.extxyz"
         data = (folder / "results/si_dft/final/data_low.extxyz").read_text()
         ids = [
-            word
-            for line in relaxed.read_text().splitlines()
-            for word in line.split()
-            if word.startswith("frame_id=")
+            word for line in relaxed.read_text().splitlines() for word in line.split() if word.startswith("frame_id=")
         ]
         assert ids
         assert all(word in data for word in ids)
@@ -103,9 +98,7 @@ def test_ground_states_are_verified_and_hse06_opens_the_gap(folder: Path, summar
     assert {row.key for row in summary.defects} == {"v_Si_0", "v_Si_-1"}
     assert all(row.verified for row in summary.defects)
     table = json.loads((folder / "results/si_dft/host/references.json").read_text())
-    gaps = {
-        name: table[name]["cbm_eV"] - table[name]["vbm_eV"] for name in ("bulk_low", "bulk_high")
-    }
+    gaps = {name: table[name]["cbm_eV"] - table[name]["vbm_eV"] for name in ("bulk_low", "bulk_high")}
     assert gaps["bulk_high"] > gaps["bulk_low"] + 0.3 > 0.3
     assert summary.host.gap_eV == pytest.approx(gaps["bulk_high"])
 
@@ -145,6 +138,7 @@ def test_the_engine_checked_the_path(summary: Summary) -> None:
 
 
 def test_a_second_run_does_nothing(folder: Path) -> None:
-    said = run(folder, BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2",
-               "--config", "study=study.yaml")  # fmt: skip
+    said = run(
+        folder, BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", "--config", "study=study.yaml"
+    )
     assert "Nothing to be done" in said

@@ -12,7 +12,7 @@ from defectscape.files.extxyz import write_frames
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.settings.load import load_study
-from defectscape.settings.structure import Supercell
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.stages import STAGES, find_stage
 from support.recorder import SettingsRecorder, covers, files_read, leaves, watched_study
@@ -20,7 +20,7 @@ from support.small_study import jobs_of, small_study, write_study
 
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
-SUPERCELL = Supercell(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
+SUPERCELL = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
 BANDS = {"kind": "effective_masses", "electron": 0.1, "hole": 0.6}
 NOT_RUN = {"potentials_host", "potentials"}
 """The embedded engine gives no potentials."""
@@ -49,8 +49,10 @@ def full_study() -> dict[str, Any]:
     study["defects"][0]["added_charges"] = ["-2"]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {
-        "low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1,
-    }  # fmt: skip
+        "low_per_charge_per_round": 2,
+        "low_relaxed_minima": 1,
+        "low_relaxation_steps": 1,
+    }
     study["exploration"]["rounds"] = 2
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
     study["search"]["hopping"] = {"hops": 1, "step_A": 0.1}
@@ -112,9 +114,7 @@ CONDITIONAL = {
 
 
 @pytest.mark.parametrize("stage", [s.name for s in STAGES if s.name not in NOT_RUN])
-def test_a_stage_reads_the_settings_that_it_names(
-    found: dict[str, Read], everything: set[str], stage: str
-) -> None:
+def test_a_stage_reads_the_settings_that_it_names(found: dict[str, Read], everything: set[str], stage: str) -> None:
     named: set[str] = set()
     for item in find_stage(stage).reads:
         block = item if isinstance(item, str) else item.block

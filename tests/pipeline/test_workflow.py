@@ -14,24 +14,39 @@ from typing import Any
 
 import pytest
 
-from defectscape.settings.ccd import Ccd
-from defectscape.settings.search import Search
+from defectscape.settings.ccd import CcdSettings
+from defectscape.settings.search import SearchSettings
 from support import ROOT
 from support.small_study import jobs_of, small_study, write_study
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
-    **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg",
-}  # fmt: skip
+    **os.environ,
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "OMP_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+}
 
 
 def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the workflow on the study in a folder."""
     return subprocess.run(
-        [BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", *options,
-         "--config", "study=study.yaml"],
-        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            BIN / "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--cores",
+            "2",
+            *options,
+            "--config",
+            "study=study.yaml",
+        ],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def rules_to_run(folder: Path, study: dict[str, Any]) -> Counter[str]:
@@ -50,11 +65,13 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workflow")
     write_study(small_study(), folder)
     running = subprocess.Popen(
-        [BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2",
-         "--config", "study=study.yaml"],
-        cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", "--config", "study=study.yaml"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 240
     # The host and the elements are five labels; beyond them, labelling of frames has begun.
     while len(list(folder.glob("labels/records/*/*.json"))) < 8:
@@ -72,9 +89,7 @@ def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_kill_lost_no_finished_label(study_folder: Path) -> None:
-    assert int((study_folder / "killed").read_text()) < len(
-        list(study_folder.glob("labels/records/*/*.json"))
-    )
+    assert int((study_folder / "killed").read_text()) < len(list(study_folder.glob("labels/records/*/*.json")))
     calls = [
         json.loads(line)
         for path in study_folder.glob("labels/journal/*.jsonl")
@@ -110,9 +125,11 @@ def test_the_final_model_loads_in_a_plain_calculator(study_folder: Path) -> None
     energies = []
     for charge in (0, -1):
         atoms.calc = MACECalculator(
-            model_paths=str(results / "final/model_0.model"), device="cpu", head="ipea1",
+            model_paths=str(results / "final/model_0.model"),
+            device="cpu",
+            head="ipea1",
             info_keys={"total_charge": "total_charge"},
-        )  # fmt: skip
+        )
         atoms.info["total_charge"] = charge
         energies.append(atoms.get_potential_energy())
     assert abs(energies[0] - energies[1]) > 0.1
@@ -129,8 +146,8 @@ FINAL = {"train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "ha
 
 def test_a_default_written_out_runs_nothing(study_folder: Path) -> None:
     study = small_study()
-    study["search"]["max_force_std_eV_A"] = Search.model_fields["max_force_std_eV_A"].default
-    study["ccd"]["extend"] = Ccd.model_fields["extend"].default
+    study["search"]["max_force_std_eV_A"] = SearchSettings.model_fields["max_force_std_eV_A"].default
+    study["ccd"]["extend"] = CcdSettings.model_fields["extend"].default
     assert not rules_to_run(study_folder, study)
 
 
@@ -190,7 +207,8 @@ CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("host.supercell.min_image_distance_A", 5.9, {"host"}),
     ("fidelities.low.max_energy_jump_eV", 3.0, {"references", "label", "dataset", "dataset_final"}),
     (
-        "fidelities.high.max_energy_jump_eV", 3.0,
+        "fidelities.high.max_energy_jump_eV",
+        3.0,
         {"references", "label", "dataset", "dataset_final", "verify", "ccd_check", "handover"},
     ),
     ("sampling.start_rattle_A", 0.12, {"starts"}),
@@ -207,7 +225,7 @@ CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("thermo.correction", {"kind": "none"}, {"thermo"}),
     ("ccd.points", 7, {"ccd"}),
     ("ccd.engine_points", 3, {"ccd_check"}),
-)  # fmt: skip
+)
 """A change of a setting, and the stages that read it; the summary, which holds the study, reads every one."""
 
 

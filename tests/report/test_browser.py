@@ -84,9 +84,7 @@ FRAME = """<script>onmessage = event => { document.body.dataset.said = event.dat
 
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 @pytest.mark.parametrize(("width", "pixels"), [(1200, 10.8), (380, 9.9)])
-def test_a_browser_draws_it_without_complaint(
-    drawn, figures, tmp_path: Path, width: int, pixels: float
-) -> None:
+def test_a_browser_draws_it_without_complaint(drawn, figures, tmp_path: Path, width: int, pixels: float) -> None:
     summary, geometries = drawn
     page = write_report(summary, figures, tmp_path / "report.html", geometries)
     html = page.read_text(encoding="utf-8")
@@ -94,12 +92,27 @@ def test_a_browser_draws_it_without_complaint(
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.replace("{width}", str(width)))
     done = subprocess.run(
-        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--virtual-time-budget=15000", "--window-size=1300,1000", "--dump-dom", frame.as_uri()],
-        capture_output=True, text=True, check=True, timeout=240,
+        [
+            str(BROWSER),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--virtual-time-budget=15000",
+            "--window-size=1300,1000",
+            "--dump-dom",
+            frame.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+    )
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     said = json.loads(unescape(re.findall(r'data-said="([^"]+)"', done.stdout)[-1]))
     assert said["drawn"] == [view.atoms for view in structure_views(summary, geometries)]

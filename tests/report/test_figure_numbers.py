@@ -34,11 +34,7 @@ def test_kinks_of_the_envelope_are_the_stable_levels_of_the_summary(summary):
     for limit in ("Cd-rich", "Te-rich"):
         for name, lines in formation_lines(summary, limit).items():
             hull = lower_envelope(lines, 0.0, summary.host.gap_eV)
-            stable = sorted(
-                row.level_eV
-                for row in summary.levels
-                if row.defect == name and row.stable and row.in_gap
-            )
+            stable = sorted(row.level_eV for row in summary.levels if row.defect == name and row.stable and row.in_gap)
             assert hull.kinks_eV == pytest.approx(stable)
 
 
@@ -74,10 +70,7 @@ def test_envelope_is_the_minimum_everywhere_and_concave(energies, gap):
 
 
 def test_drawn_energies_hold_every_hull(summary):
-    hulls = [
-        lower_envelope(lines, *fermi_range(summary))
-        for lines in formation_lines(summary, "Cd-rich").values()
-    ]
+    hulls = [lower_envelope(lines, *fermi_range(summary)) for lines in formation_lines(summary, "Cd-rich").values()]
     low, high = energy_range(hulls)
     for hull in hulls:
         assert low < min(hull.energy_eV) <= max(hull.energy_eV) < high
@@ -139,9 +132,7 @@ def test_failed_relaxations_do_not_stretch_the_strip(summary):
 
 
 def test_strip_of_failures_only_still_has_a_window():
-    point = SearchPoint(
-        key="v_Cd_0", start="a", energy_above_lowest_eV=9.0, converged=False, reason="step limit"
-    )
+    point = SearchPoint(key="v_Cd_0", start="a", energy_above_lowest_eV=9.0, converged=False, reason="step limit")
     strip = search_strip([point])
     assert strip.window_eV[0] < strip.drawn_eV[0] < strip.window_eV[1]
 

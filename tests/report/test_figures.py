@@ -12,14 +12,27 @@ from defectscape.report.figures.verification import draw_verification
 from defectscape.summary.schema import PathPoint
 
 STEMS = {
-    "formation_energies_Cd-rich", "formation_energies_Te-rich", "levels",
-    "concentrations_Cd-rich", "concentrations_Te-rich",
-    "configuration_coordinates_v_Cd_0_-1", "configuration_coordinates_v_Cd_-1_-2",
-    "configuration_coordinates_Te_Cd_+1_0", "search_v_Cd", "search_Te_Cd", "verification",
-    "parity_ipea1_energies", "parity_ipea1_force_components",
-    "parity_gfn1_energies", "parity_gfn1_force_components", "calibration",
-    "training_energy", "training_force", "label_times", "rule_times",
-}  # fmt: skip
+    "formation_energies_Cd-rich",
+    "formation_energies_Te-rich",
+    "levels",
+    "concentrations_Cd-rich",
+    "concentrations_Te-rich",
+    "configuration_coordinates_v_Cd_0_-1",
+    "configuration_coordinates_v_Cd_-1_-2",
+    "configuration_coordinates_Te_Cd_+1_0",
+    "search_v_Cd",
+    "search_Te_Cd",
+    "verification",
+    "parity_ipea1_energies",
+    "parity_ipea1_force_components",
+    "parity_gfn1_energies",
+    "parity_gfn1_force_components",
+    "calibration",
+    "training_energy",
+    "training_force",
+    "label_times",
+    "rule_times",
+}
 
 
 def test_figures_have_names_for_files(figures):
@@ -67,18 +80,14 @@ def test_concentrations_are_totals_over_charges(summary):
         key=lambda row: row.annealing_K,
     )
     (line,) = [line for line in axes.lines if line.get_label() == "v_Cd"]
-    expected = [
-        sum(state.operating_cm3 for state in row.states if state.defect == "v_Cd") for row in rows
-    ]
+    expected = [sum(state.operating_cm3 for state in row.states if state.defect == "v_Cd") for row in rows]
     assert list(line.get_ydata()) == expected
     assert list(line.get_xdata()) == [600.0, 800.0, 1000.0]
 
 
 def test_verification_errors_are_drawn_in_meV(summary):
     axes = draw_verification(summary).axes
-    drawn = sorted(
-        float(y) for line in axes.lines for y in line.get_ydata() if line.get_ls() == "None"
-    )
+    drawn = sorted(float(y) for line in axes.lines for y in line.get_ydata() if line.get_ls() == "None")
     expected = sorted(
         1e3 * entry.model_error_eV
         for row in summary.defects

@@ -202,11 +202,7 @@ def test_empty_study_renders_and_says_none(bare_summary):
 
 
 def test_geometries_travel_inside_the_page(page, geometries):
-    links = {
-        attrs["download"]: attrs["href"]
-        for tag, attrs in Scan(page).tags
-        if tag == "a" and "download" in attrs
-    }
+    links = {attrs["download"]: attrs["href"] for tag, attrs in Scan(page).tags if tag == "a" and "download" in attrs}
     name, text = next(iter(geometries.items()))
     href = links[name.rpartition("/")[2]]
     texts = {

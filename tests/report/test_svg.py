@@ -26,9 +26,7 @@ def small(x=X, titles=None, name="drawn") -> Plot:
 def titled(svg):
     """Elements that have a title, with its text."""
     return [
-        (element, title.text)
-        for element in ElementTree.fromstring(svg).iter()
-        for title in element.findall("title")
+        (element, title.text) for element in ElementTree.fromstring(svg).iter() for title in element.findall("title")
     ]
 
 
@@ -58,13 +56,9 @@ def test_a_cloud_is_one_path_with_a_dot_for_each_point():
     x, y = rng.normal(size=(2, 500))
     drawn = small()
     drawn.cloud(x, y, 1, "forces", "500 forces")
-    group = next(
-        element for element, text in titled(to_svg(drawn, "one", "")) if text == "500 forces"
-    )
+    group = next(element for element, text in titled(to_svg(drawn, "one", "")) if text == "500 forces")
     (path,) = group.findall("g/path")
-    dots = np.array(
-        [dot.split() for dot in re.findall(r"M(\S+ \S+)h0", path.get("d"))], dtype=float
-    )
+    dots = np.array([dot.split() for dot in re.findall(r"M(\S+ \S+)h0", path.get("d"))], dtype=float)
     assert len(dots) == 500
     assert np.corrcoef(dots[:, 0], x)[0, 1] == pytest.approx(1)
     assert np.corrcoef(dots[:, 1], y)[0, 1] == pytest.approx(-1)
@@ -94,9 +88,7 @@ def test_two_figures_share_no_id_and_refer_to_their_own():
         svg = to_svg(small(), name, "")
         ids += re.findall(r'\bid="([^"]+)"', svg)
         references += re.findall(r'(?:href="|url\()#([^")]+)', svg)
-        assert all(
-            reference.startswith(f"{name}-") for reference in references if name in reference
-        )
+        assert all(reference.startswith(f"{name}-") for reference in references if name in reference)
     assert len(ids) == len(set(ids)) > 4
     assert set(references) <= set(ids)
 
@@ -104,9 +96,7 @@ def test_two_figures_share_no_id_and_refer_to_their_own():
 def test_text_stays_text_whatever_it_is():
     name = "<b>$\\frac{1}$</b> & √Å − ü \x01"
     svg = to_svg(small(titles=[name] * 4, name=name), "one", name)
-    shown = [
-        element.text for element in ElementTree.fromstring(svg.replace("\x01", "")).iter("text")
-    ]
+    shown = [element.text for element in ElementTree.fromstring(svg.replace("\x01", "")).iter("text")]
     expected = name.replace("\x01", "")
     assert shown.count(expected) == 2  # title and legend
     assert {text for _, text in titled(svg)} == {expected}

@@ -6,8 +6,8 @@ from pymatgen.core.structure import Structure
 
 from defectscape.sampling.host import build_host
 from defectscape.sampling.sites import enumerate_sites
-from defectscape.settings.sampling import Sampling
-from defectscape.settings.structure import Supercell
+from defectscape.settings.sampling import SamplingSettings
+from defectscape.settings.structure import SupercellSettings
 
 LATTICE_A = 6.62
 
@@ -15,10 +15,8 @@ LATTICE_A = 6.62
 @pytest.fixture(scope="session")
 def cdte():
     matrix = [[2, 0, 0], [0, 2, 0], [0, 0, 1]]
-    supercell = Supercell(matrix=matrix, min_image_distance_A=6.0)
-    zincblende = Structure.from_spacegroup(
-        "F-43m", Lattice.cubic(LATTICE_A), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
-    )
+    supercell = SupercellSettings(matrix=matrix, min_image_distance_A=6.0)
+    zincblende = Structure.from_spacegroup("F-43m", Lattice.cubic(LATTICE_A), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
     return build_host(zincblende, supercell)
 
 
@@ -29,7 +27,7 @@ def cdte_sites(cdte):
 
 @pytest.fixture(scope="session")
 def sampling():
-    return Sampling(
+    return SamplingSettings(
         bond_distortions=[-0.4, -0.2, 0.2, 0.4],
         dimers=True,
         start_rattle_A=0.1,

@@ -48,17 +48,13 @@ def test_an_atom_off_centre_moves_along_a_bond_both_ways(cdte, cdte_sites, wide)
     for label, (_, positions) in found.items():
         moves = displacements_A(frame.positions_A, positions, frame.cell_A)
         assert np.flatnonzero(np.linalg.norm(moves, axis=1) > 1e-9).tolist() == [atom]
-        gaps = displacements_A(
-            np.broadcast_to(positions[atom], positions.shape), positions, frame.cell_A
-        )
+        gaps = displacements_A(np.broadcast_to(positions[atom], positions.shape), positions, frame.cell_A)
         nearest[label] = np.sort(np.linalg.norm(gaps, axis=1))[1]
     assert nearest["offcentre-toward"] == pytest.approx(BOND_A - 0.7, abs=1e-6)
     assert nearest["offcentre-away"] > BOND_A - 0.3
 
 
-def test_they_are_starts_with_families_of_their_own_in_every_charge(
-    cdte, cdte_sites, wide, sampling
-):
+def test_they_are_starts_with_families_of_their_own_in_every_charge(cdte, cdte_sites, wide, sampling):
     site = pick_site(cdte_sites, "v_Cd")
     for charge in (0, -2):
         starts = make_starts(cdte, site, charge, wide, 7)

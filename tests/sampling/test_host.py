@@ -22,17 +22,15 @@ from defectscape.sampling.host import (
     shortest_lattice_vector_A,
     unit_cell_indices,
 )
-from defectscape.settings.structure import Host, Supercell
+from defectscape.settings.structure import HostSettings, SupercellSettings
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"
-CDTE = Structure.from_spacegroup(
-    "F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
-)
+CDTE = Structure.from_spacegroup("F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
 TWICE = [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
 
 
 def supercell(matrix, distance_A=3.0):
-    return Supercell(matrix=matrix, min_image_distance_A=distance_A)
+    return SupercellSettings(matrix=matrix, min_image_distance_A=distance_A)
 
 
 def written(folder, structure):
@@ -111,9 +109,7 @@ def test_slab_and_flat_cell_are_refused(tmp_path):
 def test_noise_is_refused_and_a_real_distortion_is_not(tmp_path):
     cdte = CDTE.copy()
     noise = np.random.default_rng(0).normal(0, 0.02, (8, 3))
-    noisy = Structure(
-        cdte.lattice, cdte.species, cdte.cart_coords + noise, coords_are_cartesian=True
-    )
+    noisy = Structure(cdte.lattice, cdte.species, cdte.cart_coords + noise, coords_are_cartesian=True)
     message = refusal(written(tmp_path, noisy))
     assert "noise" in message
     assert "Symmetrise" in message
@@ -122,9 +118,7 @@ def test_noise_is_refused_and_a_real_distortion_is_not(tmp_path):
         ["Ba", "Ti", "O", "O", "O"],
         [[0, 0, 0], [0.5, 0.5, 0.512], [0.5, 0.5, 0.977], [0.5, 0, 0.486], [0, 0.5, 0.486]],
     )
-    assert (
-        build_host(read_unit_cell(written(tmp_path, polar)), supercell(TWICE)).spacegroup == "P4mm"
-    )
+    assert build_host(read_unit_cell(written(tmp_path, polar)), supercell(TWICE)).spacegroup == "P4mm"
 
 
 def test_supercell_holds_det_copies_grouped_by_element():
@@ -166,7 +160,7 @@ def test_bad_supercells_are_refused(matrix, distance_A, words):
 
 def test_left_out_matrix_is_found_and_satisfies_the_distance():
     silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
-    host = build_host(silicon, Supercell(min_image_distance_A=5.4))
+    host = build_host(silicon, SupercellSettings(min_image_distance_A=5.4))
     assert host.min_image_distance_A == pytest.approx(5.43)
     assert len(host.numbers) == 8
     assert np.linalg.det(host.matrix) > 0
@@ -180,7 +174,7 @@ def test_host_frame_is_neutral_and_of_no_defect():
 
 
 def settings(kind, distance_A=3.0, steps=60):
-    return Host(
+    return HostSettings(
         file=HOSTS / "unused",
         supercell=supercell(None, distance_A),
         relax=kind,

@@ -9,7 +9,7 @@ from defectscape.domain.errors import DefectError
 from defectscape.sampling.host import build_host
 from defectscape.sampling.identification import identify
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
-from defectscape.settings.structure import Supercell
+from defectscape.settings.structure import SupercellSettings
 
 
 def antimony_selenide():
@@ -27,7 +27,7 @@ def antimony_selenide():
         ],
     )
     matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]
-    return build_host(cell, Supercell(matrix=matrix, min_image_distance_A=3.0))
+    return build_host(cell, SupercellSettings(matrix=matrix, min_image_distance_A=3.0))
 
 
 def disguised(frame, seed, rattle_A=0.08):

@@ -39,21 +39,15 @@ PERFECT = {
         ["Si", "O"],
         [[0.4697, 0, 2 / 3], [0.4135, 0.2669, 0.7858]],
     ),
-    "rutile": SG(
-        "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
-    ),
-    "perovskite": SG(
-        "Pm-3m", Lattice.cubic(3.905), ["Sr", "Ti", "O"], [[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0]]
-    ),
+    "rutile": SG("P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]),
+    "perovskite": SG("Pm-3m", Lattice.cubic(3.905), ["Sr", "Ti", "O"], [[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0]]),
     "tilted perovskite": SG(
         "Pnma",
         Lattice.orthorhombic(5.44, 7.64, 5.38),
         ["Ca", "Ti", "O", "O"],
         [[0.035, 0.25, -0.007], [0, 0, 0.5], [0.484, 0.25, 0.071], [0.289, 0.037, -0.289]],
     ),
-    "spinel": SG(
-        "Fd-3m", Lattice.cubic(8.08), ["Mg", "Al", "O"], [[0, 0, 0], [0.625] * 3, [0.387] * 3]
-    ),
+    "spinel": SG("Fd-3m", Lattice.cubic(8.08), ["Mg", "Al", "O"], [[0, 0, 0], [0.625] * 3, [0.387] * 3]),
     "bixbyite": SG(
         "Ia-3",
         Lattice.cubic(10.117),
@@ -119,9 +113,7 @@ def with_interstitial(cell):
 def test_defective_supercells_are_found(name, repeats, rattle_A, defect):
     cell = defect(PERFECT[name] * repeats)
     moves = np.random.default_rng(1).normal(0, 1, (len(cell), 3)) * rattle_A
-    cell = Structure(
-        cell.lattice, cell.species, cell.cart_coords + moves, coords_are_cartesian=True
-    )
+    cell = Structure(cell.lattice, cell.species, cell.cart_coords + moves, coords_are_cartesian=True)
     found = find_point_defect(cell)
     assert found is not None
     assert found.atoms - 2 <= found.mapped < found.atoms
@@ -130,9 +122,7 @@ def test_defective_supercells_are_found(name, repeats, rattle_A, defect):
 def test_a_perfect_supercell_with_noise_is_no_defect():
     cell = PERFECT["CdTe"] * (2, 2, 2)
     moves = np.random.default_rng(2).normal(0, 0.08, (len(cell), 3))
-    noisy = Structure(
-        cell.lattice, cell.species, cell.cart_coords + moves, coords_are_cartesian=True
-    )
+    noisy = Structure(cell.lattice, cell.species, cell.cart_coords + moves, coords_are_cartesian=True)
     assert find_point_defect(noisy) is None
 
 

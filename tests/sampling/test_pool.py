@@ -69,18 +69,14 @@ def test_frames_do_not_depend_on_the_rest_of_the_pool(pool, starts, sampling):
 
 
 def test_rattles_are_independent_of_each_other(pool, starts):
-    first, second = (
-        frame for frame in pool if frame.parent == starts[0].frame_id and "0.1 A" in frame.note
-    )
+    first, second = (frame for frame in pool if frame.parent == starts[0].frame_id and "0.1 A" in frame.note)
     one = displacements_A(starts[0].positions_A, first.positions_A, first.cell_A).ravel()
     two = displacements_A(starts[0].positions_A, second.positions_A, second.cell_A).ravel()
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.35
 
 
 def test_overlapping_rattles_are_dropped_with_a_warning(starts, sampling, caplog):
-    wild = sampling.model_copy(
-        update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5}
-    )
+    wild = sampling.model_copy(update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5})
     with caplog.at_level(logging.WARNING):
         assert make_pool(starts[:1], starts[0], wild, 3) == starts[:1]
     assert "atoms too close" in caplog.text

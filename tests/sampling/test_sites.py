@@ -12,7 +12,7 @@ from defectscape.domain.frame import Origin
 from defectscape.files.quiet import quiet
 from defectscape.sampling.host import build_host
 from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
-from defectscape.settings.structure import Supercell
+from defectscape.settings.structure import SupercellSettings
 
 
 def antimony_selenide(scale=1.0):
@@ -30,7 +30,7 @@ def antimony_selenide(scale=1.0):
         ],
     )
     matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]
-    return build_host(cell, Supercell(matrix=matrix, min_image_distance_A=3.0))
+    return build_host(cell, SupercellSettings(matrix=matrix, min_image_distance_A=3.0))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_charge_changes_the_spin_and_not_the_geometry(cdte, cdte_sites):
 def test_a_charge_beyond_all_electrons_is_refused():
     hydrogen = Structure(Lattice.cubic(2.0), ["H"], [[0, 0, 0]])
     matrix = [[1, 0, 0], [0, 1, 0], [0, 0, 3]]
-    host = build_host(hydrogen, Supercell(matrix=matrix, min_image_distance_A=1.0))
+    host = build_host(hydrogen, SupercellSettings(matrix=matrix, min_image_distance_A=1.0))
     site = enumerate_sites(host)[0]
     assert defect_frame(host, site, 1).charge == 1
     with pytest.raises(DefectError, match="none of the supercell's 2 electrons"):

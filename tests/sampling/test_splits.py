@@ -40,13 +40,7 @@ def test_order_and_other_defects_change_nothing(sampling, seed, shuffled):
 
 def test_the_seed_decides_who_is_held_out(sampling):
     chosen = {
-        tuple(
-            sorted(
-                f
-                for f, s in assign_splits(families("v", 9), sampling, seed).items()
-                if s is Split.TEST
-            )
-        )
+        tuple(sorted(f for f, s in assign_splits(families("v", 9), sampling, seed).items() if s is Split.TEST))
         for seed in range(20)
     }
     assert len(chosen) > 5

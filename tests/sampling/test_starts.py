@@ -40,16 +40,12 @@ def test_every_kind_of_defect_gets_all_its_starts(cdte, cdte_sites, sampling, na
         assert np.abs(moves(start, unperturbed)).max() < 3.0
 
 
-def test_shortening_shortens_the_bonds_of_the_ruled_number_of_neighbours(
-    cdte, cdte_sites, sampling
-):
+def test_shortening_shortens_the_bonds_of_the_ruled_number_of_neighbours(cdte, cdte_sites, sampling):
     site = pick_site(cdte_sites, "v_Cd")
     assert distorted_neighbours(cdte, site, 0) == 2
     start = by_family(make_starts(cdte, site, 0, sampling, SEED))["bond-40%"]
     place = np.array(site.frac_coords) @ cdte.cell_A
-    gaps = displacements_A(
-        np.broadcast_to(place, start.positions_A.shape), start.positions_A, cdte.cell_A
-    )
+    gaps = displacements_A(np.broadcast_to(place, start.positions_A.shape), start.positions_A, cdte.cell_A)
     bond = 6.62 * 3**0.5 / 4
     distances = np.sort(np.linalg.norm(gaps, axis=1))
     assert np.allclose(distances[:2], 0.6 * bond, atol=1e-6)
@@ -83,9 +79,7 @@ def test_rattles_of_different_distortions_are_independent(cdte, cdte_sites, samp
     reference = starts["unperturbed"]
     place = np.array(pick_site(cdte_sites, "v_Cd").frac_coords) @ cdte.cell_A
     first, second = moves(starts["bond-20%"], reference), moves(starts["bond+20%"], reference)
-    far = displacements_A(
-        np.broadcast_to(place, reference.positions_A.shape), reference.positions_A, cdte.cell_A
-    )
+    far = displacements_A(np.broadcast_to(place, reference.positions_A.shape), reference.positions_A, cdte.cell_A)
     rattled = np.linalg.norm(far, axis=1) > 3.5
     one, two = first[rattled].ravel(), second[rattled].ravel()
     assert one.std() == pytest.approx(0.1, rel=0.35)
@@ -114,17 +108,13 @@ def test_starts_depend_on_nothing_but_their_own_name(cdte, cdte_sites, sampling)
 
 
 def test_overlapping_starts_are_dropped_with_a_warning(cdte, cdte_sites, sampling, caplog):
-    strict = sampling.model_copy(
-        update={"bond_distortions": [-0.8, 0.2], "shortest_distance_A": 2.5, "dimers": False}
-    )
+    strict = sampling.model_copy(update={"bond_distortions": [-0.8, 0.2], "shortest_distance_A": 2.5, "dimers": False})
     with caplog.at_level(logging.WARNING):
         starts = starts_of(cdte, cdte_sites, "v_Cd", 0, strict)
     assert "bond-80%" not in by_family(starts)
     assert "bond distortion -80% of v_Cd_0 dropped" in caplog.text
     impossible = sampling.model_copy(update={"shortest_distance_A": 2.9})
-    assert [start.note for start in starts_of(cdte, cdte_sites, "v_Cd", 0, impossible)] == [
-        "unperturbed"
-    ]
+    assert [start.note for start in starts_of(cdte, cdte_sites, "v_Cd", 0, impossible)] == ["unperturbed"]
 
 
 def test_an_added_atom_is_the_centre_of_its_distortion(cdte, cdte_sites, sampling):

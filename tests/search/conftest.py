@@ -11,7 +11,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.prediction import Prediction
 from defectscape.domain.site import HostCrystal
 from defectscape.files.atoms import to_atoms
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 
 class AseSurface:
@@ -84,7 +84,7 @@ def emt():
 
 @pytest.fixture(scope="session")
 def search():
-    return Search(fmax_eV_A=0.005, max_steps=300, cross_seeds_per_charge=0)
+    return SearchSettings(fmax_eV_A=0.005, max_steps=300, cross_seeds_per_charge=0)
 
 
 @pytest.fixture(scope="session")

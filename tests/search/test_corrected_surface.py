@@ -67,27 +67,13 @@ def test_with_several_observations_the_engine_is_right_at_all_of_them_and_its_cu
         return Label(0.5 * stiff * float(np.sum(away**2)), -stiff * away)
 
     shift = np.array([[0.06, 0, 0], [0, -0.04, 0], [0, 0, 0.02]])
-    labelled = [
-        frame.moved(frame.positions_A + length * shift, origin=Origin.RELAXATION)
-        for length in (1, 3)
-    ]
-    surface = CorrectedSurface(
-        SpringSurface(frame.positions_A + 0.1), [(seen, label(seen)) for seen in labelled]
-    )
+    labelled = [frame.moved(frame.positions_A + length * shift, origin=Origin.RELAXATION) for length in (1, 3)]
+    surface = CorrectedSurface(SpringSurface(frame.positions_A + 0.1), [(seen, label(seen)) for seen in labelled])
     for seen in labelled:
-        np.testing.assert_allclose(
-            surface.evaluate(seen).forces_eV_A, label(seen).forces_eV_A, atol=0.02
-        )
+        np.testing.assert_allclose(surface.evaluate(seen).forces_eV_A, label(seen).forces_eV_A, atol=0.02)
     between = frame.moved(frame.positions_A + 2 * shift, origin=Origin.RELAXATION)
-    one = CorrectedSurface(
-        SpringSurface(frame.positions_A + 0.1), [(labelled[0], label(labelled[0]))]
-    )
-    errors = [
-        np.abs(each.evaluate(between).forces_eV_A - label(between).forces_eV_A).max()
-        for each in (one, surface)
-    ]
+    one = CorrectedSurface(SpringSurface(frame.positions_A + 0.1), [(labelled[0], label(labelled[0]))])
+    errors = [np.abs(each.evaluate(between).forces_eV_A - label(between).forces_eV_A).max() for each in (one, surface)]
     assert errors[1] < 0.2 * errors[0]
     gain = surface.evaluate(labelled[1]).energy_eV - surface.evaluate(labelled[0]).energy_eV
-    assert gain == pytest.approx(
-        label(labelled[1]).energy_eV - label(labelled[0]).energy_eV, abs=5e-3
-    )
+    assert gain == pytest.approx(label(labelled[1]).energy_eV - label(labelled[0]).energy_eV, abs=5e-3)

@@ -41,9 +41,7 @@ def test_nothing_and_drift_are_unchanged(v_cd):
 
 
 def test_a_dimer_is_named_with_its_length(v_cd, shell):
-    assert describe(_moved(v_cd, _dimer(shell, 0, 1, 2.78)), v_cd, SITE).startswith(
-        "Te-Te dimer 2.78 A"
-    )
+    assert describe(_moved(v_cd, _dimer(shell, 0, 1, 2.78)), v_cd, SITE).startswith("Te-Te dimer 2.78 A")
 
 
 def test_two_dimers_are_two(v_cd, shell):
@@ -61,9 +59,7 @@ def test_breathing_has_a_direction_and_a_size(v_cd, shell):
 def test_an_antisite_can_leave_its_site(v_cd):
     atoms = Atoms(v_cd.numbers, v_cd.positions_A, cell=v_cd.cell_A, pbc=True)
     atoms += Atoms("Te", positions=[[0.0, 0.0, 0.0]])
-    antisite = type(v_cd)(
-        atoms.numbers, atoms.positions, v_cd.cell_A, v_cd.key, 1, Origin.START, "Te_Cd/start"
-    )
+    antisite = type(v_cd)(atoms.numbers, atoms.positions, v_cd.cell_A, v_cd.key, 1, Origin.START, "Te_Cd/start")
     frame = _moved(antisite, [(len(antisite) - 1, [0.0, 0.0, 0.5])])
     assert "Te off-centre 0.49 A" in describe(frame, antisite, SITE)
 
@@ -92,9 +88,7 @@ def test_a_split_interstitial_pushes_an_atom_out_of_its_site(v_cd, shell):
     near, vectors = shell
     atoms = Atoms(v_cd.numbers, v_cd.positions_A, cell=v_cd.cell_A, pbc=True)
     atoms += Atoms("Te", positions=[[0.0, 0.0, 0.0]])
-    antisite = type(v_cd)(
-        atoms.numbers, atoms.positions, v_cd.cell_A, v_cd.key, 1, Origin.START, "Te_Cd/start"
-    )
+    antisite = type(v_cd)(atoms.numbers, atoms.positions, v_cd.cell_A, v_cd.key, 1, Origin.START, "Te_Cd/start")
     step = 1.1 * vectors[0] / np.linalg.norm(vectors[0])
     words = describe(_moved(antisite, [(near[0], step)]), antisite, SITE)
     assert words.startswith("split with Te 1.0") or words.startswith("split with Te 1.1")

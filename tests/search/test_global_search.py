@@ -5,10 +5,10 @@ import pytest
 from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Origin
-from defectscape.search.blind import AseSurface
 from defectscape.search.global_search import hop, snapshots
 from defectscape.search.relaxation import relax, relax_all
-from defectscape.settings.search import Dynamics, Hopping
+from defectscape.settings.search import DynamicsSettings, HoppingSettings
+from defectscape.tools.ase_surface import AseSurface
 
 CENTRE = np.zeros(3)
 
@@ -30,7 +30,7 @@ def saddle(dumbbell, surface, limits):
 
 
 def test_dynamics_leaves_a_saddle_point(saddle, surface, limits) -> None:
-    settings = Dynamics(temperature_K=600.0, steps=90, snapshots=3)
+    settings = DynamicsSettings(temperature_K=600.0, steps=90, snapshots=3)
     taken = snapshots(saddle.final, surface, settings, limits, np.random.default_rng(4))
     assert [frame.note for frame in taken] == [
         "600 K for 60 fs",
@@ -51,7 +51,7 @@ def test_dynamics_has_its_temperature(vacancy, surface, limits) -> None:
     """Equipartition: displacements grow with the temperature, and none without it."""
     spreads = []
     for temperature in (1e-6, 100.0, 900.0):
-        settings = Dynamics(temperature_K=temperature, steps=60, snapshots=1)
+        settings = DynamicsSettings(temperature_K=temperature, steps=60, snapshots=1)
         start = relax(vacancy, surface, limits).final
         (last,) = snapshots(start, surface, settings, limits, np.random.default_rng(1))
         spreads.append(float(np.std(last.positions_A - start.positions_A)))
@@ -61,7 +61,7 @@ def test_dynamics_has_its_temperature(vacancy, surface, limits) -> None:
 
 def test_dynamics_ends_where_a_relaxation_would(saddle, surface, limits) -> None:
     tight = limits.model_copy(update={"max_displacement_A": 0.6})
-    settings = Dynamics(temperature_K=1500.0, steps=200, snapshots=50)
+    settings = DynamicsSettings(temperature_K=1500.0, steps=200, snapshots=50)
     taken = snapshots(saddle.final, surface, settings, tight, np.random.default_rng(4))
     assert 0 < len(taken) < 50
     for frame in taken:
@@ -69,10 +69,8 @@ def test_dynamics_ends_where_a_relaxation_would(saddle, surface, limits) -> None
         assert moved <= 0.6
 
 
-def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(
-    saddle, vacancy, surface, limits
-) -> None:
-    settings = Hopping(hops=2, step_A=0.2, radius_A=3.0)
+def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(saddle, vacancy, surface, limits) -> None:
+    settings = HoppingSettings(hops=2, step_A=0.2, radius_A=3.0)
     still = relax(vacancy, surface, limits).final
 
     def run(frames):
@@ -89,7 +87,7 @@ def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(
 
 
 def test_only_atoms_near_the_defect_are_kicked(saddle, surface, limits) -> None:
-    settings = Hopping(hops=1, step_A=0.2, radius_A=2.0)
+    settings = HoppingSettings(hops=1, step_A=0.2, radius_A=2.0)
     (found,) = hop([saddle.final], surface, settings, limits, CENTRE, [np.random.default_rng(0)])
     moved = np.linalg.norm(found.start.positions_A - saddle.final.positions_A, axis=1) > 0
     assert moved.sum() == 2, "the two atoms of the dumbbell"
@@ -97,7 +95,7 @@ def test_only_atoms_near_the_defect_are_kicked(saddle, surface, limits) -> None:
 
 def test_a_failed_hop_is_recorded_and_not_gone_on_from(saddle, surface, limits) -> None:
     """Kicks of 3 A bring atoms together: every hop must start from the same place."""
-    settings = Hopping(hops=3, step_A=3.0, radius_A=9.0)
+    settings = HoppingSettings(hops=3, step_A=3.0, radius_A=9.0)
     tight = limits.model_copy(update={"shortest_distance_A": 2.2})
     found = hop([saddle.final], surface, settings, tight, CENTRE, [np.random.default_rng(0)])
     assert len(found) == 3

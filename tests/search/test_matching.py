@@ -67,9 +67,7 @@ def test_symmetry_copies_are_the_same(v_cd, site_operations):
 def test_a_copy_at_another_site_needs_all_operations(cdte, v_cd, site_operations):
     everything = host_operations(cdte, None)
     frame = _rattled(v_cd, 2)
-    other = next(
-        number for number, shift in enumerate(everything.translations) if np.abs(shift).max() > 0.2
-    )
+    other = next(number for number, shift in enumerate(everything.translations) if np.abs(shift).max() > 0.2)
     copy = _operated(frame, everything, other)
     assert rmsd_A(frame, copy, everything) < 1e-6
     assert rmsd_A(frame, copy, site_operations) > 0.3

@@ -14,9 +14,9 @@ from defectscape.search.merging import lowest_including_doubtful, merge
 from defectscape.search.relaxation import UNKNOWN_REGION, relax
 from defectscape.search.symmetry import point_group
 from defectscape.search.verification_criterion import first_to_verify
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 
-SETTINGS = Minima()
+SETTINGS = MinimaSettings()
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +96,7 @@ def test_where_the_committee_disagrees_is_a_minimum_that_hides_no_other(vacancy,
     frames = [vacancy, *(_shifted(vacancy, atom, 0.8) for atom in (3, 5, 7, 9))]
     energies = (-SETTINGS.window_eV - 0.2, -0.1, 0.0, 0.3, SETTINGS.window_eV + 0.01)
     reasons = (UNKNOWN_REGION, UNKNOWN_REGION, CONVERGED, CONVERGED, CONVERGED)
-    found = [
-        _made(*each[:2], reason=each[2]) for each in zip(frames, energies, reasons, strict=True)
-    ]
+    found = [_made(*each[:2], reason=each[2]) for each in zip(frames, energies, reasons, strict=True)]
     minima = merge(found, operations, SETTINGS)
     # The window begins at the lowest one that the committee agrees on.
     assert [minimum.energy_eV for minimum in minima] == list(energies[:4])
@@ -125,9 +123,7 @@ def test_charge_states_are_never_merged(vacancy, operations):
         merge([_made(vacancy, 0.0), _made(other, 0.0)], operations, SETTINGS)
 
 
-def test_the_minimum_nearest_to_the_lowest_known_structure_is_verified_first(
-    relaxations, operations, dumbbell
-):
+def test_the_minimum_nearest_to_the_lowest_known_structure_is_verified_first(relaxations, operations, dumbbell):
     minima = merge(relaxations, operations, SETTINGS)
 
     def ranks(known):

@@ -6,11 +6,11 @@ from ase.calculators.emt import EMT
 
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Origin
-from defectscape.search.blind import AseSurface, charge_response
 from defectscape.search.matching import host_operations
-from defectscape.search.recovery import recover
 from defectscape.search.relaxation import nudged, relax_all
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
+from defectscape.tools.ase_surface import AseSurface, charge_response
+from defectscape.tools.recovery import recover
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def moved(frame, positions):
 
 
 def test_its_own_minimum_is_recovered_by_every_start(relaxed, operations) -> None:
-    found = recover(relaxed, [relaxed[0].final], operations, Minima())
+    found = recover(relaxed, [relaxed[0].final], operations, MinimaSettings())
     assert (found.starts, found.converged, found.starts_at_ground_state) == (3, 3, 3)
     assert found.finds_ground_state
     assert found.rmsd_A < 0.02
@@ -39,7 +39,7 @@ def test_its_own_minimum_is_recovered_by_every_start(relaxed, operations) -> Non
 def test_drift_and_a_mirror_image_are_the_same_structure(relaxed, operations) -> None:
     final = relaxed[1].final
     mirrored = final.positions_A * [-1, 1, 1] + [0.1, -0.2, 0.3]
-    found = recover(relaxed, [moved(final, mirrored)], operations, Minima())
+    found = recover(relaxed, [moved(final, mirrored)], operations, MinimaSettings())
     assert found.rmsd_A < 0.02
     assert found.finds_ground_state
 
@@ -48,7 +48,7 @@ def test_another_structure_is_not_found(relaxed, operations) -> None:
     final = relaxed[0].final
     other = final.positions_A.copy()
     other[0] += [1.0, 0.3, 0.0]
-    found = recover(relaxed, [moved(final, other), final], operations, Minima())
+    found = recover(relaxed, [moved(final, other), final], operations, MinimaSettings())
     assert not found.finds_ground_state
     assert found.rmsd_A > 0.1
     assert found.starts_at_ground_state == 0
@@ -59,7 +59,7 @@ def test_another_structure_is_not_found(relaxed, operations) -> None:
 def test_failures_are_counted_with_their_reasons(vacancy, search, operations, relaxed) -> None:
     limits = search.model_copy(update={"max_steps": 1, "batch_size": 1})
     short = relax_all([nudged(vacancy, 3, 0.15)], AseSurface(EMT), limits)
-    found = recover(short, [relaxed[0].final], operations, Minima())
+    found = recover(short, [relaxed[0].final], operations, MinimaSettings())
     assert found.failures == (("step limit", 1),)
     assert (found.rmsd_A, found.nearest_A, found.finds_ground_state) == (None, (None,), False)
 
@@ -67,9 +67,9 @@ def test_failures_are_counted_with_their_reasons(vacancy, search, operations, re
 def test_keys_are_not_mixed(relaxed, operations) -> None:
     other = relaxed[0].final.recharged(1, origin=Origin.MINIMUM)
     with pytest.raises(SearchError, match=r"v_Cu_\+1, v_Cu_0"):
-        recover(relaxed, [other], operations, Minima())
+        recover(relaxed, [other], operations, MinimaSettings())
     with pytest.raises(SearchError, match="Give both"):
-        recover(relaxed, [], operations, Minima())
+        recover(relaxed, [], operations, MinimaSettings())
 
 
 class Charged(EMT):

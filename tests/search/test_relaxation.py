@@ -79,9 +79,7 @@ def test_step_limit_is_the_total(dumbbell, emt, search):
 def test_a_charge_changes_the_structure(frame_of, surface_of, search):
     """GFN1-xTB: an electron in the antibonding orbital lengthens N2 by several hundredths of A."""
     tblite = pytest.importorskip("tblite.ase")
-    surface = surface_of(
-        lambda charge: tblite.TBLite(method="GFN1-xTB", charge=charge, verbosity=0)
-    )
+    surface = surface_of(lambda charge: tblite.TBLite(method="GFN1-xTB", charge=charge, verbosity=0))
     close = search.model_copy(update={"shortest_distance_A": 0.8})
     lengths = {}
     for charge in (0, -1):

@@ -119,9 +119,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_failed_calculation_ends_its_own_relaxation_alone(
-    starts, emt, search, batch_size
-) -> None:
+def test_a_failed_calculation_ends_its_own_relaxation_alone(starts, emt, search, batch_size) -> None:
     settings = search.model_copy(update={"batch_size": batch_size})
     some = starts[:4]
     healthy = relax_all(some, emt, settings)
@@ -135,9 +133,7 @@ def test_a_failed_calculation_ends_its_own_relaxation_alone(
         assert found[number].final.frame_id == healthy[number].final.frame_id
 
 
-def test_where_the_committee_comes_to_disagree_it_stops_and_keeps_the_place(
-    dumbbell, emt, search
-) -> None:
+def test_where_the_committee_comes_to_disagree_it_stops_and_keeps_the_place(dumbbell, emt, search) -> None:
     start = dumbbell((1, 0, 0), 0.1)
     limits = search.model_copy(update={"stop_force_std_eV_A": 0.25, "batch_size": 4})
     (stopped,) = relax_all([start], Counting(emt, grows=1.0), limits)
@@ -150,9 +146,7 @@ def test_where_the_committee_comes_to_disagree_it_stops_and_keeps_the_place(
     assert free.converged or free.steps > stopped.steps
 
 
-def test_where_the_committee_disagrees_at_the_end_it_has_converged_but_is_not_trusted(
-    vacancy, emt, search
-) -> None:
+def test_where_the_committee_disagrees_at_the_end_it_has_converged_but_is_not_trusted(vacancy, emt, search) -> None:
     limits = search.model_copy(update={"max_force_std_eV_A": 0.05})
     found = relax(vacancy, Counting(emt), limits)
     assert found.reason == UNKNOWN_REGION

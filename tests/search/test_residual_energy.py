@@ -12,10 +12,10 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.domain.prediction import Prediction
 from defectscape.search.residual_energy import relaxation_gain_eV, residual_energy
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 STIFFNESS_eV_A2 = 2.0
-SEARCH = Search(fmax_eV_A=0.02, max_steps=200, shortest_distance_A=1.5, cross_seeds_per_charge=0)
+SEARCH = SearchSettings(fmax_eV_A=0.02, max_steps=200, shortest_distance_A=1.5, cross_seeds_per_charge=0)
 
 
 class TwoSprings:
@@ -78,14 +78,10 @@ def test_a_committee_that_disagrees_on_the_way_does_not_end_it() -> None:
 def test_a_relaxation_that_leaves_the_basin_says_nothing(force_eV_A: float, in_basin: bool) -> None:
     """Then the forces alone do, with the curvature of a soft mode, and not the model's errors elsewhere."""
     surface = TwoSprings(_away(force_eV_A))
-    found = residual_energy(
-        FRAME, Label(-1.0, surface.evaluate(FRAME).forces_eV_A), surface, SEARCH
-    )
+    found = residual_energy(FRAME, Label(-1.0, surface.evaluate(FRAME).forces_eV_A), surface, SEARCH)
     assert "the engine's forces" in found.origin
     if in_basin:
-        assert found.uncertainty_eV == pytest.approx(
-            force_eV_A**2 / (2 * STIFFNESS_eV_A2), rel=0.03
-        )
+        assert found.uncertainty_eV == pytest.approx(force_eV_A**2 / (2 * STIFFNESS_eV_A2), rel=0.03)
     else:
         assert found.uncertainty_eV == pytest.approx(force_eV_A**2 / 2.0)
         assert "left the basin" in found.origin

@@ -133,7 +133,5 @@ def test_orientations_of_textbook_distortions(unrelaxed, relaxed, ways) -> None:
         ("Td", "unknown", ""),
     ],
 )
-def test_only_degenerate_groups_can_be_lowered_by_jahn_and_teller(
-    unrelaxed: str, relaxed: str, words: str
-) -> None:
+def test_only_degenerate_groups_can_be_lowered_by_jahn_and_teller(unrelaxed: str, relaxed: str, words: str) -> None:
     assert lowering(unrelaxed, relaxed) == words

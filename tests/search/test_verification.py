@@ -24,7 +24,7 @@ from defectscape.search.verification import (
     verify,
     verify_until_certain,
 )
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 
 class EmtLabels:
@@ -51,7 +51,7 @@ def minimum(vacancy):
 
 
 def _settings(steps, fmax_eV_A=0.05):
-    return Verification(minima_per_charge=1, relax_steps=steps, fmax_eV_A=fmax_eV_A)
+    return VerificationSettings(minima_per_charge=1, relax_steps=steps, fmax_eV_A=fmax_eV_A)
 
 
 class WrongEmt(EMT):
@@ -65,9 +65,7 @@ class WrongEmt(EMT):
         forces = rng.normal(0.0, 0.2, size=atoms.positions.shape)
         forces -= forces.mean(axis=0)
         away = atoms.positions - np.round(atoms.positions / 0.9025) * 0.9025
-        self.results["energy"] += 0.5 * self.spring * float(np.sum(away**2)) - float(
-            np.sum(forces * atoms.positions)
-        )
+        self.results["energy"] += 0.5 * self.spring * float(np.sum(away**2)) - float(np.sum(forces * atoms.positions))
         self.results["free_energy"] = self.results["energy"]
         self.results["forces"] = self.results["forces"] - self.spring * away + forces
 
@@ -224,10 +222,7 @@ def test_no_atom_leaps(minimum, surface_of, search):
     engine = EmtLabels(adds_eV=lambda call: 5.0 if call > 1 else 0.0)
     steep = corrected_steps(surface_of(lambda charge: Slope()), search)
     _, done = verify(minimum, engine, steep, _settings(2, fmax_eV_A=1e-6))
-    lengths = [
-        np.linalg.norm(frame.positions_A - minimum.frame.positions_A, axis=1).max()
-        for frame, _ in done[1:]
-    ]
+    lengths = [np.linalg.norm(frame.positions_A - minimum.frame.positions_A, axis=1).max() for frame, _ in done[1:]]
     assert lengths[0] <= REACH_A + 1e-9
     assert lengths[1] <= SHRINK * REACH_A + 1e-9
 

@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.verification_criterion import assess, next_to_verify
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 
 @pytest.fixture
@@ -52,10 +52,7 @@ def test_a_constant_error_of_the_model_changes_nothing(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.93)]
     for shift in (0.0, 5.0):
         verified = [engine(minima[0], -10.1 + shift), engine(minima[1], -10.04 + shift)]
-        assert (
-            assess(minima, verified, 0.02).candidates_below
-            == assess(minima, verified[::-1], 0.02).candidates_below
-        )
+        assert assess(minima, verified, 0.02).candidates_below == assess(minima, verified[::-1], 0.02).candidates_below
     one = assess(minima, [engine(minima[0], -10.1)], 0.02)
     other = assess(minima, [engine(minima[0], -5.1)], 0.02)
     assert one == other
@@ -96,9 +93,7 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
     ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=8)
     found = assess(minima, [ground, ended], 0.02)
     assert (found.certain, found.candidates_below) == (False, (1,))
-    assert found.text == (
-        "1 verified minimum could fall lower, as the relaxation ended early, by 0.16 eV at most"
-    )
+    assert found.text == ("1 verified minimum could fall lower, as the relaxation ended early, by 0.16 eV at most")
     assert assess(minima, [ground, ended], 0.17).certain
     assert assess(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], 0.02).certain
     # What the ground state itself may still gain is in its error bar, not in doubt of which it is.
@@ -112,14 +107,12 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
 def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.97), minimum(2, -9.95), minimum(3, -9.0)]
     truth = {0: -10.05, 1: -10.12, 2: -9.97, 3: -9.1}
-    settings = Verification(minima_per_charge=1, most_per_charge=4, tolerance_eV=0.01)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=4, tolerance_eV=0.01)
 
     def run(limit):
         verified = [engine(minima[0], truth[0])]
         chosen = settings.model_copy(update={"most_per_charge": limit})
-        while waiting := next_to_verify(
-            minima, verified, {item.minimum.rank: 1 for item in verified}, chosen
-        ):
+        while waiting := next_to_verify(minima, verified, {item.minimum.rank: 1 for item in verified}, chosen):
             verified.append(engine(waiting[0], truth[waiting[0].rank]))
         return [item.minimum.rank for item in verified]
 
@@ -130,7 +123,7 @@ def test_verification_goes_on_until_certain_or_out_of_budget(minimum) -> None:
 
 def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    settings = Verification(minima_per_charge=1, most_per_charge=4, relax_steps=8)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=4, relax_steps=8)
 
     def asked(steps, turns, **changed):
         ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=steps)
@@ -148,7 +141,7 @@ def test_only_a_relaxation_that_used_its_steps_goes_on(minimum) -> None:
 
 def test_the_ground_state_s_own_relaxation_comes_last(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    settings = Verification(minima_per_charge=1, most_per_charge=9, relax_steps=8)
+    settings = VerificationSettings(minima_per_charge=1, most_per_charge=9, relax_steps=8)
 
     def asked(ground_eV_A, rival_eV_A):
         verified = [

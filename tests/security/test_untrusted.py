@@ -19,9 +19,23 @@ from support.small_study import small_study, write_study
 
 MARK = "pwned"
 NAMES = [
-    "../outside", "a/b", "/tmp/x", "..", "-rf", "a b", f"$(touch {MARK})", f"a;touch {MARK}", f"`touch {MARK}`",
-    f"a|touch {MARK}", "a\ntouch", "v_Cd\n", "a'b", 'a"b', "a*", "~",
-]  # fmt: skip
+    "../outside",
+    "a/b",
+    "/tmp/x",
+    "..",
+    "-rf",
+    "a b",
+    f"$(touch {MARK})",
+    f"a;touch {MARK}",
+    f"`touch {MARK}`",
+    f"a|touch {MARK}",
+    "a\ntouch",
+    "v_Cd\n",
+    "a'b",
+    'a"b',
+    "a*",
+    "~",
+]
 
 
 def with_value(path: tuple[str | int, ...], value: str) -> dict[str, Any]:
@@ -39,7 +53,7 @@ def with_value(path: tuple[str | int, ...], value: str) -> dict[str, Any]:
     "path",
     [("study",), ("defects", 0, "name"), ("fidelities", "low", "name"), ("defects", 0, "charges", 0)],
     ids=lambda path: str(path[-1]),
-)  # fmt: skip
+)
 def test_names_that_become_paths_or_words_of_a_shell_are_refused(
     tmp_path: Path, path: tuple[str | int, ...], name: str
 ) -> None:
@@ -50,9 +64,12 @@ def test_names_that_become_paths_or_words_of_a_shell_are_refused(
 def run_workflow(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", *options],
-        cwd=folder, capture_output=True, text=True, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def test_file_names_reach_no_shell(tmp_path: Path) -> None:
@@ -66,7 +83,7 @@ def test_file_names_reach_no_shell(tmp_path: Path) -> None:
     results = f"results `touch {MARK}`"
     done = run_workflow(
         tmp_path, f"{results}/small/host/host.json", "--config", f"study={odd.name}", f"results={results}"
-    )  # fmt: skip
+    )
     assert not list(tmp_path.rglob(MARK)), "a name was run by a shell"
     assert done.returncode == 0, done.stderr
     assert (tmp_path / results / "small/host/host.json").is_file()
@@ -107,9 +124,7 @@ def test_modules_in_the_study_s_folder_are_not_imported(tmp_path: Path) -> None:
     for name in ("json", "numpy", "tblite", "ase"):
         (tmp_path / f"{name}.py").write_text(f"open({MARK!r}, 'w').close()\n")
     write_study(small_study(), tmp_path)
-    done = run_workflow(
-        tmp_path, "results/small/host/references.json", "--config", "study=study.yaml"
-    )
+    done = run_workflow(tmp_path, "results/small/host/references.json", "--config", "study=study.yaml")
     assert not (tmp_path / MARK).exists(), "a file of the study was imported"
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -48,9 +48,7 @@ def test_order_rotation_and_wrapping_do_not_matter(centre):
 
 
 def test_charge_does_not_enter_and_geometry_does():
-    neutral, charged, moved = frame_descriptors(
-        [vacancy(0), vacancy(-2), rattled(vacancy())], CENTRE
-    )
+    neutral, charged, moved = frame_descriptors([vacancy(0), vacancy(-2), rattled(vacancy())], CENTRE)
     assert np.array_equal(neutral, charged)
     assert np.linalg.norm(moved - neutral) > 1e-2 * np.linalg.norm(neutral)
 

@@ -9,14 +9,13 @@ from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.selection.selection import select_initial, select_round
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 
 LABELS = ["unperturbed", "a", "b", "c", "d", "e", "f", "g", "h"]
 SPLITS = {
-    f"v_Cd/{label}": split
-    for label, split in zip(LABELS, ["train"] * 5 + ["valid"] * 2 + ["test"] * 2, strict=True)
+    f"v_Cd/{label}": split for label, split in zip(LABELS, ["train"] * 5 + ["valid"] * 2 + ["test"] * 2, strict=True)
 }
-BUDGET = Selection(
+BUDGET = SelectionSettings(
     initial_per_charge=8,
     test_per_charge=3,
     per_charge_per_round=6,
@@ -88,9 +87,7 @@ def test_another_charge_in_the_pool_changes_nothing(frames):
 
 def test_test_frames_do_not_depend_on_the_training_budget(frames):
     small, large = (
-        select_initial(
-            frames, features_of(frames), SPLITS, budget(initial_per_charge=n), DefectKey("v_Cd", 0)
-        )[-3:]
+        select_initial(frames, features_of(frames), SPLITS, budget(initial_per_charge=n), DefectKey("v_Cd", 0))[-3:]
         for n in (4, 15)
     )
     assert small == large

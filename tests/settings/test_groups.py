@@ -11,7 +11,7 @@ def groups_of(
     defects: list[dict[str, object]],
 ) -> dict[str, tuple[tuple[int, ...], tuple[str, ...]]]:
     study = Study.model_validate({**deepcopy(DEFAULT_STUDY), "defects": defects})
-    return {group.name: (group.charges, group.teachers) for group in exploration_groups(study)}
+    return {group.name: (group.charges, group.learns_from) for group in exploration_groups(study)}
 
 
 def test_each_defect_is_explored_on_its_own() -> None:

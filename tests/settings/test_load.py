@@ -84,6 +84,15 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     assert "thermo.correction" in refused(path)
 
 
+def test_a_study_of_an_earlier_version_may_say_that_networks_see_the_charge(tmp_path: Path) -> None:
+    said = write(tmp_path, training__charge_embedding=True, exploration__training__charge_embedding=True)
+    study = load_study(said)
+    assert study == load_study(write(tmp_path))
+    for value in (False, "yes"):
+        message = refused(write(tmp_path, training__charge_embedding=value))
+        assert "every network sees the charge; remove the key" in message
+
+
 def test_strict_types_are_not_coerced(tmp_path: Path) -> None:
     assert "search.max_steps" in refused(write(tmp_path, search__max_steps="80"))
 
@@ -128,9 +137,7 @@ def engine(kind: str, **changes: Any) -> dict[str, Any]:
         (engine("vasp", functional="lda"), "'pbesol'"),
     ],
 )
-def test_engines_of_programs_are_checked(
-    tmp_path: Path, settings: dict[str, Any], telling: str
-) -> None:
+def test_engines_of_programs_are_checked(tmp_path: Path, settings: dict[str, Any], telling: str) -> None:
     message = refused(write(tmp_path, fidelities__low__engine=settings))
     assert telling in message
     assert ".espresso" not in message

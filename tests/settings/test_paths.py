@@ -43,9 +43,7 @@ def test_a_study_beside_its_structures_is_used_from_anywhere(here: Path, file: s
     assert {k: str(v) for k, v in loaded.thermo.elemental_references.items()} == references
 
 
-def test_in_its_own_folder_the_paths_are_as_written(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_its_own_folder_the_paths_are_as_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(here / "study.yaml", study_with("CdTe.vasp"))
     (here / "CdTe.vasp").touch()
     loaded = load_study(Path("study.yaml"))

@@ -10,12 +10,11 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt
-from defectscape.files.tables import write_json
 from defectscape.settings.ccd import ChargePair
 from defectscape.stages.ccd import chosen_pairs
 from defectscape.stages.ccd_check import check_diagrams
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import Diagram, read_checks
+from defectscape.study.diagrams import Diagram, read_diagram_checks, write_diagrams
 from defectscape.study.levels import GroundState
 from defectscape.summary.cost import _path_points
 from defectscape.thermo.ccd import trace_ccd
@@ -54,9 +53,14 @@ def energy_eV(frame: Frame, spring: float) -> float:
 def ground(charge: int) -> Frame:
     x = 2.5 if charge == 0 else 3.0
     return Frame(
-        [52, 52], [[0, 0, 0], [x, 0, 0]], np.diag([9.0, 10.0, 11.0]), DefectKey("v_Cd", charge), 1,
-        Origin.MINIMUM, "f",
-    )  # fmt: skip
+        [52, 52],
+        [[0, 0, 0], [x, 0, 0]],
+        np.diag([9.0, 10.0, 11.0]),
+        DefectKey("v_Cd", charge),
+        1,
+        Origin.MINIMUM,
+        "f",
+    )
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def prepare(context: StudyContext, engine: Oscillator, monkeypatch: pytest.Monke
     ccd = trace_ccd(path, lambda frame: energy_eV(frame, SPRING), 0.4)
     diagram = Diagram("v_Cd_0", "v_Cd_-1", ccd, np.zeros(5), np.zeros(5), "")
     context.layout.ccd.parent.mkdir(parents=True)
-    write_json(context.layout.ccd, {"diagrams": [diagram]})
+    write_diagrams(context, [diagram])
     monkeypatch.setattr(StudyContext, "engine", lambda self, level: engine)
     return diagram
 
@@ -81,7 +85,7 @@ def test_both_curves_are_compared_above_their_own_ground_states(context, monkeyp
     engine = Oscillator()
     diagram = prepare(context, engine, monkeypatch)
     check_diagrams(context)
-    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    check = read_diagram_checks(context)["v_Cd_0", "v_Cd_-1"]
     assert engine.calls == 6
     assert (check.initial.points, check.initial.zero) == ((0, 2, 4), 0)
     assert (check.final.points, check.final.zero) == ((0, 2, 4), 4)
@@ -101,14 +105,14 @@ def test_both_curves_are_compared_above_their_own_ground_states(context, monkeyp
 def test_a_failed_point_is_counted_and_a_failed_zero_leaves_nothing(context, monkeypatch):
     prepare(context, Oscillator(failing=(2.75,)), monkeypatch)
     check_diagrams(context)
-    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    check = read_diagram_checks(context)["v_Cd_0", "v_Cd_-1"]
     assert (check.initial.points, check.initial.failed) == ((0, 4), 1)
 
 
 def test_without_its_ground_state_a_curve_is_not_compared(context, monkeypatch):
     prepare(context, Oscillator(failing=(2.5,)), monkeypatch)
     check_diagrams(context)
-    check = read_checks(context.layout.ccd_check)["v_Cd_0", "v_Cd_-1"]
+    check = read_diagram_checks(context)["v_Cd_0", "v_Cd_-1"]
     assert (check.initial.points, check.initial.failed) == ((), 3)
     assert check.final.points == (2, 4)
 
@@ -120,7 +124,7 @@ def test_nothing_is_labelled_unless_asked_for(context, monkeypatch):
     quiet = StudyContext(context.study.model_copy(update={"ccd": silent}), context.layout)
     check_diagrams(quiet)
     assert engine.calls == 0
-    assert read_checks(quiet.layout.ccd_check) == {}
+    assert read_diagram_checks(quiet) == {}
     assert _path_points(quiet) == []
 
 
@@ -133,9 +137,7 @@ def test_points_come_from_the_ground_states_to_the_middle_to_the_rest():
 
 
 def state(charge: int) -> GroundState:
-    return GroundState(
-        DefectKey("v_Cd", charge), "v_Cd", 0, ground(charge), 0.0, 0.0, "", True, None
-    )
+    return GroundState(DefectKey("v_Cd", charge), "v_Cd", 0, ground(charge), 0.0, 0.0, "", True, None)
 
 
 def test_transitions_asked_for_keep_their_direction_and_missing_ones_are_left_out():

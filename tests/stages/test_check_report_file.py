@@ -8,9 +8,16 @@ from defectscape.model.checks import CheckReport
 from defectscape.study.committees import read_check_report, write_check_report
 
 REPORT = CheckReport(
-    "2fb8a433e5c07372", (-1, 0), ("low", "high"),
-    {"calculator": {(-1, "low"): -2.5, (0, "high"): 1 / 3}}, 0.1, 0.2, 0.3, None, 1e-6,
-)  # fmt: skip
+    "2fb8a433e5c07372",
+    (-1, 0),
+    ("low", "high"),
+    {"calculator": {(-1, "low"): -2.5, (0, "high"): 1 / 3}},
+    0.1,
+    0.2,
+    0.3,
+    None,
+    1e-6,
+)
 
 
 def test_states_are_written_as_pairs_and_read_back(tmp_path: Path) -> None:

@@ -23,9 +23,7 @@ def test_a_tighter_setting_is_nearer_to_the_last_one(context: StudyContext) -> N
     assert rows[0].force_rms_eV_A > rows[1].force_rms_eV_A > rows[2].force_rms_eV_A == 0.0
     assert all(row.force_max_eV_A >= row.force_rms_eV_A for row in rows)
     calls = len(context.store.calls())
-    assert converge(context, "low", "electronic_temperature_K", [2000.0, 300.0])[1].energy_eV == (
-        rows[2].energy_eV
-    )
+    assert converge(context, "low", "electronic_temperature_K", [2000.0, 300.0])[1].energy_eV == (rows[2].energy_eV)
     assert len(context.store.calls()) == calls
 
 

@@ -59,7 +59,7 @@ def imported(context: StudyContext, level: str) -> list[str]:
     """Families of the imported frames among a level's data."""
     files = context.layout.group("v_Cd").round(0)
     path = files.data_low if level == "low" else files.data_high
-    data = read_labelled(path, context.fidelity(level).name)
+    data = read_labelled(path, context.fidelity_settings(level).name)
     return sorted(item.frame.family for item in data if "imported" in item.frame.family)
 
 

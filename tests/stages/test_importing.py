@@ -54,21 +54,29 @@ def one_search_per_host():
 
 def vasp_study(folder: Path, **changes: Any) -> StudyContext:
     """The study that the CdTe runs belong to."""
-    Structure.from_spacegroup(
-        "F-43m", Lattice.cubic(13.086768 / 2), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]
-    ).to(str(folder / "CdTe.vasp"), "poscar")
+    Structure.from_spacegroup("F-43m", Lattice.cubic(13.086768 / 2), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3]).to(
+        str(folder / "CdTe.vasp"), "poscar"
+    )
     engine = {
-        "kind": "vasp", "functional": "hse06", "command": "vasp_gam", "potcar_dir": "nowhere",
-        "potcars": {"Cd": "Cd", "Te": "Te"}, "cutoff_eV": 450.0, "kpoints": [1, 1, 1],
+        "kind": "vasp",
+        "functional": "hse06",
+        "command": "vasp_gam",
+        "potcar_dir": "nowhere",
+        "potcars": {"Cd": "Cd", "Te": "Te"},
+        "cutoff_eV": 450.0,
+        "kpoints": [1, 1, 1],
         "potcar_titles": {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"},
-        "exx_fraction": 0.345, "screening_1_A": 0.2, "incar": {"LREAL": False, "ADDGRID": True},
-    }  # fmt: skip
+        "exx_fraction": 0.345,
+        "screening_1_A": 0.2,
+        "incar": {"LREAL": False, "ADDGRID": True},
+    }
     study = small_study()
     study["label_store"] = str(folder / "labels")
     study["host"]["file"] = str(folder / "CdTe.vasp")
     study["host"]["supercell"] = {
-        "matrix": [[2, 0, 0], [0, 2, 0], [0, 0, 2]], "min_image_distance_A": 12.0,
-    }  # fmt: skip
+        "matrix": [[2, 0, 0], [0, 2, 0], [0, 0, 2]],
+        "min_image_distance_A": 12.0,
+    }
     study["defects"] = [{"name": "i_Cd_3", "charges": ["0"]}]
     study["fidelities"]["high"] = {"name": "hse", "engine": engine | changes}
     study["fidelities"]["low"] = {"name": "pbe", "engine": {**engine, "functional": "pbe"}}
@@ -86,8 +94,9 @@ def test_both_trajectories_are_taken_and_the_other_crystal_is_not(imported) -> N
     context, rows = imported
     table = {row.path.parent.name: row for row in rows}
     assert [(table[name].taken, table[name].key) for name in CDTE] == [
-        (3, "i_Cd_3_0"), (2, "i_Cd_3_0"),
-    ]  # fmt: skip
+        (3, "i_Cd_3_0"),
+        (2, "i_Cd_3_0"),
+    ]
     for name, steps in (("mgo_Mg_O_0", 2), ("mgo_bulk", 3)):
         assert (table[name].taken, table[name].refused) == (0, steps)
         assert "perfect supercell is Cd32Te32" in table[name].reason
@@ -103,10 +112,7 @@ def test_labels_are_the_runs_own_and_the_engine_finds_them(imported) -> None:
             assert record.label.energy_eV == step.label.energy_eV
             assert (frame.charge, frame.multiplicity) == (0, 1)
             # Whatever the order: each atom has its own force.
-            mine = {
-                tuple(np.round(p, 6)): f
-                for p, f in zip(frame.positions_A, record.label.forces_eV_A, strict=True)
-            }
+            mine = {tuple(np.round(p, 6)): f for p, f in zip(frame.positions_A, record.label.forces_eV_A, strict=True)}
             for position, force in zip(step.positions_A, step.label.forces_eV_A, strict=True):
                 np.testing.assert_array_equal(mine[tuple(np.round(position, 6))], force)
     assert not context.store.calls()
@@ -258,8 +264,11 @@ def test_each_data_file_has_its_own_card() -> None:
     names = ("a.extxyz", "a.extxyz.xz", "a.low.extxyz.gz", "a.high.extxyz")
     cards = [card_path(Path("d") / name) for name in names]
     assert [card.name for card in cards] == [
-        "a.card.json", "a.card.json", "a.low.card.json", "a.high.card.json",
-    ]  # fmt: skip
+        "a.card.json",
+        "a.card.json",
+        "a.low.card.json",
+        "a.high.card.json",
+    ]
 
 
 def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path: Path) -> None:
@@ -297,9 +306,7 @@ def test_an_edited_number_of_a_geometry_is_refused(exported, tmp_path: Path) -> 
 
 def test_frames_of_other_defects_are_counted_as_refused(exported, tmp_path: Path) -> None:
     context, path = exported
-    stranger = Frame(
-        [30, 34], np.eye(2, 3), np.eye(3) * 5, DefectKey("v_Zn", 0), 1, Origin.START, "f"
-    )
+    stranger = Frame([30, 34], np.eye(2, 3), np.eye(3) * 5, DefectKey("v_Zn", 0), 1, Origin.START, "f")
     label_frames([stranger], context.engine("low"), context.store, 30.0, "test")
     export(context, "low", path)
     (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])

@@ -36,9 +36,14 @@ def finish(context: StudyContext, rule: str, name: str, wall_s: float, end_s: fl
 
 def put(context: StudyContext, number: int, wall_s: float, end_s: float, defect: str) -> None:
     frame = Frame(
-        [48, 52], [[0, 0, 0], [2.0 + 0.1 * number, 0, 0]], np.eye(3) * 8,
-        DefectKey(defect, 0), 1, Origin.RATTLE, "f",
-    )  # fmt: skip
+        [48, 52],
+        [[0, 0, 0], [2.0 + 0.1 * number, 0, 0]],
+        np.eye(3) * 8,
+        DefectKey(defect, 0),
+        1,
+        Origin.RATTLE,
+        "f",
+    )
     label = Label(-1.0, np.zeros((2, 3)))
     stamp = datetime.fromtimestamp(end_s, UTC).isoformat(timespec="milliseconds")
     context.store.put(

@@ -13,9 +13,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def _call(number, status="ok"):
-    return Call(
-        f"{number:064d}", "e", "v_Cd", -2, status, 0, 0.1 + number, f"2026-01-01T{number:05d}"
-    )
+    return Call(f"{number:064d}", "e", "v_Cd", -2, status, 0, 0.1 + number, f"2026-01-01T{number:05d}")
 
 
 def test_calls_come_back_in_time_order(tmp_path):

@@ -27,9 +27,14 @@ FORK = multiprocessing.get_context("fork")
 def _frame(seed=0, charge=0, multiplicity=1, defect="v_Cd", **changes):
     rng = np.random.default_rng(seed)
     frame = Frame(
-        np.array([48, 52]), rng.normal(size=(2, 3)), np.eye(3) * 6.0, DefectKey(defect, charge),
-        multiplicity, Origin.START, "v_Cd/x",
-    )  # fmt: skip
+        np.array([48, 52]),
+        rng.normal(size=(2, 3)),
+        np.eye(3) * 6.0,
+        DefectKey(defect, charge),
+        multiplicity,
+        Origin.START,
+        "v_Cd/x",
+    )
     return dataclasses.replace(frame, **changes)
 
 
@@ -37,9 +42,20 @@ def _record(seed=0, energy_eV=-1.5, failure=None, atoms=2):
     frame = _frame(seed)
     label = Label(energy_eV, np.full((atoms, 3), 0.25)) if failure is None else None
     return LabelRecord(
-        label_key(frame, "e", SETTINGS), frame, "e", SETTINGS, "1", label, failure, (), 0, 1.0, 1.0,
-        "node", "2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
+        label_key(frame, "e", SETTINGS),
+        frame,
+        "e",
+        SETTINGS,
+        "1",
+        label,
+        failure,
+        (),
+        0,
+        1.0,
+        1.0,
+        "node",
+        "2026-01-01T00:00:00+00:00",
+    )
 
 
 def _all_files(root):
@@ -49,14 +65,21 @@ def _all_files(root):
 def test_key_is_of_what_is_computed_and_nothing_else():
     key = label_key(_frame(), "e", SETTINGS)
     same = [
-        _frame(defect="Te_Cd"), _frame(origin=Origin.MD), _frame(family="other"), _frame(note="x"),
+        _frame(defect="Te_Cd"),
+        _frame(origin=Origin.MD),
+        _frame(family="other"),
+        _frame(note="x"),
         _frame(parent="abc"),
-    ]  # fmt: skip
+    ]
     moved = _frame().positions_A + np.array([[2e-5, 0, 0], [0, 0, 0]])
     other = [
-        _frame(charge=1), _frame(multiplicity=3), _frame(1), _frame(positions_A=moved),
-        _frame(cell_A=np.eye(3) * 6.0001), _frame(numbers=np.array([48, 48])),
-    ]  # fmt: skip
+        _frame(charge=1),
+        _frame(multiplicity=3),
+        _frame(1),
+        _frame(positions_A=moved),
+        _frame(cell_A=np.eye(3) * 6.0001),
+        _frame(numbers=np.array([48, 48])),
+    ]
     assert {label_key(frame, "e", SETTINGS) for frame in same} == {key}
     keys = {label_key(frame, "e", SETTINGS) for frame in other} | {key}
     keys |= {label_key(_frame(), "f", SETTINGS), label_key(_frame(), "e", '{"a": 1}')}
@@ -178,9 +201,12 @@ def test_an_unknown_store_format_is_refused(tmp_path):
     (tmp_path / "STORE.json").write_text('{"format": 99}')
     store = LabelStore(tmp_path)
     for use in (
-        lambda: store.get(_record().key), lambda: store.put(_record(1)), store.damaged, store.calls,
+        lambda: store.get(_record().key),
+        lambda: store.put(_record(1)),
+        store.damaged,
+        store.calls,
         lambda: list(store.records()),
-    ):  # fmt: skip
+    ):
         with pytest.raises(StoreError, match="format 99"):
             use()
     (tmp_path / "STORE.json").write_text("")

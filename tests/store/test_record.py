@@ -20,15 +20,32 @@ SETTINGS = '{"accuracy": 1.0}'
 def _record(seed=0, works=True, **changes):
     rng = np.random.default_rng(seed)
     frame = Frame(
-        np.array([48, 52]), rng.normal(size=(2, 3)), np.eye(3) * 6.1 + rng.normal(size=(3, 3)),
-        DefectKey("v_Cd", -1), 2, Origin.RATTLE, "v_Cd/-40%", "abc", "a note: é",
-    )  # fmt: skip
+        np.array([48, 52]),
+        rng.normal(size=(2, 3)),
+        np.eye(3) * 6.1 + rng.normal(size=(3, 3)),
+        DefectKey("v_Cd", -1),
+        2,
+        Origin.RATTLE,
+        "v_Cd/-40%",
+        "abc",
+        "a note: é",
+    )
     found = Label(-1 / 3, rng.normal(size=(2, 3)) / 7, rng.normal(size=(3, 3)), -5e-324, None)
     record = LabelRecord(
-        label_key(frame, "e", SETTINGS), frame, "e", SETTINGS, "e 1.0", found if works else None,
-        None if works else "SCF not converged", (), 0, 0.1 + 0.2, 1e-300, "node1",
+        label_key(frame, "e", SETTINGS),
+        frame,
+        "e",
+        SETTINGS,
+        "e 1.0",
+        found if works else None,
+        None if works else "SCF not converged",
+        (),
+        0,
+        0.1 + 0.2,
+        1e-300,
+        "node1",
         "2026-01-02T03:04:05.678+00:00",
-    )  # fmt: skip
+    )
     return dataclasses.replace(record, **changes)
 
 
@@ -44,8 +61,19 @@ def test_floats_survive_to_the_last_bit(seed):
     assert back.frame.cell_A.tobytes() == record.frame.cell_A.tobytes()
     for name in ("key", "multiplicity", "origin", "family", "parent", "note", "geometry_hash"):
         assert getattr(back.frame, name) == getattr(record.frame, name)
-    for name in ("key", "engine", "settings", "engine_version", "failure", "flags", "rung",
-                 "wall_s", "core_s", "host_name", "timestamp"):  # fmt: skip
+    for name in (
+        "key",
+        "engine",
+        "settings",
+        "engine_version",
+        "failure",
+        "flags",
+        "rung",
+        "wall_s",
+        "core_s",
+        "host_name",
+        "timestamp",
+    ):
         assert getattr(back, name) == getattr(record, name)
 
 

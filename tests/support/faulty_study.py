@@ -33,10 +33,14 @@ def faulty_study() -> dict[str, Any]:
     study["label_jobs"] = 2
     for level, depth in (("low", 0.3), ("high", 0.36)):
         study["fidelities"][level]["engine"] = {
-            "kind": "ase", "calculator": "support.faulty.Pairs", "method": f"pairs {level}",
-            "arguments": {"depth_eV": depth}, "charge": "charge", "multiplicity": "none",
+            "kind": "ase",
+            "calculator": "support.faulty.Pairs",
+            "method": f"pairs {level}",
+            "arguments": {"depth_eV": depth},
+            "charge": "charge",
+            "multiplicity": "none",
             "time_limit_s": 10.0,
-        }  # fmt: skip
+        }
     return study
 
 
@@ -54,15 +58,16 @@ class Study:
     def environment(self) -> dict[str, str]:
         paths = [str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
         return {
-            **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
-            "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(paths),
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            "MPLBACKEND": "Agg",
+            "PYTHONPATH": os.pathsep.join(paths),
             FAULTS: str(self.folder / "faults.json"),
-        }  # fmt: skip
+        }
 
     def faults(self, sleep_s: float = 0.0, habits: dict[str, str] | None = None) -> None:
-        (self.folder / "faults.json").write_text(
-            json.dumps({"sleep_s": sleep_s, "habits": habits or {}})
-        )
+        (self.folder / "faults.json").write_text(json.dumps({"sleep_s": sleep_s, "habits": habits or {}}))
 
     def change(self, change: Callable[[dict[str, Any]], None]) -> None:
         study = deepcopy(faulty_study())
@@ -71,15 +76,25 @@ class Study:
 
     def command(self, *targets: str) -> list[str | Path]:
         return [
-            BIN / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", *targets,
-            "--config", "study=study.yaml",
-        ]  # fmt: skip
+            BIN / "snakemake",
+            "--snakefile",
+            ROOT / "Snakefile",
+            "--cores",
+            "2",
+            *targets,
+            "--config",
+            "study=study.yaml",
+        ]
 
     def run(self, *targets: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*targets), cwd=self.folder, env=self.environment, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+            self.command(*targets),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def finish(self, *targets: str) -> None:
         """Unlock and run to the end, as the user does the next morning."""
@@ -89,16 +104,25 @@ class Study:
 
     def start(self, *targets: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*targets), cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            self.command(*targets),
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command of defectscape's."""
         return subprocess.run(
-            [BIN / "defectscape", "--study", "study.yaml", *words], cwd=self.folder,
-            env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [BIN / "defectscape", "--study", "study.yaml", *words],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def context(self) -> StudyContext:
         """What the stages of this study work with; paths are relative to the study's folder."""

@@ -36,9 +36,7 @@ def list_jobs(study: str, results: str) -> list[dict[str, Any]]:
                 "command": job.shellcmd or "",
             }
             for level in dag.toposorted()
-            for job in sorted(
-                level, key=lambda job: (job.rule.name, sorted(job.wildcards_dict.items()))
-            )
+            for job in sorted(level, key=lambda job: (job.rule.name, sorted(job.wildcards_dict.items())))
         ]
 
 

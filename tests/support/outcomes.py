@@ -81,9 +81,14 @@ def _is_right(record: LabelRecord) -> bool:
 
 
 def report(
-    name: str, happens: str, seen: str, store: LabelStore, before: set[str], most_twice: int = 0,
+    name: str,
+    happens: str,
+    seen: str,
+    store: LabelStore,
+    before: set[str],
+    most_twice: int = 0,
     killed_at: str | None = None,
-) -> Fault:  # fmt: skip
+) -> Fault:
     """Measure, check that nothing was lost or wrong, and note the row.
 
     Where processes were killed, a label whose record was just being written may come twice besides.

@@ -64,9 +64,14 @@ class SlurmNode:
         key.chmod(0o400)
         munge = self.folder / "munge"
         run(
-            "munged", "--force", f"--key-file={key}", f"--socket={munge}/socket", f"--pid-file={munge}/pid",
-            f"--log-file={munge}/log", f"--seed-file={munge}/seed",
-        )  # fmt: skip
+            "munged",
+            "--force",
+            f"--key-file={key}",
+            f"--socket={munge}/socket",
+            f"--pid-file={munge}/pid",
+            f"--log-file={munge}/log",
+            f"--seed-file={munge}/seed",
+        )
         CONFIGURATION.parent.mkdir(exist_ok=True)
         CONFIGURATION.write_text(self._configuration())
         run("slurmctld", "-f", CONFIGURATION)
@@ -78,18 +83,17 @@ class SlurmNode:
         if resume:
             # It may have returned by itself already (ReturnToService), which is then refused.
             subprocess.run(
-                ["scontrol", "update", f"nodename={self.name}", "state=resume"], check=False,
+                ["scontrol", "update", f"nodename={self.name}", "state=resume"],
+                check=False,
                 capture_output=True,
-            )  # fmt: skip
+            )
         deadline = time.monotonic() + 60
         state = ""
         while state.rstrip("*") not in ("idle", "mixed", "allocated"):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the node is {state!r}: {self.logs()}")
             time.sleep(0.3)
-            found = subprocess.run(
-                ["sinfo", "-h", "-o", "%T"], check=False, capture_output=True, text=True
-            )
+            found = subprocess.run(["sinfo", "-h", "-o", "%T"], check=False, capture_output=True, text=True)
             state = found.stdout.strip()
 
     def stop_slurmd(self) -> None:
@@ -122,20 +126,38 @@ class SlurmNode:
     def _configuration(self) -> str:
         folder = self.folder
         settings = {
-            "ClusterName": CLUSTER, "SlurmctldHost": f"{self.name}(127.0.0.1)", "SlurmUser": "root",
-            "SlurmdUser": "root", "AuthType": "auth/munge", "AuthInfo": f"socket={folder}/munge/socket",
-            "CredType": "cred/munge", "SlurmctldPort": 26817, "SlurmdPort": 26818,
-            "StateSaveLocation": folder / "ctld", "SlurmdSpoolDir": folder / "slurmd",
-            "SlurmctldPidFile": folder / "run/slurmctld.pid", "SlurmdPidFile": folder / "run/slurmd.pid",
-            "SlurmctldLogFile": folder / "log/slurmctld.log", "SlurmdLogFile": folder / "log/slurmd.log",
-            "ProctrackType": "proctrack/linuxproc", "TaskPlugin": "task/none",
-            "JobAcctGatherType": "jobacct_gather/none", "AccountingStorageType": "accounting_storage/none",
-            "SelectType": "select/cons_tres", "SelectTypeParameters": "CR_CPU_Memory",
+            "ClusterName": CLUSTER,
+            "SlurmctldHost": f"{self.name}(127.0.0.1)",
+            "SlurmUser": "root",
+            "SlurmdUser": "root",
+            "AuthType": "auth/munge",
+            "AuthInfo": f"socket={folder}/munge/socket",
+            "CredType": "cred/munge",
+            "SlurmctldPort": 26817,
+            "SlurmdPort": 26818,
+            "StateSaveLocation": folder / "ctld",
+            "SlurmdSpoolDir": folder / "slurmd",
+            "SlurmctldPidFile": folder / "run/slurmctld.pid",
+            "SlurmdPidFile": folder / "run/slurmd.pid",
+            "SlurmctldLogFile": folder / "log/slurmctld.log",
+            "SlurmdLogFile": folder / "log/slurmd.log",
+            "ProctrackType": "proctrack/linuxproc",
+            "TaskPlugin": "task/none",
+            "JobAcctGatherType": "jobacct_gather/none",
+            "AccountingStorageType": "accounting_storage/none",
+            "SelectType": "select/cons_tres",
+            "SelectTypeParameters": "CR_CPU_Memory",
             "SchedulerParameters": "batch_sched_delay=0,sched_min_interval=0,sched_interval=2,bf_interval=2",
-            "MpiDefault": "none", "SwitchType": "switch/none", "ReturnToService": 2, "KillWait": 2,
-            "SlurmdTimeout": 10, "InactiveLimit": 0, "SlurmdParameters": "config_overrides",
-            "MinJobAge": 3600, "DefMemPerCPU": 500,
-        }  # fmt: skip
+            "MpiDefault": "none",
+            "SwitchType": "switch/none",
+            "ReturnToService": 2,
+            "KillWait": 2,
+            "SlurmdTimeout": 10,
+            "InactiveLimit": 0,
+            "SlurmdParameters": "config_overrides",
+            "MinJobAge": 3600,
+            "DefMemPerCPU": 500,
+        }
         lines = [f"{name}={value}" for name, value in settings.items()]
         lines += [
             f"NodeName={self.name} NodeAddr=127.0.0.1 CPUs={self.cpus} RealMemory=20000 State=UNKNOWN",

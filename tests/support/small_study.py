@@ -19,9 +19,17 @@ from defectscape.study.context import StudyContext
 from support import ROOT
 
 TRAINING: dict[str, Any] = {
-    "committee": 2, "channels": 4, "max_L": 0, "r_max_A": 4.0, "charge_embedding_dim": 4,
-    "steps": 40, "batch_size": 4, "learning_rate": 0.01, "validate_every": 20, "patience": 5,
-}  # fmt: skip
+    "committee": 2,
+    "channels": 4,
+    "max_L": 0,
+    "r_max_A": 4.0,
+    "charge_embedding_dim": 4,
+    "steps": 40,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+    "validate_every": 20,
+    "patience": 5,
+}
 SEARCH: dict[str, Any] = {"fmax_eV_A": 0.5, "max_steps": 60, "cross_seeds_per_charge": 1}
 
 
@@ -33,17 +41,22 @@ def small_study() -> dict[str, Any]:
     study["label_jobs"] = 1
     study["host"]["file"] = str(ROOT / "config/hosts/CdTe.vasp")
     study["host"]["supercell"] = {
-        "matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "min_image_distance_A": 6.0,
-    }  # fmt: skip
+        "matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        "min_image_distance_A": 6.0,
+    }
     study["defects"] = [{"name": "v_Cd", "charges": ["0", "-1"]}]
     study["sampling"] |= {
-        "bond_distortions": [-0.2, 0.2], "dimers": False, "start_rattle_A": 0.1,
-        "rattle_amplitudes_A": [0.05, 0.1], "relaxed_toward": [],
-    }  # fmt: skip
+        "bond_distortions": [-0.2, 0.2],
+        "dimers": False,
+        "start_rattle_A": 0.1,
+        "rattle_amplitudes_A": [0.05, 0.1],
+        "relaxed_toward": [],
+    }
     study["selection"] = {
-        "initial_per_charge": 4, "test_per_charge": 1,
+        "initial_per_charge": 4,
+        "test_per_charge": 1,
         "per_charge_per_round": 2,
-    }  # fmt: skip
+    }
     study["exploration"] = {"rounds": 1, "training": dict(TRAINING), "search": dict(SEARCH)}
     study["search"] = {**SEARCH, "max_steps": 80}
     study["verification"] = {"minima_per_charge": 1, "relax_steps": 1, "fmax_eV_A": 0.05}
@@ -120,8 +133,7 @@ def calls_since(context: StudyContext, before: int) -> Counter[tuple[str, str]]:
     """Engine calls made after the first ``before`` ones, by method and defect key."""
     methods = methods_by_key(context)
     return Counter(
-        (methods[call.key], str(DefectKey(call.defect, call.charge)))
-        for call in context.store.calls()[before:]
+        (methods[call.key], str(DefectKey(call.defect, call.charge))) for call in context.store.calls()[before:]
     )
 
 

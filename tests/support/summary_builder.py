@@ -19,10 +19,10 @@ from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
     ErrorSummary,
+    FidelityDifferenceRow,
     GateRow,
     HostSummary,
     JobRow,
-    LevelGapRow,
     LevelOfTheory,
     LevelSummary,
     LevelTestRow,
@@ -96,7 +96,7 @@ def make_summary() -> Summary:
         errors=_errors(),
         parity=_parity(rng),
         level_gaps=[
-            LevelGapRow(
+            FidelityDifferenceRow(
                 key=f"{defect}_{signed(charge)}",
                 frames=12,
                 shift_eV=-34.2,
@@ -146,9 +146,7 @@ def make_summary() -> Summary:
             JobRow(rule="report", kind="other", jobs=1, wall_s=9.1, cpu_s=8.8),
         ],
         equilibria=[
-            _equilibrium(limit, kelvin)
-            for limit in ("Cd-rich", "Te-rich")
-            for kelvin in (600.0, 800.0, 1000.0)
+            _equilibrium(limit, kelvin) for limit in ("Cd-rich", "Te-rich") for kelvin in (600.0, 800.0, 1000.0)
         ],
         overhead=Overhead(
             engine_s=2800.0,
@@ -166,12 +164,8 @@ def make_summary() -> Summary:
             _calibration("gfn1", "between", None),
         ],
         level_tests=[
-            LevelTestRow(
-                defect="v_Cd", upper_charge=0, lower_charge=-1, model_error_eV=-0.021, bar_eV=0.034
-            ),
-            LevelTestRow(
-                defect="Te_Cd", upper_charge=1, lower_charge=0, model_error_eV=0.050, bar_eV=None
-            ),
+            LevelTestRow(defect="v_Cd", upper_charge=0, lower_charge=-1, model_error_eV=-0.021, bar_eV=0.034),
+            LevelTestRow(defect="Te_Cd", upper_charge=1, lower_charge=0, model_error_eV=0.050, bar_eV=None),
         ],
         gates=[
             GateRow(
@@ -210,9 +204,7 @@ GROUPS = ("v_Cd/round_0", "v_Cd/round_1", "final")
 
 def _theory(name: str, method: str) -> LevelOfTheory:
     settings = json.dumps({"accuracy": 1.0, "electronic_temperature_K": 300.0, "method": method})
-    return LevelOfTheory(
-        name=name, engine="tblite", method=method, settings=settings, engine_versions=["0.4.0"]
-    )
+    return LevelOfTheory(name=name, engine="tblite", method=method, settings=settings, engine_versions=["0.4.0"])
 
 
 def _geometry(name: str, charge: int, rank: int) -> str:
@@ -234,9 +226,7 @@ def _defect(name: str, charge: int) -> DefectSummary:
         verified=verified,
         energy_eV=energy,
         uncertainty_eV=0.012 if verified else 0.047,
-        uncertainty_origin="force left at the geometry"
-        if verified
-        else "committee and held-out error",
+        uncertainty_origin="force left at the geometry" if verified else "committee and held-out error",
         formation_energy_eV={"Cd-rich": at_vbm + LIMIT_SHIFT_EV[name], "Te-rich": at_vbm},
         correction_eV=0.081 * charge**2,
         correction_label="point charge, no potential alignment",
@@ -277,18 +267,14 @@ def _calibration(fidelity: str, quantity: str, factor: float | None) -> Calibrat
     )
 
 
-def _minimum(
-    name: str, charge: int, rank: int, verified: bool, error: float | None
-) -> MinimumSummary:
+def _minimum(name: str, charge: int, rank: int, verified: bool, error: float | None) -> MinimumSummary:
     return MinimumSummary(
         rank=rank,
         energy_above_lowest_eV=0.187 * rank,
         committee_std_eV=0.006 * rank,
         committee_bar_eV=0.013 if rank else None,
         verified_above_lowest_eV=0.193 * rank if verified else None,
-        verified_energy_eV=-3100.0 + VBM_ENERGIES_EV[name][charge] + 0.193 * rank
-        if verified
-        else None,
+        verified_energy_eV=-3100.0 + VBM_ENERGIES_EV[name][charge] + 0.193 * rank if verified else None,
         model_error_eV=error - 0.004 * rank if verified and error is not None else None,
         engine_fmax_eV_A=0.031 + 0.008 * rank if verified else None,
         relax_steps=2 if verified else 0,
@@ -307,13 +293,7 @@ def _levels() -> list[LevelSummary]:
         for upper in charges:
             for lower in (q for q in charges if q < upper):
                 level = (energies[lower] - energies[upper]) / (upper - lower)
-                stable = (
-                    abs(
-                        min(e + q * level for q, e in energies.items())
-                        - (energies[upper] + upper * level)
-                    )
-                    < 1e-9
-                )
+                stable = abs(min(e + q * level for q, e in energies.items()) - (energies[upper] + upper * level)) < 1e-9
                 levels.append(
                     LevelSummary(
                         defect=name,
@@ -454,8 +434,7 @@ def _curve(model: str, member: int) -> TrainingCurve:
 def make_geometries() -> dict[str, str]:
     """Geometry texts of the ground states of v_Cd only: the others are named but not carried."""
     return {
-        _geometry("v_Cd", charge, 0): f"v_Cd {signed(charge)} (test data)\n1.0\n"
-        for charge in VBM_ENERGIES_EV["v_Cd"]
+        _geometry("v_Cd", charge, 0): f"v_Cd {signed(charge)} (test data)\n1.0\n" for charge in VBM_ENERGIES_EV["v_Cd"]
     }
 
 
@@ -476,7 +455,14 @@ def _equilibrium(limit: str, kelvin: float) -> EquilibriumRow:
                 )
             )
     return EquilibriumRow(
-        limit=limit, annealing_K=kelvin, operating_K=300.0, annealing_fermi_eV=0.6,
-        annealing_fermi_std_eV=0.012, operating_fermi_eV=0.52, operating_fermi_std_eV=0.015,
-        electrons_cm3=2.1e3, holes_cm3=4.0e10 * kelvin, states=rows,
-    )  # fmt: skip
+        limit=limit,
+        annealing_K=kelvin,
+        operating_K=300.0,
+        annealing_fermi_eV=0.6,
+        annealing_fermi_std_eV=0.012,
+        operating_fermi_eV=0.52,
+        operating_fermi_std_eV=0.015,
+        electrons_cm3=2.1e3,
+        holes_cm3=4.0e10 * kelvin,
+        states=rows,
+    )

@@ -43,9 +43,7 @@ def poscar() -> tuple[list[str], np.ndarray]:
 def positions(block: str) -> np.ndarray:
     """Fractional positions of an ionic step."""
     found = re.search(r'<varray name="positions" >(.*?)</varray>', block, re.DOTALL)
-    return np.array(
-        [row.split() for row in re.findall(r"<v>(.*?)</v>", found.group(1))], dtype=float
-    )
+    return np.array([row.split() for row in re.findall(r"<v>(.*?)</v>", found.group(1))], dtype=float)
 
 
 def main(source: str, fault: str) -> None:

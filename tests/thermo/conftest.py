@@ -71,7 +71,4 @@ def vacancy(host: HostCrystal) -> Callable[[int], Frame]:
 def states(vacancy: Callable[[int], Frame]) -> tuple[StateEnergy, ...]:
     """v_Cd in 0, -1 and -2, raw energies chosen so that levels lie in the gap."""
     raw_eV = {0: -186.0, -1: -183.2, -2: -180.1}
-    return tuple(
-        StateEnergy(DefectKey("v_Cd", q), vacancy(q), energy, 0.01, True)
-        for q, energy in raw_eV.items()
-    )
+    return tuple(StateEnergy(DefectKey("v_Cd", q), vacancy(q), energy, 0.01, True) for q, energy in raw_eV.items())

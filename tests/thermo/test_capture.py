@@ -25,20 +25,25 @@ def _parabola(Q: Floats, phonon_eV: float, at: float) -> Floats:
 
 
 def _curves(
-    dQ: float, initial_eV: float, final_eV: float, released_eV: float, origin: str = "final",
+    dQ: float,
+    initial_eV: float,
+    final_eV: float,
+    released_eV: float,
+    origin: str = "final",
     points: int = 61,
-) -> CaptureCurves:  # fmt: skip
+) -> CaptureCurves:
     Q = np.linspace(-2.5 * dQ - 3, 3.5 * dQ + 3, points)
     return CaptureCurves(
-        Q, _parabola(Q, initial_eV, 0.0), _parabola(Q, final_eV, dQ),
-        dQ if origin == "final" else 0.0, released_eV,
-    )  # fmt: skip
+        Q,
+        _parabola(Q, initial_eV, 0.0),
+        _parabola(Q, final_eV, dQ),
+        dQ if origin == "final" else 0.0,
+        released_eV,
+    )
 
 
 def _coefficients(curves: CaptureCurves, *temperatures_K: float) -> Floats:
-    return capture_coefficient_cm3_s(
-        curves, COUPLING, VOLUME_A3, DEGENERACY, np.array(temperatures_K)
-    )
+    return capture_coefficient_cm3_s(curves, COUPLING, VOLUME_A3, DEGENERACY, np.array(temperatures_K))
 
 
 def test_equal_parabolas_cross_at_the_marcus_barrier() -> None:

@@ -42,9 +42,7 @@ def test_a_model_too_soft_becomes_the_engine(path):
         ours, theirs, before = (getattr(c, f"energies_{name}_eV") for c in (mended, engine, model))
         worst = np.abs(before - theirs).max()
         assert np.abs(ours - theirs).max() < 0.15 * worst
-    assert mended.fit_initial.phonon_energy_eV == pytest.approx(
-        engine.fit_initial.phonon_energy_eV, rel=0.02
-    )
+    assert mended.fit_initial.phonon_energy_eV == pytest.approx(engine.fit_initial.phonon_energy_eV, rel=0.02)
     assert mended.dE_eV == model.dE_eV
 
 

@@ -89,9 +89,7 @@ def test_a_host_that_decomposes_is_refused():
 
 def test_a_phase_of_another_element_is_refused():
     with pytest.raises(ThermoError, match=r"competing phase oxide.*has O"):
-        chemical_potential_limits(
-            CDTE, 4 * -5.2, REFERENCES, [Phase("oxide", {"Cd": 1, "O": 1}, -9.0)]
-        )
+        chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES, [Phase("oxide", {"Cd": 1, "O": 1}, -9.0)])
 
 
 def test_given_limits_are_taken_if_the_host_is_in_equilibrium():

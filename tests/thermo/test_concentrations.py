@@ -10,7 +10,7 @@ from scipy import constants
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.settings.thermo import (
-    Concentrations,
+    ConcentrationsSettings,
     DensityOfStates,
     EffectiveMasses,
     NoCorrection,
@@ -30,7 +30,7 @@ SITES_CM3 = 4 / 6.54**3 * 1e24
 
 
 def settings(annealing_K=800.0, operating_K=300.0, dopant_cm3=0.0):
-    return Concentrations(
+    return ConcentrationsSettings(
         bands=MASSES, annealing_K=[annealing_K], operating_K=operating_K, dopant_cm3=dopant_cm3
     )
 
@@ -43,9 +43,7 @@ def effective_states_cm3(mass, temperature_K):
 
 @pytest.fixture(scope="module")
 def limits(host, energies):
-    return chemical_potential_limits(
-        host.numbers, energies.bulk_energy_eV, {"Cd": -1.5, "Te": -3.2}
-    )
+    return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, {"Cd": -1.5, "Te": -3.2})
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +54,9 @@ def dos(host, energies):
 @pytest.fixture
 def solved(states, host, sites, energies, limits, dos):
     def solve(shift_eV=0.0, uncertainties=None, **changes):
-        moved = [
-            replace(state, energy_eV=state.energy_eV + shift_eV, degeneracy=1.0) for state in states
-        ]
-        diagram = build_diagram(
-            moved, host, sites, energies, limits, charge_corrections(moved, host, NO_CORRECTION)
-        )
-        (found,) = equilibria(
-            diagram, [limits[0].name], dos, settings(**changes), uncertainties or {}
-        )
+        moved = [replace(state, energy_eV=state.energy_eV + shift_eV, degeneracy=1.0) for state in states]
+        diagram = build_diagram(moved, host, sites, energies, limits, charge_corrections(moved, host, NO_CORRECTION))
+        (found,) = equilibria(diagram, [limits[0].name], dos, settings(**changes), uncertainties or {})
         formation = {
             e.key: e
             for e in formation_energies(
@@ -84,9 +76,7 @@ def test_carriers_of_parabolic_bands_follow_boltzmann_far_from_the_edges(host, e
         level = energies.vbm_eV + 0.7
         electrons, holes = get_e_h_concs(dos, level, temperature_K)
         kt = KT_EV * temperature_K
-        expected = effective_states_cm3(ELECTRON, temperature_K) * math.exp(
-            -(energies.gap_eV - 0.7) / kt
-        )
+        expected = effective_states_cm3(ELECTRON, temperature_K) * math.exp(-(energies.gap_eV - 0.7) / kt)
         assert electrons == pytest.approx(expected, rel=0.02)
         expected = effective_states_cm3(HOLE, temperature_K) * math.exp(-0.7 / kt)
         assert holes == pytest.approx(expected, rel=0.02)
@@ -139,9 +129,7 @@ def test_error_bars_are_the_response_of_the_neutral_level(solved):
     kt = KT_EV * found.annealing_K
     carriers = effective_states_cm3(HOLE, found.annealing_K) * math.exp(
         -found.annealing_fermi_eV / kt
-    ) + effective_states_cm3(ELECTRON, found.annealing_K) * math.exp(
-        (found.annealing_fermi_eV - 1.5) / kt
-    )
+    ) + effective_states_cm3(ELECTRON, found.annealing_K) * math.exp((found.annealing_fermi_eV - 1.5) / kt)
     expected = 2 * own.annealing_cm3 / (sum(weights.values()) + carriers) * sigma_eV
     assert found.annealing_fermi_std_eV == pytest.approx(expected, rel=0.08)
     none, _, _ = solved(uncertainties={key: 0.0})

@@ -34,9 +34,7 @@ def direct_ewald_eV(cell, dielectric, gamma):
     return -0.5 * potential * E2_EV_A
 
 
-@pytest.mark.parametrize(
-    ("side", "epsilon"), [(10.0, 1.0), (10.0, 10.0), (23.4, 6.2), (9.0, 300.0)]
-)
+@pytest.mark.parametrize(("side", "epsilon"), [(10.0, 1.0), (10.0, 10.0), (23.4, 6.2), (9.0, 300.0)])
 def test_cube_has_the_analytic_madelung_energy(side, epsilon):
     value = point_charge_energy_eV(side * np.eye(3), epsilon * np.eye(3))
     assert value == pytest.approx(MADELUNG_CUBE * E2_EV_A / (2 * epsilon * side), rel=1e-6)
@@ -74,9 +72,7 @@ def test_correction_is_positive_and_goes_as_charge_squared_over_length_and_epsil
     cell = np.diag([11.0, 13.0, 12.0])
 
     def value(charge, scale=1.0, screening=1.0):
-        settings = PointChargeCorrection(
-            kind="point_charge", dielectric=(screening * tensor).tolist()
-        )
+        settings = PointChargeCorrection(kind="point_charge", dielectric=(screening * tensor).tolist())
         return finite_size_correction(charge, scale * cell, settings).value_eV
 
     one = value(1)

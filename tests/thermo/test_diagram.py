@@ -35,9 +35,7 @@ def limits(host, energies):
 
 @pytest.fixture(scope="module")
 def diagram(states, host, sites, energies, limits):
-    return build_diagram(
-        states, host, sites, energies, limits, charge_corrections(states, host, CORRECTION)
-    )
+    return build_diagram(states, host, sites, energies, limits, charge_corrections(states, host, CORRECTION))
 
 
 def doped_formation_energies_eV(diagram, limits):
@@ -56,12 +54,8 @@ def by_hand(charge, raw_eV, mu_cd_eV):
     return raw_eV + charge**2 * CORRECTION_EV + 192.0 + mu_cd_eV + charge * 2.3
 
 
-def test_formation_energies_agree_with_the_hand_and_with_doped(
-    states, host, energies, limits, diagram
-):
-    ours = formation_energies(
-        states, host, energies, limits, charge_corrections(states, host, CORRECTION)
-    )
+def test_formation_energies_agree_with_the_hand_and_with_doped(states, host, energies, limits, diagram):
+    ours = formation_energies(states, host, energies, limits, charge_corrections(states, host, CORRECTION))
     doped = doped_formation_energies_eV(diagram, limits)
     mu_cd = {"Cd-rich": -1.5, "Te-rich": -6.0 + 3.2}
     raw = {state.key: state.energy_eV for state in states}
@@ -73,12 +67,8 @@ def test_formation_energies_agree_with_the_hand_and_with_doped(
         assert energy.correction_eV == pytest.approx(energy.key.charge**2 * CORRECTION_EV, abs=1e-5)
 
 
-def test_levels_agree_with_the_hand_and_with_doped_in_every_limit(
-    states, host, energies, limits, diagram
-):
-    ours = formation_energies(
-        states, host, energies, limits, charge_corrections(states, host, CORRECTION)
-    )
+def test_levels_agree_with_the_hand_and_with_doped_in_every_limit(states, host, energies, limits, diagram):
+    ours = formation_energies(states, host, energies, limits, charge_corrections(states, host, CORRECTION))
     doped = doped_levels_eV(diagram)
     # level(q/q-1) = E(q-1) - E(q) + ((q-1)^2 - q^2) corr - VBM
     expected = {(0, -1): 2.8 + CORRECTION_EV - 2.3, (-1, -2): 3.1 + 3 * CORRECTION_EV - 2.3}
@@ -96,12 +86,8 @@ def test_shift_of_the_energy_zero_of_an_ionised_state_follows_the_vbm(states, ho
     low = HostEnergies(-192.0, 2.3, 1.5)
     high = HostEnergies(-192.0, 2.8, 1.5)
     settings = NoCorrection(kind="none")
-    first = formation_energies(
-        states, host, low, limits, charge_corrections(states, host, settings)
-    )
-    second = formation_energies(
-        states, host, high, limits, charge_corrections(states, host, settings)
-    )
+    first = formation_energies(states, host, low, limits, charge_corrections(states, host, settings))
+    second = formation_energies(states, host, high, limits, charge_corrections(states, host, settings))
     for a, b in zip(first, second, strict=True):
         assert b.energy_eV - a.energy_eV == pytest.approx(0.5 * a.key.charge)
 
@@ -123,9 +109,7 @@ def test_saved_diagram_is_the_same_in_doped_again(diagram, limits, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["copy.json", "diagram.json"]
 
 
-def test_two_defects_on_one_site_keep_their_own_names_and_levels(
-    states, host, sites, energies, limits, vacancy
-):
+def test_two_defects_on_one_site_keep_their_own_names_and_levels(states, host, sites, energies, limits, vacancy):
     twin = replace(sites[0], name="v_Cd_b", frac_coords=(0.02, 0.0, 0.0))
     other = []
     for state in states:
@@ -154,9 +138,7 @@ def test_antisite_counts_both_reservoirs(host, sites, energies, limits, vacancy)
         key=DefectKey("Te_Cd", 0),
     )
     antisite = StateEnergy(frame.key, frame, -190.0, 0.0, True)
-    ours = formation_energies(
-        [antisite], host, energies, limits, charge_corrections([antisite], host, CORRECTION)
-    )
+    ours = formation_energies([antisite], host, energies, limits, charge_corrections([antisite], host, CORRECTION))
     doped = doped_formation_energies_eV(
         build_diagram(
             [antisite],
@@ -178,13 +160,9 @@ def test_antisite_counts_both_reservoirs(host, sites, energies, limits, vacancy)
 def test_levels_far_outside_the_gap_are_ours_only(states, host, sites, energies, limits):
     """doped looks 1 eV beyond the band edges; our list goes on and says it is outside."""
     deep = [states[0], replace(states[1], energy_eV=states[1].energy_eV + 4.0)]
-    diagram = build_diagram(
-        deep, host, sites, energies, limits, charge_corrections(deep, host, CORRECTION)
-    )
+    diagram = build_diagram(deep, host, sites, energies, limits, charge_corrections(deep, host, CORRECTION))
     assert doped_levels_eV(diagram) == {}
-    ours = formation_energies(
-        deep, host, energies, limits[:1], charge_corrections(deep, host, CORRECTION)
-    )
+    ours = formation_energies(deep, host, energies, limits[:1], charge_corrections(deep, host, CORRECTION))
     (level,) = transition_levels(ours, energies.gap_eV)
     assert level.level_eV == pytest.approx(4.5 + CORRECTION_EV, abs=1e-5)
     assert not level.in_gap
@@ -194,18 +172,14 @@ def test_doped_leaves_warnings_as_they_were(states, host, sites, energies, limit
     before = (warnings.formatwarning, list(warnings.filters))
     stranger = HostEnergies(-200.0, 2.3, 1.5)
     with caplog.at_level(logging.WARNING):
-        build_diagram(
-            states, host, sites, stranger, limits, charge_corrections(states, host, CORRECTION)
-        )
+        build_diagram(states, host, sites, stranger, limits, charge_corrections(states, host, CORRECTION))
     assert (warnings.formatwarning, list(warnings.filters)) == before
     assert "bulk supercell" in caplog.text
 
 
 def test_wrong_states_are_refused_by_name(states, host, sites, energies, limits):
     def build(given, table=sites):
-        return build_diagram(
-            given, host, table, energies, limits, charge_corrections(given, host, CORRECTION)
-        )
+        return build_diagram(given, host, table, energies, limits, charge_corrections(given, host, CORRECTION))
 
     with pytest.raises(ThermoError, match="none"):
         build([])

@@ -44,19 +44,16 @@ def far(host, state):
     """Atoms outside the sphere in the supercell, a cube here, and the point charge's potential at all."""
     shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ host.cell_A
     away = np.linalg.norm(state.frame.positions_A[:, None] + shifts[None], axis=2).min(axis=1)
-    potentials = np.array([
-        point_charge_potential_V(host.cell_A, DIELECTRIC, position)
-        for position in state.frame.positions_A
-    ])  # fmt: skip
+    potentials = np.array(
+        [point_charge_potential_V(host.cell_A, DIELECTRIC, position) for position in state.frame.positions_A]
+    )
     return away > host.cell_A[0, 0] / 2, potentials
 
 
 @pytest.fixture(scope="module")
 def correct(state, host, sites, energies):
     def call(defect_V, host_V, dielectric=DIELECTRIC):
-        return efnv_correction(
-            state, host, sites[0], energies, dielectric.tolist(), defect_V, host_V
-        )
+        return efnv_correction(state, host, sites[0], energies, dielectric.tolist(), defect_V, host_V)
 
     return call
 
@@ -95,9 +92,7 @@ def test_noise_is_averaged_over_the_far_atoms_alone(correct, host, far):
 
 def test_a_neutral_state_needs_none(states, host, sites, energies):
     neutral = next(state for state in states if state.key.charge == 0)
-    found = efnv_correction(
-        neutral, host, sites[0], energies, DIELECTRIC.tolist(), np.zeros(63), np.zeros(64)
-    )
+    found = efnv_correction(neutral, host, sites[0], energies, DIELECTRIC.tolist(), np.zeros(63), np.zeros(64))
     assert (found.value_eV, found.uncertainty_eV) == (0.0, 0.0)
 
 
@@ -109,9 +104,7 @@ def test_potentials_of_other_atoms_are_refused(correct):
 
 
 def test_the_correction_enters_the_formation_energy_with_its_uncertainty(state, host, energies):
-    limits = chemical_potential_limits(
-        host.numbers, energies.bulk_energy_eV, {"Cd": -1.5, "Te": -3.2}
-    )
+    limits = chemical_potential_limits(host.numbers, energies.bulk_energy_eV, {"Cd": -1.5, "Te": -3.2})
     known = replace(state, uncertainty_eV=0.03)
     (plain,) = formation_energies([known], host, energies, limits[:1], [UNCORRECTED])
     added = FiniteSizeCorrection(0.5, EFNV_LABEL, 0.04)

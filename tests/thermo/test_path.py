@@ -13,9 +13,7 @@ from defectscape.thermo.path import configuration_path, path_fractions
 
 def breathing(frame, amplitude_A, neighbours=4):
     """Move the four neighbours of the vacancy at the origin, each by its own amount, outwards."""
-    vectors = frame.positions_A - np.rint(frame.positions_A @ np.linalg.inv(frame.cell_A)) @ (
-        frame.cell_A
-    )
+    vectors = frame.positions_A - np.rint(frame.positions_A @ np.linalg.inv(frame.cell_A)) @ (frame.cell_A)
     distances = np.linalg.norm(vectors, axis=1)
     nearest = np.argsort(distances, kind="stable")[:neighbours]
     positions = frame.positions_A.copy()
@@ -38,9 +36,7 @@ def expected_length(initial, final):
 
 
 def test_points_are_even_but_hit_both_ground_states():
-    assert path_fractions(9, 0.4) == pytest.approx(
-        [-0.4, -0.175, 0, 0.275, 0.5, 0.725, 1, 1.175, 1.4]
-    )
+    assert path_fractions(9, 0.4) == pytest.approx([-0.4, -0.175, 0, 0.275, 0.5, 0.725, 1, 1.175, 1.4])
     for points in range(3, 15):
         for extend in (0.0, 0.1, 0.4, 2.0, 7.0):
             fractions = path_fractions(points, extend)
@@ -79,9 +75,7 @@ def test_numbering_of_atoms_does_not_matter(ends):
 def test_drift_and_periodic_images_do_not_matter(ends):
     initial, final = ends
     wrapped = np.mod((final.positions_A + np.array([0.11, -0.07, 0.2])) / 13.08, 1.0) * 13.08
-    path = configuration_path(
-        initial, final.moved(wrapped, origin=Origin.MINIMUM), points=5, extend=0.0
-    )
+    path = configuration_path(initial, final.moved(wrapped, origin=Origin.MINIMUM), points=5, extend=0.0)
     assert path.dQ_amu05_A == pytest.approx(expected_length(initial, final))
 
 

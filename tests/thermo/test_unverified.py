@@ -21,9 +21,7 @@ MEMBERS_EV = {0: (-30.0, -30.3), -1: (-28.0, -28.32), -2: (-26.0, -26.3)}
 """Two members, 0.3 eV apart in every charge state, and 0.02 eV more in one."""
 
 
-def _reference(
-    name: str, numbers: tuple[int, ...], energy_eV: float, cbm_eV: float | None = None
-) -> ReferenceLabel:
+def _reference(name: str, numbers: tuple[int, ...], energy_eV: float, cbm_eV: float | None = None) -> ReferenceLabel:
     vbm_eV = None if cbm_eV is None else 0.0
     return ReferenceLabel(name, "", numbers, energy_eV, vbm_eV, cbm_eV, "1", 0.0)
 
@@ -44,9 +42,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         for key in group.keys:
             frame = defect_frame(host, site_of(made, key.defect), key.charge)
             members = MEMBERS_EV[key.charge]
-            minimum = Minimum(
-                0, frame, float(np.mean(members)), members, 0.01, 0.1, (), "Td", None, True
-            )
+            minimum = Minimum(0, frame, float(np.mean(members)), members, 0.01, 0.1, (), True)
             save_verified(
                 made.layout.group(group.name).verified(str(key)),
                 [VerifiedMinimum(minimum, None, frame, None, 0)],

@@ -66,9 +66,9 @@ def files_of(group):
     return LAYOUT.group(group)
 
 
-def teachers(wildcards):
+def learned_from(wildcards):
     """Groups that this one learns from."""
-    return GROUPS[wildcards.group].teachers
+    return GROUPS[wildcards.group].learns_from
 
 
 IMPORTED = [str(path) for path in STUDY.imported]

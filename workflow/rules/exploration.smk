@@ -37,7 +37,7 @@ rule train:
 rule search:
     """Relax every start, and the other charges' minima, on the model's high-fidelity surface.
 
-    In: starts, the round's committee and labels, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, the round's committee and labels, ends of relaxations, minima of groups learned from. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
@@ -46,7 +46,7 @@ rule search:
         str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
         lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
-        lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
+        lambda wildcards: [str(files_of(name).minima) for name in learned_from(wildcards)],
     output:
         str(files_of("{group}").round("{round}").relaxations),
         str(files_of("{group}").round("{round}").gates),

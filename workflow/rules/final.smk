@@ -4,7 +4,7 @@
 rule search_final:
     """The final search of a group, with the committee of its last round.
 
-    In: starts, last committee and labels, ends of relaxations, teachers' minima. Out: every relaxation, what the gates measured.
+    In: starts, last committee and labels, ends of relaxations, minima of groups learned from. Out: every relaxation, what the gates measured.
     """
     input:
         str(LAYOUT.host),
@@ -13,7 +13,7 @@ rule search_final:
         str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
         lambda wildcards: relaxed_ends(wildcards.group, ROUNDS),
-        lambda wildcards: [str(files_of(name).minima) for name in teachers(wildcards)],
+        lambda wildcards: [str(files_of(name).minima) for name in learned_from(wildcards)],
     output:
         str(files_of("{group}").relaxations),
         str(files_of("{group}").gates),

@@ -46,7 +46,7 @@ rule dataset:
         IMPORTED,
         lambda wildcards: [
             str(path)
-            for name in teachers(wildcards)
+            for name in learned_from(wildcards)
             for path in (
                 files_of(name).round(ROUNDS).data_low,
                 files_of(name).round(ROUNDS).data_high,

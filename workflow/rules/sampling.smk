@@ -4,12 +4,12 @@
 rule starts:
     """Distorted starts of every charge of a group, its initial pool, and who is held out.
 
-    In: host, site table, teachers' splits. Out: starts, pool (extended XYZ), splits (JSON).
+    In: host, site table, splits of groups learned from. Out: starts, pool (extended XYZ), splits (JSON).
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
-        lambda wildcards: [str(files_of(name).splits) for name in teachers(wildcards)],
+        lambda wildcards: [str(files_of(name).splits) for name in learned_from(wildcards)],
         IMPORTED,
     output:
         str(files_of("{group}").starts),

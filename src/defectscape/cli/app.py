@@ -32,9 +32,9 @@ def _root(
         Path,
         typer.Option(help="The study's YAML file, for the stages.", envvar="DEFECTSCAPE_STUDY"),
     ] = Path("config/config.yaml"),
-    results: Annotated[
-        Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")
-    ] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")] = Path(
+        "results"
+    ),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
 ) -> None:
     start_logging(log)
@@ -43,7 +43,7 @@ def _root(
 
 def register() -> None:
     """Add the subcommands; they live in modules of their own and import their stages lazily."""
-    from defectscape.cli import benchmarks, data, people, stages
+    from defectscape.cli import comparisons, data, people, stages
     from defectscape.cli.new import new
     from defectscape.cli.pseudos import pseudos
     from defectscape.cli.run import run
@@ -53,7 +53,7 @@ def register() -> None:
     stages.register(app)
     people.register(app)
     data.register(app)
-    benchmarks.register(app)
+    comparisons.register(app)
     app.add_typer(pseudos, name="pseudos", rich_help_panel="Study")
 
 

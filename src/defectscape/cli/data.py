@@ -5,18 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-Level = Annotated[Literal["low", "high"], typer.Option(help="The fidelity that the labels are of.")]
+Fidelity = Annotated[
+    Literal["low", "high"],
+    typer.Option("--fidelity", "--level", help="The fidelity that the labels are of."),
+]
 
 
 def import_labels(
     context: typer.Context,
-    paths: Annotated[
-        list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")
-    ],
-    level: Level,
-    defect: Annotated[
-        str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")
-    ] = None,
+    paths: Annotated[list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")],
+    fidelity: Fidelity,
+    defect: Annotated[str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")] = None,
     frames: Annotated[
         Path | None,
         typer.Option(help="Write the imported frames here, to be named under `imported`."),
@@ -28,7 +27,7 @@ def import_labels(
     from defectscape.tools.import_labels import import_paths
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    rows = import_paths(study_context, level, paths, defect)
+    rows = import_paths(study_context, fidelity, paths, defect)
     typer.echo(f"{'taken':>6} {'refused':>8}  key")
     for row in rows:
         typer.echo(f"{row.taken:6d} {row.refused:8d}  {row.key}  {row.path}")
@@ -36,8 +35,7 @@ def import_labels(
             typer.echo(f"{'':17}{row.reason}")
     found = {frame.frame_id: frame for row in rows for frame in row.frames}
     typer.echo(
-        f"{sum(row.taken for row in rows)} labels in {study_context.study.label_store}, "
-        f"{len(found)} distinct frames"
+        f"{sum(row.taken for row in rows)} labels in {study_context.study.label_store}, {len(found)} distinct frames"
     )
     if frames is not None and found:
         write_frames(frames, list(found.values()))
@@ -48,7 +46,7 @@ def import_labels(
 
 def export_labels(
     context: typer.Context,
-    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
     path: Annotated[Path, typer.Argument(help="*.extxyz, or *.extxyz.xz compressed.")],
     without: Annotated[
         list[Path] | None,
@@ -60,7 +58,7 @@ def export_labels(
     from defectscape.tools.data_sets import export
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    card = export(study_context, level, path, without or ())
+    card = export(study_context, fidelity, path, without or ())
     for key, count in card.labels:
         typer.echo(f"{count:6d} {key}")
     typer.echo(f"{card.core_s / 3600:.2f} core-hours, in {path}")
@@ -68,7 +66,7 @@ def export_labels(
 
 def relabel(
     context: typer.Context,
-    level: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
     source: Annotated[Path, typer.Argument(help="Frames, as *.extxyz[.xz].")],
     target: Annotated[Path, typer.Argument(help="Data set to write, *.extxyz[.xz].")],
 ) -> None:
@@ -77,7 +75,7 @@ def relabel(
     from defectscape.tools.data_sets import relabel as label
 
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    card, failures = label(study_context, level, source, target)
+    card, failures = label(study_context, fidelity, source, target)
     for key, count in card.labels:
         typer.echo(f"{count:6d} {key}")
     for failure in failures:
@@ -91,12 +89,12 @@ def compare(
 ) -> None:
     """How far two levels of theory differ on the frames that both data sets have, by charge."""
     from defectscape.files.extxyz import read_labelled
-    from defectscape.summary.fidelity_difference import level_gaps
+    from defectscape.summary.fidelity_difference import fidelity_differences
     from defectscape.tools.data_sets import read_card
 
     sets = [read_labelled(path, read_card(path).fidelity) for path in (low, high)]
     typer.echo("frames  shift (eV)  spread (meV/atom)  of low  dF RMS  F RMS (meV/A)  key")
-    for gap in level_gaps(*sets):
+    for gap in fidelity_differences(*sets):
         typer.echo(
             f"{gap.frames:6d} {gap.shift_eV:11.3f} {gap.spread_meV_atom:18.2f} "
             f"{gap.low_spread_meV_atom:7.2f} {gap.force_rms_meV_A:7.1f} {gap.force_meV_A:14.1f}  "

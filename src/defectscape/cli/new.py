@@ -13,9 +13,7 @@ EXAMPLES = {"cdte": "config.yaml", "si_dft": "examples/si_dft.yaml"}
 
 def new(
     folder: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    example: Annotated[
-        str | None, typer.Option(help=f"Study to begin with: {', '.join(EXAMPLES)}.")
-    ] = None,
+    example: Annotated[str | None, typer.Option(help=f"Study to begin with: {', '.join(EXAMPLES)}.")] = None,
 ) -> None:
     """Write a study with the structures that it reads; overwrites nothing."""
     from defectscape.files.text import write_text
@@ -25,9 +23,7 @@ def new(
     files = _files(EXAMPLES[example])
     for name in files:
         if (folder / name).exists():
-            raise ConfigError(
-                "study folder", str(folder), f"It has a {name} already; name another folder"
-            )
+            raise ConfigError("study folder", str(folder), f"It has a {name} already; name another folder")
     for name, text in files.items():
         write_text(folder / name, text)
         typer.echo(str(folder / name))

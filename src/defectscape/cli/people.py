@@ -16,12 +16,8 @@ def _hours(core_s: float) -> str:
 
 def check(
     context: typer.Context,
-    config: Annotated[
-        Path | None, typer.Argument(help="The study's YAML file; else that of --study.")
-    ] = None,
-    measure: Annotated[
-        bool, typer.Option(help="Compute one label at each level to estimate the time.")
-    ] = False,
+    config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
+    measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
     from defectscape.study.context import StudyContext
@@ -45,24 +41,22 @@ def check(
         echo(f"program     {program} is not on this machine: a label that the store lacks needs it")
     echo("later       charge states go into `added_charges`, so that the others stay as they are")
     total_s: float | None = 0.0
-    for level in plan.levels:
-        cost = level.core_s_per_label
+    for part in plan.fidelities:
+        cost = part.core_s_per_label
         if cost is None:
             total_s = None
             text = "no label like these in the store yet: time unknown (try --measure)"
         else:
-            total_s = None if total_s is None else total_s + level.labels * cost
-            text = f"{cost:.2f} core-s each (mean of {level.known}), {_hours(level.labels * cost)}"
-        echo(f"labels      {level.fidelity} ({level.method}): at most {level.labels}; {text}")
+            total_s = None if total_s is None else total_s + part.labels * cost
+            text = f"{cost:.2f} core-s each (mean of {part.known}), {_hours(part.labels * cost)}"
+        echo(f"labels      {part.fidelity} ({part.method}): at most {part.labels}; {text}")
     if total_s is not None:
         echo(f"label time  {_hours(total_s)} of one core, less what the store holds already")
 
 
 def labels(
     context: typer.Context,
-    store: Annotated[
-        Path | None, typer.Argument(help="Folder of a label store; else that of --study.")
-    ] = None,
+    store: Annotated[Path | None, typer.Argument(help="Folder of a label store; else that of --study.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     remove_damaged: Annotated[
         bool, typer.Option(help="Remove damaged records, so that they are computed again.")
@@ -106,13 +100,17 @@ def labels(
         content = {
             "labels": [
                 {
-                    "engine": engine, "settings": json.loads(settings), "key": key,
-                    "labels": int(row[0]), "failed": int(row[1]), "core_s": row[2],
+                    "engine": engine,
+                    "settings": json.loads(settings),
+                    "key": key,
+                    "labels": int(row[0]),
+                    "failed": int(row[1]),
+                    "core_s": row[2],
                 }
                 for (engine, settings, key), row in sorted(rows.items())
             ],
             "engine_calls": len(calls),
-        }  # fmt: skip
+        }
         typer.echo(json.dumps(content, indent=1))
         return
     for (engine, _settings, key), (done, failed, core_s) in sorted(rows.items()):
@@ -125,7 +123,7 @@ def labels(
 
 def converge(
     context: typer.Context,
-    level: Annotated[str, typer.Argument(help="`low` or `high`.")],
+    fidelity: Annotated[str, typer.Argument(help="`low` or `high`.")],
     values: Annotated[list[float], typer.Argument(help="Values; the last is the reference.")],
     setting: Annotated[str, typer.Option(help="A number of the engine's.")] = "cutoff_Ry",
 ) -> None:
@@ -133,10 +131,10 @@ def converge(
     from defectscape.study.context import StudyContext
     from defectscape.tools.convergence import converge as measure
 
-    if level not in ("low", "high"):
-        raise ConfigError("level", level, "Give `low` or `high`")
+    if fidelity not in ("low", "high"):
+        raise ConfigError("fidelity", fidelity, "Give `low` or `high`")
     study_context = StudyContext.load(context.obj.study, context.obj.results)
-    rows = measure(study_context, level, setting, values)
+    rows = measure(study_context, fidelity, setting, values)
     typer.echo(f"{setting:>16}  dF RMS  dF max (meV/A)      energy (eV)  core-s")
     for row in rows:
         typer.echo(
@@ -162,7 +160,7 @@ def documents(
 ) -> None:
     """Write the generated documents: config page, JSON schemas, default study."""
     from defectscape.settings.documents import DOCUMENTS
-    from defectscape.summary.documents import SUMMARY_DOCUMENTS
+    from defectscape.summary.file import SUMMARY_DOCUMENTS
 
     for name, make in {**DOCUMENTS, **SUMMARY_DOCUMENTS}.items():
         (folder / name).write_text(make(), encoding="utf-8")

@@ -17,12 +17,8 @@ def gth(
         typer.Argument(help="Elements, with valence electrons if you choose: `Sb Cd:12`."),
     ],
     folder: Annotated[Path, typer.Option(help="Where to write the files.")] = Path("pseudos/gth"),
-    functional: Annotated[
-        str, typer.Option(help="pbe (also right for HSE06), pade or blyp.")
-    ] = "pbe",
-    table: Annotated[
-        Path | None, typer.Option(help="CP2K's GTH_POTENTIALS; else that of cp2k-data or PySCF.")
-    ] = None,
+    functional: Annotated[str, typer.Option(help="pbe (also right for HSE06), pade or blyp.")] = "pbe",
+    table: Annotated[Path | None, typer.Option(help="CP2K's GTH_POTENTIALS; else that of cp2k-data or PySCF.")] = None,
 ) -> None:
     """Write GTH pseudopotentials from CP2K's table; without a choice, with most valence electrons."""
     import hashlib
@@ -51,7 +47,6 @@ def gth(
         others = ", ".join(f"q{value}" for value in sorted(known) if value != chosen.valence)
         typer.echo(
             f"{element}: {folder / chosen.file_name}, sha256 "
-            f"{hashlib.sha256(content.encode()).hexdigest()}"
-            + (f" (the table also has {others})" if others else "")
+            f"{hashlib.sha256(content.encode()).hexdigest()}" + (f" (the table also has {others})" if others else "")
         )
     typer.echo(f"from {source}")

@@ -26,9 +26,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake."),
     ] = None,
-    cores: Annotated[
-        int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)
-    ] = None,
+    cores: Annotated[int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)] = None,
     profile: Annotated[
         str | None,
         typer.Option(help="slurm, sge, cluster-generic, or a profile of your own."),

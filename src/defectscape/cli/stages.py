@@ -61,9 +61,7 @@ def call_stage(study: "StudyContext", name: str, items: Sequence[str]) -> None:
 def run_stage(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The stage, as its rule is called.")],
-    items: Annotated[
-        list[str] | None, typer.Argument(help="Group, round, fidelity, chunk, member or key.")
-    ] = None,
+    items: Annotated[list[str] | None, typer.Argument(help="Group, round, fidelity, chunk, member or key.")] = None,
 ) -> None:
     """Run one stage of a study; the workflow calls this."""
     from defectscape.study.context import StudyContext

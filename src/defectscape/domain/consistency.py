@@ -80,9 +80,7 @@ def _jumps(group: Sequence[LabelledFrame], limit_eV: float) -> list[Jump]:
             residuals.append(residual)
             contradictions += abs(residual) > limit_eV + ANHARMONIC * bend
         if contradictions >= 2 and 2 * contradictions > len(near):
-            found.append(
-                Jump(item.frame.frame_id, str(item.frame.key), float(np.median(residuals)))
-            )
+            found.append(Jump(item.frame.frame_id, str(item.frame.key), float(np.median(residuals))))
     return found
 
 

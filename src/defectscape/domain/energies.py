@@ -11,9 +11,7 @@ from defectscape.domain.keys import DefectKey, format_charge
 
 def _require_finite(thing: str, *values: float) -> None:
     if not all(math.isfinite(value) for value in values):
-        raise ThermoError(
-            thing, "NaN or infinity", "Such an energy is never used; compute it again"
-        )
+        raise ThermoError(thing, "NaN or infinity", "Such an energy is never used; compute it again")
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,7 @@ class StateEnergy:
         members = self.members.energies_eV if self.members else ()
         _require_finite(f"energy of {self.key}", self.energy_eV, self.uncertainty_eV, *members)
         if self.frame.key != self.key:
-            raise ThermoError(
-                f"structure of {self.key}", self.frame.key, "Pass the frame of the same key"
-            )
+            raise ThermoError(f"structure of {self.key}", self.frame.key, "Pass the frame of the same key")
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,7 @@ class Frame:
         count = len(self.numbers)
         set_ = object.__setattr__
         set_(self, "numbers", frozen_array(self.numbers, np.int64, (count,), "atomic numbers"))
-        set_(
-            self, "positions_A", frozen_array(self.positions_A, np.float64, (count, 3), "positions")
-        )
+        set_(self, "positions_A", frozen_array(self.positions_A, np.float64, (count, 3), "positions"))
         set_(self, "cell_A", frozen_array(self.cell_A, np.float64, (3, 3), "cell"))
 
     def __len__(self) -> int:
@@ -117,13 +115,27 @@ class Frame:
     def moved(self, positions_A: Floats, *, origin: Origin, note: str = "") -> "Frame":
         """A descendant: the same atoms, cell, charge and family at other positions (n, 3) in A."""
         return Frame(
-            self.numbers, positions_A, self.cell_A, self.key, self.multiplicity,
-            origin, self.family, self.frame_id, note,
-        )  # fmt: skip
+            self.numbers,
+            positions_A,
+            self.cell_A,
+            self.key,
+            self.multiplicity,
+            origin,
+            self.family,
+            self.frame_id,
+            note,
+        )
 
     def recharged(self, charge: int, *, origin: Origin, note: str = "") -> "Frame":
         """The same geometry and family in another charge state, with the spin rule applied."""
         return Frame(
-            self.numbers, self.positions_A, self.cell_A, DefectKey(self.key.defect, charge),
-            lowest_multiplicity(self.numbers, charge), origin, self.family, self.frame_id, note,
-        )  # fmt: skip
+            self.numbers,
+            self.positions_A,
+            self.cell_A,
+            DefectKey(self.key.defect, charge),
+            lowest_multiplicity(self.numbers, charge),
+            origin,
+            self.family,
+            self.frame_id,
+            note,
+        )

@@ -25,9 +25,7 @@ def parse_charge(text: str) -> int:
         DefectError: for anything else, also for a positive charge without its sign.
     """
     if not _CHARGE.fullmatch(text):
-        raise DefectError(
-            "charge", repr(text), "Write it with its sign, in quotes: '+1', '-2' or '0'"
-        )
+        raise DefectError("charge", repr(text), "Write it with its sign, in quotes: '+1', '-2' or '0'")
     return int(text)
 
 
@@ -73,9 +71,7 @@ class DefectKey:
         """
         defect, _, charge = text.rpartition("_")
         if not defect or not _CHARGE.fullmatch(charge):
-            raise DefectError(
-                "defect key", repr(text), "End it with the signed charge, as in v_Cd_-2"
-            )
+            raise DefectError("defect key", repr(text), "End it with the signed charge, as in v_Cd_-2")
         return cls(defect, int(charge))
 
 

@@ -104,9 +104,7 @@ class AseEngine:
                 try:
                     label = self._label(atoms, frame)
                 except CalculationFailed as error:
-                    raise CalculationFailed(
-                        f"{error}{self._endings(folder)}", hopeless=error.hopeless
-                    ) from error
+                    raise CalculationFailed(f"{error}{self._endings(folder)}", hopeless=error.hopeless) from error
             self._refuse_failed(folder)
             return label
 

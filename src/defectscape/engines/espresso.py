@@ -35,12 +35,8 @@ from defectscape.engines.pseudopotentials import (
 from defectscape.settings.espresso import EspressoSettings
 
 ATTEMPTS = (
-    ScfAttempt(
-        "configured", "As configured; screened mixing of 0.7 of the new density, 100 cycles."
-    ),
-    ScfAttempt(
-        "damped", "Plain mixing of a fifth of the new density, a history of 12, 300 cycles."
-    ),
+    ScfAttempt("configured", "As configured; screened mixing of 0.7 of the new density, 100 cycles."),
+    ScfAttempt("damped", "Plain mixing of a fifth of the new density, a history of 12, 300 cycles."),
     ScfAttempt(
         "robust",
         "A tenth of the new density, screened for inhomogeneous cells, conjugate gradients instead "
@@ -57,13 +53,18 @@ STEPS: tuple[tuple[Step, ...], ...] = (
     (Step({"mixing_beta": 0.7, "mixing_mode": "local-TF", "electron_maxstep": 100}),),
     (Step(DAMPED),),
     (
-        Step({
-            "mixing_beta": 0.1, "mixing_mode": "local-TF", "mixing_ndim": 12,
-            "electron_maxstep": 500, "diagonalization": "cg",
-        }),
+        Step(
+            {
+                "mixing_beta": 0.1,
+                "mixing_mode": "local-TF",
+                "mixing_ndim": 12,
+                "electron_maxstep": 500,
+                "diagonalization": "cg",
+            }
+        ),
     ),
     (Step(DAMPED, smearing_factor=8.0), Step(DAMPED, from_step_before=True)),
-)  # fmt: skip
+)
 
 HOPELESS = ("wrong number of", "charge is wrong", "reading input", "reading namelist", "not found")
 """In pw.x's messages on what no other way of mixing can mend."""
@@ -139,9 +140,7 @@ class EspressoEngine:
         """
         settings = self.settings
         with self._solved(frame, attempt) as (folder, label):
-            potentials_V = run_potentials(
-                settings.potentials_command, folder, settings.time_limit_s, frame
-            )
+            potentials_V = run_potentials(settings.potentials_command, folder, settings.time_limit_s, frame)
         return label, potentials_V
 
     def relaxation_inputs(self, frame: Frame, fmax_eV_A: float) -> dict[str, str]:
@@ -175,9 +174,7 @@ class EspressoEngine:
     def _link(self, frame: Frame, folder: Path) -> None:
         used = {
             file.element: file
-            for file in (
-                pseudopotential_of(self.files, int(n), self.name) for n in set(frame.numbers)
-            )
+            for file in (pseudopotential_of(self.files, int(n), self.name) for n in set(frame.numbers))
         }
         (folder / PSEUDO_FOLDER).mkdir()
         for link, target in link_pseudopotentials(used, PSEUDO_FOLDER).items():
@@ -187,12 +184,8 @@ class EspressoEngine:
         """One start of pw.x; a step that does not converge is a failure."""
         text = pw_input(frame, self.settings, electrons, step)
         (folder / "pw.in").write_text(text, encoding="utf-8")
-        finished = run_program(
-            self.settings.command, ["-in", "pw.in"], folder, self.settings.time_limit_s
-        )
+        finished = run_program(self.settings.command, ["-in", "pw.in"], folder, self.settings.time_limit_s)
         broken = "NOT achieved after" in finished.output
         if finished.returncode != 0 or broken:
             reason = failure_reason(finished.output, finished.returncode)
-            raise CalculationFailed(
-                reason, hopeless=any(text in reason.lower() for text in HOPELESS)
-            )
+            raise CalculationFailed(reason, hopeless=any(text in reason.lower() for text in HOPELESS))

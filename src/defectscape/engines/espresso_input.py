@@ -93,9 +93,7 @@ def link_pseudopotentials(files: Mapping[str, Pseudopotential], folder: str) -> 
     Links keep the user's paths, which may be long or hold quotes, out of the input.
     """
     return {
-        f"{folder}/{file.path.name}": str(file.path.resolve())
-        for file in files.values()
-        if file.valence is not None
+        f"{folder}/{file.path.name}": str(file.path.resolve()) for file in files.values() if file.valence is not None
     }
 
 
@@ -112,17 +110,23 @@ def _control(settings: EspressoSettings) -> dict[str, Scalar]:
     }
 
 
-def _system(
-    frame: Frame, settings: EspressoSettings, electrons: float, step: Step, species: int
-) -> dict[str, Scalar]:
+def _system(frame: Frame, settings: EspressoSettings, electrons: float, step: Step, species: int) -> dict[str, Scalar]:
     unpaired = frame.multiplicity - 1
     filled = ceil((electrons + unpaired) / 2)
     entries: dict[str, Scalar] = {
-        "ibrav": 0, "nat": len(frame), "ntyp": species, "ecutwfc": settings.cutoff_Ry,
-        "tot_charge": frame.charge, "nosym": True, "noinv": True,
-        "nbnd": filled + settings.empty_bands, "occupations": "smearing", "smearing": "gaussian",
-        "degauss": settings.smearing_Ry * step.smearing_factor, "nspin": 2 if unpaired else 1,
-    }  # fmt: skip
+        "ibrav": 0,
+        "nat": len(frame),
+        "ntyp": species,
+        "ecutwfc": settings.cutoff_Ry,
+        "tot_charge": frame.charge,
+        "nosym": True,
+        "noinv": True,
+        "nbnd": filled + settings.empty_bands,
+        "occupations": "smearing",
+        "smearing": "gaussian",
+        "degauss": settings.smearing_Ry * step.smearing_factor,
+        "nspin": 2 if unpaired else 1,
+    }
     if unpaired:
         entries["tot_magnetization"] = unpaired
     if settings.density_cutoff_Ry is not None:

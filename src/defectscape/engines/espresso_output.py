@@ -80,8 +80,7 @@ def _result(root: ET.Element, frame: Frame, settings: EspressoSettings, valence:
     charge = valence - electrons
     if abs(charge - frame.charge) > 1e-6:
         raise CalculationFailed(
-            f"wrong charge: pw.x had {electrons:g} electrons, charge {charge:+g} instead of "
-            f"{frame.charge:+d}",
+            f"wrong charge: pw.x had {electrons:g} electrons, charge {charge:+g} instead of {frame.charge:+d}",
             hopeless=True,
         )
     vbm, cbm = _edges_eV(bands, electrons, frame.multiplicity)
@@ -111,17 +110,13 @@ def _check_structure(output: ET.Element, frame: Frame) -> None:
     atoms = structure.findall("atomic_positions/atom")
     positions_A = np.array([_numbers(atom) for atom in atoms]) * Bohr
     if positions_A.shape != frame.positions_A.shape:
-        raise CalculationFailed(
-            f"pw.x answered for {len(atoms)} atoms instead of {len(frame)}", hopeless=True
-        )
+        raise CalculationFailed(f"pw.x answered for {len(atoms)} atoms instead of {len(frame)}", hopeless=True)
     worst = max(
         float(np.max(np.abs(cell_A - frame.cell_A))),
         float(np.max(np.abs(positions_A - frame.positions_A))),
     )
     if worst > POSITION_TOLERANCE_A:
-        raise CalculationFailed(
-            f"pw.x answered for another structure, {worst:.2g} A away", hopeless=True
-        )
+        raise CalculationFailed(f"pw.x answered for another structure, {worst:.2g} A away", hopeless=True)
 
 
 def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoSettings) -> None:
@@ -132,9 +127,7 @@ def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoSe
     found, asked = [name], [wanted]
     hybrid = dft.find("hybrid")
     if settings.functional == "hse06" and hybrid is not None:
-        found += [
-            f"{float(_text(hybrid, key)):.4f}" for key in ("exx_fraction", "screening_parameter")
-        ]
+        found += [f"{float(_text(hybrid, key)):.4f}" for key in ("exx_fraction", "screening_parameter")]
         asked += [f"{settings.exx_fraction:.4f}", f"{settings.screening_1_bohr:.4f}"]
     if found != asked:
         raise CalculationFailed(
@@ -143,13 +136,9 @@ def _check_functional(root: ET.Element, output: ET.Element, settings: EspressoSe
         )
 
 
-def _edges_eV(
-    bands: ET.Element, electrons: float, multiplicity: int
-) -> tuple[float | None, float | None]:
+def _edges_eV(bands: ET.Element, electrons: float, multiplicity: int) -> tuple[float | None, float | None]:
     """Highest filled and lowest empty level, eV."""
-    points = [
-        _numbers(_element(point, "eigenvalues")) * Hartree for point in bands.findall("ks_energies")
-    ]
+    points = [_numbers(_element(point, "eigenvalues")) * Hartree for point in bands.findall("ks_energies")]
     if _text(bands, "lsda").lower() == "true":
         halves = [np.split(levels, 2) for levels in points]
         channels = [[up for up, _ in halves], [down for _, down in halves]]

@@ -98,9 +98,7 @@ def read_potentials(text: str, element: str, functional: str) -> dict[int, GthPo
     return found
 
 
-def choose_potential(
-    potentials: dict[int, GthPotential], element: str, valence: int | None
-) -> GthPotential:
+def choose_potential(potentials: dict[int, GthPotential], element: str, valence: int | None) -> GthPotential:
     """The potential with that many valence electrons, else the one with most of them.
 
     More electrons are safer and dearer: CdTe's lattice constant is 4% too small with two valence

@@ -29,9 +29,7 @@ REPORT_EVERY_S = 5.0
 """Seconds between two lines of progress."""
 
 
-def label_frame(
-    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float
-) -> LabelRecord:
+def label_frame(frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float) -> LabelRecord:
     """The record of a frame's label, computed only if the store has none.
 
     Args:
@@ -113,9 +111,7 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
 
     def log_call(status: Literal["ok", "failed"], attempt: int, core_s: float) -> None:
         defect, charge = frame.key.defect, frame.charge
-        store.log_call(
-            Call(key, engine.name, defect, charge, status, attempt, core_s, timestamp_now())
-        )
+        store.log_call(Call(key, engine.name, defect, charge, status, attempt, core_s, timestamp_now()))
 
     def compute(frame: Frame, attempt: int) -> Label:
         began = core_seconds()

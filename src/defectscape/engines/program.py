@@ -75,9 +75,7 @@ def scratch_folder(parent: Path | None) -> Iterator[Path]:
         lock = (folder / LOCK).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise EngineError(
-            f"scratch folder {base}", error.strerror or error, "Give another engine.scratch"
-        ) from error
+        raise EngineError(f"scratch folder {base}", error.strerror or error, "Give another engine.scratch") from error
     try:
         yield folder
     finally:

@@ -66,9 +66,7 @@ def find_pseudopotentials(settings: EspressoSettings) -> dict[str, Pseudopotenti
     return found
 
 
-def pseudopotential_of(
-    files: dict[str, Pseudopotential], number: int, engine_name: str
-) -> Pseudopotential:
+def pseudopotential_of(files: dict[str, Pseudopotential], number: int, engine_name: str) -> Pseudopotential:
     """The file of the element with this atomic number, present on disk.
 
     Raises:
@@ -109,6 +107,4 @@ def _valence(text: str, path: Path) -> float:
             return float(lines[1].split()[1])
         except (IndexError, ValueError):
             pass
-    raise EngineError(
-        f"pseudopotential {path}", "neither UPF nor GTH", "Give a file that pw.x reads"
-    )
+    raise EngineError(f"pseudopotential {path}", "neither UPF nor GTH", "Give a file that pw.x reads")

@@ -37,9 +37,7 @@ class StoredCalculator(Calculator):
     records: list[LabelRecord]
     """The record of every structure that was asked for, in order, failures included."""
 
-    def __init__(
-        self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float
-    ) -> None:
+    def __init__(self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float) -> None:
         super().__init__()
         self.engine = engine
         self.store = store
@@ -68,8 +66,7 @@ class StoredCalculator(Calculator):
         self.records.append(record)
         if record.label is None:
             raise ase_calculator.CalculationFailed(
-                f"{self.engine.name} label of {self.key} frame {record.frame.frame_id} failed: "
-                f"{record.failure}"
+                f"{self.engine.name} label of {self.key} frame {record.frame.frame_id} failed: {record.failure}"
             )
         label = record.label
         self.results = {

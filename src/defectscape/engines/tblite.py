@@ -113,8 +113,7 @@ class TbliteEngine:
         # dies some calls later. Every atom has a valence electron at least, so this is safe.
         if frame.charge > len(frame):
             raise CalculationFailed(
-                f"charge {frame.charge:+d} takes more than one electron from each of "
-                f"{len(frame)} atoms",
+                f"charge {frame.charge:+d} takes more than one electron from each of {len(frame)} atoms",
                 hopeless=True,
             )
 
@@ -180,15 +179,11 @@ def _check_solution(frame: Frame, result: Result) -> int:
         )
     largest = float(np.max(np.abs(charges)))
     if largest > MAX_ATOMIC_CHARGE:
-        raise CalculationFailed(
-            f"SCF converged to an unphysical solution: {largest:.1f} e moved at one atom"
-        )
+        raise CalculationFailed(f"SCF converged to an unphysical solution: {largest:.1f} e moved at one atom")
     return electrons
 
 
-def _frontier_levels_eV(
-    frame: Frame, result: Result, electrons: int
-) -> tuple[float | None, float | None]:
+def _frontier_levels_eV(frame: Frame, result: Result, electrons: int) -> tuple[float | None, float | None]:
     """Highest (at least half) filled and lowest empty level, eV, by the count of electrons.
 
     The count decides, not the smeared occupations. With unpaired electrons the highest of them sets

@@ -33,9 +33,7 @@ from defectscape.settings.program import Scalar
 from defectscape.settings.vasp import VaspSettings
 
 ATTEMPTS = (
-    ScfAttempt(
-        "configured", "doped's ALGO (Normal) and 100 cycles, or the ALGO and NELM of `incar`."
-    ),
+    ScfAttempt("configured", "doped's ALGO (Normal) and 100 cycles, or the ALGO and NELM of `incar`."),
     ScfAttempt("all bands", "ALGO All: conjugate gradients over all bands at once, 200 cycles."),
     ScfAttempt("damped", "ALGO Damped with TIME 0.4, 300 cycles."),
     ScfAttempt(
@@ -176,9 +174,7 @@ def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:
         CalculationFailed: naming what differs.
     """
     if not run.complete or len(run.steps) != 1:
-        raise CalculationFailed(
-            f"VASP wrote {len(run.steps)} ionic steps, {'whole' if run.complete else 'cut short'}"
-        )
+        raise CalculationFailed(f"VASP wrote {len(run.steps)} ionic steps, {'whole' if run.complete else 'cut short'}")
     if not run.steps[-1].converged:
         raise CalculationFailed("SCF not converged in NELM cycles")
     differences = run.theory.differences(theory)
@@ -197,10 +193,6 @@ def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:
     gaps = (gaps - np.rint(gaps)) @ frame.cell_A
     worst = max(float(np.max(np.abs(gaps))), float(np.max(np.abs(step.cell_A - frame.cell_A))))
     if worst > POSITION_TOLERANCE_A:
-        raise CalculationFailed(
-            f"VASP answered for another structure, {worst:.2g} A away", hopeless=True
-        )
+        raise CalculationFailed(f"VASP answered for another structure, {worst:.2g} A away", hopeless=True)
     if run.multiplicity != frame.multiplicity:
-        raise CalculationFailed(
-            f"VASP ended with multiplicity {run.multiplicity} instead of {frame.multiplicity}"
-        )
+        raise CalculationFailed(f"VASP ended with multiplicity {run.multiplicity} instead of {frame.multiplicity}")

@@ -143,9 +143,7 @@ def _elements(frame: Frame) -> list[str]:
     return [chemical_symbols[number] for number in dict.fromkeys(numbers.tolist())]
 
 
-def _texts(
-    frame: Frame, settings: VaspSettings, electrons: float, tags: Mapping[str, Scalar]
-) -> dict[str, str]:
+def _texts(frame: Frame, settings: VaspSettings, electrons: float, tags: Mapping[str, Scalar]) -> dict[str, str]:
     """INCAR, POSCAR and KPOINTS."""
     order = vasp_order(frame.numbers)
     incar = Incar(vasp_incar(frame, settings, electrons) | dict(tags))
@@ -163,10 +161,19 @@ def vasp_incar(frame: Frame, settings: VaspSettings, electrons: float) -> dict[s
     unpaired = frame.multiplicity - 1
     tags = doped_tags(settings)
     tags |= {
-        "NELECT": electrons, "NSW": 0, "IBRION": -1, "ISIF": 2, "ISYM": 0, "ENCUT": settings.cutoff_eV,
-        "EDIFF": settings.convergence_eV, "ISMEAR": 0, "SIGMA": settings.smearing_eV,
-        "ISPIN": 2 if unpaired else 1, "LWAVE": False, "LCHARG": False,
-    }  # fmt: skip
+        "NELECT": electrons,
+        "NSW": 0,
+        "IBRION": -1,
+        "ISIF": 2,
+        "ISYM": 0,
+        "ENCUT": settings.cutoff_eV,
+        "EDIFF": settings.convergence_eV,
+        "ISMEAR": 0,
+        "SIGMA": settings.smearing_eV,
+        "ISPIN": 2 if unpaired else 1,
+        "LWAVE": False,
+        "LCHARG": False,
+    }
     if unpaired:
         tags["NUPDOWN"] = unpaired
     return tags

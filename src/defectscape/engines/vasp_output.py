@@ -31,9 +31,19 @@ DEFAULT_CYCLES = 60
 KBAR_PER_EV_A3 = 1602.1766208
 
 _PARSE_FAILURES = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
-    StopIteration, ParseError, SyntaxError, EOFError, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    StopIteration,
+    ParseError,
+    SyntaxError,
+    EOFError,
+    zlib.error,
+)
 """What pymatgen, lxml and gzip raise on a file they cannot make sense of."""
 
 
@@ -166,9 +176,7 @@ def _valence(run: Vasprun, path: Path, counts: Counter[int]) -> float:
             if "</atominfo>" in line:
                 break
     block = head[head.index('name="atomtypes"') :]
-    rows = re.findall(
-        r"<rc><c>\s*(\d+)\s*</c><c>\s*(\w+)\s*</c><c>\s*[0-9.]+\s*</c><c>\s*([0-9.]+)\s*</c>", block
-    )
+    rows = re.findall(r"<rc><c>\s*(\d+)\s*</c><c>\s*(\w+)\s*</c><c>\s*[0-9.]+\s*</c><c>\s*([0-9.]+)\s*</c>", block)
     if sum(int(row[0]) for row in rows) != sum(counts.values()):
         raise ValueError("the table of POTCARs does not add up to the atoms")
     return sum(int(count) * float(valence) for count, _, valence in rows)
@@ -178,9 +186,7 @@ def _channels(run: Vasprun) -> list[list[Floats]]:
     """Eigenvalues by spin and k-point, eV."""
     eigenvalues = run.eigenvalues or {}
     return [
-        [np.array(point)[:, 0] for point in eigenvalues[spin]]
-        for spin in (Spin.up, Spin.down)
-        if spin in eigenvalues
+        [np.array(point)[:, 0] for point in eigenvalues[spin]] for spin in (Spin.up, Spin.down) if spin in eigenvalues
     ]
 
 
@@ -194,9 +200,7 @@ def _multiplicity(run: Vasprun) -> int | None:
         return 1 + fixed if fixed >= 0 else None
     weights = np.array(run.actual_kpoints_weights)
     count = {
-        spin: float(
-            np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)])
-        )
+        spin: float(np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)]))
         for spin, points in eigenvalues.items()
     }
     return 1 + abs(round(count[Spin.up] - count[Spin.down]))

@@ -80,9 +80,7 @@ class VaspTheory:
         return found
 
 
-def theory_of_settings(
-    settings: VaspSettings, tags: Mapping[str, Any], titles: Mapping[str, str]
-) -> VaspTheory:
+def theory_of_settings(settings: VaspSettings, tags: Mapping[str, Any], titles: Mapping[str, str]) -> VaspTheory:
     """The level of theory that an engine's settings ask for.
 
     Args:
@@ -135,16 +133,13 @@ def _theory(
         fock_grid=str(tags.get("PRECFOCK", "")).strip().lower()[:4] if hybrid else "",
         fock_reduction=int(tags.get("NKREDX") or tags.get("NKRED") or 1) if hybrid else 1,
         dispersion=int(tags.get("IVDW") or 0),
-        hubbard=" ".join(f"{n}={tags.get(n)}" for n in ("LDAUTYPE", "LDAUL", "LDAUU", "LDAUJ"))
-        if hubbard
-        else "",
+        hubbard=" ".join(f"{n}={tags.get(n)}" for n in ("LDAUTYPE", "LDAUL", "LDAUU", "LDAUJ")) if hubbard else "",
         cutoff_eV=cutoff_eV,
         kpoints=mesh,
         smearing=smearing,
         precision=str(tags.get("PREC", "Normal")).strip().lower()[:4],
         aspherical=bool(tags.get("LASPH", False)),
-        real_space=str(tags.get("LREAL", False)).strip().upper()
-        in ("T", "TRUE", "AUTO", "A", "O", "ON"),
+        real_space=str(tags.get("LREAL", False)).strip().upper() in ("T", "TRUE", "AUTO", "A", "O", "ON"),
         fine_grid=bool(tags.get("ADDGRID", False)),
         spin_orbit=bool(tags.get("LSORBIT", False)),
         potcars=tuple(sorted(titles.items())),

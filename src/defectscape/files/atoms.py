@@ -59,9 +59,7 @@ def from_atoms(atoms: Atoms, thing: str = "frame") -> Frame:
     """
     info = atoms.info
     if not np.all(atoms.pbc):
-        raise LabelError(
-            thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions"
-        )
+        raise LabelError(thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions")
     frame = Frame(
         numbers=atoms.numbers,
         positions_A=atoms.positions,

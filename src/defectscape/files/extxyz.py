@@ -74,15 +74,11 @@ def write_labelled(
     """
     fidelities = sorted({item.fidelity for item in labelled})
     if len(fidelities) > 1:
-        raise LabelError(
-            f"{path}, fidelities", ", ".join(fidelities), "Write one file per fidelity"
-        )
+        raise LabelError(f"{path}, fidelities", ", ".join(fidelities), "Write one file per fidelity")
     lines = [{} for _ in labelled] if extra is None else extra
     write_text(
         path,
-        "".join(
-            _block(item.frame, item.label, more) for item, more in zip(labelled, lines, strict=True)
-        ),
+        "".join(_block(item.frame, item.label, more) for item, more in zip(labelled, lines, strict=True)),
     )
 
 
@@ -93,8 +89,7 @@ def read_labelled(path: Path, fidelity: str) -> tuple[LabelledFrame, ...]:
         LabelError: as ``read_frames``, and if a frame has no ``REF_energy`` or ``REF_forces``.
     """
     return tuple(
-        LabelledFrame(from_atoms(atoms, thing), _label(atoms, thing), fidelity)
-        for atoms, thing in _images(path)
+        LabelledFrame(from_atoms(atoms, thing), _label(atoms, thing), fidelity) for atoms, thing in _images(path)
     )
 
 
@@ -103,9 +98,7 @@ def read_info(path: Path) -> tuple[dict[str, Any], ...]:
     return tuple(dict(atoms.info) for atoms, _ in _images(path))
 
 
-def _block(
-    frame: Frame, label: Label | None, extra: Mapping[str, str | int | float] | None = None
-) -> str:
+def _block(frame: Frame, label: Label | None, extra: Mapping[str, str | int | float] | None = None) -> str:
     columns = "species:S:1:pos:R:3"
     rows = frame.positions_A
     info: dict[str, str] = {name: _value(value) for name, value in frame_info(frame).items()}
@@ -122,10 +115,7 @@ def _block(
         ):
             if value is not None:
                 info[name] = repr(float(value))
-    info |= {
-        name: repr(value) if isinstance(value, float) else _value(value)
-        for name, value in (extra or {}).items()
-    }
+    info |= {name: repr(value) if isinstance(value, float) else _value(value) for name, value in (extra or {}).items()}
     header = " ".join(f"{name}={text}" for name, text in info.items())
     lines = [
         str(len(frame)),
@@ -167,18 +157,14 @@ def _images(path: Path) -> Iterator[tuple[Atoms, str]]:
         # Unpacked at once: ASE seeks to every frame, which unpacks a packed file from its start each time.
         images = ase.io.read(StringIO(read_text(path)), index=":", format="extxyz")
     except _READ_FAILURES as error:
-        raise LabelError(
-            str(path), f"not extended XYZ ({error})", "Write the file again"
-        ) from error
+        raise LabelError(str(path), f"not extended XYZ ({error})", "Write the file again") from error
     for index, atoms in enumerate(images):
         yield atoms, f"{path}, frame {index}"
 
 
 def _label(atoms: Atoms, thing: str) -> Label:
     if "REF_energy" not in atoms.info or "REF_forces" not in atoms.arrays:
-        raise LabelError(
-            thing, "REF_energy or REF_forces missing", "Give a file of labelled frames"
-        )
+        raise LabelError(thing, "REF_energy or REF_forces missing", "Give a file of labelled frames")
     stress = atoms.info.get("REF_stress")
     return Label(
         energy_eV=float(atoms.info["REF_energy"]),

@@ -40,9 +40,7 @@ _BLOCKS = {
         mace_modules.LinearReadoutBlock,
     )
 }
-_GATES: dict[str, Callable] = {
-    name: gate for name, gate in mace_modules.gate_dict.items() if gate is not None
-}
+_GATES: dict[str, Callable] = {name: gate for name, gate in mace_modules.gate_dict.items() if gate is not None}
 
 
 def blueprint(network: Network) -> Plain:
@@ -171,19 +169,17 @@ def _decode(value: Any) -> Any:
 def _plain_card(card: ModelCard) -> Plain:
     plain = asdict(card)
     plain["keys"] = [(fidelity, key.defect, key.charge) for fidelity, key in card.keys]
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()
-    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def _card(plain: Plain) -> ModelCard:
+    # Cards of earlier versions say whether the network sees the charge; now each does.
+    plain = {"charge_embedding": True, **plain}
+    if not plain.pop("charge_embedding"):
+        raise ModelError("weights file", "a network that does not see the charge", "Train it again")
     names = {field.name for field in fields(ModelCard)}
     if set(plain) != names:
         raise ValueError(f"a model card has other entries: {sorted(set(plain) ^ names)}")
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
-    }
-    values["keys"] = tuple(
-        (fidelity, DefectKey(defect, charge)) for fidelity, defect, charge in values["keys"]
-    )
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    values["keys"] = tuple((fidelity, DefectKey(defect, charge)) for fidelity, defect, charge in values["keys"])
     return ModelCard(**values)

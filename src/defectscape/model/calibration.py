@@ -150,9 +150,7 @@ def _scale(
         return scale
     ratios = np.abs(errors) / moderated(stds, typical, members)
     low, high = (float(np.quantile(ratios, level)) for level in LEVELS)
-    before68, before95, after68, after95, correlation = _coverage(
-        measure(test), typical, members, low, high
-    )
+    before68, before95, after68, after95, correlation = _coverage(measure(test), typical, members, low, high)
     return replace(
         scale,
         factor68=low,
@@ -166,9 +164,7 @@ def _scale(
     )
 
 
-def _coverage(
-    pairs: tuple[Floats, Floats], typical: float, members: int, low: float, high: float
-) -> Coverage:
+def _coverage(pairs: tuple[Floats, Floats], typical: float, members: int, low: float, high: float) -> Coverage:
     """Shares within one and two raw standard deviations, within both bars, and the rank correlation."""
     errors, stds = np.abs(pairs[0]), pairs[1]
     if len(errors) == 0:
@@ -184,9 +180,7 @@ def _coverage(
     )
 
 
-def _resampled(
-    valid: Sequence[Judged], measure: "Measure", members: int, rng: np.random.Generator
-) -> float:
+def _resampled(valid: Sequence[Judged], measure: "Measure", members: int, rng: np.random.Generator) -> float:
     """Standard deviation of the factor over frames drawn again with replacement."""
     found = []
     for _ in range(RESAMPLES):

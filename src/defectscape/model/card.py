@@ -28,7 +28,6 @@ class ModelCard:
             every atom, so a charge shift can scale with the number of atoms: a model trained on
             one supercell says nothing of another.
         r_max_A: radial cutoff, A.
-        charge_embedding: whether the network sees the charge at all.
         product_basis: which tensors its products are made of (``product_basis.py``).
         strategy: how its fidelities were trained.
         heads: readouts: as many as fidelities, or one for all.
@@ -44,7 +43,6 @@ class ModelCard:
     keys: tuple[tuple[str, DefectKey], ...]
     sizes: tuple[int, ...]
     r_max_A: float
-    charge_embedding: bool
     product_basis: ProductBasis
     strategy: str
     heads: int

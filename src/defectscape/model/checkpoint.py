@@ -15,7 +15,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import read_tensors, write_file
 from defectscape.model.network import PRODUCT_BASIS
 from defectscape.model.weights import weights_digest
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def training_digest(
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
-    settings: Training,
+    settings: TrainingSettings,
     seed: int,
     start: torch.nn.Module | None,
 ) -> str:
@@ -41,7 +41,7 @@ def training_digest(
 def inputs_digest(
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
-    settings: Training,
+    settings: TrainingSettings,
     seed: int,
     start: torch.nn.Module | None,
 ) -> str:

@@ -57,9 +57,7 @@ class CheckReport:
     disagreement_eV: float
 
 
-def check_states(
-    committee: Committee, frame: Frame, charges: Sequence[int], fidelities: Sequence[str]
-) -> CheckReport:
+def check_states(committee: Committee, frame: Frame, charges: Sequence[int], fidelities: Sequence[str]) -> CheckReport:
     """Walk every path with ``frame`` in every state.
 
     Args:
@@ -72,9 +70,7 @@ def check_states(
         CheckError: if two charges or two fidelities cannot be told apart, or two paths disagree.
         ModelError: for a state or structure the committee was not trained on.
     """
-    frames = [
-        frame if q == frame.charge else frame.recharged(q, origin=frame.origin) for q in charges
-    ]
+    frames = [frame if q == frame.charge else frame.recharged(q, origin=frame.origin) for q in charges]
     results = {
         "training file": _training_file(committee, frames, fidelities),
         "calculator": _calculator(committee, frames, fidelities),
@@ -93,10 +89,7 @@ def check_states(
         frame_id=frame.frame_id,
         charges=tuple(charges),
         fidelities=tuple(fidelities),
-        energies_eV={
-            path: {state: energy for state, (energy, _) in found.items()}
-            for path, found in results.items()
-        },
+        energies_eV={path: {state: energy for state, (energy, _) in found.items()} for path, found in results.items()},
         charge_split_eV=splits["charge"][0] if charge_pairs else None,
         charge_split_eV_A=splits["charge"][1] if charge_pairs else None,
         fidelity_split_eV=splits["fidelity"][0] if head_pairs else None,
@@ -109,9 +102,7 @@ Results = dict[State, tuple[float, Floats]]
 """Energy (eV) and forces (n, 3) (eV/A) of each state."""
 
 
-def _training_file(
-    committee: Committee, frames: Sequence[Frame], fidelities: Sequence[str]
-) -> Results:
+def _training_file(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[str]) -> Results:
     """Write extended XYZ, read it back, and make graphs as training does."""
     graphs = Graphs.of(committee.card)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,9 +120,7 @@ def _training_file(
     return results
 
 
-def _calculator(
-    committee: Committee, frames: Sequence[Frame], fidelities: Sequence[str]
-) -> Results:
+def _calculator(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[str]) -> Results:
     """The ASE calculator, with atoms that know nothing of their charge."""
     results: Results = {}
     for frame in frames:
@@ -154,10 +143,7 @@ def _batch(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[s
 
 def _learned(committee: Committee, frame: Frame, results: Results) -> dict[State, float]:
     """Energies less the references, eV."""
-    return {
-        state: energy - committee.reference_eV(frame.numbers, *state)
-        for state, (energy, _) in results.items()
-    }
+    return {state: energy - committee.reference_eV(frame.numbers, *state) for state, (energy, _) in results.items()}
 
 
 def _check_pair(
@@ -174,7 +160,7 @@ def _check_pair(
     energy = abs(learned[one] - learned[other])
     force = float(np.max(np.abs(one_eV_A - other_eV_A)))
     names = " and ".join(f"{format_charge(charge)} at {name}" for charge, name in pair)
-    remedy = "Charge and head must reach the network: switch `charge_embedding` on and train again"
+    remedy = "Charge and head must reach the network: train longer, or on more structures of each charge"
     if raw <= ENERGY_NOISE_eV:
         what = f"energies of {names} differ by {raw:.1e} eV"
         raise CheckError(f"{thing} check, {path} path", what, remedy)

@@ -75,15 +75,13 @@ class Committee:
         members = [network.references for network in self.members]
         return float(np.mean([each.energy_eV(numbers, charge, fidelity) for each in members]))
 
-    def check(self, numbers: Ints, charge: int, fidelity: str, *, allow_size: bool = False) -> None:
+    def check(self, numbers: Ints, charge: int, fidelity: str) -> None:
         """Refuse what the members were not trained on.
 
         Args:
             numbers: atomic numbers, shape (n,).
             charge: total charge, e.
             fidelity: head.
-            allow_size: only warn, once, of a number of atoms not trained on. The charge acts on
-                every atom alike, so charged energies of another supercell mean little.
 
         Raises:
             ModelError: unknown fidelity, charge (at that fidelity), element, or number of atoms.
@@ -96,10 +94,7 @@ class Committee:
                 f"The model was trained on {', '.join(map(str, card.sizes))} atoms, and its charge "
                 "shift can scale with their number: train it on this supercell"
             )
-            error = ModelError("number of atoms", len(numbers), remedy)
-            if not allow_size:
-                raise error
-            self._warn(("size", len(numbers)), str(error))
+            raise ModelError("number of atoms", len(numbers), remedy)
 
     def check_state(self, charge: int, fidelity: str) -> None:
         """Refuse a charge (e) or fidelity not trained on.
@@ -124,36 +119,25 @@ class Committee:
             self._warned.add(what)
             logger.warning(message)
 
-    def evaluate(self, frame: Frame, fidelity: str, *, allow_size: bool = False) -> Prediction:
+    def evaluate(self, frame: Frame, fidelity: str) -> Prediction:
         """Energy and forces of one frame in its own charge; errors as ``check``."""
-        return self.evaluate_many([frame], fidelity, allow_size=allow_size)[0]
+        return self.evaluate_many([frame], fidelity)[0]
 
-    def evaluate_many(
-        self,
-        frames: Sequence[Frame],
-        fidelity: str,
-        batch_size: int = 16,
-        *,
-        allow_size: bool = False,
-    ) -> tuple[Prediction, ...]:
+    def evaluate_many(self, frames: Sequence[Frame], fidelity: str, batch_size: int = 16) -> tuple[Prediction, ...]:
         """One prediction per frame, in order; charges may be mixed; errors as ``check``.
 
         A defect never trained in its charge (though others were) is warned of, once.
         """
         for frame in frames:
-            self.check(frame.numbers, frame.charge, fidelity, allow_size=allow_size)
+            self.check(frame.numbers, frame.charge, fidelity)
             if (fidelity, frame.key) not in self.card.keys:
-                text = (
-                    f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
-                )
+                text = f"{frame.key} has no training frame at {fidelity}; its energy is extrapolated"
                 self._warn((fidelity, frame.key), text)
         predictions: list[Prediction] = []
         maker, device = Graphs.of(self.card), find_device(self.device)
         for start in range(0, len(frames), batch_size):
             with numerics(self.card.dtype, device):
-                batch = [
-                    maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]
-                ]
+                batch = [maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]]
                 predictions += self.predict(batch)
         return tuple(predictions)
 
@@ -182,16 +166,14 @@ class Committee:
             for i in range(len(graphs))
         ]
 
-    def calculator(
-        self, charge: int, fidelity: str, *, allow_size: bool = False
-    ) -> "CommitteeCalculator":
+    def calculator(self, charge: int, fidelity: str) -> "CommitteeCalculator":
         """An ASE calculator of the committee mean in one charge state.
 
         Raises:
             ModelError: for a charge or fidelity not trained on.
         """
         self.check_state(charge, fidelity)
-        return CommitteeCalculator(self, charge, fidelity, allow_size=allow_size)
+        return CommitteeCalculator(self, charge, fidelity)
 
 
 class CommitteeCalculator(Calculator):
@@ -203,12 +185,9 @@ class CommitteeCalculator(Calculator):
 
     implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
 
-    def __init__(
-        self, committee: Committee, charge: int, fidelity: str, *, allow_size: bool
-    ) -> None:
+    def __init__(self, committee: Committee, charge: int, fidelity: str) -> None:
         super().__init__()
         self.committee, self.charge, self.fidelity = committee, charge, fidelity
-        self.allow_size = allow_size
         self.graphs = Graphs.of(committee.card)
         self.prediction: Prediction | None = None
 
@@ -233,11 +212,9 @@ class CommitteeCalculator(Calculator):
         if not all(atoms.pbc):
             raise ModelError("periodicity of the atoms", atoms.pbc, "Set pbc=True")
         numbers = atoms.numbers
-        committee.check(numbers, self.charge, self.fidelity, allow_size=self.allow_size)
+        committee.check(numbers, self.charge, self.fidelity)
         with numerics(committee.card.dtype, find_device(committee.device)):
-            graph = self.graphs.structure(
-                numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity
-            )
+            graph = self.graphs.structure(numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity)
             self.prediction = committee.predict([graph])[0]
         energy = self.prediction.energy_eV
         forces = self.prediction.forces_eV_A

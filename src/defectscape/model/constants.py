@@ -45,9 +45,7 @@ def refit_constants(
         _residuals(network, collate(graphs[start : start + batch_size], device))
         for start in range(0, len(graphs), batch_size)
     ]
-    residuals, heads, columns, counts = (
-        np.concatenate(parts) for parts in zip(*states, strict=True)
-    )
+    residuals, heads, columns, counts = (np.concatenate(parts) for parts in zip(*states, strict=True))
     targets = np.array([float(graph["energy"]) for graph in graphs])
     weights = _weights(targets, heads, columns, counts)
     shifts = np.zeros(len(graphs))
@@ -58,7 +56,6 @@ def refit_constants(
             columns[chosen],
             residuals[chosen],
             network.charge_reference_eV.shape[1],
-            network.card.charge_embedding,
             weights[chosen],
         )
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]
@@ -67,9 +64,7 @@ def refit_constants(
         graph["energy"] = graph["energy"] - shift
 
 
-def _weights(
-    targets_eV: np.ndarray, heads: np.ndarray, columns: np.ndarray, counts: np.ndarray
-) -> np.ndarray:
+def _weights(targets_eV: np.ndarray, heads: np.ndarray, columns: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Weight (m,) of each frame by its height above the lowest of its head, charge and atoms."""
     kinds = np.column_stack([heads, columns, counts])
     _, kind = np.unique(kinds, axis=0, return_inverse=True)
@@ -79,9 +74,7 @@ def _weights(
     return np.asarray(1 / (1 + (height / HEIGHT_EV_ATOM) ** 2))
 
 
-def _residuals(
-    network: ChargedMACE, batch: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _residuals(network: ChargedMACE, batch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Target less learned energy (m,), eV; head, charge column (m,); element counts (m, el)."""
     out = network(batch.to_dict(), training=False, compute_force=False)
     residual = to_numpy(batch.energy) - to_numpy(out["interaction_energy"])

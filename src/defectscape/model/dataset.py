@@ -50,13 +50,9 @@ class Graphs:
 
     def frame(self, frame: Frame, fidelity: str) -> mace_data.AtomicData:
         """An unlabelled graph; errors as ``structure``."""
-        return self.structure(
-            frame.numbers, frame.positions_A, frame.cell_A, frame.charge, fidelity
-        )
+        return self.structure(frame.numbers, frame.positions_A, frame.cell_A, frame.charge, fidelity)
 
-    def labelled(
-        self, item: LabelledFrame, references: EnergyReferences, weight: float
-    ) -> mace_data.AtomicData:
+    def labelled(self, item: LabelledFrame, references: EnergyReferences, weight: float) -> mace_data.AtomicData:
         """A graph whose energy is the label less its reference, subtracted in float64.
 
         Raises:

@@ -89,9 +89,7 @@ class DeltaMACE(torch.nn.Module):
         return out
 
 
-def _share(
-    name: str, value: torch.Tensor, high: torch.Tensor, data: dict[str, torch.Tensor]
-) -> torch.Tensor:
+def _share(name: str, value: torch.Tensor, high: torch.Tensor, data: dict[str, torch.Tensor]) -> torch.Tensor:
     """The correction where it was asked for, zero elsewhere."""
     if name in _PER_GRAPH:
         chosen = high
@@ -112,7 +110,6 @@ def delta_card(low: ModelCard, correction: ModelCard) -> ModelCard:
         keys=tuple(sorted((*low.keys, *correction.keys))),
         sizes=tuple(sorted({*low.sizes, *correction.sizes})),
         r_max_A=low.r_max_A,
-        charge_embedding=low.charge_embedding,
         product_basis=low.product_basis,
         strategy=low.strategy,
         heads=2,

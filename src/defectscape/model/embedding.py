@@ -9,29 +9,25 @@ from typing import Any, cast
 import torch
 
 from defectscape.model.backend import GenericJointEmbedding
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 CHARGE = "total_charge"
 FIDELITY = "fidelity"
 
 
-def embedding_specs(
-    settings: Training, charges: tuple[int, ...], fidelities: int
-) -> dict[str, Any] | None:
-    """mace's specification of the embedded attributes; None if there is none.
+def embedding_specs(settings: TrainingSettings, charges: tuple[int, ...], fidelities: int) -> dict[str, Any]:
+    """mace's specification of the embedded attributes.
 
     Args:
-        settings: whether the charge is embedded, and how long the vectors are.
+        settings: how long the vectors are.
         charges: charges trained on, ascending, e; those between them get a vector too.
         fidelities: how many are embedded; 0 if they have readouts of their own.
     """
-    specs: dict[str, Any] = {}
-    if settings.charge_embedding:
-        classes, offset = charges[-1] - charges[0] + 1, -charges[0]
-        specs[CHARGE] = _categorical(classes, offset, settings.charge_embedding_dim)
+    classes, offset = charges[-1] - charges[0] + 1, -charges[0]
+    specs = {CHARGE: _categorical(classes, offset, settings.charge_embedding_dim)}
     if fidelities:
         specs[FIDELITY] = _categorical(fidelities, 0, settings.charge_embedding_dim)
-    return specs or None
+    return specs
 
 
 def _categorical(classes: int, offset: int, length: int) -> dict[str, Any]:

@@ -113,9 +113,7 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
     return ErrorTable(tuple(rows), tuple(parities), tuple(refused))
 
 
-def _parity(
-    fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]
-) -> Parity:
+def _parity(fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]) -> Parity:
     return Parity(
         fidelity=fidelity,
         frame_ids=tuple(item.frame.frame_id for item in items),
@@ -141,9 +139,7 @@ def _rows(parity: Parity) -> list[ErrorRow]:
 
 def _row(parity: Parity, defect: str | None, charge: int | None) -> ErrorRow:
     """Errors of the frames of a defect and charge; None stands for all."""
-    chosen = np.array(
-        [defect in (None, key.defect) and charge in (None, key.charge) for key in parity.keys]
-    )
+    chosen = np.array([defect in (None, key.defect) and charge in (None, key.charge) for key in parity.keys])
     errors = 1e3 * (parity.model_energy_eV - parity.label_energy_eV) / parity.atoms
     refitted = less_group_means(errors, np.array([str(key) for key in parity.keys]))
     force_errors = 1e3 * (parity.model_forces_eV_A - parity.label_forces_eV_A)

@@ -24,7 +24,7 @@ from defectscape.model.embedding import embedding_specs, graft_embedding
 from defectscape.model.network import ChargedMACE
 from defectscape.model.product_basis import copy_tensors, same_shapes
 from defectscape.model.references import EnergyReferences
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 _OURS = (
     "heads",
@@ -74,7 +74,7 @@ def foundation_architecture(path: Path) -> dict[str, Any]:
     }
 
 
-def check_architecture(settings: Training) -> None:
+def check_architecture(settings: TrainingSettings) -> None:
     """Compare the architecture of a training with that of its foundation file.
 
     Raises:
@@ -92,9 +92,7 @@ def check_architecture(settings: Training) -> None:
         raise ModelError("architecture in `training`", given, f"{path} asks for {text}")
 
 
-def build_from_foundation(
-    settings: Training, card: ModelCard, references: EnergyReferences
-) -> ChargedMACE:
+def build_from_foundation(settings: TrainingSettings, card: ModelCard, references: EnergyReferences) -> ChargedMACE:
     """A network with the foundation's weights, in the default dtype; average neighbours and scale too.
 
     Args:
@@ -119,17 +117,12 @@ def build_from_foundation(
         warnings.filterwarnings("ignore", message="The TorchScript type system")
         torch.manual_seed(card.seed)
         fidelities = len(references.fidelities)
-        specs = embedding_specs(
-            settings, references.charges, fidelities if card.heads < fidelities else 0
-        )
-        if specs is not None:
-            graft_embedding(network, specs)
+        specs = embedding_specs(settings, references.charges, fidelities if card.heads < fidelities else 0)
+        graft_embedding(network, specs)
     return network
 
 
-def _in_its_basis(
-    source: torch.nn.Module, card: ModelCard, references: EnergyReferences
-) -> ChargedMACE:
+def _in_its_basis(source: torch.nn.Module, card: ModelCard, references: EnergyReferences) -> ChargedMACE:
     """The network in the file's own basis of products: the file's word for it depends on where it was written."""
     state = source.state_dict()
     for basis in PRODUCT_BASES:
@@ -164,7 +157,5 @@ def _build(source: torch.nn.Module, card: ModelCard, references: EnergyReference
         max_L=o3.Irreps(config["hidden_irreps"]).lmax,
     )
     network.heads = offered
-    network.shift_references(
-        0, np.zeros(len(references.elements)), np.zeros(network.charge_reference_eV.shape[1])
-    )
+    network.shift_references(0, np.zeros(len(references.elements)), np.zeros(network.charge_reference_eV.shape[1]))
     return network

@@ -14,7 +14,7 @@ from defectscape.model.network import ChargedMACE
 from defectscape.model.phase import train_phase
 from defectscape.model.preparation import Phase
 from defectscape.model.saving import Network
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +30,17 @@ class Job:
         device: where to train.
         start: the model to start from, of the same strategy, or None.
         checkpoint: file to continue from, or None.
-        shared_first: where the checkpoint of a first phase that several trainings share stays, or None.
     """
 
     train: tuple[LabelledFrame, ...]
     valid: tuple[LabelledFrame, ...]
     fidelities: tuple[str, str]
-    settings: Training
+    settings: TrainingSettings
     seed: int
     member: int
     device: torch.device
     start: Network | None
     checkpoint: Path | None
-    shared_first: Path | None
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -51,7 +49,7 @@ class Job:
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
-        """Every checkpoint file that this training alone may have written."""
+        """Every checkpoint file that this training may have written: the last phase's, then the first's."""
         return () if self.checkpoint is None else (self.checkpoint, _first(self.checkpoint))
 
     def part(self, fidelity: str) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
@@ -98,8 +96,7 @@ class Job:
     @property
     def _first_point(self) -> Path | None:
         """Checkpoint of a first phase."""
-        own = _first(self.checkpoint) if self.checkpoint else None
-        return self.shared_first or own
+        return _first(self.checkpoint) if self.checkpoint else None
 
     @property
     def pretrain_steps(self) -> int:

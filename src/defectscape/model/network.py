@@ -23,7 +23,7 @@ from defectscape.model.card import ModelCard, ProductBasis
 from defectscape.model.embedding import FIDELITY, embedding_specs
 from defectscape.model.product_basis import built_with
 from defectscape.model.references import EnergyReferences
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 _REFERENCES = ("element_reference_eV", "charge_reference_eV")
 _RADIAL = {"num_bessel": 8, "num_polynomial_cutoff": 5}
@@ -159,15 +159,13 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
             fidelity = self.card.fidelities[int(head[index])]
             known = sorted(key.charge for name, key in self.card.keys if name == fidelity)
             known_text = ", ".join(dict.fromkeys(map(format_charge, known)))
-            remedy = (
-                f"The model was trained on {known_text} at {fidelity}; train it on this one too"
-            )
+            remedy = f"The model was trained on {known_text} at {fidelity}; train it on this one too"
             raise ModelError("total_charge", format_charge(int(charge[index])), remedy)
         return constant
 
 
 def build_network(
-    settings: Training,
+    settings: TrainingSettings,
     card: ModelCard,
     references: EnergyReferences,
     *,
@@ -184,9 +182,7 @@ def build_network(
         scale_eV: factor on the learned energies; the RMS force of the training set, in eV/A.
     """
     interaction = mace_modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
-    hidden = (
-        (o3.Irreps.spherical_harmonics(settings.max_L) * settings.channels).sort()[0].simplify()
-    )
+    hidden = (o3.Irreps.spherical_harmonics(settings.max_L) * settings.channels).sort()[0].simplify()
     heads, fidelities = card.heads, len(references.fidelities)
     specs = embedding_specs(settings, references.charges, fidelities if heads < fidelities else 0)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

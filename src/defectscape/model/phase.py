@@ -34,7 +34,7 @@ from defectscape.model.layers.arrangement import arrange, restore
 from defectscape.model.network import ChargedMACE
 from defectscape.model.preparation import Phase, Preparation, prepare
 from defectscape.model.validation import errors_as_written
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ WARM_UP_STEPS = 100
 FINAL_RATE = 0.01
 
 
-def learning_rate(step: int, settings: Training) -> float:
+def learning_rate(step: int, settings: TrainingSettings) -> float:
     """Rate of a step (from 0): linear warm-up (100 steps, at most a tenth), then a cosine."""
     warm_up = max(1, min(WARM_UP_STEPS, settings.steps // 10))
     if step < warm_up:
@@ -53,9 +53,7 @@ def learning_rate(step: int, settings: Training) -> float:
     return settings.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
 
 
-def train_phase(
-    phase: Phase, device: torch.device, checkpoint: Path | None
-) -> tuple[ChargedMACE, TrainingHistory]:
+def train_phase(phase: Phase, device: torch.device, checkpoint: Path | None) -> tuple[ChargedMACE, TrainingHistory]:
     """Optimise one network. Called inside ``numerics``.
 
     Args:
@@ -75,9 +73,7 @@ def train_phase(
 class _Run:
     """The state of one training, and its steps. Lives inside ``numerics``."""
 
-    def __init__(
-        self, prepared: Preparation, device: torch.device, checkpoint: Path | None
-    ) -> None:
+    def __init__(self, prepared: Preparation, device: torch.device, checkpoint: Path | None) -> None:
         settings = prepared.phase.settings
         self.prepared, self.settings, self.device = prepared, settings, device
         self.checkpoint = checkpoint
@@ -87,9 +83,7 @@ class _Run:
         arrange(self.network)
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.average = ExponentialMovingAverage(self.parameters, decay=settings.ema_decay)
-        self.optimiser = torch.optim.Adam(
-            self.parameters, lr=settings.learning_rate, amsgrad=True, fused=True
-        )
+        self.optimiser = torch.optim.Adam(self.parameters, lr=settings.learning_rate, amsgrad=True, fused=True)
         self.loss = mace_modules.WeightedEnergyForcesLoss(
             energy_weight=settings.energy_weight, forces_weight=settings.forces_weight
         ).to(device)
@@ -103,9 +97,7 @@ class _Run:
         """Train to the end; the network then has the best averaged weights."""
         self._restore()
         train, valid = self.prepared.train_frames, self.prepared.valid_frames
-        logger.info(
-            "member %d, %s: training on %s, validating on %s", self.member, self.name, train, valid
-        )
+        logger.info("member %d, %s: training on %s, validating on %s", self.member, self.name, train, valid)
         reason = self._loop()
         with torch.no_grad():
             for parameter, best in zip(self.parameters, self.best_weights, strict=True):
@@ -168,9 +160,7 @@ class _Run:
     def _validate(self, loss: float) -> None:
         """Errors of the averaged weights; they are kept if the score is the lowest so far."""
         with self.average.average_parameters():
-            energy, forces, score = self.prepared.validator.errors(
-                self.network, self.device, refit_constants=True
-            )
+            energy, forces, score = self.prepared.validator.errors(self.network, self.device, refit_constants=True)
         rate = learning_rate(self.step - 1, self.settings)
         self.points.append(Validation(self.step, loss, rate, score, energy, forces))
         if score < self.best_score:
@@ -180,8 +170,7 @@ class _Run:
     def _log(self, left_s: float) -> None:
         point = self.points[-1]
         errors = ", ".join(
-            f"{name} {point.energy_rmse_meV_atom[name]:.2f} meV/atom"
-            f" {point.forces_rmse_meV_A[name]:.0f} meV/A"
+            f"{name} {point.energy_rmse_meV_atom[name]:.2f} meV/atom {point.forces_rmse_meV_A[name]:.0f} meV/A"
             for name in point.energy_rmse_meV_atom
         )
         logger.info(
@@ -214,11 +203,7 @@ class _Run:
         write_checkpoint(self.checkpoint, self.prepared.digest, state)
 
     def _restore(self) -> None:
-        state = (
-            None
-            if self.checkpoint is None
-            else read_checkpoint(self.checkpoint, self.prepared.digest)
-        )
+        state = None if self.checkpoint is None else read_checkpoint(self.checkpoint, self.prepared.digest)
         if state is None:
             return
         with torch.no_grad():
@@ -234,9 +219,7 @@ class _Run:
         logger.info("member %d, %s: continuing from step %d", self.member, self.name, self.step)
 
     def _history(self, reason: str) -> TrainingHistory:
-        energy, forces = errors_as_written(
-            self.network, self.prepared.valid, self.settings.batch_size, self.device
-        )
+        energy, forces = errors_as_written(self.network, self.prepared.valid, self.settings.batch_size, self.device)
         return TrainingHistory(
             phase=self.name,
             member=self.member,

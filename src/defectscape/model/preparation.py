@@ -19,7 +19,7 @@ from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
 from defectscape.model.validation import Validator, usable_validation
 from defectscape.model.weights import copy_weights
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Phase:
     valid: Sequence[LabelledFrame]
     fidelities: tuple[str, ...]
     elements: tuple[int, ...]
-    settings: Training
+    settings: TrainingSettings
     seed: int
     member: int
     start: ChargedMACE | None = None
@@ -86,9 +86,7 @@ def prepare(phase: Phase) -> Preparation:
     settings, fidelities, old = phase.settings, phase.fidelities, phase.start
     check_training(phase.train, fidelities)
     train = sorted(phase.train, key=_order)
-    references = fit_references(
-        train, fidelities, per_charge=settings.charge_embedding, elements=phase.elements
-    )
+    references = fit_references(train, fidelities, elements=phase.elements)
     card = _card(train, references, phase)
     usable = usable_validation(sorted(phase.valid, key=_order), card)
     maker = Graphs.of(card)
@@ -123,9 +121,7 @@ def _network(
         neighbours, scale = average_neighbours(graphs), rms_force_eV_A(train)
         if old is not None:
             neighbours, scale = old.normalisation
-        network = build_network(
-            settings, card, references, average_neighbours=neighbours, scale_eV=scale
-        )
+        network = build_network(settings, card, references, average_neighbours=neighbours, scale_eV=scale)
     if old is not None:
         copy_weights(old, network)
     return network
@@ -157,7 +153,6 @@ def _card(train: Sequence[LabelledFrame], references: EnergyReferences, phase: P
         keys=tuple(sorted({(item.fidelity, item.frame.key) for item in train})),
         sizes=tuple(sorted({len(item.frame) for item in train})),
         r_max_A=settings.r_max_A,
-        charge_embedding=settings.charge_embedding,
         product_basis=PRODUCT_BASIS,
         strategy=settings.strategy,
         heads=1 if settings.strategy == "fidelity_embedding" else len(references.fidelities),

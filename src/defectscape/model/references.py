@@ -58,9 +58,7 @@ class EnergyReferences:
             known = ", ".join(self.fidelities)
             raise ModelError("fidelity", repr(fidelity), f"The model has {known}")
         head = self.fidelities.index(fidelity)
-        known_charges = [
-            q for q, c in zip(self.charges, self.charge_eV[head], strict=True) if np.isfinite(c)
-        ]
+        known_charges = [q for q, c in zip(self.charges, self.charge_eV[head], strict=True) if np.isfinite(c)]
         if charge not in known_charges:
             known = ", ".join(map(format_charge, known_charges))
             remedy = f"The model was trained on {known} at {fidelity}; label and train this one too"
@@ -87,7 +85,6 @@ def fit_references(
     data: Sequence[LabelledFrame],
     fidelities: tuple[str, ...],
     *,
-    per_charge: bool = True,
     elements: tuple[int, ...] | None = None,
 ) -> EnergyReferences:
     """Regress the references of the module's equation over training frames.
@@ -95,7 +92,6 @@ def fit_references(
     Args:
         data: training frames of all fidelities.
         fidelities: names, low first.
-        per_charge: whether c depends on the charge; False gives one constant per fidelity.
         elements: atomic numbers the references are for, ascending; None for those of the data.
 
     Raises:
@@ -112,7 +108,7 @@ def fit_references(
         if not items:
             raise ModelError("fidelity", repr(fidelity), "It has no training frame; label some")
         targets = _without_strain(items, excess)
-        fitted = _regress(targets, elements, charges, per_charge)
+        fitted = _regress(targets, elements, charges)
         element_eV[head], charge_eV[head] = fitted
         for item in items:
             frame = item.frame
@@ -135,14 +131,10 @@ def add_references(low: EnergyReferences, added: EnergyReferences) -> EnergyRefe
     table[1, [charges.index(charge) for charge in added.charges]] = added.charge_eV[0]
     table[1] += table[0]
     elements = np.stack([low.element_eV[0], low.element_eV[0] + added.element_eV[0]])
-    return EnergyReferences(
-        (*low.fidelities, *added.fidelities), low.elements, charges, elements, table
-    )
+    return EnergyReferences((*low.fidelities, *added.fidelities), low.elements, charges, elements, table)
 
 
-def _without_strain(
-    items: Sequence[LabelledFrame], excess: dict[str, float]
-) -> list[tuple[Frame, float]]:
+def _without_strain(items: Sequence[LabelledFrame], excess: dict[str, float]) -> list[tuple[Frame, float]]:
     """(frame, energy less the strain the lower fidelity saw), pairs only where a state has any."""
 
     def state(frame: Frame) -> tuple[int, bytes]:
@@ -160,16 +152,13 @@ def _without_strain(
 
 
 def _regress(
-    targets: Sequence[tuple[Frame, float]],
-    elements: tuple[int, ...],
-    charges: tuple[int, ...],
-    per_charge: bool,
+    targets: Sequence[tuple[Frame, float]], elements: tuple[int, ...], charges: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """One fidelity: energies (elements,), constants (charges,) with NaN where unseen."""
     counts = np.array([count_elements(frame.numbers, elements) for frame, _ in targets])
     columns = np.array([charges.index(frame.charge) for frame, _ in targets])
     energies = np.array([energy for _, energy in targets])
-    element, charge = solve_constants(counts, columns, energies, len(charges), per_charge)
+    element, charge = solve_constants(counts, columns, energies, len(charges))
     return element, np.where(np.bincount(columns, minlength=len(charges)) > 0, charge, np.nan)
 
 
@@ -178,7 +167,6 @@ def solve_constants(
     columns: Ints,
     energies_eV: Floats,
     width: int,
-    per_charge: bool,
     weights: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Minimum-norm least squares of the module's equation for one fidelity.
@@ -188,16 +176,14 @@ def solve_constants(
         columns: which charge each energy belongs to, shape (m,), from 0 to ``width`` - 1.
         energies_eV: shape (m,), eV.
         width: number of charges.
-        per_charge: whether the constant depends on the charge.
         weights: of the squared residuals, shape (m,); None for all alike.
 
     Returns:
         Energies per atom (elements,) and constants (width,), eV.
     """
-    constants = np.eye(width)[columns] if per_charge else np.ones((len(columns), 1))
-    design = np.hstack([counts, constants])
+    design = np.hstack([counts, np.eye(width)[columns]])
     root = np.ones(len(energies_eV)) if weights is None else np.sqrt(weights)
     found = np.linalg.lstsq(design * root[:, None], energies_eV * root, rcond=1e-10)[0]
     solution = np.asarray(found, dtype=np.float64)
     elements = counts.shape[1]
-    return solution[:elements], np.broadcast_to(solution[elements:], (width,)).copy()
+    return solution[:elements], solution[elements:]

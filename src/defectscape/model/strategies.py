@@ -50,9 +50,7 @@ def train_pretrain_finetune(job: Job) -> tuple[ChargedMACE, TrainingHistory]:
     start = cast(ChargedMACE | None, job.start)
     earlier: tuple[TrainingHistory, ...] = ()
     if start is None:
-        start, history = job.run(
-            "pretraining", *job.part(low), (low,), None, first=True, steps=job.pretrain_steps
-        )
+        start, history = job.run("pretraining", *job.part(low), (low,), None, first=True, steps=job.pretrain_steps)
         earlier = (history,)
     # The weights come from the first phase, whatever that one started from.
     network, history = job.run(
@@ -129,9 +127,7 @@ def differences(
     found = []
     for item in items:
         lower = known.get(state_of(item)) or standing[state_of(item)]
-        label = Label(
-            item.label.energy_eV - lower.energy_eV, item.label.forces_eV_A - lower.forces_eV_A
-        )
+        label = Label(item.label.energy_eV - lower.energy_eV, item.label.forces_eV_A - lower.forces_eV_A)
         found.append(LabelledFrame(item.frame, label, item.fidelity))
     return found
 

@@ -12,20 +12,19 @@ from defectscape.model.history import TrainingHistory
 from defectscape.model.job import Job
 from defectscape.model.saving import load_network, save_network
 from defectscape.model.strategies import STRATEGIES
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
 def train_member(
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     fidelities: tuple[str, str],
-    settings: Training,
+    settings: TrainingSettings,
     seed: int,
     member: int,
     output: Path,
     warm_start: Path | None = None,
     checkpoint: Path | None = None,
-    shared_first: Path | None = None,
 ) -> TrainingHistory:
     """Train one member and write it to ``output``.
 
@@ -40,8 +39,6 @@ def train_member(
         warm_start: model file of the same strategy to start from, or None.
         checkpoint: file to continue from if it fits, written at every validation (with a number for
             a strategy's first phase), removed at the end; None for none.
-        shared_first: file for the checkpoint of a first phase that several trainings share; it stays, and
-            the next one whose first phase has the same data, settings and seed finds it finished.
 
     Raises:
         ModelError: fewer than two training frames of a fidelity that the strategy needs, validation
@@ -68,7 +65,6 @@ def train_member(
             device,
             start,
             checkpoint,
-            shared_first,
         )
         network, history = STRATEGIES[settings.strategy](job)
         save_network(network, output)

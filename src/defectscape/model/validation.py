@@ -56,9 +56,7 @@ def usable_validation(valid: Sequence[LabelledFrame], card: ModelCard) -> tuple[
 
 def _check(thing: str, value: object, known: Sequence[object]) -> None:
     if value not in known:
-        remedy = (
-            f"Training has {', '.join(map(str, known))}; move a family from one side to the other"
-        )
+        remedy = f"Training has {', '.join(map(str, known))}; move a family from one side to the other"
         raise ModelError(f"{thing} of a validation frame", value, remedy)
 
 
@@ -126,9 +124,7 @@ class Validator:
         all_forces, force_head_of = np.concatenate(forces), np.concatenate(force_heads)
         present = [i for i in range(len(self.fidelities)) if np.any(head_of == i)]
         energy_rmse = {self.fidelities[i]: 1e3 * rms(energies[head_of == i]) for i in present}
-        forces_rmse = {
-            self.fidelities[i]: 1e3 * rms(all_forces[force_head_of == i]) for i in present
-        }
+        forces_rmse = {self.fidelities[i]: 1e3 * rms(all_forces[force_head_of == i]) for i in present}
         high = len(self.fidelities) - 1
         if high in present:
             energies, all_forces = energies[head_of == high], all_forces[force_head_of == high]

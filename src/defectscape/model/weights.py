@@ -17,7 +17,7 @@ def copy_weights(source: ChargedMACE, target: ChargedMACE) -> None:
     Raises:
         ModelError: if fidelities, elements or architecture differ.
     """
-    things = ["elements", "charge_embedding", "product_basis", "r_max_A", "heads"]
+    things = ["elements", "product_basis", "r_max_A", "heads"]
     if len(target.card.fidelities) > 1:
         things.append("fidelities")
     for thing in things:

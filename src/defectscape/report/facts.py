@@ -64,9 +64,7 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
     ]
     if gains:
         facts.append(Fact(f"{number(max(gains), 3)} eV", "largest gain"))
-    error = next(
-        (e for e in summary.errors if e.fidelity == summary.high.name and e.defect == "all"), None
-    )
+    error = next((e for e in summary.errors if e.fidelity == summary.high.name and e.defect == "all"), None)
     if error:
         facts.append(
             Fact(

@@ -26,9 +26,7 @@ from defectscape.summary.schema import Summary
 logger = logging.getLogger(__name__)
 
 
-def render_report(
-    summary: Summary, figures: Iterable[StudyFigure], geometries: Mapping[str, str]
-) -> str:
+def render_report(summary: Summary, figures: Iterable[StudyFigure], geometries: Mapping[str, str]) -> str:
     """The page as HTML.
 
     Args:
@@ -62,9 +60,7 @@ def render_report(
     )
 
 
-def write_report(
-    summary: Summary, figures: Iterable[StudyFigure], path: Path, geometries: Mapping[str, str]
-) -> Path:
+def write_report(summary: Summary, figures: Iterable[StudyFigure], path: Path, geometries: Mapping[str, str]) -> Path:
     """Write the page to ``path`` in one step; returns the path."""
     write_text(path, render_report(summary, figures, geometries))
     return path

@@ -18,15 +18,13 @@ from ase.geometry import find_mic
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.site import DefectSite
 from defectscape.sampling.sites import closest_atom
-from defectscape.settings.sampling import Sampling
+from defectscape.settings.sampling import SamplingSettings
 
 SAME_DISTANCE_A = 0.05
 """Neighbours at one distance are taken as equivalent: the nearest of each kind is tried."""
 
 
-def candidates(
-    unperturbed: Frame, site: DefectSite, sampling: Sampling
-) -> Iterator[tuple[str, str, Floats]]:
+def candidates(unperturbed: Frame, site: DefectSite, sampling: SamplingSettings) -> Iterator[tuple[str, str, Floats]]:
     """Label (for families), note (for people) and positions (n, 3), A, of each, without a rattle.
 
     Args:

@@ -33,7 +33,7 @@ from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers, to_structure
 from defectscape.sampling.host_checks import TIGHT_A, check_host
 from defectscape.sampling.supercell_surface import SupercellSurface
-from defectscape.settings.structure import Host, Supercell
+from defectscape.settings.structure import HostSettings, SupercellSettings
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def shortest_lattice_vector_A(cell_A: Floats) -> float:
     return float(min(Lattice(cell_A).get_niggli_reduced_lattice().abc))
 
 
-def build_host(structure: Structure, supercell: Supercell) -> HostCrystal:
+def build_host(structure: Structure, supercell: SupercellSettings) -> HostCrystal:
     """Expand the unit cell to the supercell.
 
     Atoms are grouped by element in the unit cell's order of first appearance, then by unit-cell
@@ -129,7 +129,7 @@ def build_host(structure: Structure, supercell: Supercell) -> HostCrystal:
     )
 
 
-def _matrix(structure: Structure, supercell: Supercell) -> Ints:
+def _matrix(structure: Structure, supercell: SupercellSettings) -> Ints:
     """The supercell matrix of the settings, or doped's choice."""
     if supercell.matrix is not None:
         matrix = np.array(supercell.matrix, dtype=np.int64)
@@ -215,9 +215,7 @@ def _report_step(optimiser: BFGS, atoms: Atoms) -> None:
     )
 
 
-def relax_host(
-    host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: Host
-) -> HostCrystal:
+def relax_host(host: HostCrystal, calculator_for: Callable[[Frame], Calculator], settings: HostSettings) -> HostCrystal:
     """Relax the host as ``settings.relax`` says, with its space group kept.
 
     ``positions`` relaxes the atoms in the cell of the file, ``volume`` also scales that cell
@@ -249,9 +247,7 @@ def relax_host(
     try:
         converged = optimiser.run(fmax=settings.relax_fmax_eV_A, steps=settings.relax_max_steps)
     except CalculationFailed as error:
-        raise HostError(
-            "host relaxation", error, "Change the engine's settings, or set host.relax to none"
-        ) from error
+        raise HostError("host relaxation", error, "Change the engine's settings, or set host.relax to none") from error
     except PropertyNotImplementedError as error:
         raise HostError(
             "host.relax",
@@ -267,7 +263,7 @@ def relax_host(
     ratio = atoms.get_volume() / float(np.linalg.det(host.unit_cell_A))
     log.info("host relaxed in %d steps: volume ratio %.4f", optimiser.nsteps, ratio)
     structure = to_structure(host.unit_numbers, atoms.get_positions(), np.asarray(atoms.cell))
-    same_matrix = Supercell(
+    same_matrix = SupercellSettings(
         matrix=host.matrix.tolist(),
         min_image_distance_A=settings.supercell.min_image_distance_A,
     )

@@ -89,9 +89,7 @@ def _check_overlap(structure: Structure, name: str) -> None:
 
 def _check_vacuum(structure: Structure, name: str) -> None:
     reduced = structure.get_reduced_structure("niggli")
-    for axis, spacing in enumerate(
-        1.0 / np.asarray(reduced.lattice.reciprocal_lattice_crystallographic.abc)
-    ):
+    for axis, spacing in enumerate(1.0 / np.asarray(reduced.lattice.reciprocal_lattice_crystallographic.abc)):
         places = np.sort(np.asarray(reduced.frac_coords)[:, axis] % 1.0)
         gap = float(np.max(np.diff(places, append=places[0] + 1.0))) * float(spacing)
         if gap > VACUUM_A:
@@ -129,8 +127,7 @@ def _check_noise(structure: Structure, name: str) -> None:
     if tight == "P1" or _group(structure, TIGHTEST_A) != tight:
         raise HostError(
             f"host file {name}",
-            f"space group {tight} within {TIGHT_A} A but {loose} within {LOOSE_A} A, so its "
-            "symmetry is lost in noise",
+            f"space group {tight} within {TIGHT_A} A but {loose} within {LOOSE_A} A, so its symmetry is lost in noise",
             "Symmetrise it first, for instance with spglib's standardize_cell or pymatgen's "
             f"SpacegroupAnalyzer(structure, symprec={LOOSE_A}).get_refined_structure()",
         )

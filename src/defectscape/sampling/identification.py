@@ -142,9 +142,7 @@ def _shift_A(host: HostCrystal, numbers: Ints, positions_A: Floats) -> Floats:
     return np.asarray(best + np.median(nearest, axis=0))
 
 
-def _assign(
-    host: HostCrystal, numbers: Ints, positions_A: Floats
-) -> tuple[Ints, int | None, int | None]:
+def _assign(host: HostCrystal, numbers: Ints, positions_A: Floats) -> tuple[Ints, int | None, int | None]:
     """Atoms in the host's order, the host atom that has none, and the atom that has no host atom."""
     gaps = _distances_A(positions_A, host.positions_A, host.cell_A) ** 2
     taken: dict[int, int] = {}

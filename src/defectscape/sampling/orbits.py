@@ -45,9 +45,7 @@ def crystal_symmetry(host: HostCrystal) -> CrystalSymmetry:
     if found is None:
         raise HostError("host", host.formula, "spglib finds no symmetry; check the coordinates")
     identity = (found.rotations == np.eye(3, dtype=int)).all(axis=(1, 2))
-    return CrystalSymmetry(
-        found.rotations, found.translations, host.unit_cell_A, int(identity.sum())
-    )
+    return CrystalSymmetry(found.rotations, found.translations, host.unit_cell_A, int(identity.sum()))
 
 
 def _images(symmetry: CrystalSymmetry, frac: Floats) -> Floats:

@@ -101,9 +101,7 @@ def _from_reference(
     return PointDefect((x, y, z), len(failures), len(species) - fewest, len(species))
 
 
-def _unmapped(
-    translation: Floats, species: NDArray, fracs: Floats, matrix: Floats, tolerance_A: float
-) -> NDArray:
+def _unmapped(translation: Floats, species: NDArray, fracs: Floats, matrix: Floats, tolerance_A: float) -> NDArray:
     """Indices of atoms that the translation does not bring onto an atom of their own element."""
     gaps = fracs[:, None, :] + translation - fracs[None, :, :]
     gaps -= np.rint(gaps)

@@ -12,7 +12,7 @@ import numpy as np
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
-from defectscape.settings.sampling import Sampling
+from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,7 @@ ATTEMPTS = 20
 """Rattles drawn for one frame before it is dropped for a short contact."""
 
 
-def make_pool(
-    starts: Sequence[Frame], unperturbed: Frame, sampling: Sampling, seed: int
-) -> tuple[Frame, ...]:
+def make_pool(starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSettings, seed: int) -> tuple[Frame, ...]:
     """The starts, then one rattled frame per start, fraction of the way and amplitude.
 
     Displacements are Gaussian in every Cartesian direction; the generator of each frame is derived
@@ -45,9 +43,7 @@ def make_pool(
             for amplitude in sampling.rattle_amplitudes_A:
                 rng = derive_rng(seed, "pool", start.frame_id, fraction, amplitude)
                 middle = start.positions_A + fraction * way
-                positions = _rattled(
-                    middle, start.cell_A, amplitude, sampling.shortest_distance_A, rng
-                )
+                positions = _rattled(middle, start.cell_A, amplitude, sampling.shortest_distance_A, rng)
                 note = _note(start, fraction, amplitude)
                 if positions is None:
                     log.warning("%s: %s dropped: atoms too close", start.key, note)

@@ -14,9 +14,7 @@ from defectscape.domain.seeds import derive_seed
 TURNS = (Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALID)
 
 
-def starts_to_relax(
-    starts: Sequence[Frame], splits: Mapping[str, Split], count: int, seed: int
-) -> tuple[Frame, ...]:
+def starts_to_relax(starts: Sequence[Frame], splits: Mapping[str, Split], count: int, seed: int) -> tuple[Frame, ...]:
     """Up to ``count`` starts of one defect and charge, in turn by the split of their family.
 
     Within a split the order is a hash of the family, the same in every charge state. The exact

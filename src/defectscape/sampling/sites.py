@@ -60,9 +60,7 @@ def enumerate_sites(
     return _indexed([site for _, site in drafts])
 
 
-def _doped_entries(
-    host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]
-) -> tuple[list[Any], Floats]:
+def _doped_entries(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]) -> tuple[list[Any], Floats]:
     """doped's neutral entries, and the fractional shift from doped's supercell to ours."""
     structure = to_structure(host.numbers, host.positions_A, host.cell_A)
     with quiet("doped"):
@@ -78,9 +76,7 @@ def _doped_entries(
                 neutral_only=True,
             )
         except (ValueError, RuntimeError, TypeError) as error:
-            raise HostError(
-                "host", f"{host.formula}: doped fails with {error}", "Check the host file"
-            ) from error
+            raise HostError("host", f"{host.formula}: doped fails with {error}", "Check the host file") from error
     bulk = generator.bulk_supercell
     # doped may rebuild the supercell from its own primitive cell, displaced by a rigid shift.
     if np.allclose(bulk.lattice.matrix, host.cell_A, atol=1e-4):
@@ -90,9 +86,7 @@ def _doped_entries(
             offset = target - np.asarray(bulk.frac_coords)[0]
             if _coincide(np.asarray(bulk.frac_coords) + offset, mine, host):
                 return list(generator.defect_entries.values()), offset
-    raise HostError(
-        "host supercell", host.formula, "doped changed it; give a standard or primitive host cell"
-    )
+    raise HostError("host supercell", host.formula, "doped changed it; give a standard or primitive host cell")
 
 
 def _coincide(fracs: Floats, numbers: Sequence[int], host: HostCrystal) -> bool:
@@ -133,9 +127,7 @@ def _draft(
     )
 
 
-def _orbit_atoms(
-    unit_frac: Floats, host: HostCrystal, owners: Ints, symmetry: CrystalSymmetry
-) -> list[int]:
+def _orbit_atoms(unit_frac: Floats, host: HostCrystal, owners: Ints, symmetry: CrystalSymmetry) -> list[int]:
     """Supercell atoms equivalent to a point, lowest unit-cell atom, then lowest index, first."""
     fracs = host.unit_positions_A @ np.linalg.inv(host.unit_cell_A)
     units = [unit for unit, own in enumerate(fracs) if are_equivalent(symmetry, own, unit_frac)]

@@ -11,10 +11,10 @@ from defectscape.domain.errors import DefectError
 from defectscape.domain.family import Split, is_unperturbed
 from defectscape.domain.keys import HOST
 from defectscape.domain.seeds import derive_seed
-from defectscape.settings.sampling import Sampling
+from defectscape.settings.sampling import SamplingSettings
 
 
-def assign_splits(families: Iterable[str], sampling: Sampling, seed: int) -> dict[str, Split]:
+def assign_splits(families: Iterable[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The split of every geometry family.
 
     Per defect, ``test_fraction`` and ``valid_fraction`` of its families are rounded up, at least a
@@ -40,7 +40,7 @@ def assign_splits(families: Iterable[str], sampling: Sampling, seed: int) -> dic
     return splits
 
 
-def _split_one(defect: str, members: list[str], sampling: Sampling, seed: int) -> dict[str, Split]:
+def _split_one(defect: str, members: list[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The splits of one defect's families."""
     count = len(members)
     if count < 3:

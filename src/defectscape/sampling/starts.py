@@ -22,7 +22,7 @@ from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
 from defectscape.sampling.sites import closest_atom, defect_frame
-from defectscape.settings.sampling import Sampling
+from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Rattle(TypedDict):
 
 
 def make_starts(
-    host: HostCrystal, site: DefectSite, charge: int, sampling: Sampling, seed: int
+    host: HostCrystal, site: DefectSite, charge: int, sampling: SamplingSettings, seed: int
 ) -> tuple[Frame, ...]:
     """All starts of one defect and charge; the first is the exact unperturbed geometry.
 
@@ -63,9 +63,7 @@ def make_starts(
     for label, note, positions in _all(unperturbed, host, site, charge, sampling, seed):
         limit_A = sampling.shortest_distance_A
         if positions is None or shortest_distance_A(positions, unperturbed.cell_A) < limit_A:
-            log.warning(
-                "start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A
-            )
+            log.warning("start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A)
             continue
         start = Frame(
             unperturbed.numbers,
@@ -87,7 +85,7 @@ def _all(
     host: HostCrystal,
     site: DefectSite,
     charge: int,
-    sampling: Sampling,
+    sampling: SamplingSettings,
     seed: int,
 ) -> Iterator[tuple[str, str, Floats | None]]:
     """Label, note and positions (None where atoms overlap) of every start but the unperturbed one."""
@@ -105,7 +103,7 @@ def _all(
         yield label, note, bare + rng.normal(0.0, sampling.start_rattle_A, bare.shape)
 
 
-def _distortions(sampling: Sampling) -> Iterator[tuple[str, str, float | str | None]]:
+def _distortions(sampling: SamplingSettings) -> Iterator[tuple[str, str, float | str | None]]:
     """Label (for families and seeds), note (for people) and ShakeNBreak's factor of each start."""
     for distortion in sampling.bond_distortions:
         percent = f"{100 * distortion:+g}%"

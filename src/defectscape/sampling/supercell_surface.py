@@ -31,9 +31,7 @@ class SupercellSurface(Calculator):
         self._shifts = np.rint((host.positions_A - host.unit_positions_A[owners]) @ inverse)
         self._owners = owners
         self._matrix = host.matrix
-        self._supercell = Atoms(
-            host.numbers, host.positions_A, cell=host.cell_A, pbc=True, calculator=calculator
-        )
+        self._supercell = Atoms(host.numbers, host.positions_A, cell=host.cell_A, pbc=True, calculator=calculator)
 
     def calculate(  # type: ignore[override]
         self,

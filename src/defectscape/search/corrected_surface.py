@@ -55,8 +55,7 @@ class CorrectedSurface:
         positions = np.array([frame.positions_A for frame, _ in ordered])
         # Zero at the lowest observation itself: with it alone the residual is zero everywhere.
         unexplained_eV = [
-            error - lowest_eV + self._work_eV(where)
-            for where, (error, _) in zip(positions, errors, strict=True)
+            error - lowest_eV + self._work_eV(where) for where, (error, _) in zip(positions, errors, strict=True)
         ]
         unexplained_eV_A = [self.force_eV_A - force for _, force in errors]
         self.residual = Residual(positions, np.array(unexplained_eV), np.array(unexplained_eV_A))

@@ -71,22 +71,16 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
     return ", ".join(words) or f"distorted, largest displacement {largest:.2f} A"
 
 
-def _split(
-    reference: Frame, moves: Floats, from_centre: Floats, on_site: Ints, centre: Floats
-) -> list[str]:
+def _split(reference: Frame, moves: Floats, from_centre: Floats, on_site: Ints, centre: Floats) -> list[str]:
     """The neighbour that has moved furthest, if it shares an empty site or makes room for the atom on it."""
     lengths = np.linalg.norm(moves, axis=1)
     lengths[on_site] = 0.0
-    near = np.flatnonzero(
-        from_centre < _NEIGHBOUR * np.min(from_centre[lengths > 0], initial=np.inf)
-    )
+    near = np.flatnonzero(from_centre < _NEIGHBOUR * np.min(from_centre[lengths > 0], initial=np.inf))
     if not len(near):
         return []
     atom = int(near[np.argmax(lengths[near])])
     name, moved_A = chemical_symbols[reference.numbers[atom]], float(lengths[atom])
-    after = _distances(
-        reference.cell_A, centre[None], reference.positions_A[atom][None] + moves[atom]
-    )[0, 0]
+    after = _distances(reference.cell_A, centre[None], reference.positions_A[atom][None] + moves[atom])[0, 0]
     if not len(on_site) and after < _HALFWAY * from_centre[atom]:
         return [f"split vacancy, {name} {moved_A:.2f} A from its site"]
     if len(on_site) and moved_A > _OUT_OF_THE_WAY_A:

@@ -22,7 +22,7 @@ from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import StoppedError, Watch
 from defectscape.search.relaxation import relax_all
 from defectscape.search.surface import Surface
-from defectscape.settings.search import Dynamics, Hopping, Search
+from defectscape.settings.search import DynamicsSettings, HoppingSettings, SearchSettings
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,11 @@ FRICTION_1_FS = 0.01
 
 
 def snapshots(
-    minimum: Frame, surface: Surface, settings: Dynamics, limits: Search, rng: np.random.Generator
+    minimum: Frame,
+    surface: Surface,
+    settings: DynamicsSettings,
+    limits: SearchSettings,
+    rng: np.random.Generator,
 ) -> tuple[Frame, ...]:
     """Snapshots of Langevin dynamics from a minimum, evenly in time, as starts.
 
@@ -73,7 +77,7 @@ class _WatchedCalculator(Calculator):
 
     implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
 
-    def __init__(self, frame: Frame, surface: Surface, limits: Search) -> None:
+    def __init__(self, frame: Frame, surface: Surface, limits: SearchSettings) -> None:
         super().__init__()
         self.frame, self.surface, self.watch = frame, surface, Watch(frame, limits)
 
@@ -102,8 +106,8 @@ class _WatchedCalculator(Calculator):
 def hop(
     minima: Sequence[Frame],
     surface: Surface,
-    settings: Hopping,
-    limits: Search,
+    settings: HoppingSettings,
+    limits: SearchSettings,
     centre: Floats,
     rngs: Sequence[np.random.Generator],
 ) -> tuple[Relaxation, ...]:
@@ -125,8 +129,7 @@ def hop(
     found: list[Relaxation] = []
     for number in range(settings.hops):
         kicked = [
-            _kicked(place, settings, centre, rng, f"hop {number + 1}")
-            for place, rng in zip(places, rngs, strict=True)
+            _kicked(place, settings, centre, rng, f"hop {number + 1}") for place, rng in zip(places, rngs, strict=True)
         ]
         relaxed = relax_all(kicked, surface, limits)
         found += relaxed
@@ -139,9 +142,7 @@ def hop(
     return tuple(found)
 
 
-def _kicked(
-    frame: Frame, settings: Hopping, centre: Floats, rng: np.random.Generator, note: str
-) -> Frame:
+def _kicked(frame: Frame, settings: HoppingSettings, centre: Floats, rng: np.random.Generator, note: str) -> Frame:
     """A copy with the atoms within the radius displaced by a Gaussian; the others stay."""
     _, distances = find_mic(frame.positions_A - centre @ frame.cell_A, frame.cell_A, pbc=True)
     kicks = rng.normal(0.0, settings.step_A, frame.positions_A.shape)

@@ -9,7 +9,7 @@ from ase.geometry import minkowski_reduce
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.prediction import Prediction
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 LARGEST_FALL_EV_ATOM = 5.0
 """No relaxation of a solid gains this much per atom; a model that predicts it extrapolates."""
@@ -32,7 +32,7 @@ class Watch:
         last: the prediction at the last of them; None before the first.
     """
 
-    def __init__(self, start: Frame, settings: Search) -> None:
+    def __init__(self, start: Frame, settings: SearchSettings) -> None:
         self.start_A = start.positions_A
         self.contacts = _Contacts(start.cell_A)
         self.limits = settings
@@ -80,9 +80,7 @@ class Watch:
         # disagree more. The geometry is kept: it is the one that the next round should label.
         limit = self.limits.stop_force_std_eV_A
         if limit is not None and force_std_eV_A > max(limit, self.first_std_eV_A):
-            raise StoppedError(
-                f"the committee's forces came to differ by {force_std_eV_A:.2f} eV/A"
-            )
+            raise StoppedError(f"the committee's forces came to differ by {force_std_eV_A:.2f} eV/A")
 
 
 class _Contacts:

@@ -55,9 +55,7 @@ class Match(NamedTuple):
     max_displacement_A: float
 
 
-def host_operations(
-    host: HostCrystal, frac_coords: tuple[float, float, float] | None
-) -> Operations:
+def host_operations(host: HostCrystal, frac_coords: tuple[float, float, float] | None) -> Operations:
     """Symmetry operations of the perfect supercell.
 
     Args:
@@ -105,9 +103,7 @@ def match(a: Frame, b: Frame, operations: Operations) -> Match:
     _check(a, b, operations)
     first, second = sorted((a, b), key=lambda frame: frame.geometry_hash)
     aligner = _Aligner(first, second)
-    trials = [
-        (*aligner.assigned(moved), number) for number, moved in enumerate(aligner.moved(operations))
-    ]
+    trials = [(*aligner.assigned(moved), number) for number, moved in enumerate(aligner.moved(operations))]
     trials.sort(key=lambda trial: (trial[0], trial[2]))
     best = min(
         (aligner.refined(shifted) for _, shifted, _ in trials[:_REFINED]),
@@ -148,9 +144,7 @@ class _Aligner:
 
     def moved(self, operations: Operations) -> Iterator[Floats]:
         """Fractional coordinates (n, 3) of the first frame after each operation."""
-        for rotation, translation in zip(
-            operations.rotations, operations.translations, strict=True
-        ):
+        for rotation, translation in zip(operations.rotations, operations.translations, strict=True):
             yield self.a_frac @ rotation.T + translation
 
     def assigned(self, moved: Floats) -> tuple[float, Floats]:
@@ -186,9 +180,7 @@ class _Aligner:
 
 def _check(a: Frame, b: Frame, operations: Operations) -> None:
     if not np.array_equal(np.sort(a.numbers), np.sort(b.numbers)):
-        raise SearchError(
-            "frames to match", f"{a.key} and {b.key} have other atoms", "Compare within one defect"
-        )
+        raise SearchError("frames to match", f"{a.key} and {b.key} have other atoms", "Compare within one defect")
     for cell_A in (b.cell_A, operations.cell_A):
         if not np.allclose(a.cell_A, cell_A, rtol=0.0, atol=1e-3):
             raise SearchError(

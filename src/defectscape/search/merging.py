@@ -13,7 +13,7 @@ from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.minimum import Minimum, Relaxation
 from defectscape.search.matching import Operations, rmsd_A
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def merge(
     relaxations: Sequence[Relaxation],
     operations: Operations,
-    settings: Minima,
+    settings: MinimaSettings,
 ) -> tuple[Minimum, ...]:
     """Distinct minima of one defect in one charge state, the lowest first.
 
@@ -39,9 +39,7 @@ def merge(
     """
     keys = sorted({str(relaxation.start.key) for relaxation in relaxations})
     if len(keys) > 1:
-        raise SearchError(
-            "relaxations to merge", ", ".join(keys), "Merge each defect key by itself"
-        )
+        raise SearchError("relaxations to merge", ", ".join(keys), "Merge each defect key by itself")
     usable = sorted((r for r in relaxations if r.converged), key=_order)
     clusters = _clusters(usable, operations, settings)
     logger.info(
@@ -90,9 +88,7 @@ def _order(relaxation: Relaxation) -> tuple[float, str, str]:
     return relaxation.energy_eV, relaxation.final.geometry_hash, relaxation.start.note
 
 
-def _clusters(
-    usable: Sequence[Relaxation], operations: Operations, settings: Minima
-) -> list[list[Relaxation]]:
+def _clusters(usable: Sequence[Relaxation], operations: Operations, settings: MinimaSettings) -> list[list[Relaxation]]:
     """From the lowest up, each joins the first cluster whose lowest member it equals. Clusters and their
     members come in order of energy."""
     clusters: list[list[Relaxation]] = []

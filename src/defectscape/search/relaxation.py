@@ -24,7 +24,7 @@ from defectscape.domain.prediction import Prediction
 from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import StoppedError, Watch
 from defectscape.search.surface import Surface
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,13 @@ def nudged(frame: Frame, seed: int, std_A: float = 0.01) -> Frame:
     return frame.moved(frame.positions_A + displacements, origin=Origin.START, note=note)
 
 
-def relax(start: Frame, surface: Surface, settings: Search, path_frames: int = 8) -> Relaxation:
+def relax(start: Frame, surface: Surface, settings: SearchSettings, path_frames: int = 8) -> Relaxation:
     """Relax one start; see ``relax_all``."""
     return relax_all([start], surface, settings, path_frames)[0]
 
 
 def relax_all(
-    starts: Sequence[Frame], surface: Surface, settings: Search, path_frames: int = 8
+    starts: Sequence[Frame], surface: Surface, settings: SearchSettings, path_frames: int = 8
 ) -> tuple[Relaxation, ...]:
     """Relax all starts with their cells fixed, ``settings.batch_size`` at a time.
 
@@ -119,7 +119,7 @@ class _UnderWay:
         reason: why it ended, or None.
     """
 
-    def __init__(self, start: Frame, settings: Search) -> None:
+    def __init__(self, start: Frame, settings: SearchSettings) -> None:
         self.start, self.settings = start, settings
         self.watch = Watch(start, settings)
         self.reason: str | None = None
@@ -165,9 +165,7 @@ class _UnderWay:
                 self.reason = f"BFGS failed: {error}"
 
 
-def _outcome(
-    watch: Watch, start: Frame, settings: Search, reason: str, path_frames: int
-) -> Relaxation:
+def _outcome(watch: Watch, start: Frame, settings: SearchSettings, reason: str, path_frames: int) -> Relaxation:
     """The record of a relaxation that has ended."""
     converged = reason == CONVERGED
     positions_A, fmax_eV_A, std_eV_A, last = start.positions_A, np.nan, np.nan, watch.last

@@ -38,9 +38,7 @@ class Residual:
         count = len(positions_A)
         self.points_A = positions_A.reshape(count, -1)
         size = self.points_A.shape[1]
-        noise = np.concatenate(
-            [np.full(count, ENERGY_NOISE_EV**2), np.full(count * size, FORCE_NOISE_EV_A**2)]
-        )
+        noise = np.concatenate([np.full(count, ENERGY_NOISE_EV**2), np.full(count * size, FORCE_NOISE_EV_A**2)])
         known = np.concatenate([values_eV, gradients_eV_A.ravel()])
         weights = np.linalg.solve(self._covariance() + np.diag(noise), known)
         self.of_values = weights[:count]

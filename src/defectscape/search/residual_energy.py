@@ -12,7 +12,7 @@ from defectscape.search.corrected_surface import CorrectedSurface
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.verification_criterion import harmonic_residual_eV
-from defectscape.settings.search import Search
+from defectscape.settings.search import SearchSettings
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ LEAST_FMAX_EV_A = 0.002
 
 
 def relaxation_gain_eV(
-    frame: Frame, surface: Surface, settings: Search, fmax_eV_A: float
+    frame: Frame, surface: Surface, settings: SearchSettings, fmax_eV_A: float
 ) -> tuple[float, float] | None:
     """Energy gained by relaxing further: mean and standard deviation over members, eV.
 
@@ -70,9 +70,7 @@ class ResidualEnergy:
     origin: str
 
 
-def residual_energy(
-    frame: Frame, label: Label, surface: Surface, settings: Search
-) -> ResidualEnergy:
+def residual_energy(frame: Frame, label: Label, surface: Surface, settings: SearchSettings) -> ResidualEnergy:
     """Estimate it from the engine's forces and the model's curvature, or a soft mode's if the model leaves the basin.
 
     Args:
@@ -82,9 +80,7 @@ def residual_energy(
     """
     what = "what relaxing it further would still gain: the engine's forces, "
     rest = "; the finite-size error is not in it"
-    left = relaxation_gain_eV(
-        frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A
-    )
+    left = relaxation_gain_eV(frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
     if left is None:
         why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
         return ResidualEnergy(harmonic_residual_eV(label), what + why + rest)

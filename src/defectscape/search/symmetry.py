@@ -73,7 +73,5 @@ def orientations(unrelaxed: str, relaxed: str) -> int | None:
     with quiet("doped"):
         from doped.utils.symmetry import get_orientational_degeneracy
 
-    ways = get_orientational_degeneracy(
-        relaxed_point_group=relaxed, bulk_site_point_group=unrelaxed
-    )
+    ways = get_orientational_degeneracy(relaxed_point_group=relaxed, bulk_site_point_group=unrelaxed)
     return int(ways) if ways.is_integer() else None

@@ -17,7 +17,7 @@ from defectscape.search.corrected_surface import CorrectedSurface, Observation, 
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface
 from defectscape.search.verification_criterion import next_to_verify
-from defectscape.settings.search import Search, Verification
+from defectscape.settings.search import SearchSettings, VerificationSettings
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Stepper = Callable[[Sequence[Observation], float], Frame]
 """Gives the next geometry from the labelled ones and the reach, A: how far an atom may move from the lowest."""
 
 
-def corrected_steps(surface: Surface, settings: Search, note: str = NOTE) -> Stepper:
+def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE) -> Stepper:
     """Steps down a model's surface corrected by the engine's labels, to its minimum if that is within reach.
 
     Args:
@@ -57,9 +57,7 @@ def corrected_steps(surface: Surface, settings: Search, note: str = NOTE) -> Ste
         frame, _ = lowest_observation(observations)
         way = relax(frame, CorrectedSurface(surface, observations), limits, PATH_FRAMES)
         positions_A = [reached.positions_A for reached in (*way.path, way.final)]
-        moved = frame.positions_A + _within(
-            reach_A, [there - frame.positions_A for there in positions_A]
-        )
+        moved = frame.positions_A + _within(reach_A, [there - frame.positions_A for there in positions_A])
         return frame.moved(moved, origin=Origin.RELAXATION, note=note)
 
     return step
@@ -92,7 +90,7 @@ def _share_within(reach_A: float, inside_A: Floats, outside_A: Floats) -> float:
 
 
 def verify(
-    minimum: Minimum, label: Labeller, step: Stepper, settings: Verification, turns: int = 1
+    minimum: Minimum, label: Labeller, step: Stepper, settings: VerificationSettings, turns: int = 1
 ) -> tuple[VerifiedMinimum, tuple[Observation, ...]]:
     """Label a minimum, then relax it a few steps with the engine's forces; the lowest geometry is kept.
 
@@ -120,7 +118,7 @@ def verify_until_certain(
     minima: Sequence[Minimum],
     label: Labeller,
     step: Stepper,
-    settings: Verification,
+    settings: VerificationSettings,
 ) -> tuple[tuple[VerifiedMinimum, ...], tuple[Observation, ...]]:
     """Verify some minima of one key, then others or the same ones further, until none can be lower.
 

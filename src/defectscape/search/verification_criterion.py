@@ -20,7 +20,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.matching import Operations
 from defectscape.search.merging import lowest_including_doubtful, nearest
-from defectscape.settings.search import Verification
+from defectscape.settings.search import VerificationSettings
 
 WIDTHS = 2.0
 """A minimum is excluded as ground state if it lies more than this many standard uncertainties above it."""
@@ -68,9 +68,7 @@ def assess(
         tolerance_eV: a ground state may be missed by this much.
         known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
     """
-    labelled = [
-        item for item in verified if item.label is not None and item.final_label is not None
-    ]
+    labelled = [item for item in verified if item.label is not None and item.final_label is not None]
     if not labelled:
         return Assessment(False, tuple(m.rank for m in minima), "no minimum was verified")
     asked = {item.minimum.rank for item in verified}
@@ -85,9 +83,7 @@ def assess(
         text = f"the engine failed on minimum {', '.join(map(str, failed))}"
         return Assessment(False, (*below, *failed), text)
     if known_eV < ground_eV - tolerance_eV:
-        text = (
-            f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower"
-        )
+        text = f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower"
         return Assessment(False, tuple(below), text)
     if below:
         texts = [
@@ -124,9 +120,7 @@ def _unfinished_margins_eV(labelled: Sequence[VerifiedMinimum]) -> dict[int, flo
     """By rank: the lowest energy that a verified minimum may relax to, above the ground state, eV."""
     best = min(labelled, key=attrgetter("final_energy_eV"))
     return {
-        item.minimum.rank: item.final_energy_eV
-        - best.final_energy_eV
-        - WIDTHS * harmonic_residual_eV(item.final_label)
+        item.minimum.rank: item.final_energy_eV - best.final_energy_eV - WIDTHS * harmonic_residual_eV(item.final_label)
         for item in labelled
         if item is not best
     }
@@ -159,7 +153,7 @@ def next_to_verify(
     minima: Sequence[Minimum],
     verified: Sequence[VerifiedMinimum],
     turns: Mapping[int, int],
-    settings: Verification,
+    settings: VerificationSettings,
 ) -> list[Minimum]:
     """While the budget lasts: the candidate that may be lowest, then the ground state if its relaxation ended early.
 
@@ -175,8 +169,7 @@ def next_to_verify(
     over = {
         item.minimum.rank
         for item in verified
-        if settings.relax_steps == 0
-        or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
+        if settings.relax_steps == 0 or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
     }
     waiting = [*assess(minima, verified, settings.tolerance_eV).candidates_below]
     best = min(verified, key=attrgetter("final_energy_eV"))
@@ -200,11 +193,7 @@ def harmonic_residual_eV(label: Label | None) -> float:
 
 def _model_errors(labelled: Sequence[VerifiedMinimum]) -> tuple[float, float]:
     """Mean and scatter, eV, of the model's energy at its minimum less the engine's relaxed energy."""
-    errors = [
-        item.minimum.energy_eV - item.final_label.energy_eV
-        for item in labelled
-        if item.final_label is not None
-    ]
+    errors = [item.minimum.energy_eV - item.final_label.energy_eV for item in labelled if item.final_label is not None]
     if len(errors) == 1:
         return errors[0], UNKNOWN_SCATTER_EV
     return float(np.mean(errors)), max(LEAST_SCATTER_EV, float(np.std(errors, ddof=1)))

@@ -15,7 +15,7 @@ from defectscape.domain.family import Split, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.selection.farthest_points import farthest_points
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def select_initial(
     frames: Sequence[Frame],
     features: Floats,
     splits: Mapping[str, Split],
-    settings: Selection,
+    settings: SelectionSettings,
     key: DefectKey,
 ) -> list[int]:
     """The first frames of one defect and charge to label, as indices into ``frames``.
@@ -51,9 +51,7 @@ def select_initial(
     values = np.asarray(features)[own]
     members = {split: _members(frames, own, splits, split) for split in Split}
     first = _unperturbed(frames, own, key)
-    families = {
-        split: len({frames[own[place]].family for place in members[split]}) for split in members
-    }
+    families = {split: len({frames[own[place]].family for place in members[split]}) for split in members}
     seen = families[Split.TRAIN] + families[Split.VALID]
     share = max(1, round(settings.initial_per_charge * families[Split.VALID] / seen))
     valid = min(share, settings.initial_per_charge - 1, len(members[Split.VALID]))
@@ -65,24 +63,18 @@ def select_initial(
     chosen += _spread(values, members[Split.TEST], [], settings.test_per_charge)
     wanted = settings.initial_per_charge + settings.test_per_charge
     if len(chosen) < wanted:
-        log.warning(
-            "%s: %d frames to label instead of %d; the pool is small", key, len(chosen), wanted
-        )
+        log.warning("%s: %d frames to label instead of %d; the pool is small", key, len(chosen), wanted)
     return [own[place] for place in chosen]
 
 
-def _members(
-    frames: Sequence[Frame], own: Sequence[int], splits: Mapping[str, Split], split: Split
-) -> list[int]:
+def _members(frames: Sequence[Frame], own: Sequence[int], splits: Mapping[str, Split], split: Split) -> list[int]:
     """Places in ``own`` whose family belongs to a split."""
     return [place for place, index in enumerate(own) if _split_of(frames[index], splits) == split]
 
 
 def _split_of(frame: Frame, splits: Mapping[str, Split]) -> Split:
     if frame.family not in splits:
-        raise DefectError(
-            "geometry family", repr(frame.family), "It has no split; assign all families together"
-        )
+        raise DefectError("geometry family", repr(frame.family), "It has no split; assign all families together")
     return splits[frame.family]
 
 
@@ -110,7 +102,7 @@ def select_round(
     taken_features: Floats,
     must: Sequence[int],
     splits: Mapping[str, Split],
-    settings: Selection,
+    settings: SelectionSettings,
 ) -> list[int]:
     """The frames of a round to label for one defect and charge, as indices into ``candidates``.
 
@@ -163,9 +155,7 @@ def _only_key(candidates: Sequence[Frame]) -> DefectKey:
     return keys[0]
 
 
-def _outward(
-    values: Floats, before: Floats, chosen: Sequence[int], allowed: Sequence[int]
-) -> list[int]:
+def _outward(values: Floats, before: Floats, chosen: Sequence[int], allowed: Sequence[int]) -> list[int]:
     """Allowed indices that are not chosen, farthest from all taken first."""
     rest = [index for index in allowed if index not in chosen]
     rows = np.concatenate([before, values[[*chosen, *rest]]])
@@ -176,6 +166,4 @@ def _outward(
 def _known(one: Floats, *others: Floats) -> bool:
     """Whether a fingerprint (d,) is among others (m, d), within ``SAME``."""
     scale = SAME * max(float(np.linalg.norm(one)), np.finfo(np.float64).tiny)
-    return any(
-        len(rows) > 0 and float(np.linalg.norm(rows - one, axis=1).min()) < scale for rows in others
-    )
+    return any(len(rows) > 0 and float(np.linalg.norm(rows - one, axis=1).min()) < scale for rows in others)

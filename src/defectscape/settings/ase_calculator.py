@@ -21,9 +21,7 @@ class AseSettings(Settings):
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
         description="The class with its module: `gpaw.GPAW`, `ase.calculators.cp2k.CP2K`.",
     )
-    method: str = Field(
-        min_length=1, description="Level of theory in the field's words, for the report: `PBE`."
-    )
+    method: str = Field(min_length=1, description="Level of theory in the field's words, for the report: `PBE`.")
     arguments: dict[str, JsonValue] = Field({}, description="Keyword arguments of the class.")
     charge: str = Field(
         min_length=1,
@@ -74,9 +72,7 @@ class AseSettings(Settings):
     @classmethod
     def _charge_is_told(cls, value: str) -> str:
         if value in ("none", MOMENTS):
-            raise ValueError(
-                "a calculator that is not told the charge gives wrong labels in silence"
-            )
+            raise ValueError("a calculator that is not told the charge gives wrong labels in silence")
         return value
 
     @model_validator(mode="after")

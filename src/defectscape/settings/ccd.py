@@ -18,9 +18,7 @@ class ChargePair(Settings):
     @model_validator(mode="after")
     def _one_electron_apart(self) -> "ChargePair":
         if abs(self.initial - self.final) != 1:
-            raise ValueError(
-                f"{self.defect}: {self.initial:+d} and {self.final:+d} are not one electron apart"
-            )
+            raise ValueError(f"{self.defect}: {self.initial:+d} and {self.final:+d} are not one electron apart")
         return self
 
 
@@ -28,9 +26,7 @@ class Coulomb(Settings):
     """Carriers near a charged defect."""
 
     mass: float = Field(gt=0, description="Effective mass of the carrier, electron masses.")
-    dielectric_constant: float = Field(
-        ge=1, description="Static dielectric constant of the host, ions included."
-    )
+    dielectric_constant: float = Field(ge=1, description="Static dielectric constant of the host, ions included.")
 
 
 class Capture(ChargePair):
@@ -44,9 +40,7 @@ class Capture(ChargePair):
         description="The ground state at whose geometry the matrix element was computed; coefficients can "
         "differ tenfold between the two."
     )
-    volume_A3: float = Field(
-        gt=0, description="Volume of the supercell that the matrix element belongs to, A^3."
-    )
+    volume_A3: float = Field(gt=0, description="Volume of the supercell that the matrix element belongs to, A^3.")
     degeneracy: int = Field(ge=1, description="Number of equivalent final states.")
     temperatures_K: list[float] = Field(min_length=1, description="Temperatures, K.")
     coulomb: Coulomb | None = Field(
@@ -62,7 +56,7 @@ class Capture(ChargePair):
         return self
 
 
-class Ccd(Settings):
+class CcdSettings(Settings):
     """Configuration-coordinate diagrams between adjacent charge states."""
 
     points: int = Field(9, ge=3, description="Points along each path.")
@@ -90,7 +84,7 @@ class Ccd(Settings):
     )
 
     @model_validator(mode="after")
-    def _a_check_needs_a_zero(self) -> "Ccd":
+    def _a_check_needs_a_zero(self) -> "CcdSettings":
         if self.engine_points == 1:
             raise ValueError("engine_points: one point is the zero of its curve; give two at least")
         if self.engine_points > self.points:

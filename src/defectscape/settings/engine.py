@@ -16,7 +16,7 @@ EngineSettings = Annotated[
 ]
 
 
-class Fidelity(Settings):
+class FidelitySettings(Settings):
     """A level of theory: a name, which is also the model head's name, and its engine."""
 
     name: str = Field(
@@ -37,8 +37,8 @@ class Fidelity(Settings):
     )
 
 
-class Fidelities(Settings):
+class FidelitiesSettings(Settings):
     """The cheap, dense level and the expensive, sparse one."""
 
-    low: Fidelity = Field(description="Cheap level: labels the whole pool.")
-    high: Fidelity = Field(description="Expensive level: labels the selection, and decides.")
+    low: FidelitySettings = Field(description="Cheap level: labels the whole pool.")
+    high: FidelitySettings = Field(description="Expensive level: labels the selection, and decides.")

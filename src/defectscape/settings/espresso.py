@@ -7,13 +7,42 @@ from pydantic import Field, field_validator, model_validator
 from defectscape.settings.base import FilePath
 from defectscape.settings.program import Program, Scalar
 
-OWNED = frozenset({
-    "calculation", "prefix", "outdir", "pseudo_dir", "disk_io", "tprnfor", "tstress", "restart_mode",
-    "ibrav", "nat", "ntyp", "nspin", "tot_charge", "tot_magnetization", "starting_magnetization",
-    "ecutwfc", "ecutrho", "occupations", "smearing", "degauss", "input_dft", "exx_fraction",
-    "screening_parameter", "ecutfock", "nqx1", "nqx2", "nqx3", "conv_thr", "startingpot",
-    "startingwfc", "noncolin", "lspinorb",
-})  # fmt: skip
+OWNED = frozenset(
+    {
+        "calculation",
+        "prefix",
+        "outdir",
+        "pseudo_dir",
+        "disk_io",
+        "tprnfor",
+        "tstress",
+        "restart_mode",
+        "ibrav",
+        "nat",
+        "ntyp",
+        "nspin",
+        "tot_charge",
+        "tot_magnetization",
+        "starting_magnetization",
+        "ecutwfc",
+        "ecutrho",
+        "occupations",
+        "smearing",
+        "degauss",
+        "input_dft",
+        "exx_fraction",
+        "screening_parameter",
+        "ecutfock",
+        "nqx1",
+        "nqx2",
+        "nqx3",
+        "conv_thr",
+        "startingpot",
+        "startingwfc",
+        "noncolin",
+        "lspinorb",
+    }
+)
 """Keywords of pw.x that are set by a key of ours, by the frame, or by the SCF attempt."""
 
 
@@ -24,9 +53,7 @@ class EspressoSettings(Program):
     functional: Literal["pbe", "pbesol", "hse06"] = Field(
         description="Exchange and correlation; HSE06 on top of PBE pseudopotentials."
     )
-    pseudo_dir: FilePath = Field(
-        description="Folder of the pseudopotentials; `defectscape pseudos gth` can fill one."
-    )
+    pseudo_dir: FilePath = Field(description="Folder of the pseudopotentials; `defectscape pseudos gth` can fill one.")
     pseudopotentials: dict[str, str] = Field(
         min_length=1, description="File of each element (UPF or GTH) in that folder."
     )
@@ -45,9 +72,7 @@ class EspressoSettings(Program):
         description="Gamma-centred mesh; [1, 1, 1] uses pw.x's faster real wave functions.",
     )
     smearing_Ry: float = Field(0.005, gt=0, description="Gaussian smearing of occupations, Ry.")
-    empty_bands: int = Field(
-        10, ge=2, description="Empty bands kept: the lowest one is the conduction band's edge."
-    )
+    empty_bands: int = Field(10, ge=2, description="Empty bands kept: the lowest one is the conduction band's edge.")
     convergence_Ry: float = Field(
         1e-7,
         gt=0,
@@ -60,9 +85,7 @@ class EspressoSettings(Program):
         description="Quantum ESPRESSO's pp.x as typed, for the potentials of `thermo.correction: {kind: efnv}`.",
     )
     exx_fraction: float = Field(0.25, gt=0, le=1, description="Share of exact exchange in HSE06.")
-    screening_1_bohr: float = Field(
-        0.106, gt=0, description="Screening of exact exchange in HSE06, 1/bohr."
-    )
+    screening_1_bohr: float = Field(0.106, gt=0, description="Screening of exact exchange in HSE06, 1/bohr.")
     fock_cutoff_Ry: float | None = Field(
         None, gt=0, description="Cutoff of the exchange operator, Ry; left out, `cutoff_Ry`."
     )
@@ -73,9 +96,7 @@ class EspressoSettings(Program):
         description="Mesh of the exchange operator's momentum transfers, of which `kpoints` must be a "
         "multiple; left out, `kpoints`. A coarser one is cheaper and wrong in small cells.",
     )
-    stress: bool = Field(
-        False, description="Compute the stress, too; needed where the host's cell is relaxed."
-    )
+    stress: bool = Field(False, description="Compute the stress, too; needed where the host's cell is relaxed.")
     keywords: dict[Literal["control", "system", "electrons"], dict[str, Scalar]] = Field(
         {}, description="Further keywords by namelist: `{system: {vdw_corr: dft-d3}}`."
     )
@@ -93,9 +114,7 @@ class EspressoSettings(Program):
         for namelist, entries in value.items():
             for name in entries:
                 if name.lower() in OWNED:
-                    raise ValueError(
-                        f"{namelist}.{name} is set by a key of its own, or follows from the frame"
-                    )
+                    raise ValueError(f"{namelist}.{name} is set by a key of its own, or follows from the frame")
         return value
 
     @model_validator(mode="after")

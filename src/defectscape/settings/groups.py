@@ -21,13 +21,13 @@ class Group:
         name: file-name-safe name: the defect's, with the charge for one added later.
         defect: the defect's name.
         charges: its charge states, units of e.
-        teachers: names of the groups whose labels it learns from and whose minima it tries.
+        learns_from: names of the groups whose labels it learns from and whose minima it tries.
     """
 
     name: str
     defect: str
     charges: tuple[int, ...]
-    teachers: tuple[str, ...]
+    learns_from: tuple[str, ...]
 
     @property
     def keys(self) -> tuple[DefectKey, ...]:
@@ -36,14 +36,14 @@ class Group:
 
 
 def exploration_groups(study: Study) -> tuple[Group, ...]:
-    """All groups of a study, teachers before those who learn from them."""
+    """All groups of a study, those that others learn from first."""
     groups: list[Group] = []
     for defect in study.defects:
         chain = [Group(defect.name, defect.name, tuple(defect.charges), ())]
         for charge in defect.added_charges:
             name = f"{defect.name}.{format_charge(charge)}"
-            teachers = tuple(group.name for group in chain)
-            chain.append(Group(name, defect.name, (charge,), teachers))
+            earlier = tuple(group.name for group in chain)
+            chain.append(Group(name, defect.name, (charge,), earlier))
         groups += chain
     return tuple(groups)
 
@@ -61,7 +61,7 @@ def find_group(study: Study, name: str) -> Group:
     raise ConfigError("exploration group", repr(name), f"The study has {names}")
 
 
-def label_rounds(study: Study, level: str, last: int) -> range:
+def label_rounds(study: Study, fidelity: str, last: int) -> range:
     """The rounds up to ``last`` that have labels of a level, ``low`` or ``high``."""
-    every = level == "high" or study.selection.low_per_charge_per_round > 0
+    every = fidelity == "high" or study.selection.low_per_charge_per_round > 0
     return range(last + 1 if every else 1)

@@ -10,7 +10,6 @@ from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
-from defectscape.settings.benchmark import ModelBenchmark
 from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 
@@ -26,9 +25,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(
-            "config file", str(path), "There is no such file; check the path"
-        ) from None
+        raise ConfigError("config file", str(path), "There is no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("config file", str(path), f"It cannot be read: {error}") from error
     try:
@@ -96,9 +93,7 @@ def _key(error: ErrorDetails, data: Any) -> str:
     return ".".join(parts) or "study"
 
 
-def _explain(
-    error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel]
-) -> ConfigError:
+def _explain(error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[BaseModel], page: str) -> ConfigError:
     location = error["loc"]
     key = _key(error, data)
     if error["type"] == "extra_forbidden":
@@ -107,7 +102,6 @@ def _explain(
         hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
-        page = "config/README.md" if kind is Study else "config/benchmarks/README.md"
         return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
     message = error["msg"].removeprefix("Value error, ")
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
@@ -119,7 +113,7 @@ def read_study(path: Path) -> Study:
     Raises:
         ConfigError: naming the first wrong key, its value and what is expected.
     """
-    return _load(path, Study)
+    return load_settings(path, Study, "config/README.md")
 
 
 def load_study(path: Path) -> Study:
@@ -128,15 +122,18 @@ def load_study(path: Path) -> Study:
     Raises:
         ConfigError: as ``read_study``.
     """
-    return _load(path, Study, home(read_study(path), path))
+    return load_settings(path, Study, "config/README.md", home(read_study(path), path))
 
 
-def load_benchmark(path: Path) -> ModelBenchmark:
-    """Read and validate a benchmark of models; errors as ``load_study``."""
-    return _load(path, ModelBenchmark)
+def load_settings(path: Path, kind: type[S], page: str, folder: Path = Path()) -> S:
+    """Read and validate a file of settings; errors as ``load_study``.
 
-
-def _load(path: Path, kind: type[S], folder: Path = Path()) -> S:
+    Args:
+        path: YAML file.
+        kind: class of the settings.
+        page: where its keys are described.
+        folder: what the paths in it are relative to.
+    """
     data = read_yaml(path)
     try:
         return kind.model_validate(data, context={"folder": folder})
@@ -144,4 +141,4 @@ def _load(path: Path, kind: type[S], folder: Path = Path()) -> S:
         errors = found.errors(include_url=False)
         # A misspelt key is both unknown and missing; the unknown one says which was meant.
         errors.sort(key=lambda error: error["type"] != "extra_forbidden")
-        raise _explain(errors[0], path, data, kind) from None
+        raise _explain(errors[0], path, data, kind, page) from None

@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import Settings
 
 
-class Sampling(Settings):
+class SamplingSettings(Settings):
     """How starts and the dense pool are made."""
 
     bond_distortions: list[float] = Field(
@@ -27,9 +27,7 @@ class Sampling(Settings):
     start_rattle_A: float = Field(
         gt=0, description="Rattle of every start, standard deviation of the displacements, A."
     )
-    shortest_distance_A: float = Field(
-        gt=0, description="Frames with a shorter interatomic distance are dropped, A."
-    )
+    shortest_distance_A: float = Field(gt=0, description="Frames with a shorter interatomic distance are dropped, A.")
     rattle_amplitudes_A: list[float] = Field(
         min_length=1,
         description="Standard deviations of the dense rattles around each start, A; one frame each.",
@@ -45,12 +43,8 @@ class Sampling(Settings):
         description="Starts per defect and charge that the low-fidelity engine relaxes; every step is a "
         "label and joins the pool. They are taken in turn from families that train and are held out.",
     )
-    relaxation_steps: int = Field(
-        15, gt=0, description="Steps of each of these relaxations at most."
-    )
-    relaxation_fmax_eV_A: float = Field(
-        0.05, gt=0, description="Such a relaxation ends below this force, eV/A."
-    )
+    relaxation_steps: int = Field(15, gt=0, description="Steps of each of these relaxations at most.")
+    relaxation_fmax_eV_A: float = Field(0.05, gt=0, description="Such a relaxation ends below this force, eV/A.")
     test_fraction: float = Field(
         gt=0,
         lt=0.5,
@@ -63,7 +57,7 @@ class Sampling(Settings):
     )
 
 
-class Selection(Settings):
+class SelectionSettings(Settings):
     """Which frames get a high-fidelity label."""
 
     initial_per_charge: int = Field(
@@ -101,15 +95,16 @@ class Selection(Settings):
         "those that were not at their end go on in the next round.",
     )
     disagreement_share: float = Field(
-        0.5, ge=0, le=1,
+        0.5,
+        ge=0,
+        le=1,
         description="Share of a round's selection chosen by committee disagreement; the rest by spread.",
-    )  # fmt: skip
+    )
 
     @model_validator(mode="after")
-    def _rounds_have_low_labels(self) -> "Selection":
+    def _rounds_have_low_labels(self) -> "SelectionSettings":
         if self.low_relaxed_minima and not self.low_per_charge_per_round:
             raise ValueError(
-                "low_relaxed_minima asks for low-fidelity labels in the rounds; "
-                "give low_per_charge_per_round, too"
+                "low_relaxed_minima asks for low-fidelity labels in the rounds; give low_per_charge_per_round, too"
             )
         return self

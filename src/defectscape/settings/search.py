@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from defectscape.settings.base import Settings
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 
 
-class Dynamics(Settings):
+class DynamicsSettings(Settings):
     """Molecular dynamics on the model's surface from the lowest minima; quenched snapshots are tried."""
 
     temperature_K: float = Field(gt=0, description="Temperature of the Langevin thermostat, K.")
@@ -16,19 +16,17 @@ class Dynamics(Settings):
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge it begins at.")
 
 
-class Hopping(Settings):
+class HoppingSettings(Settings):
     """Basin hopping on the model's surface from the lowest minima."""
 
     hops: int = Field(gt=0, description="Kicks and relaxations of each chain.")
     step_A: float = Field(gt=0, description="Standard deviation of a kick per direction, A.")
     radius_A: float = Field(4.0, gt=0, description="Atoms this close to the defect are kicked, A.")
-    temperature_K: float = Field(
-        1000.0, gt=0, description="Temperature at which a rise of the energy is accepted, K."
-    )
+    temperature_K: float = Field(1000.0, gt=0, description="Temperature at which a rise of the energy is accepted, K.")
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge, one chain each.")
 
 
-class Search(Settings):
+class SearchSettings(Settings):
     """Relaxations on the high-fidelity surface of the model."""
 
     fmax_eV_A: float = Field(gt=0, description="Convergence of a relaxation, eV/A.")
@@ -36,10 +34,8 @@ class Search(Settings):
     cross_seeds_per_charge: int = Field(
         ge=0, description="Lowest minima of each other charge state that are tried as starts."
     )
-    dynamics: Dynamics | None = Field(
-        None, description="Molecular dynamics with quenches. None: not tried."
-    )
-    hopping: Hopping | None = Field(None, description="Basin hopping. None: not tried.")
+    dynamics: DynamicsSettings | None = Field(None, description="Molecular dynamics with quenches. None: not tried.")
+    hopping: HoppingSettings | None = Field(None, description="Basin hopping. None: not tried.")
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
@@ -62,24 +58,18 @@ class Search(Settings):
     )
 
 
-class Minima(Settings):
+class MinimaSettings(Settings):
     """Merging and ranking."""
 
     merge_rmsd_A: float = Field(
         0.1, gt=0, description="Two minima are one below this RMSD under the host's symmetry, A."
     )
-    merge_energy_eV: float = Field(
-        0.03, gt=0, description="... and below this energy difference, eV."
-    )
-    window_eV: float = Field(
-        1.5, gt=0, description="Minima further above the lowest are not listed, eV."
-    )
-    symmetry_tolerance_A: float = Field(
-        0.1, gt=0, description="Tolerance of the point-group search, A."
-    )
+    merge_energy_eV: float = Field(0.03, gt=0, description="... and below this energy difference, eV.")
+    window_eV: float = Field(1.5, gt=0, description="Minima further above the lowest are not listed, eV.")
+    symmetry_tolerance_A: float = Field(0.1, gt=0, description="Tolerance of the point-group search, A.")
 
 
-class Verification(Settings):
+class VerificationSettings(Settings):
     """What the high-fidelity engine checks."""
 
     minima_per_charge: int = Field(
@@ -106,15 +96,13 @@ class Verification(Settings):
         description="Steps of a short relaxation with the engine's forces from each of them, one label each: to "
         "the minimum of the model's surface corrected by all labels of that relaxation. 0 for none.",
     )
-    fmax_eV_A: float = Field(
-        0.05, gt=0, description="That relaxation stops below this force, eV/A."
-    )
+    fmax_eV_A: float = Field(0.05, gt=0, description="That relaxation stops below this force, eV/A.")
 
 
-class Exploration(Settings):
+class ExplorationSettings(Settings):
     """The active-learning rounds that find the minima."""
 
     rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
-    training: Training = Field(description="Training of the exploring committees.")
-    search: Search = Field(description="Search of every round but the last one.")
-    minima: Minima = Field(Minima(), description="Merging of minima in these rounds.")
+    training: TrainingSettings = Field(description="Training of the exploring committees.")
+    search: SearchSettings = Field(description="Search of every round but the last one.")
+    minima: MinimaSettings = Field(MinimaSettings(), description="Merging of minima in these rounds.")

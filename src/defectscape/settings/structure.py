@@ -10,7 +10,7 @@ from defectscape.settings.base import Charge, FilePath, Settings
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
 
-class Supercell(Settings):
+class SupercellSettings(Settings):
     """The supercell that all defects of the study share."""
 
     matrix: list[list[int]] | None = Field(
@@ -23,19 +23,17 @@ class Supercell(Settings):
     )
 
     @model_validator(mode="after")
-    def _three_by_three(self) -> "Supercell":
+    def _three_by_three(self) -> "SupercellSettings":
         if self.matrix is not None and [len(row) for row in self.matrix] != [3, 3, 3]:
             raise ValueError("matrix must have three rows of three integers")
         return self
 
 
-class Host(Settings):
+class HostSettings(Settings):
     """The perfect crystal."""
 
-    file: FilePath = Field(
-        description="Structure file of the host: POSCAR, CIF or anything pymatgen reads."
-    )
-    supercell: Supercell = Field(description="The supercell.")
+    file: FilePath = Field(description="Structure file of the host: POSCAR, CIF or anything pymatgen reads.")
+    supercell: SupercellSettings = Field(description="The supercell.")
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "
         "`none`, `positions` (cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). "
@@ -46,7 +44,7 @@ class Host(Settings):
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
 
 
-class Defect(Settings):
+class DefectSettings(Settings):
     """One defect and its charge states."""
 
     name: str = Field(
@@ -64,7 +62,7 @@ class Defect(Settings):
     )
 
     @model_validator(mode="after")
-    def _each_charge_once(self) -> "Defect":
+    def _each_charge_once(self) -> "DefectSettings":
         charges = [*self.charges, *self.added_charges]
         if len(set(charges)) != len(charges):
             raise ValueError(f"charge states of {self.name} are given twice")

@@ -3,13 +3,18 @@
 from pydantic import Field, model_validator
 
 from defectscape.settings.base import FilePath, Settings
-from defectscape.settings.ccd import Ccd
-from defectscape.settings.engine import Fidelities
-from defectscape.settings.sampling import Sampling, Selection
-from defectscape.settings.search import Exploration, Minima, Search, Verification
-from defectscape.settings.structure import Defect, Host
-from defectscape.settings.thermo import Thermo
-from defectscape.settings.training import Training
+from defectscape.settings.ccd import CcdSettings
+from defectscape.settings.engine import FidelitiesSettings
+from defectscape.settings.sampling import SamplingSettings, SelectionSettings
+from defectscape.settings.search import (
+    ExplorationSettings,
+    MinimaSettings,
+    SearchSettings,
+    VerificationSettings,
+)
+from defectscape.settings.structure import DefectSettings, HostSettings
+from defectscape.settings.thermo import ThermoSettings
+from defectscape.settings.training import TrainingSettings
 
 POTENTIAL_ENGINES = ("espresso", "vasp")
 """Engines that give electrostatic potentials at the atoms."""
@@ -30,18 +35,18 @@ class Study(Settings):
         description="Files of frames that `defectscape import --frames` wrote: the labels that the store "
         "has of them join the training data; nothing is computed for them.",
     )
-    host: Host = Field(description="The perfect crystal.")
-    defects: list[Defect] = Field(min_length=1, description="The defects and their charge states.")
-    fidelities: Fidelities = Field(description="The two levels of theory.")
-    sampling: Sampling = Field(description="Starts and the dense pool.")
-    selection: Selection = Field(description="High-fidelity label budget.")
-    exploration: Exploration = Field(description="Active-learning rounds.")
-    search: Search = Field(description="Final search, with the last round's committee.")
-    minima: Minima = Field(Minima(), description="Merging and ranking of minima.")
-    verification: Verification = Field(description="High-fidelity checks of the best minima.")
-    training: Training = Field(description="Training of the final model.")
-    thermo: Thermo = Field(description="Formation energies and transition levels.")
-    ccd: Ccd = Field(Ccd(), description="Configuration-coordinate diagrams.")
+    host: HostSettings = Field(description="The perfect crystal.")
+    defects: list[DefectSettings] = Field(min_length=1, description="The defects and their charge states.")
+    fidelities: FidelitiesSettings = Field(description="The two levels of theory.")
+    sampling: SamplingSettings = Field(description="Starts and the dense pool.")
+    selection: SelectionSettings = Field(description="High-fidelity label budget.")
+    exploration: ExplorationSettings = Field(description="Active-learning rounds.")
+    search: SearchSettings = Field(description="Final search, with the last round's committee.")
+    minima: MinimaSettings = Field(MinimaSettings(), description="Merging and ranking of minima.")
+    verification: VerificationSettings = Field(description="High-fidelity checks of the best minima.")
+    training: TrainingSettings = Field(description="Training of the final model.")
+    thermo: ThermoSettings = Field(description="Formation energies and transition levels.")
+    ccd: CcdSettings = Field(CcdSettings(), description="Configuration-coordinate diagrams.")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Study":
@@ -49,9 +54,7 @@ class Study(Settings):
         if low == high:
             raise ValueError(f"fidelity names clash: low and high are both {low!r}; rename one")
         if self.training.warm_start:
-            raise ValueError(
-                "training.warm_start: the final model has no round before it; remove it"
-            )
+            raise ValueError("training.warm_start: the final model has no round before it; remove it")
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")

@@ -13,7 +13,7 @@ class NoCorrection(Settings):
     kind: Literal["none"] = Field(description="`none`: no finite-size correction at all.")
 
 
-class Dielectric(Settings):
+class DielectricSettings(Settings):
     """A host that screens."""
 
     dielectric: list[list[float]] = Field(
@@ -21,7 +21,7 @@ class Dielectric(Settings):
     )
 
     @model_validator(mode="after")
-    def _is_a_dielectric(self) -> "Dielectric":
+    def _is_a_dielectric(self) -> "DielectricSettings":
         tensor = self.dielectric
         if [len(row) for row in tensor] != [3, 3, 3]:
             raise ValueError("dielectric must have three rows of three numbers")
@@ -32,7 +32,7 @@ class Dielectric(Settings):
         return self
 
 
-class PointChargeCorrection(Dielectric):
+class PointChargeCorrection(DielectricSettings):
     """The periodic point-charge energy in the given dielectric, without potential alignment."""
 
     kind: Literal["point_charge"] = Field(
@@ -40,7 +40,7 @@ class PointChargeCorrection(Dielectric):
     )
 
 
-class EfnvCorrection(Dielectric):
+class EfnvCorrection(DielectricSettings):
     """The point-charge energy with the alignment that the engine's potentials far from the defect give."""
 
     kind: Literal["efnv"] = Field(
@@ -50,9 +50,7 @@ class EfnvCorrection(Dielectric):
     )
 
 
-Correction = Annotated[
-    NoCorrection | PointChargeCorrection | EfnvCorrection, Field(discriminator="kind")
-]
+Correction = Annotated[NoCorrection | PointChargeCorrection | EfnvCorrection, Field(discriminator="kind")]
 
 
 class EffectiveMasses(Settings):
@@ -74,9 +72,7 @@ class EffectiveMasses(Settings):
 class DensityOfStates(Settings):
     """A density of states computed with VASP."""
 
-    kind: Literal["vasprun"] = Field(
-        description="`vasprun`: density of states of the host from VASP."
-    )
+    kind: Literal["vasprun"] = Field(description="`vasprun`: density of states of the host from VASP.")
     file: FilePath = Field(
         description="vasprun.xml[.gz] of the host's density of states, at the high fidelity's level."
     )
@@ -85,31 +81,25 @@ class DensityOfStates(Settings):
 Bands = Annotated[EffectiveMasses | DensityOfStates, Field(discriminator="kind")]
 
 
-class Concentrations(Settings):
+class ConcentrationsSettings(Settings):
     """Defects in equilibrium at an annealing temperature, then frozen in."""
 
     bands: Bands = Field(description="The host's bands, which hold the carriers.")
-    annealing_K: list[float] = Field(
-        min_length=1, description="Temperatures at which the defects form, K."
-    )
-    operating_K: float = Field(
-        300.0, gt=0, description="Temperature of use, to which they are quenched, K."
-    )
+    annealing_K: list[float] = Field(min_length=1, description="Temperatures at which the defects form, K.")
+    operating_K: float = Field(300.0, gt=0, description="Temperature of use, to which they are quenched, K.")
     dopant_cm3: float = Field(
         0.0,
         description="Fixed charge of other dopants, cm^-3: donors positive, acceptors negative.",
     )
 
     @model_validator(mode="after")
-    def _temperatures_are_absolute(self) -> "Concentrations":
+    def _temperatures_are_absolute(self) -> "ConcentrationsSettings":
         if min(self.annealing_K) < self.operating_K:
-            raise ValueError(
-                f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K"
-            )
+            raise ValueError(f"annealing_K: {min(self.annealing_K):g} K is below operating_K, {self.operating_K:g} K")
         return self
 
 
-class Thermo(Settings):
+class ThermoSettings(Settings):
     """Formation energies and transition levels."""
 
     elemental_references: dict[str, FilePath] = Field(
@@ -134,12 +124,12 @@ class Thermo(Settings):
         "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
-    concentrations: Concentrations | None = Field(
+    concentrations: ConcentrationsSettings | None = Field(
         None, description="Concentrations and the self-consistent Fermi level; left out, none."
     )
 
     @model_validator(mode="after")
-    def _meshes_are_of_references(self) -> "Thermo":
+    def _meshes_are_of_references(self) -> "ThermoSettings":
         for name, meshes, owners in (
             ("elemental_kpoints", self.elemental_kpoints, self.elemental_references),
             ("competing_kpoints", self.competing_kpoints, self.competing_phases),
@@ -152,7 +142,7 @@ class Thermo(Settings):
         return self
 
     @model_validator(mode="after")
-    def _limits_come_from_one_source(self) -> "Thermo":
+    def _limits_come_from_one_source(self) -> "ThermoSettings":
         if self.chemical_potentials is not None and self.competing_phases:
             raise ValueError("give competing_phases or chemical_potentials, not both")
         if self.chemical_potentials == {}:

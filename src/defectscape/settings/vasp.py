@@ -7,10 +7,28 @@ from pydantic import Field, field_validator
 from defectscape.settings.base import FilePath
 from defectscape.settings.program import Program, Scalar
 
-OWNED = frozenset({
-    "NELECT", "ISPIN", "NUPDOWN", "MAGMOM", "NSW", "IBRION", "ISYM", "ISIF", "ENCUT", "EDIFF",
-    "LHFCALC", "AEXX", "HFSCREEN", "GGA", "METAGGA", "ISMEAR", "SIGMA", "SYSTEM",
-})  # fmt: skip
+OWNED = frozenset(
+    {
+        "NELECT",
+        "ISPIN",
+        "NUPDOWN",
+        "MAGMOM",
+        "NSW",
+        "IBRION",
+        "ISYM",
+        "ISIF",
+        "ENCUT",
+        "EDIFF",
+        "LHFCALC",
+        "AEXX",
+        "HFSCREEN",
+        "GGA",
+        "METAGGA",
+        "ISMEAR",
+        "SIGMA",
+        "SYSTEM",
+    }
+)
 """INCAR tags that are set by a key of ours, by the frame, or are no choice in a single point."""
 
 
@@ -25,9 +43,7 @@ class VaspSettings(Program):
         description="Folder with one subfolder per pseudopotential, as VASP delivers them, each with "
         "a `POTCAR` or `POTCAR.gz`."
     )
-    potcars: dict[str, str] = Field(
-        min_length=1, description="Subfolder of each element there: `{Cd: Cd, Te: Te_GW}`."
-    )
+    potcars: dict[str, str] = Field(min_length=1, description="Subfolder of each element there: `{Cd: Cd, Te: Te_GW}`.")
     potcar_titles: dict[str, str] = Field(
         {},
         description="`TITEL` of each element's POTCAR: another one is refused, and stored labels can be "
@@ -39,15 +55,9 @@ class VaspSettings(Program):
     )
     smearing_eV: float = Field(0.05, gt=0, description="Gaussian smearing (SIGMA), eV.")
     convergence_eV: float = Field(1e-6, gt=0, description="SCF energy convergence (EDIFF), eV.")
-    exx_fraction: float = Field(
-        0.25, gt=0, le=1, description="Share of exact exchange in HSE06 (AEXX)."
-    )
-    screening_1_A: float = Field(
-        0.208, ge=0, description="Screening of exact exchange in HSE06 (HFSCREEN), 1/A."
-    )
-    incar: dict[str, Scalar] = Field(
-        {}, description="INCAR tags over doped's: `{NCORE: 4, LREAL: false}`."
-    )
+    exx_fraction: float = Field(0.25, gt=0, le=1, description="Share of exact exchange in HSE06 (AEXX).")
+    screening_1_A: float = Field(0.208, ge=0, description="Screening of exact exchange in HSE06 (HFSCREEN), 1/A.")
+    incar: dict[str, Scalar] = Field({}, description="INCAR tags over doped's: `{NCORE: 4, LREAL: false}`.")
 
     @field_validator("kpoints")
     @classmethod

@@ -1,1 +1,1 @@
-"""One module per stage of the DAG: read files, call the library, write files. No science here."""
+"""The stages of the workflow, a function for each rule: read files, call the library, write files."""

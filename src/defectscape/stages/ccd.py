@@ -27,15 +27,12 @@ def _spread_eV(frames: tuple[Frame, ...], origin: int, surface: CommitteeSurface
 
 
 def _diagram(
-    context: StudyContext, initial: GroundState, final: GroundState, offset_eV: float,
-    surface: CommitteeSurface,
-) -> Diagram:  # fmt: skip
+    context: StudyContext, initial: GroundState, final: GroundState, offset_eV: float, surface: CommitteeSurface
+) -> Diagram:
     settings = context.study.ccd
     names = str(initial.key), str(final.key)
     try:
-        path = configuration_path(
-            initial.frame, final.frame, points=settings.points, extend=settings.extend
-        )
+        path = configuration_path(initial.frame, final.frame, points=settings.points, extend=settings.extend)
     except ThermoError as error:
         logger.warning("no diagram: %s", error)
         return Diagram(*names, None, None, None, str(error))
@@ -43,9 +40,8 @@ def _diagram(
     start = int(np.flatnonzero(path.fractions == 0.0)[0])
     end = int(np.flatnonzero(path.fractions == 1.0)[0])
     return Diagram(
-        *names, ccd, _spread_eV(path.frames_initial, start, surface),
-        _spread_eV(path.frames_final, end, surface), "",
-    )  # fmt: skip
+        *names, ccd, _spread_eV(path.frames_initial, start, surface), _spread_eV(path.frames_final, end, surface), ""
+    )
 
 
 def chosen_pairs(
@@ -63,10 +59,7 @@ def chosen_pairs(
             yield by_key[ends[0]], by_key[ends[1]]
         return
     for defect in dict.fromkeys(state.key.defect for state in states):
-        own = sorted(
-            (state for state in states if state.key.defect == defect),
-            key=lambda state: -state.key.charge,
-        )
+        own = sorted((state for state in states if state.key.defect == defect), key=lambda state: -state.key.charge)
         for upper, lower in pairwise(own):
             if upper.key.charge - lower.key.charge == 1:
                 yield upper, lower

@@ -24,38 +24,34 @@ def check_diagrams(context: StudyContext) -> None:
         fractions = ccd.path.fractions
         start, end = (int(np.flatnonzero(fractions == value)[0]) for value in (0.0, 1.0))
         initial = _check(
-            context, ccd.path.frames_initial, ccd.energies_initial_eV,
-            check_order(fractions, start, end)[:count],
-        )  # fmt: skip
+            context, ccd.path.frames_initial, ccd.energies_initial_eV, check_order(fractions, start, end)[:count]
+        )
         final = _check(
-            context, ccd.path.frames_final, ccd.energies_final_eV - ccd.dE_eV,
+            context,
+            ccd.path.frames_final,
+            ccd.energies_final_eV - ccd.dE_eV,
             check_order(fractions, end, start)[:count],
-        )  # fmt: skip
+        )
         checks.append(DiagramCheck(initial, final))
     write_diagram_checks(context, checks)
 
 
-def _check(
-    context: StudyContext, frames: Sequence[Frame], model_eV: Floats, points: Sequence[int]
-) -> CurveCheck:
+def _check(context: StudyContext, frames: Sequence[Frame], model_eV: Floats, points: Sequence[int]) -> CurveCheck:
     """Engine and model at some points of a curve, the first of which is its ground state."""
     key = frames[0].key
-    records = context.label_many(
-        [frames[point] for point in points], "high", f"{key} along its path"
-    )
-    labels = {
-        point: record.label
-        for point, record in zip(points, records, strict=True)
-        if record.label is not None
-    }
+    records = context.label_many([frames[point] for point in points], "high", f"{key} along its path")
+    labels = {point: record.label for point, record in zip(points, records, strict=True) if record.label is not None}
     zero = labels.get(points[0])
     if zero is None:
         logger.warning("%s: no label at its ground state, so nothing is compared", key)
         labels = {}
     kept = sorted(labels)
     return CurveCheck(
-        str(key), points[0], tuple(kept),
+        str(key),
+        points[0],
+        tuple(kept),
         tuple(labels[point].energy_eV - zero.energy_eV for point in kept) if zero else (),
         tuple(float(model_eV[point] - model_eV[points[0]]) for point in kept),
-        sum(record.core_s for record in records), len(points) - len(kept),
-    )  # fmt: skip
+        sum(record.core_s for record in records),
+        len(points) - len(kept),
+    )

@@ -34,14 +34,13 @@ def evaluate_final(context: StudyContext) -> None:
     charges = sorted({key.charge for _, key in context.keys})
     check_committee(context, committee, files, check_frame(context), charges, files.gates)
     splits = read_final_splits(context)
-    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
+    data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
     test = of_split(data, splits, Split.TEST)
     write_errors(context, error_table(committee, test))
     rng = derive_rng(context.study.seed, "calibration")
     scales: list[Scale] = []
     for fidelity in committee.card.fidelities:
-        sides = [_judged(committee, side, fidelity) for side in
-                 (of_split(data, splits, Split.VALID), test)]  # fmt: skip
+        sides = [_judged(committee, side, fidelity) for side in (of_split(data, splits, Split.VALID), test)]
         scales += calibrate(sides[0], sides[1], fidelity, rng)
     write_calibration(context, scales)
 

@@ -87,12 +87,12 @@ def _energy(minimum: MinimumSummary) -> str:
 
 
 def _index(context: StudyContext, lines: list[str]) -> str:
-    fidelity = context.fidelity("high")
+    method = context.fidelity_settings("high").engine.method
     return "\n".join(
         [
             f"# {context.study.study}: structures to relax on",
             "",
-            f"Each folder holds one minimum; inputs, where there are any, relax it with {fidelity.engine.method} to "
+            f"Each folder holds one minimum; inputs, where there are any, relax it with {method} to "
             f"{FMAX_EV_A} eV/A in its charge state and spin. Energies are above the lowest of the charge state.",
             "",
             "| folder | energy | distortion | files |",

@@ -21,13 +21,11 @@ def prepare_host(context: StudyContext) -> None:
     settings = context.study.host
     host = build_host(read_unit_cell(settings.file), settings.supercell)
     if settings.relax != "none":
-        fidelity = context.fidelity("high")
+        fidelity_settings = context.fidelity_settings("high")
         engine = context.engine("high")
 
         def calculator_for(frame: Frame) -> StoredCalculator:
-            return StoredCalculator(
-                engine, context.store, frame.key, frame.family, fidelity.max_force_eV_A
-            )
+            return StoredCalculator(engine, context.store, frame.key, frame.family, fidelity_settings.max_force_eV_A)
 
         host = relax_host(host, calculator_for, settings)
     write_host(context, host)

@@ -7,7 +7,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.settings.groups import label_rounds
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import descent_frames, frames_to_label, pool_frames
+from defectscape.study.frames import frames_to_label, pool_frames, relaxed_minima
 from defectscape.study.labels import (
     gather,
     imported_labels,
@@ -26,53 +26,54 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
     return int(frame.frame_id, 16) % chunks == chunk
 
 
-def label_chunk(
-    context: StudyContext, group: str, round_number: int, level: str, chunk: int
-) -> None:
+def label_chunk(context: StudyContext, group: str, round_number: int, fidelity: str, chunk: int) -> None:
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
     chunks = context.study.label_jobs
-    source = frames_to_label(context, group, level, round_number)
+    source = frames_to_label(context, group, fidelity, round_number)
     frames = [frame for frame in source if in_chunk(frame, chunk, chunks)]
-    title = f"{group} round {round_number} {context.fidelity(level).name} {chunk + 1}/{chunks}"
-    records = context.label_many(frames, level, title)
-    write_outcomes(files.labels(level, chunk, chunks), records)
+    title = f"{group} round {round_number} {context.fidelity_settings(fidelity).name} {chunk + 1}/{chunks}"
+    records = context.label_many(frames, fidelity, title)
+    write_outcomes(files.labels(fidelity, chunk, chunks), records)
 
 
 def build_round_data(context: StudyContext, group: str, number: int) -> None:
-    """All labels a group knows after a round: its own of all rounds, and its teachers'."""
+    """All labels a group knows after a round: its own of all rounds, and those of the groups it learns from."""
     members, files = context.group(group)
     last = context.study.exploration.rounds
-    for level in ("low", "high"):
+    for fidelity in ("low", "high"):
         data: list[LabelledFrame] = []
-        for teacher in members.teachers:
-            data += read_group_data(context, teacher, last, level)
-        data += imported_labels(context, group, level)
-        for earlier in label_rounds(context.study, level, number):
+        for source in members.learns_from:
+            data += read_group_data(context, source, last, fidelity)
+        data += imported_labels(context, group, fidelity)
+        for earlier in label_rounds(context.study, fidelity, number):
             frames = (
                 list(pool_frames(context, group))
-                if (level, earlier) == ("low", 0)
-                else list(frames_to_label(context, group, level, earlier))
+                if (fidelity, earlier) == ("low", 0)
+                else list(frames_to_label(context, group, fidelity, earlier))
             )
-            if level == "low":
-                frames += descent_frames(context, group, earlier)
-            outcomes = round_outcomes(context, group, earlier, level)
-            data += gather(context, frames, outcomes, level)
-        kept, jumps = without_jumps(context, unique(data), level)
-        write_data(files.round(number), level, kept)
-        write_jumps(context, group, number, level, jumps)
+            if fidelity == "low":
+                frames += relaxed_minima(context, group, earlier)
+            outcomes = round_outcomes(context, group, earlier, fidelity)
+            data += gather(context, frames, outcomes, fidelity)
+        kept, jumps = without_jumps(context, unique(data), fidelity)
+        write_data(files.round(number), fidelity, kept)
+        write_jumps(context, group, number, fidelity, jumps)
 
 
 def without_jumps(
-    context: StudyContext, data: Sequence[LabelledFrame], level: str
+    context: StudyContext, data: Sequence[LabelledFrame], fidelity: str
 ) -> tuple[list[LabelledFrame], tuple[Jump, ...]]:
     """The labels that agree with their neighbours, and those that do not."""
-    fidelity = context.fidelity(level)
-    jumps = find_energy_jumps(data, fidelity.max_energy_jump_eV)
+    fidelity_settings = context.fidelity_settings(fidelity)
+    jumps = find_energy_jumps(data, fidelity_settings.max_energy_jump_eV)
     for jump in jumps:
         logger.warning(
             "%s label of %s frame %s left out: %+.2f eV from what its neighbours make it",
-            fidelity.name, jump.key, jump.frame_id, jump.residual_eV,
-        )  # fmt: skip
+            fidelity_settings.name,
+            jump.key,
+            jump.frame_id,
+            jump.residual_eV,
+        )
     out = {jump.frame_id for jump in jumps}
     return [item for item in data if item.frame.frame_id not in out], jumps

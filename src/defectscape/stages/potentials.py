@@ -47,16 +47,18 @@ def _write(context: StudyContext, frame: Frame, known: Label | None, name: str) 
     engine = context.engine("high")
     if not isinstance(engine, PotentialEngine):
         raise ConfigError(
-            "thermo.correction.kind", f"efnv, but {engine.name} gives no potentials",
+            "thermo.correction.kind",
+            f"efnv, but {engine.name} gives no potentials",
             "Use `point_charge`, or the espresso or vasp engine",
-        )  # fmt: skip
+        )
     began = core_seconds()
     made = try_attempts(engine, frame, engine.compute_potentials)
     if made.result is None:
         raise ThermoError(
-            f"potentials of {frame.key}", made.failure,
+            f"potentials of {frame.key}",
+            made.failure,
             "Its label is there, so look at what else is needed: pp.x, or OUTCAR",
-        )  # fmt: skip
+        )
     label, potentials_V = made.result
     if known is not None and abs(label.energy_eV - known.energy_eV) > SAME_ENERGY_EV:
         raise ThermoError(
@@ -67,7 +69,5 @@ def _write(context: StudyContext, frame: Frame, known: Label | None, name: str) 
     write_potentials(
         context,
         name,
-        SitePotentials(
-            frame.frame_id, label.energy_eV, potentials_V, engine.version, core_seconds() - began
-        ),
+        SitePotentials(frame.frame_id, label.energy_eV, potentials_V, engine.version, core_seconds() - began),
     )

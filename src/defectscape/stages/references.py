@@ -21,16 +21,13 @@ from defectscape.study.references import ReferenceLabel, References, write_refer
 def label_references(context: StudyContext) -> None:
     """Label the host at both fidelities, elements and competing phases at the high one."""
     write_references(
-        context,
-        References(
-            _bulk(context, "low"), _bulk(context, "high"), _elements(context), _phases(context)
-        ),
+        context, References(_bulk(context, "low"), _bulk(context, "high"), _elements(context), _phases(context))
     )
 
 
-def _bulk(context: StudyContext, level: str) -> ReferenceLabel:
-    record = context.label(host_frame(read_host(context)), level)
-    what = f"{context.fidelity(level).name} label of the perfect supercell"
+def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:
+    record = context.label(host_frame(read_host(context)), fidelity)
+    what = f"{context.fidelity_settings(fidelity).name} label of the perfect supercell"
     return _required(HOST, record, what)
 
 
@@ -41,7 +38,7 @@ def _elements(context: StudyContext) -> tuple[ReferenceLabel, ...]:
         mesh = thermo.elemental_kpoints.get(element)
         engine = _engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
         record = context.label(_element_frame(context, element), "high", engine)
-        what = f"{context.fidelity('high').name} label of elemental {element}"
+        what = f"{context.fidelity_settings('high').name} label of elemental {element}"
         found.append(_required(element, record, what))
     return tuple(found)
 
@@ -53,7 +50,7 @@ def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
         mesh = thermo.competing_kpoints.get(name)
         engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
         record = context.label(_crystal_frame(file, f"reference/{name}"), "high", engine)
-        found.append(_required(name, record, f"{context.fidelity('high').name} label of {name}"))
+        found.append(_required(name, record, f"{context.fidelity_settings('high').name} label of {name}"))
     return tuple(found)
 
 
@@ -89,30 +86,19 @@ def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str)
     """The high-fidelity engine, with the mesh that a small crystal is to have."""
     if mesh is None:
         return context.engine("high")
-    settings = context.fidelity("high").engine
+    settings = context.fidelity_settings("high").engine
     if "kpoints" not in type(settings).model_fields:
         raise ConfigError(
-            where,
-            f"the {settings.kind} engine has no k-points",
-            "Take it out, and give a supercell as reference",
+            where, f"the {settings.kind} engine has no k-points", "Take it out, and give a supercell as reference"
         )
     return make_engine(settings.model_copy(update={"kpoints": mesh}))
 
 
 def _required(name: str, record: LabelRecord, what: str) -> ReferenceLabel:
     if record.label is None:
-        raise ThermoError(
-            what, f"failed: {record.failure}", "Change the engine's settings; this one is needed"
-        )
+        raise ThermoError(what, f"failed: {record.failure}", "Change the engine's settings; this one is needed")
     label = record.label
     numbers = tuple(map(int, record.frame.numbers))
     return ReferenceLabel(
-        name,
-        record.key,
-        numbers,
-        label.energy_eV,
-        label.vbm_eV,
-        label.cbm_eV,
-        record.engine_version,
-        record.core_s,
+        name, record.key, numbers, label.energy_eV, label.vbm_eV, label.cbm_eV, record.engine_version, record.core_s
     )

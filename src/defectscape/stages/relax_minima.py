@@ -23,7 +23,7 @@ from defectscape.study.committees import surface_beside_engine
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_relaxed, read_relaxed_ends, write_relaxed_ends
 from defectscape.study.host import site_operations
-from defectscape.study.labels import write_descents
+from defectscape.study.labels import write_relaxed
 from defectscape.study.minima import merged, read_relaxations
 
 logger = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
     """
     files, study = context.layout.group(name), context.study
     before, here = files.round(number - 1), files.round(number)
-    fidelity = context.fidelity("low").name
-    surface = surface_beside_engine(before, study.exploration.training, fidelity)
+    head = context.fidelity_settings("low").name
+    surface = surface_beside_engine(before, study.exploration.training, head)
     # A step that ends where the corrected surface is flatter than the limit asks for could not reach it.
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
     settings = study.exploration.search.model_copy(update=fine)
-    step = corrected_steps(surface, settings, f"{fidelity} relaxation")
+    step = corrected_steps(surface, settings, f"{head} relaxation")
     passed = [f for n in range(1, number) for f in read_relaxed(context, name, n, key)]
     known = {frame.frame_id for frame in passed}
     records: list[LabelRecord] = []
@@ -56,16 +56,17 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
 
     ends = []
     for start in [*_begun(context, name, number, key), *_fresh(context, name, number, key, passed)]:
-        path = relax_with_engine(
-            start, label, step, study.selection.low_relaxation_steps, limit_eV_A
-        )
+        path = relax_with_engine(start, label, step, study.selection.low_relaxation_steps, limit_eV_A)
         if path:
             ends.append(lowest_observation(path)[0])
             logger.info(
-                "%s, %s: %d steps, %.3f eV down", key, start.note, len(path) - 1,
+                "%s, %s: %d steps, %.3f eV down",
+                key,
+                start.note,
+                len(path) - 1,
                 path[0][1].energy_eV - lowest_observation(path)[1].energy_eV,
-            )  # fmt: skip
-    write_descents(records, here.relaxed(key), here.relaxed_outcomes(key))
+            )
+    write_relaxed(records, here.relaxed(key), here.relaxed_outcomes(key))
     write_relaxed_ends(context, name, number, key, ends)
 
 
@@ -74,9 +75,7 @@ def _begun(context: StudyContext, name: str, number: int, key: DefectKey) -> tup
     return read_relaxed_ends(context, name, number - 1, key) if number > 1 else ()
 
 
-def _fresh(
-    context: StudyContext, name: str, number: int, key: DefectKey, passed: Sequence[Frame]
-) -> list[Frame]:
+def _fresh(context: StudyContext, name: str, number: int, key: DefectKey, passed: Sequence[Frame]) -> list[Frame]:
     """The lowest minima of the search before, of those that no relaxation has passed."""
     study, group = context.study, context.group(name)[0]
     settings = study.exploration.minima
@@ -85,9 +84,7 @@ def _fresh(
     minima = [
         minimum
         for minimum in merged(context, group.defect, relaxations, key, settings)
-        if all(
-            rmsd_A(minimum.frame, frame, operations) >= settings.merge_rmsd_A for frame in passed
-        )
+        if all(rmsd_A(minimum.frame, frame, operations) >= settings.merge_rmsd_A for frame in passed)
     ]
     return [
         replace(minimum.frame, family=found_family(key.defect))

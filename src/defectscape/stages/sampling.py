@@ -11,13 +11,7 @@ from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import (
-    imported_frames,
-    pool_frames,
-    write_pool,
-    write_selected,
-    write_starts,
-)
+from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
 from defectscape.study.labels import round_outcomes
 from defectscape.study.splits import read_splits, write_splits
@@ -39,11 +33,11 @@ def make_group_starts(context: StudyContext, name: str) -> None:
     # What relaxations find is no descendant of a held-out start: minima always train. They are left
     # out of the draw, so that imported ones do not deal the other families anew.
     families.discard(found_family(group.defect))
-    for teacher in group.teachers:
-        splits |= read_splits(context, teacher)
+    for source in group.learns_from:
+        splits |= read_splits(context, source)
     new = families - set(splits)
     if new:
-        # A learner keeps its teachers' splits: a family that trains there must not test here.
+        # A group keeps the splits of those it learns from: a family that trains there must not test here.
         assigned = assign_splits(sorted(families), study.sampling, study.seed)
         splits |= {family: assigned[family] for family in new}
     splits[found_family(group.defect)] = Split.TRAIN

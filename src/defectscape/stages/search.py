@@ -16,19 +16,13 @@ from defectscape.search.global_search import hop, snapshots
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.search.relaxation import nudged, relax_all
 from defectscape.settings.groups import Group
-from defectscape.settings.search import Minima, Search
+from defectscape.settings.search import MinimaSettings, SearchSettings
 from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import descent_ends, read_starts
+from defectscape.study.frames import read_starts, relaxed_minima_ends
 from defectscape.study.host import site_of
 from defectscape.study.labels import lowest_known
-from defectscape.study.minima import (
-    merged,
-    read_minima,
-    read_relaxations,
-    write_minima,
-    write_relaxations,
-)
+from defectscape.study.minima import merged, read_minima, read_relaxations, write_minima, write_relaxations
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +30,12 @@ LOWEST_LABEL = "lowest label"
 
 
 def _cross_seeds(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: Search,
-    minima: Minima,
-) -> list[Frame]:  # fmt: skip
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], settings: SearchSettings, minima: MinimaSettings
+) -> list[Frame]:
     """The lowest minima of every other charge state, recharged."""
     sources: list[Minimum] = []
-    for teacher in group.teachers:
-        known = read_minima(context, teacher)
+    for earlier in group.learns_from:
+        known = read_minima(context, earlier)
         for key in dict.fromkeys(minimum.frame.key for minimum in known):
             mine = [minimum for minimum in known if minimum.frame.key == key]
             sources += lowest_including_doubtful(mine, settings.cross_seeds_per_charge)
@@ -68,9 +61,7 @@ def _with_nudged(context: StudyContext, starts: tuple[Frame, ...]) -> list[Frame
     return frames
 
 
-def _lowest_labels(
-    context: StudyContext, group: Group, number: int, ends: Sequence[Frame]
-) -> list[Frame]:
+def _lowest_labels(context: StudyContext, group: Group, number: int, ends: Sequence[Frame]) -> list[Frame]:
     """Of every charge the structure that the high-fidelity engine has lowest, where no relaxation ended there."""
     at_ends = {frame.geometry_hash for frame in ends}
     known = lowest_known(context, group.name, number)
@@ -82,42 +73,46 @@ def _lowest_labels(
 
 
 def _search(
-    context: StudyContext, name: str, number: int, settings: Search, minima: Minima, gates: Path
+    context: StudyContext, name: str, number: int, settings: SearchSettings, minima: MinimaSettings, gates: Path
 ) -> tuple[Relaxation, ...]:
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(round_files, context.study.exploration.training)
     starts = _with_nudged(context, read_starts(context, name))
-    charges = sorted({key.charge for teacher in group.teachers
-                      for key in context.group(teacher)[0].keys} | set(group.charges))  # fmt: skip
+    charges = sorted(
+        {key.charge for source in group.learns_from for key in context.group(source)[0].keys} | set(group.charges)
+    )
     check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    ends = descent_ends(context, name, number)
+    ends = relaxed_minima_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)
     found = relax_all([*starts, *ends, *known], surface, settings)
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)
-    return found + _wander(context, group, found, surface, settings, minima, str(number))
+    return found + _global_search(context, group, found, surface, settings, minima, str(number))
 
 
 def _lowest(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], minima: Minima, count: int
+    context: StudyContext, group: Group, found: tuple[Relaxation, ...], minima: MinimaSettings, count: int
 ) -> list[Frame]:
     """The lowest ``count`` minima of every charge."""
     return [
         minimum.frame
         for key in group.keys
-        for minimum in lowest_including_doubtful(
-            merged(context, group.defect, found, key, minima), count
-        )
+        for minimum in lowest_including_doubtful(merged(context, group.defect, found, key, minima), count)
     ]
 
 
-def _wander(
-    context: StudyContext, group: Group, found: tuple[Relaxation, ...], surface: CommitteeSurface,
-    settings: Search, minima: Minima, stage: str,
-) -> tuple[Relaxation, ...]:  # fmt: skip
+def _global_search(
+    context: StudyContext,
+    group: Group,
+    found: tuple[Relaxation, ...],
+    surface: CommitteeSurface,
+    settings: SearchSettings,
+    minima: MinimaSettings,
+    stage: str,
+) -> tuple[Relaxation, ...]:
     """Dynamics with quenches, then basin hopping, from the lowest minima found so far."""
     more: tuple[Relaxation, ...] = ()
     seed = context.study.seed

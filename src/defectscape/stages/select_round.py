@@ -15,16 +15,10 @@ from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
-from defectscape.settings.sampling import Selection
+from defectscape.settings.sampling import SelectionSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import (
-    descent_frames,
-    frames_to_label,
-    pool_frames,
-    read_relaxed_ends,
-    write_selected,
-)
+from defectscape.study.frames import frames_to_label, pool_frames, read_relaxed_ends, relaxed_minima, write_selected
 from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
@@ -48,7 +42,7 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
     relaxations = read_relaxations(context, name, number - 1)
     committee = load_committee(files.round(number - 1), context.study.exploration.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    taken = {level: taken_frames(context, name, number, level) for level in ("low", "high")}
+    taken = {fidelity: taken_frames(context, name, number, fidelity) for fidelity in ("low", "high")}
     centre = np.array(site.frac_coords)
     budgets = context.study.selection
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
@@ -61,48 +55,48 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
         if budgets.low_relaxed_minima:
             minima = [*read_relaxed_ends(context, name, number, key), *minima]
         first: Sequence[Frame] = minima
-        for level, budget in (
-            ("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round),
-        ):  # fmt: skip
+        for fidelity, budget in (("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round)):
             if not budget:
                 continue
-            candidates = _candidates(
-                context, key, [*first, *minima], relaxations, splits, taken[level]
-            )
+            candidates = _candidates(context, key, [*first, *minima], relaxations, splits, taken[fidelity])
             if not candidates:
-                logger.warning("%s: the search left no new frame to label at %s", key, level)
+                logger.warning("%s: the search left no new frame to label at %s", key, fidelity)
                 continue
-            mine = [frame for frame in taken[level] if frame.key == key]
+            mine = [frame for frame in taken[fidelity] if frame.key == key]
             chosen = _choose(candidates, first, mine, splits, surface, centre, budgets, budget)
             # What gets the expensive label gets the cheap one, too.
             first = [candidates[index] for index in chosen]
-            selected[level] += first
-    for level, frames in selected.items():
-        write_selected(context, name, level, number, frames)
+            selected[fidelity] += first
+    for fidelity, frames in selected.items():
+        write_selected(context, name, fidelity, number, frames)
 
 
-def taken_frames(context: StudyContext, name: str, number: int, level: str) -> list[Frame]:
+def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -> list[Frame]:
     """Frames that have a label of a level, or are to have one, once each: imported, of the rounds before, and of
     relaxations before this one."""
     found: list[Frame] = []
-    if level == "low":
+    if fidelity == "low":
         found += pool_frames(context, name)
         for earlier in range(1, number + 1):
-            found += descent_frames(context, name, earlier)
-    found += [item.frame for item in imported_labels(context, name, level)]
+            found += relaxed_minima(context, name, earlier)
+    found += [item.frame for item in imported_labels(context, name, fidelity)]
     found += [
         frame
-        for earlier in label_rounds(context.study, level, number - 1)
-        if (level, earlier) != ("low", 0)
-        for frame in frames_to_label(context, name, level, earlier)
+        for earlier in label_rounds(context.study, fidelity, number - 1)
+        if (fidelity, earlier) != ("low", 0)
+        for frame in frames_to_label(context, name, fidelity, earlier)
     ]
     return list({frame.frame_id: frame for frame in found}.values())
 
 
 def _candidates(
-    context: StudyContext, key: DefectKey, minima: Sequence[Frame],
-    relaxations: Sequence[Relaxation], splits: dict[str, Split], taken: Sequence[Frame],
-) -> list[Frame]:  # fmt: skip
+    context: StudyContext,
+    key: DefectKey,
+    minima: Sequence[Frame],
+    relaxations: Sequence[Relaxation],
+    splits: dict[str, Split],
+    taken: Sequence[Frame],
+) -> list[Frame]:
     """Minima and path frames without close contacts, each geometry once, none labelled before."""
     limit_A = context.study.sampling.shortest_distance_A
     paths = [
@@ -122,17 +116,26 @@ def _candidates(
 
 
 def _choose(
-    candidates: Sequence[Frame], first: Sequence[Frame], taken: Sequence[Frame],
-    splits: dict[str, Split], surface: CommitteeSurface, centre: Floats, settings: Selection,
+    candidates: Sequence[Frame],
+    first: Sequence[Frame],
+    taken: Sequence[Frame],
+    splits: dict[str, Split],
+    surface: CommitteeSurface,
+    centre: Floats,
+    settings: SelectionSettings,
     budget: int,
-) -> list[int]:  # fmt: skip
+) -> list[int]:
     """Indices of the candidates to label: ``first`` in any case, then up to the budget."""
     points = surface.evaluate_many(candidates)
     disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
     ids = {frame.frame_id for frame in first}
     must = [index for index, frame in enumerate(candidates) if frame.frame_id in ids]
     return select_round(
-        candidates, frame_descriptors(candidates, centre), disagreement,
-        frame_descriptors(taken, centre), must, splits,
+        candidates,
+        frame_descriptors(candidates, centre),
+        disagreement,
+        frame_descriptors(taken, centre),
+        must,
+        splits,
         settings.model_copy(update={"per_charge_per_round": budget}),
-    )  # fmt: skip
+    )

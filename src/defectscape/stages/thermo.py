@@ -33,12 +33,7 @@ from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.potentials import read_potentials
 from defectscape.study.references import read_references
 from defectscape.thermo.bands import fermi_dos
-from defectscape.thermo.chempots import (
-    Phase,
-    chemical_potential_limits,
-    composition,
-    given_limits,
-)
+from defectscape.thermo.chempots import Phase, chemical_potential_limits, composition, given_limits
 from defectscape.thermo.concentrations import Equilibrium, equilibria
 from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
@@ -57,9 +52,8 @@ def _host_energies(context: StudyContext) -> tuple[HostEnergies, dict[str, float
     bulk = found.bulk_high
     if bulk.vbm_eV is None or bulk.cbm_eV is None:
         raise ThermoError(
-            "band edges of the host", "not given by the high-fidelity engine",
-            "Use an engine that gives eigenvalues",
-        )  # fmt: skip
+            "band edges of the host", "not given by the high-fidelity engine", "Use an engine that gives eigenvalues"
+        )
     energies = HostEnergies(bulk.energy_eV, bulk.vbm_eV, bulk.cbm_eV - bulk.vbm_eV)
     return energies, found.energies_per_atom_eV
 
@@ -78,9 +72,7 @@ def _limits(
     return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, phases)
 
 
-def _check_against_doped(
-    levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]
-) -> None:
+def _check_against_doped(levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]) -> None:
     for level in levels:
         theirs = doped.get((level.defect, level.upper, level.lower))
         if level.stable and theirs is not None and abs(theirs - level.level_eV) > AGREEMENT_EV:
@@ -109,18 +101,24 @@ def compute_levels(context: StudyContext) -> None:
     found = [pair for pair in keys if read_verified(context, *pair)]
     if not found:
         raise ThermoError(
-            "ground states", "the search found no minimum of any defect",
+            "ground states",
+            "the search found no minimum of any defect",
             "Raise search.max_steps or the labels of selection",
-        )  # fmt: skip
+        )
     states = tuple(make_ground_state(context, *pair, surface, rms_eV) for pair in found)
     sites = read_sites(context)
     inputs = tuple(
         StateEnergy(
-            s.key, s.frame, s.energy_eV, s.uncertainty_eV, s.verified, s.members,
+            s.key,
+            s.frame,
+            s.energy_eV,
+            s.uncertainty_eV,
+            s.verified,
+            s.members,
             degeneracy=_orientations(context, host, sites, s.frame),
         )
         for s in states
-    )  # fmt: skip
+    )
     corrections = _corrections(context, inputs, host, sites, energies)
     formation = formation_energies(inputs, host, energies, limits, corrections)
     first = tuple(energy for energy in formation if energy.limit == limits[0].name)
@@ -132,9 +130,7 @@ def compute_levels(context: StudyContext) -> None:
     write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria))
 
 
-def _orientations(
-    context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], frame: Frame
-) -> float | None:
+def _orientations(context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], frame: Frame) -> float | None:
     """Orientational degeneracy of a relaxed defect on its site."""
     tolerance_A = context.study.minima.symmetry_tolerance_A
     unrelaxed = defect_frame(host, pick_site(sites, frame.key.defect), frame.charge)
@@ -155,12 +151,16 @@ def _corrections(
     perfect = read_potentials(context, HOST)
     return tuple(
         efnv_correction(
-            state, host, pick_site(sites, state.key.defect), energies, settings.dielectric,
+            state,
+            host,
+            pick_site(sites, state.key.defect),
+            energies,
+            settings.dielectric,
             read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,
         )
         for state in states
-    )  # fmt: skip
+    )
 
 
 def _equilibria(
@@ -182,11 +182,7 @@ def _equilibria(
 
 
 def make_ground_state(
-    context: StudyContext,
-    group: str,
-    key: DefectKey,
-    surface: CommitteeSurface,
-    rms_eV: float | None,
+    context: StudyContext, group: str, key: DefectKey, surface: CommitteeSurface, rms_eV: float | None
 ) -> GroundState:
     """The lowest minimum of a key, by the engine where it has computed any.
 
@@ -200,13 +196,26 @@ def make_ground_state(
     if best.final_label is not None:
         still = residual_energy(best.frame, best.final_label, surface, context.study.search)
         return GroundState(
-            key, group, best.minimum.rank, best.frame, best.final_label.energy_eV,
-            still.uncertainty_eV, still.origin, True, None,
-        )  # fmt: skip
+            key,
+            group,
+            best.minimum.rank,
+            best.frame,
+            best.final_label.energy_eV,
+            still.uncertainty_eV,
+            still.origin,
+            True,
+            None,
+        )
     # Charge states of one group were searched with one committee, so these members can be compared.
     members = MemberEnergies(group, best.minimum.member_energies_eV)
     return GroundState(
-        key, group, best.minimum.rank, best.minimum.frame, best.minimum.energy_eV,
+        key,
+        group,
+        best.minimum.rank,
+        best.minimum.frame,
+        best.minimum.energy_eV,
         math.hypot(members.std_eV, rms_eV or 0.0),
-        "committee spread and RMS model error on verified minima", False, members,
-    )  # fmt: skip
+        "committee spread and RMS model error on verified minima",
+        False,
+        members,
+    )

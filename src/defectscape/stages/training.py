@@ -6,7 +6,7 @@ from defectscape.domain.family import Split
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.training import train_member
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 from defectscape.study.committees import write_history
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import read_data, read_group_data, unique, write_data
@@ -16,16 +16,26 @@ from defectscape.study.splits import of_split, read_final_splits, read_splits, w
 
 
 def _train(
-    context: StudyContext, files: GroupRound, splits: dict[str, Split], settings: Training,
-    member: int, seed: int, warm_start: Path | None,
-) -> None:  # fmt: skip
-    data = [item for level in ("low", "high") for item in read_data(context, files, level)]
+    context: StudyContext,
+    files: GroupRound,
+    splits: dict[str, Split],
+    settings: TrainingSettings,
+    member: int,
+    seed: int,
+    warm_start: Path | None,
+) -> None:
+    data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
     history = train_member(
-        of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID),
-        context.fidelity_names, settings, seed=seed, member=member,
-        output=files.model(member), warm_start=warm_start,
+        of_split(data, splits, Split.TRAIN),
+        of_split(data, splits, Split.VALID),
+        context.fidelity_names,
+        settings,
+        seed=seed,
+        member=member,
+        output=files.model(member),
+        warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
-    )  # fmt: skip
+    )
     write_history(files, member, history)
 
 
@@ -46,20 +56,17 @@ def build_final_data(context: StudyContext) -> None:
     splits: dict[str, Split] = {}
     for group in context.groups:
         splits |= read_splits(context, group.name)
-    for level in ("low", "high"):
+    for fidelity in ("low", "high"):
         data: list[LabelledFrame] = []
         for group in context.groups:
-            data += read_group_data(context, group.name, last, level)
-        if level == "high":
+            data += read_group_data(context, group.name, last, fidelity)
+        if fidelity == "high":
             data += verification_labels(context)
-        write_data(context.layout.final, level, unique(data))
+        write_data(context.layout.final, fidelity, unique(data))
     write_final_splits(context, splits)
 
 
 def train_final(context: StudyContext, member: int) -> None:
     """Train one member of the final committee on all groups together."""
     seed = derive_seed(context.study.seed, "final", member)
-    _train(
-        context, context.layout.final, read_final_splits(context), context.study.training,
-        member, seed, None,
-    )  # fmt: skip
+    _train(context, context.layout.final, read_final_splits(context), context.study.training, member, seed, None)

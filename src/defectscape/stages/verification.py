@@ -32,14 +32,11 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
     settings = context.study.verification
     known = lowest_known(context, name, context.study.exploration.rounds).get(key)
     first = first_to_verify(
-        minima, settings.minima_per_charge, known.frame if known else None,
-        site_operations(context, key.defect),
-    )  # fmt: skip
+        minima, settings.minima_per_charge, known.frame if known else None, site_operations(context, key.defect)
+    )
     verified, paths = verify_until_certain(first, minima, label, step, settings)
-    family, fidelity = found_family(key.defect), context.fidelity("high").name
-    labelled = [
-        LabelledFrame(replace(frame, family=family), found, fidelity) for frame, found in paths
-    ]
+    family, head = found_family(key.defect), context.fidelity_settings("high").name
+    labelled = [LabelledFrame(replace(frame, family=family), found, head) for frame, found in paths]
     write_verified(context, name, key, verified, labelled)
 
 

@@ -86,9 +86,7 @@ def read_calls(folder: Path) -> list[Call]:
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
-            raise StoreError(
-                f"journal {path}", error.strerror or error, "Make it readable"
-            ) from error
+            raise StoreError(f"journal {path}", error.strerror or error, "Make it readable") from error
         for number, line in enumerate(lines, start=1):
             call = _parse(line)
             if call is not None:

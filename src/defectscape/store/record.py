@@ -99,9 +99,7 @@ class LabelRecord:
         try:
             checksum = _checksum(payload)
         except ValueError as error:
-            raise LabelError(
-                f"record {self.key}", error, "Such a number is never stored; compute it again"
-            ) from error
+            raise LabelError(f"record {self.key}", error, "Such a number is never stored; compute it again") from error
         content = {"format": FORMAT, "sha256": checksum, "payload": payload}
         return json.dumps(content, allow_nan=False, indent=None) + "\n"
 

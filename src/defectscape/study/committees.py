@@ -12,7 +12,7 @@ from defectscape.files.tables import read_json, write_json
 from defectscape.model.checks import CheckReport, check_states
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
-from defectscape.settings.training import Training
+from defectscape.settings.training import TrainingSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.layout import GroupRound
 
@@ -26,12 +26,10 @@ class CommitteeSurface:
     Attributes:
         committee: the models.
         fidelity: the head.
-        allow_size: answer for numbers of atoms not trained on; for timings, not for results.
     """
 
     committee: Committee
     fidelity: str
-    allow_size: bool = False
 
     def evaluate(self, frame: Frame) -> Prediction:
         """Committee mean and spread on one frame."""
@@ -39,16 +37,16 @@ class CommitteeSurface:
 
     def evaluate_many(self, frames: Sequence[Frame]) -> tuple[Prediction, ...]:
         """Committee mean and spread on many frames."""
-        return self.committee.evaluate_many(frames, self.fidelity, allow_size=self.allow_size)
+        return self.committee.evaluate_many(frames, self.fidelity)
 
 
-def load_committee(files: GroupRound, settings: Training) -> Committee:
+def load_committee(files: GroupRound, settings: TrainingSettings) -> Committee:
     """The committee of a round or of the final training."""
     paths = [files.model(member) for member in range(settings.committee)]
     return Committee.load(paths, settings.device)
 
 
-def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) -> CommitteeSurface:
+def surface_beside_engine(files: GroupRound, settings: TrainingSettings, fidelity: str) -> CommitteeSurface:
     """A fidelity of a committee on a CPU, where an engine runs that follows its surface.
 
     A committee that was trained on the high level alone gives that one: it is asked for its curvature.
@@ -59,9 +57,8 @@ def surface_beside_engine(files: GroupRound, settings: Training, fidelity: str) 
 
 
 def check_committee(
-    context: StudyContext, committee: Committee, files: GroupRound, frame: Frame,
-    charges: Sequence[int], target: Path,
-) -> None:  # fmt: skip
+    context: StudyContext, committee: Committee, files: GroupRound, frame: Frame, charges: Sequence[int], target: Path
+) -> None:
     """Check that charge and fidelity reach the committee, and record what was measured.
 
     Raises:

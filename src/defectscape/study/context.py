@@ -11,7 +11,7 @@ from defectscape.domain.label import Label
 from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame, label_frames
 from defectscape.engines.registry import make_engine
-from defectscape.settings.engine import Fidelity
+from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
@@ -43,10 +43,10 @@ class StudyContext:
         """The label store."""
         return LabelStore(self.study.label_store)
 
-    def fidelity(self, level: str) -> Fidelity:
+    def fidelity_settings(self, fidelity: str) -> FidelitySettings:
         """The settings of the ``low`` or the ``high`` fidelity."""
         fidelities = self.study.fidelities
-        return {"low": fidelities.low, "high": fidelities.high}[level]
+        return {"low": fidelities.low, "high": fidelities.high}[fidelity]
 
     @property
     def fidelity_names(self) -> tuple[str, str]:
@@ -57,18 +57,18 @@ class StudyContext:
     def _engines(self) -> dict[str, Engine]:
         return {}
 
-    def engine(self, level: str) -> Engine:
+    def engine(self, fidelity: str) -> Engine:
         """The engine of a fidelity; made once, since it may read pseudopotentials."""
-        if level not in self._engines:
-            self._engines[level] = make_engine(self.fidelity(level).engine)
-        return self._engines[level]
+        if fidelity not in self._engines:
+            self._engines[fidelity] = make_engine(self.fidelity_settings(fidelity).engine)
+        return self._engines[fidelity]
 
-    def record(self, frame: Frame, level: str) -> LabelRecord | None:
+    def record(self, frame: Frame, fidelity: str) -> LabelRecord | None:
         """What the store holds of a frame at a fidelity, or None."""
-        engine = self.engine(level)
+        engine = self.engine(fidelity)
         return self.store.get(label_key(frame, engine.name, engine.settings_of(frame.numbers)))
 
-    def label(self, frame: Frame, level: str, engine: Engine | None = None) -> LabelRecord:
+    def label(self, frame: Frame, fidelity: str, engine: Engine | None = None) -> LabelRecord:
         """The record of a frame: from the store, or computed and stored.
 
         Args:
@@ -76,22 +76,22 @@ class StudyContext:
             level: ``low`` or ``high``.
             engine: in place of the fidelity's own, for a crystal with a k-point mesh of its own.
         """
-        limit_eV_A = self.fidelity(level).max_force_eV_A
-        return label_frame(frame, engine or self.engine(level), self.store, limit_eV_A)
+        limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
+        return label_frame(frame, engine or self.engine(fidelity), self.store, limit_eV_A)
 
-    def label_many(self, frames: Sequence[Frame], level: str, progress: str) -> list[LabelRecord]:
+    def label_many(self, frames: Sequence[Frame], fidelity: str, progress: str) -> list[LabelRecord]:
         """The records of many frames, in their order; ``progress`` names the work in the log."""
-        limit_eV_A = self.fidelity(level).max_force_eV_A
-        return label_frames(frames, self.engine(level), self.store, limit_eV_A, progress)
+        limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
+        return label_frames(frames, self.engine(fidelity), self.store, limit_eV_A, progress)
 
-    def trainable_label(self, frame: Frame, level: str) -> Label | None:
+    def trainable_label(self, frame: Frame, fidelity: str) -> Label | None:
         """The label of a frame, computed if need be; None if it failed or must not train."""
-        record = self.label(frame, level)
+        record = self.label(frame, fidelity)
         return record.label if record.trainable else None
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The exploration groups, teachers before those who learn from them."""
+        """The exploration groups, those that others learn from first."""
         return exploration_groups(self.study)
 
     @cached_property

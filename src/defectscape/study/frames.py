@@ -36,57 +36,44 @@ def pool_frames(context: StudyContext, group: str) -> tuple[Frame, ...]:
     return tuple(frames.values())
 
 
-def frames_to_label(
-    context: StudyContext, group: str, level: str, number: int
-) -> tuple[Frame, ...]:
+def frames_to_label(context: StudyContext, group: str, fidelity: str, number: int) -> tuple[Frame, ...]:
     """What the labelling jobs of a fidelity label in a round: the pool, or the round's selection."""
-    return read_frames(context.layout.group(group).to_label(level, number))
+    return read_frames(context.layout.group(group).to_label(fidelity, number))
 
 
-def write_selected(
-    context: StudyContext, group: str, level: str, number: int, frames: Sequence[Frame]
-) -> None:
+def write_selected(context: StudyContext, group: str, fidelity: str, number: int, frames: Sequence[Frame]) -> None:
     """Write the frames that get a label of a fidelity in a round."""
     files = context.layout.group(group).round(number)
-    write_frames(files.selected if level == "high" else files.selected_low, frames)
+    write_frames(files.selected if fidelity == "high" else files.selected_low, frames)
 
 
-def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+def relaxed_minima(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed)
+    return _relaxed_minima_files(context, group, number, GroupRound.relaxed)
 
 
-def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+def relaxed_minima_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed_ends)
+    return _relaxed_minima_files(context, group, number, GroupRound.relaxed_ends)
 
 
-def read_relaxed(
-    context: StudyContext, group: str, number: int, key: DefectKey
-) -> tuple[Frame, ...]:
+def read_relaxed(context: StudyContext, group: str, number: int, key: DefectKey) -> tuple[Frame, ...]:
     """Frames of a round's low-fidelity relaxations of minima of one charge state."""
     return read_frames(context.layout.group(group).round(number).relaxed(key))
 
 
-def read_relaxed_ends(
-    context: StudyContext, group: str, number: int, key: DefectKey
-) -> tuple[Frame, ...]:
+def read_relaxed_ends(context: StudyContext, group: str, number: int, key: DefectKey) -> tuple[Frame, ...]:
     """Where these relaxations ended."""
     return read_frames(context.layout.group(group).round(number).relaxed_ends(key))
 
 
-def write_relaxed_ends(
-    context: StudyContext, group: str, number: int, key: DefectKey, ends: Sequence[Frame]
-) -> None:
+def write_relaxed_ends(context: StudyContext, group: str, number: int, key: DefectKey, ends: Sequence[Frame]) -> None:
     """Write where they ended."""
     write_frames(context.layout.group(group).round(number).relaxed_ends(key), ends)
 
 
-def _descents(
-    context: StudyContext,
-    group: str,
-    number: int,
-    file: Callable[[GroupRound, DefectKey], Path],
+def _relaxed_minima_files(
+    context: StudyContext, group: str, number: int, file: Callable[[GroupRound, DefectKey], Path]
 ) -> tuple[Frame, ...]:
     members, files = context.group(group)
     if number == 0 or context.study.selection.low_relaxed_minima == 0:
@@ -99,6 +86,4 @@ def imported_frames(context: StudyContext, group: str) -> list[Frame]:
     """Frames that were imported and are of the group's charge states."""
     members, _ = context.group(group)
     keys = set(members.keys)
-    return [
-        frame for path in context.study.imported for frame in read_frames(path) if frame.key in keys
-    ]
+    return [frame for path in context.study.imported for frame in read_frames(path) if frame.key in keys]

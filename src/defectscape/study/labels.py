@@ -43,9 +43,7 @@ class Outcome:
 
 def outcome_of(record: LabelRecord) -> Outcome:
     """The outcome that a record stands for."""
-    return Outcome(
-        record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s
-    )
+    return Outcome(record.frame.frame_id, record.key, record.trainable, record.failure, record.core_s)
 
 
 def write_outcomes(path: Path, records: Iterable[LabelRecord]) -> None:
@@ -58,37 +56,35 @@ def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
     return tuple(decode(Outcome, row) for path in paths for row in read_json(path))
 
 
-def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
+def write_relaxed(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
     """Write the frames of low-fidelity relaxations once each, and what became of their labels."""
     found = {record.frame.frame_id: record for record in records}
     write_frames(frames, [record.frame for record in found.values()])
     write_outcomes(outcomes, found.values())
 
 
-def round_outcomes(
-    context: StudyContext, group: str, number: int, level: str
-) -> tuple[Outcome, ...]:
+def round_outcomes(context: StudyContext, group: str, number: int, fidelity: str) -> tuple[Outcome, ...]:
     """Outcomes of all labelling jobs of one round and fidelity, low-fidelity relaxations included."""
     members, group_files = context.group(group)
     files = group_files.round(number)
     chunks = context.study.label_jobs
-    paths = [files.labels(level, chunk, chunks) for chunk in range(chunks)]
-    if (level, number) == ("low", 0) and context.study.sampling.relaxed_starts:
+    paths = [files.labels(fidelity, chunk, chunks) for chunk in range(chunks)]
+    if (fidelity, number) == ("low", 0) and context.study.sampling.relaxed_starts:
         paths += [group_files.relaxed_outcomes(key) for key in members.keys]
-    if level == "low" and number and context.study.selection.low_relaxed_minima:
+    if fidelity == "low" and number and context.study.selection.low_relaxed_minima:
         paths += [files.relaxed_outcomes(key) for key in members.keys]
     return read_outcomes(paths)
 
 
 def gather(
-    context: StudyContext, frames: Sequence[Frame], outcomes: Sequence[Outcome], level: str
+    context: StudyContext, frames: Sequence[Frame], outcomes: Sequence[Outcome], fidelity: str
 ) -> list[LabelledFrame]:
     """The frames with the labels that may be trained on, in the frames' order.
 
     Raises:
         LabelError: if a label that a job reported is no longer in the store.
     """
-    name = context.fidelity(level).name
+    name = context.fidelity_settings(fidelity).name
     by_frame = {outcome.frame_id: outcome for outcome in outcomes}
     gathered = []
     for frame in frames:
@@ -109,47 +105,43 @@ def gather(
     return gathered
 
 
-def imported_labels(context: StudyContext, group: str, level: str) -> list[LabelledFrame]:
+def imported_labels(context: StudyContext, group: str, fidelity: str) -> list[LabelledFrame]:
     """What the store has of the imported frames at a fidelity."""
-    name = context.fidelity(level).name
-    limit_eV_A = context.fidelity(level).max_force_eV_A
+    name = context.fidelity_settings(fidelity).name
+    limit_eV_A = context.fidelity_settings(fidelity).max_force_eV_A
     found = []
     for frame in imported_frames(context, group):
-        record = context.record(frame, level)
+        record = context.record(frame, fidelity)
         if record is not None and record.label is not None and record.label.fmax_eV_A <= limit_eV_A:
             found.append(LabelledFrame(frame, record.label, name))
     return found
 
 
-def read_data(context: StudyContext, files: GroupRound, level: str) -> tuple[LabelledFrame, ...]:
+def read_data(context: StudyContext, files: GroupRound, fidelity: str) -> tuple[LabelledFrame, ...]:
     """All labels of a fidelity that a round, or the final training, works with."""
-    path = files.data_low if level == "low" else files.data_high
-    return read_labelled(path, context.fidelity(level).name)
+    path = files.data_low if fidelity == "low" else files.data_high
+    return read_labelled(path, context.fidelity_settings(fidelity).name)
 
 
-def write_data(files: GroupRound, level: str, data: Sequence[LabelledFrame]) -> None:
+def write_data(files: GroupRound, fidelity: str, data: Sequence[LabelledFrame]) -> None:
     """Write them."""
-    write_labelled(files.data_low if level == "low" else files.data_high, data)
+    write_labelled(files.data_low if fidelity == "low" else files.data_high, data)
 
 
-def read_group_data(
-    context: StudyContext, group: str, number: int, level: str
-) -> tuple[LabelledFrame, ...]:
+def read_group_data(context: StudyContext, group: str, number: int, fidelity: str) -> tuple[LabelledFrame, ...]:
     """Labels of a fidelity that a group knew after a round."""
-    return read_data(context, context.layout.group(group).round(number), level)
+    return read_data(context, context.layout.group(group).round(number), fidelity)
 
 
-def read_jumps(context: StudyContext, group: str, number: int, level: str) -> tuple[Jump, ...]:
+def read_jumps(context: StudyContext, group: str, number: int, fidelity: str) -> tuple[Jump, ...]:
     """Labels that were left out after a round, since their neighbours contradict them."""
-    path = context.layout.group(group).round(number).jumps(level)
+    path = context.layout.group(group).round(number).jumps(fidelity)
     return tuple(decode(Jump, row) for row in read_json(path))
 
 
-def write_jumps(
-    context: StudyContext, group: str, number: int, level: str, jumps: Sequence[Jump]
-) -> None:
+def write_jumps(context: StudyContext, group: str, number: int, fidelity: str, jumps: Sequence[Jump]) -> None:
     """Write them."""
-    write_json(context.layout.group(group).round(number).jumps(level), jumps)
+    write_json(context.layout.group(group).round(number).jumps(fidelity), jumps)
 
 
 def lowest_known(context: StudyContext, group: str, number: int) -> dict[DefectKey, LabelledFrame]:

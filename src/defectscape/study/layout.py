@@ -25,9 +25,9 @@ class GroupRound:
         """Frames that get a low-fidelity label in this round, from round 1 on; round 0 has the pool."""
         return self.folder / "selected_low.extxyz"
 
-    def labels(self, level: str, chunk: int | str, chunks: int) -> Path:
-        """Outcome of one labelling job; ``level`` is ``low`` or ``high``."""
-        return self.folder / f"labels_{level}" / f"{chunk}-of-{chunks}.json"
+    def labels(self, fidelity: str, chunk: int | str, chunks: int) -> Path:
+        """Outcome of one labelling job; ``fidelity`` is ``low`` or ``high``."""
+        return self.folder / f"labels_{fidelity}" / f"{chunk}-of-{chunks}.json"
 
     def relaxed(self, key: DefectKey | str) -> Path:
         """Frames of the low-fidelity relaxations of the last search's minima, of one key."""
@@ -51,9 +51,9 @@ class GroupRound:
         """All high-fidelity labels known to the group after this round."""
         return self.folder / "data_high.extxyz"
 
-    def jumps(self, level: str) -> Path:
-        """Labels that their neighbours contradict; ``level`` is ``low`` or ``high``."""
-        return self.folder / f"jumps_{level}.json"
+    def jumps(self, fidelity: str) -> Path:
+        """Labels that their neighbours contradict; ``fidelity`` is ``low`` or ``high``."""
+        return self.folder / f"jumps_{fidelity}.json"
 
     def model(self, member: int | str) -> Path:
         """A committee member, as mace's calculators load it."""
@@ -89,9 +89,9 @@ class GroupFiles:
         """Starting structures of the relaxations."""
         return self.folder / "starts.extxyz"
 
-    def to_label(self, level: str, number: int) -> Path:
-        """The frames that the labelling jobs of a level (``low`` or ``high``) label in a round."""
-        if level == "high":
+    def to_label(self, fidelity: str, number: int) -> Path:
+        """The frames that the labelling jobs of a fidelity (``low`` or ``high``) label in a round."""
+        if fidelity == "high":
             return self.round(number).selected
         return self.pool if number == 0 else self.round(number).selected_low
 

@@ -17,21 +17,17 @@ from defectscape.files.tables import (
     save_verified,
 )
 from defectscape.search.merging import merge
-from defectscape.settings.search import Minima
+from defectscape.settings.search import MinimaSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
 
 
-def read_relaxations(
-    context: StudyContext, group: str, number: int | None = None
-) -> tuple[Relaxation, ...]:
+def read_relaxations(context: StudyContext, group: str, number: int | None = None) -> tuple[Relaxation, ...]:
     """Every relaxation of the search of a round, or of the final search (None)."""
     return load_relaxations(_relaxations(context, group, number))
 
 
-def write_relaxations(
-    context: StudyContext, group: str, number: int | None, relaxations: Sequence[Relaxation]
-) -> None:
+def write_relaxations(context: StudyContext, group: str, number: int | None, relaxations: Sequence[Relaxation]) -> None:
     """Write them."""
     save_relaxations(_relaxations(context, group, number), relaxations)
 
@@ -42,11 +38,7 @@ def _relaxations(context: StudyContext, group: str, number: int | None) -> Path:
 
 
 def merged(
-    context: StudyContext,
-    defect: str,
-    relaxations: Sequence[Relaxation],
-    key: DefectKey,
-    settings: Minima,
+    context: StudyContext, defect: str, relaxations: Sequence[Relaxation], key: DefectKey, settings: MinimaSettings
 ) -> tuple[Minimum, ...]:
     """Distinct minima of one charge state of a defect among some relaxations."""
     mine = tuple(r for r in relaxations if r.start.key == key)
@@ -83,7 +75,7 @@ def write_verified(
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:
     """Every high-fidelity label that verification made."""
-    name = context.fidelity("high").name
+    name = context.fidelity_settings("high").name
     return [
         item
         for group, key in context.keys

@@ -38,9 +38,7 @@ def read_potentials(context: StudyContext, name: DefectKey | str) -> SitePotenti
     found = read_potentials_if_any(context, name)
     if found is None:
         raise ThermoError(
-            f"potentials of {name}",
-            "there are none, as the search found no minimum",
-            "Look at the log of its search",
+            f"potentials of {name}", "there are none, as the search found no minimum", "Look at the log of its search"
         )
     return found
 
@@ -52,8 +50,6 @@ def read_potentials_if_any(context: StudyContext, name: DefectKey | str) -> Site
     return found
 
 
-def write_potentials(
-    context: StudyContext, name: DefectKey | str, potentials: SitePotentials | None
-) -> None:
+def write_potentials(context: StudyContext, name: DefectKey | str, potentials: SitePotentials | None) -> None:
     """Write them; None where the search found no minimum."""
     write_json(context.layout.potentials(name), potentials)

@@ -51,9 +51,9 @@ class References:
     elements: tuple[ReferenceLabel, ...]
     phases: tuple[ReferenceLabel, ...]
 
-    def bulk(self, level: str) -> ReferenceLabel:
+    def bulk(self, fidelity: str) -> ReferenceLabel:
         """The perfect supercell at ``low`` or ``high``."""
-        return {"low": self.bulk_low, "high": self.bulk_high}[level]
+        return {"low": self.bulk_low, "high": self.bulk_high}[fidelity]
 
     @property
     def energies_per_atom_eV(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ Splits = Mapping[str, Split]
 
 
 def read_splits(context: StudyContext, group: str) -> dict[str, Split]:
-    """Splits of a group's geometry families, with those of its teachers."""
+    """Splits of a group's geometry families, with those of the groups it learns from."""
     return _read(context.layout.group(group).splits)
 
 

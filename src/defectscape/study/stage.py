@@ -96,6 +96,4 @@ def block_of(study: Study, block: str, without: tuple[str, ...] = ()) -> Any:
     value: Any = study.model_dump(mode="json", exclude_defaults=True)
     for part in () if block == WHOLE else block.split("."):
         value = (value or {}).get(part)
-    return (
-        {name: value[name] for name in value if name not in without} if without and value else value
-    )
+    return {name: value[name] for name in value if name not in without} if without and value else value

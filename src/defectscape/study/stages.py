@@ -14,20 +14,18 @@ from defectscape.study.stage import WHOLE, Block, Part, Stage, Wildcards, block_
 def _group(study: Study, wildcards: Wildcards) -> object:
     """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
     group = find_group(study, wildcards["group"])
-    return {"charges": list(group.charges), "learns_from": list(group.teachers)}
+    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
 
 
-def _rounds_of_teachers(study: Study, wildcards: Wildcards) -> object:
+def _rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     """The last round, for a group that learns from others' last data."""
-    teachers = find_group(study, wildcards["group"]).teachers
-    return study.exploration.rounds if teachers else None
+    sources = find_group(study, wildcards["group"]).learns_from
+    return study.exploration.rounds if sources else None
 
 
 def _engine_of_host(study: Study, _: Wildcards) -> object:
     """The high fidelity, if it relaxes the host."""
-    return (
-        None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
-    )
+    return None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
 
 
 def _fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
@@ -60,10 +58,7 @@ EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
 SEARCHING = ("seed", "selection.low_relaxed_minima", *NAMES, *EXPLORERS, GROUP)
-THERMO = Block(
-    "thermo",
-    ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"),
-)
+THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
 
 STAGES = (
     Stage(
@@ -86,13 +81,7 @@ STAGES = (
             "thermo.competing_kpoints",
         ),
     ),
-    Stage(
-        "sites",
-        "host:list_sites",
-        version=1,
-        kind="other",
-        reads=(Part("defects.name", _interstitials),),
-    ),
+    Stage("sites", "host:list_sites", version=1, kind="other", reads=(Part("defects.name", _interstitials),)),
     Stage(
         "starts",
         "sampling:make_group_starts",
@@ -151,7 +140,7 @@ STAGES = (
             "sampling.relaxed_starts",
             "selection.low_relaxed_minima",
             "selection.low_per_charge_per_round",
-            Part("exploration.rounds", _rounds_of_teachers),
+            Part("exploration.rounds", _rounds_of_sources),
             GROUP,
         ),
     ),
@@ -213,14 +202,7 @@ STAGES = (
         takes=("group",),
         reads=("search", MINIMA, "exploration.rounds", *SEARCHING),
     ),
-    Stage(
-        "minima",
-        "search:merge_minima",
-        version=1,
-        kind="other",
-        takes=("group",),
-        reads=(MINIMA, GROUP),
-    ),
+    Stage("minima", "search:merge_minima", version=1, kind="other", takes=("group",), reads=(MINIMA, GROUP)),
     Stage(
         "verify",
         "verification:verify_key",
@@ -252,19 +234,9 @@ STAGES = (
         reads=("seed", Block("training", ("committee", "warm_start")), *NAMES),
     ),
     Stage(
-        "evaluate",
-        "evaluation:evaluate_final",
-        version=3,
-        kind="other",
-        reads=("seed", "defects", *NAMES, *FINALISTS),
+        "evaluate", "evaluation:evaluate_final", version=3, kind="other", reads=("seed", "defects", *NAMES, *FINALISTS)
     ),
-    Stage(
-        "potentials_host",
-        "potentials:host_potentials",
-        version=1,
-        kind="engine",
-        reads=("fidelities.high.engine",),
-    ),
+    Stage("potentials_host", "potentials:host_potentials", version=1, kind="engine", reads=("fidelities.high.engine",)),
     Stage(
         "potentials",
         "potentials:key_potentials",
@@ -278,14 +250,7 @@ STAGES = (
         "thermo:compute_levels",
         version=4,
         kind="other",
-        reads=(
-            THERMO,
-            Block("search", BEYOND_RELAXING),
-            "minima.symmetry_tolerance_A",
-            "defects",
-            *NAMES,
-            *FINALISTS,
-        ),
+        reads=(THERMO, Block("search", BEYOND_RELAXING), "minima.symmetry_tolerance_A", "defects", *NAMES, *FINALISTS),
     ),
     Stage(
         "ccd",
@@ -302,13 +267,7 @@ STAGES = (
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
     Stage("summary", "summary:summarise", version=9, kind="other", reads=(WHOLE,)),
-    Stage(
-        "handover",
-        "handover:hand_over",
-        version=1,
-        kind="other",
-        reads=("fidelities.high.engine", "defects"),
-    ),
+    Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}

@@ -18,13 +18,13 @@ from defectscape.summary import cost, model, provenance, times
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
 from defectscape.summary.capture import capture_rows
 from defectscape.summary.ccd import diagrams
-from defectscape.summary.fidelity_difference import study_gaps
+from defectscape.summary.fidelity_difference import study_differences
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
+    FidelityDifferenceRow,
     HostSummary,
-    LevelGapRow,
     LevelSummary,
     SearchPoint,
     StateConcentrationRow,
@@ -34,9 +34,7 @@ from defectscape.summary.searched import Searched
 from defectscape.thermo.concentrations import Equilibrium
 
 
-def _defects(
-    context: StudyContext, groups: Sequence[Searched], found: Levels
-) -> list[DefectSummary]:
+def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:
     host, sites = read_host(context), read_sites(context)
     grounds = {state.key: state for state in found.ground_states}
     rows = []
@@ -49,9 +47,8 @@ def _defects(
 
 
 def _defect(
-    context: StudyContext, searched: Searched, host: HostCrystal, site: DefectSite, found: Levels,
-    ground: GroundState,
-) -> DefectSummary:  # fmt: skip
+    context: StudyContext, searched: Searched, host: HostCrystal, site: DefectSite, found: Levels, ground: GroundState
+) -> DefectSummary:
     key = ground.key
     minima = tuple(m for m in searched.minima if m.frame.key == key)
     relaxations = tuple(r for r in searched.relaxations if r.start.key == key)
@@ -149,11 +146,14 @@ def _levels(found: Levels) -> list[LevelSummary]:
 def _equilibrium(found: Equilibrium) -> EquilibriumRow:
     states = [
         StateConcentrationRow(
-            defect=state.key.defect, charge=state.key.charge, annealing_cm3=state.annealing_cm3,
-            operating_cm3=state.operating_cm3, operating_std_log10=state.operating_std_log10,
+            defect=state.key.defect,
+            charge=state.key.charge,
+            annealing_cm3=state.annealing_cm3,
+            operating_cm3=state.operating_cm3,
+            operating_std_log10=state.operating_std_log10,
         )
         for state in found.states
-    ]  # fmt: skip
+    ]
     numbers = {f.name: getattr(found, f.name) for f in fields(found) if f.name != "states"}
     return EquilibriumRow(**numbers, states=states)
 
@@ -167,7 +167,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
     """
     found = read_levels(context)
     defects = _defects(context, groups, found)
-    low, high = (provenance.level_of_theory(context, level) for level in ("low", "high"))
+    low, high = (provenance.level_of_theory(context, name) for name in ("low", "high"))
     jobs = times.read_jobs(context)
     levels, ccd = _levels(found), diagrams(context)
     return Summary(
@@ -181,7 +181,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=model.error_rows(context),
         parity=model.parity(context),
-        level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
+        level_gaps=[FidelityDifferenceRow(**asdict(gap)) for gap in study_differences(context)],
         calibration=calibration_rows(context),
         level_tests=level_tests(context),
         search=_search_points(groups),

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.domain.minimum import Minimum
 from defectscape.model.calibration import ACROSS_CHARGES, Scale, error_bar
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import read_calibration
@@ -63,22 +63,21 @@ def level_tests(context: StudyContext) -> list[LevelTestRow]:
             item
             for key in sorted(group.keys, key=lambda key: -key.charge)
             for item in read_verified(context, group.name, key)
-            if item.minimum.rank == 0 and item.label is not None
+            if item.minimum.rank == 0
         ]
-        rows += [_level_test(upper, lower, scale) for upper, lower in pairwise(lowest)]
+        known = [(i.minimum, e) for i in lowest if (e := i.model_error_eV) is not None]
+        rows += [_level_test(upper, lower, scale) for upper, lower in pairwise(known)]
     return rows
 
 
-def _level_test(
-    upper: VerifiedMinimum, lower: VerifiedMinimum, scale: Scale | None
-) -> LevelTestRow:
-    first, second = upper.minimum.frame.key, lower.minimum.frame.key
+def _level_test(upper: tuple[Minimum, float], lower: tuple[Minimum, float], scale: Scale | None) -> LevelTestRow:
+    """Of two minima with the model's errors, eV."""
+    (above, above_error_eV), (below, below_error_eV) = upper, lower
+    first, second = above.frame.key, below.frame.key
     charges = first.charge - second.charge
-    assert upper.model_error_eV is not None
-    assert lower.model_error_eV is not None
     # The level is [E(lower) - E(upper)] / (number of electrons between them), less the band edge.
-    error_eV = (lower.model_error_eV - upper.model_error_eV) / charges
-    members = np.subtract(lower.minimum.member_energies_eV, upper.minimum.member_energies_eV)
+    error_eV = (below_error_eV - above_error_eV) / charges
+    members = np.subtract(below.member_energies_eV, above.member_energies_eV)
     # The scale is of energy differences, so the division by the charges comes after it.
     bar = None if scale is None else error_bar(scale, members)
     return LevelTestRow(

@@ -8,17 +8,12 @@ from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats
 from defectscape.settings.ccd import Capture
 from defectscape.summary.schema import CaptureSummary, CaptureTemperature, CcdSummary, LevelSummary
-from defectscape.thermo.capture import (
-    CaptureCurves,
-    capture_coefficient_cm3_s,
-    sommerfeld_factor,
-)
+from defectscape.thermo.capture import CaptureCurves, capture_coefficient_cm3_s, sommerfeld_factor
 
 
 def capture_rows(
-    asked: Sequence[Capture], diagrams: Sequence[CcdSummary], levels: Sequence[LevelSummary],
-    gap_eV: float,
-) -> list[CaptureSummary]:  # fmt: skip
+    asked: Sequence[Capture], diagrams: Sequence[CcdSummary], levels: Sequence[LevelSummary], gap_eV: float
+) -> list[CaptureSummary]:
     """Coefficients of the captures that a study asks for.
 
     Args:
@@ -36,12 +31,9 @@ def _row(
     carrier = "electron" if capture.final < capture.initial else "hole"
     charges = {capture.initial, capture.final}
     diagram = next(
-        (
-            row for row in diagrams
-            if row.defect == capture.defect and {row.initial_charge, row.final_charge} == charges
-        ),
+        (row for row in diagrams if row.defect == capture.defect and {row.initial_charge, row.final_charge} == charges),
         None,
-    )  # fmt: skip
+    )
     released_eV = bar_eV = None
     temperatures: list[CaptureTemperature] = []
     reason = "no diagram of these two charge states"
@@ -54,10 +46,16 @@ def _row(
         except ThermoError as error:
             reason = str(error)
     return CaptureSummary(
-        defect=capture.defect, initial_charge=capture.initial, final_charge=capture.final,
-        carrier=carrier, released_eV=released_eV, released_std_eV=bar_eV,
-        coupling_eV_amu05_A=capture.coupling_eV_amu05_A, temperatures=temperatures, reason=reason,
-    )  # fmt: skip
+        defect=capture.defect,
+        initial_charge=capture.initial,
+        final_charge=capture.final,
+        carrier=carrier,
+        released_eV=released_eV,
+        released_std_eV=bar_eV,
+        coupling_eV_amu05_A=capture.coupling_eV_amu05_A,
+        temperatures=temperatures,
+        reason=reason,
+    )
 
 
 def _temperatures(
@@ -91,18 +89,15 @@ def _coefficients(capture: Capture, diagram: CcdSummary, released_eV: float) -> 
     """Without the defect's charge, (k,), cm^3/s."""
     Q = np.array(diagram.Q_amu05_A)
     ends = {diagram.initial_charge: 0.0, diagram.final_charge: diagram.dQ_amu05_A}
-    curves = {
-        diagram.initial_charge: np.array(diagram.initial_eV),
-        diagram.final_charge: np.array(diagram.final_eV),
-    }
+    curves = {diagram.initial_charge: np.array(diagram.initial_eV), diagram.final_charge: np.array(diagram.final_eV)}
     at = capture.initial if capture.coupling_at == "initial" else capture.final
     return capture_coefficient_cm3_s(
-        CaptureCurves(
-            Q, curves[capture.initial], curves[capture.final], ends[at], released_eV
-        ),
-        capture.coupling_eV_amu05_A, capture.volume_A3, capture.degeneracy,
+        CaptureCurves(Q, curves[capture.initial], curves[capture.final], ends[at], released_eV),
+        capture.coupling_eV_amu05_A,
+        capture.volume_A3,
+        capture.degeneracy,
         np.array(capture.temperatures_K),
-    )  # fmt: skip
+    )
 
 
 def _range(
@@ -112,10 +107,7 @@ def _range(
     if bar_eV is None:
         return None, None
     try:
-        found = [
-            _coefficients(capture, diagram, released_eV + part * bar_eV)
-            for part in (-1.0, -0.5, 0.5, 1.0)
-        ]
+        found = [_coefficients(capture, diagram, released_eV + part * bar_eV) for part in (-1.0, -0.5, 0.5, 1.0)]
     except ThermoError:
         return None, None
     found.append(middle)
@@ -128,6 +120,4 @@ def _coulomb(capture: Capture, carrier: str) -> Floats:
     if capture.coulomb is None:
         return np.ones(len(temperatures))
     ratio = -capture.initial if carrier == "electron" else capture.initial
-    return sommerfeld_factor(
-        ratio, capture.coulomb.mass, capture.coulomb.dielectric_constant, temperatures
-    )
+    return sommerfeld_factor(ratio, capture.coulomb.mass, capture.coulomb.dielectric_constant, temperatures)

@@ -5,16 +5,8 @@ from collections.abc import Sequence
 from defectscape.domain.frame import Floats
 from defectscape.domain.statistics import rms
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import (
-    CurveCheck,
-    DiagramCheck,
-    read_diagram_checks,
-    read_diagrams,
-)
-from defectscape.summary.schema import (
-    CcdSummary,
-    PathPoint,
-)
+from defectscape.study.diagrams import CurveCheck, DiagramCheck, read_diagram_checks, read_diagrams
+from defectscape.summary.schema import CcdSummary, PathPoint
 from defectscape.thermo.ccd_correction import corrected, left_out_rms_eV
 
 
@@ -90,7 +82,5 @@ def _left_out_eV(Q_amu05_A: Floats, check: DiagramCheck) -> float | None:
 
 def _rms_eV(checks: Sequence[CurveCheck]) -> float | None:
     """RMS difference of model and engine over several curves; None if nothing was compared."""
-    differences = [
-        model - engine for check in checks for _, engine, model in check.beside_ground_state
-    ]
+    differences = [model - engine for check in checks for _, engine, model in check.beside_ground_state]
     return rms(differences) if differences else None

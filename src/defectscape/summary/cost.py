@@ -27,22 +27,22 @@ def _row(stage: str, fidelity: str, outcomes: Iterable[Outcome]) -> CostRow:
 def _references(context: StudyContext) -> list[CostRow]:
     found = read_references(context)
     low, high = context.fidelity_names
-    rows = {
-        low: [found.bulk_low],
-        high: [found.bulk_high, *found.elements, *found.phases],
-    }
+    rows = {low: [found.bulk_low], high: [found.bulk_high, *found.elements, *found.phases]}
     return [
         CostRow(
-            stage="host and elements", fidelity=name, labels=len(items), failed=0,
+            stage="host and elements",
+            fidelity=name,
+            labels=len(items),
+            failed=0,
             core_s=sum(item.core_s for item in items),
         )
         for name, items in rows.items()
-    ]  # fmt: skip
+    ]
 
 
 def _verification(context: StudyContext) -> CostRow:
     """Labels of the verification, failures included as far as they left a record."""
-    name = context.fidelity("high").name
+    name = context.fidelity_settings("high").name
     labels = verification_labels(context)
     records = [context.record(item.frame, "high") for item in labels]
     core_s = sum(record.core_s for record in records if record is not None)
@@ -52,14 +52,12 @@ def _verification(context: StudyContext) -> CostRow:
 def label_costs(context: StudyContext) -> list[CostRow]:
     """Labels used by the study, with the core-seconds they took whenever they were computed."""
     rows = _references(context)
-    for level in ("low", "high"):
-        for number in label_rounds(context.study, level, context.study.exploration.rounds):
+    for fidelity in ("low", "high"):
+        for number in label_rounds(context.study, fidelity, context.study.exploration.rounds):
             outcomes = [
-                outcome
-                for group in context.groups
-                for outcome in round_outcomes(context, group.name, number, level)
+                outcome for group in context.groups for outcome in round_outcomes(context, group.name, number, fidelity)
             ]
-            rows.append(_row(f"round {number}", context.fidelity(level).name, outcomes))
+            rows.append(_row(f"round {number}", context.fidelity_settings(fidelity).name, outcomes))
     return [*rows, _verification(context), *_potentials(context), *_path_points(context)]
 
 
@@ -72,26 +70,26 @@ def _potentials(context: StudyContext) -> list[CostRow]:
     found = [potentials for potentials in every if potentials is not None]
     return [
         CostRow(
-            stage="potentials", fidelity=context.fidelity("high").name, labels=len(found), failed=0,
+            stage="potentials",
+            fidelity=context.fidelity_settings("high").name,
+            labels=len(found),
+            failed=0,
             core_s=sum(item.core_s for item in found),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _path_points(context: StudyContext) -> list[CostRow]:
     """Labels along configuration coordinates; no row if none were asked for."""
-    curves = [
-        curve
-        for check in read_diagram_checks(context).values()
-        for curve in (check.initial, check.final)
-    ]
+    curves = [curve for check in read_diagram_checks(context).values() for curve in (check.initial, check.final)]
     if not curves:
         return []
     return [
         CostRow(
-            stage="configuration coordinates", fidelity=context.fidelity("high").name,
+            stage="configuration coordinates",
+            fidelity=context.fidelity_settings("high").name,
             labels=sum(len(curve.points) for curve in curves),
             failed=sum(curve.failed for curve in curves),
             core_s=sum(curve.core_s for curve in curves),
         )
-    ]  # fmt: skip
+    ]

@@ -25,9 +25,13 @@ def _std(values: np.ndarray) -> float:
 
 
 def minimum_rows(
-    minima: tuple[Minimum, ...], verified: dict[int, VerifiedMinimum], reference: HostCrystal,
-    site: DefectSite, tolerance_A: float, scale: Scale | None,
-) -> list[MinimumSummary]:  # fmt: skip
+    minima: tuple[Minimum, ...],
+    verified: dict[int, VerifiedMinimum],
+    reference: HostCrystal,
+    site: DefectSite,
+    tolerance_A: float,
+    scale: Scale | None,
+) -> list[MinimumSummary]:
     lowest = np.array(minima[0].member_energies_eV)
     best_eV = min((item.final_energy_eV for item in verified.values()), default=np.inf)
     rows = []

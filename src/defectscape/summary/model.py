@@ -9,13 +9,7 @@ from defectscape.model.history import TrainingHistory
 from defectscape.study.committees import read_check_report, read_history
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import read_errors
-from defectscape.summary.schema import (
-    CurvePoint,
-    ErrorSummary,
-    GateRow,
-    ParityData,
-    TrainingCurve,
-)
+from defectscape.summary.schema import CurvePoint, ErrorSummary, GateRow, ParityData, TrainingCurve
 
 MAX_FORCE_POINTS = 600
 """Force components kept per key and fidelity for the parity plot."""
@@ -86,10 +80,7 @@ def _curve(name: str, history: TrainingHistory) -> TrainingCurve:
 def training_curves(context: StudyContext) -> list[TrainingCurve]:
     """Histories of every member of every committee."""
     study, final = context.study, context.layout.final
-    curves = [
-        _curve(f"final/{member}", read_history(final, member))
-        for member in range(study.training.committee)
-    ]
+    curves = [_curve(f"final/{member}", read_history(final, member)) for member in range(study.training.committee)]
     for group in context.groups:
         for number in range(study.exploration.rounds + 1):
             files = context.layout.group(group.name).round(number)

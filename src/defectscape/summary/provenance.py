@@ -22,25 +22,37 @@ from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.host_states import host_state_suspicion
 
 PACKAGES = (
-    "ase", "doped", "dscribe", "e3nn", "hiphive", "mace-torch", "numpy", "pymatgen", "scipy",
-    "shakenbreak", "snakemake", "spglib", "tblite", "torch",
-)  # fmt: skip
+    "ase",
+    "doped",
+    "dscribe",
+    "e3nn",
+    "hiphive",
+    "mace-torch",
+    "numpy",
+    "pymatgen",
+    "scipy",
+    "shakenbreak",
+    "snakemake",
+    "spglib",
+    "tblite",
+    "torch",
+)
 
 LARGE_MODEL_ERROR_EV = 0.1
 
 FALLEN_EV = 0.02
 
 
-def level_of_theory(context: StudyContext, level: str) -> LevelOfTheory:
+def level_of_theory(context: StudyContext, fidelity: str) -> LevelOfTheory:
     """One fidelity as it was really used."""
-    fidelity = context.fidelity(level)
-    engine = context.engine(level)
+    fidelity_settings = context.fidelity_settings(fidelity)
+    engine = context.engine(fidelity)
     return LevelOfTheory(
-        name=fidelity.name,
-        engine=fidelity.engine.kind,
-        method=fidelity.engine.method,
+        name=fidelity_settings.name,
+        engine=fidelity_settings.engine.kind,
+        method=fidelity_settings.engine.method,
         settings=engine.settings_json,
-        engine_versions=[read_references(context).bulk(level).engine_version],
+        engine_versions=[read_references(context).bulk(fidelity).engine_version],
     )
 
 
@@ -92,9 +104,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
     outside = [level for level in found.levels if not level.in_gap]
     if outside:
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
-        lines.append(
-            f"Levels outside the band gap, where a supercell gives no bound state: {names}."
-        )
+        lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
     return lines
 
 
@@ -130,17 +140,15 @@ def _host_states(context: StudyContext) -> list[str]:
 def _jumps(context: StudyContext) -> list[str]:
     """Labels that were left out because their neighbours contradict them."""
     lines = []
-    for level in ("low", "high"):
+    for fidelity in ("low", "high"):
         last = context.study.exploration.rounds
         found = {
-            jump.frame_id: jump
-            for group in context.groups
-            for jump in read_jumps(context, group.name, last, level)
+            jump.frame_id: jump for group in context.groups for jump in read_jumps(context, group.name, last, fidelity)
         }
         if found:
             worst = max(found.values(), key=lambda jump: abs(jump.residual_eV))
             lines.append(
-                f"{len(found)} {context.fidelity(level).name} labels were left out of training: their "
+                f"{len(found)} {context.fidelity_settings(fidelity).name} labels were left out of training: their "
                 "energies contradict their neighbours' energies and forces, the worst "
                 f"({worst.key}) by {worst.residual_eV:+.2f} eV. Another electronic state is likely."
             )
@@ -157,8 +165,7 @@ def _gaps(context: StudyContext, defects: list[DefectSummary]) -> list[str]:
         if key not in present
     ]
     lines += [
-        f"No configuration-coordinate diagram of {diagram.initial} and {diagram.final}: "
-        f"{diagram.reason}"
+        f"No configuration-coordinate diagram of {diagram.initial} and {diagram.final}: {diagram.reason}"
         for diagram in read_diagrams(context)
         if diagram.reason
     ]

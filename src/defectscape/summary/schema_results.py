@@ -1,8 +1,12 @@
 """Entries of the summary that say what was found, with units in their names."""
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from defectscape.summary.schema_row import Row
+
+class Row(BaseModel):
+    """Base of all entries of the summary: no unknown field, no change after making."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LevelOfTheory(Row):
@@ -26,7 +30,7 @@ class HostSummary(Row):
     energy_eV: float = Field(description="High-fidelity energy of the perfect supercell, eV.")
     vbm_eV: float = Field(description="Valence band maximum, eigenvalue, eV.")
     gap_eV: float = Field(description="Band gap from eigenvalues, eV.")
-    relaxed: str = Field(description="How the host was relaxed: none, volume or cell.")
+    relaxed: str = Field(description="How the host was relaxed: none, positions, volume or cell.")
 
 
 class MinimumSummary(Row):
@@ -34,12 +38,9 @@ class MinimumSummary(Row):
 
     rank: int = Field(description="0 for the lowest by the model.")
     energy_above_lowest_eV: float = Field(description="Model energy above the lowest minimum, eV.")
-    committee_std_eV: float = Field(
-        description="Committee standard deviation of that energy difference, eV."
-    )
+    committee_std_eV: float = Field(description="Committee standard deviation of that energy difference, eV.")
     committee_bar_eV: float | None = Field(
-        None,
-        description="Its calibrated standard uncertainty, eV; null for the lowest and if uncalibrated.",
+        None, description="Its calibrated standard uncertainty, eV; null for the lowest and if uncalibrated."
     )
     verified_above_lowest_eV: float | None = Field(
         description="High-fidelity energy above the verified ground state, eV; null if not verified."
@@ -50,9 +51,7 @@ class MinimumSummary(Row):
     model_error_eV: float | None = Field(
         description="Model minus engine at the model's geometry, before the model saw it, eV."
     )
-    engine_fmax_eV_A: float | None = Field(
-        description="Largest engine force at the geometry in the file, eV/A."
-    )
+    engine_fmax_eV_A: float | None = Field(description="Largest engine force at the geometry in the file, eV/A.")
     relax_steps: int = Field(description="Relaxation steps taken with the engine itself.")
     point_group: str = Field(description="Schoenflies symbol.")
     orientations: int | None = Field(
@@ -61,12 +60,8 @@ class MinimumSummary(Row):
     distortion: str = Field(description="Dominant distortion in words.")
     found_from: list[str] = Field(description="Starts that led here.")
     from_unperturbed: bool = Field(description="Whether the unperturbed start led here.")
-    doubtful: bool = Field(
-        False, description="Whether the search's committee disagrees on the forces there."
-    )
-    geometry_file: str = Field(
-        description="POSCAR of the structure, relative to the study's folder."
-    )
+    doubtful: bool = Field(False, description="Whether the search's committee disagrees on the forces there.")
+    geometry_file: str = Field(description="POSCAR of the structure, relative to the study's folder.")
 
 
 class DefectSummary(Row):
@@ -76,19 +71,11 @@ class DefectSummary(Row):
     defect: str = Field(description="Defect name.")
     charge: int = Field(description="Charge, units of e.")
     site_frac: list[float] = Field(
-        [],
-        description="The defect's site before relaxation, fractional coordinates of the supercell.",
+        [], description="The defect's site before relaxation, fractional coordinates of the supercell."
     )
-    ground_state_rank: int = Field(
-        description="Model rank of the minimum that is the ground state."
-    )
-    verified: bool = Field(
-        description="Whether the high-fidelity engine computed the ground state."
-    )
-    certain: bool = Field(
-        False,
-        description="Whether no other minimum found can be the ground state, as far as known.",
-    )
+    ground_state_rank: int = Field(description="Model rank of the minimum that is the ground state.")
+    verified: bool = Field(description="Whether the high-fidelity engine computed the ground state.")
+    certain: bool = Field(False, description="Whether no other minimum found can be the ground state, as far as known.")
     certainty: str = Field("", description="Why, in words.")
     energy_eV: float = Field(
         description="Supercell energy of the ground state, eV: the engine's if verified, else the model's."
@@ -101,9 +88,7 @@ class DefectSummary(Row):
     correction_eV: float = Field(description="Finite-size correction contained in it, eV.")
     correction_label: str = Field(description="Which correction that is.")
     verified_energy_eV: float | None = Field(description="High-fidelity energy, eV.")
-    model_error_eV: float | None = Field(
-        description="Model error on it before it was trained on, eV."
-    )
+    model_error_eV: float | None = Field(description="Model error on it before it was trained on, eV.")
     gain_over_unperturbed_eV: float | None = Field(
         description="Energy of the unperturbed relaxation above the ground state, eV, "
         "from the engine where both are verified, else from the model; null if it failed."
@@ -114,9 +99,7 @@ class DefectSummary(Row):
     geometry_file: str = Field(description="POSCAR of the ground state.")
     distinct_minima: int = Field(description="Number of distinct minima found.")
     relaxations: int = Field(description="Relaxations tried.")
-    relaxations_failed: int = Field(
-        description="Relaxations that did not converge or were stopped."
-    )
+    relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
 
@@ -145,9 +128,7 @@ class StateConcentrationRow(Row):
     charge: int
     annealing_cm3: float = Field(description="While annealed, cm^-3.")
     operating_cm3: float = Field(description="After quenching, cm^-3.")
-    operating_std_log10: float = Field(
-        description="Standard deviation of the decimal logarithm of the latter."
-    )
+    operating_std_log10: float = Field(description="Standard deviation of the decimal logarithm of the latter.")
 
 
 class EquilibriumRow(Row):
@@ -179,9 +160,7 @@ class PathPoint(Row):
     """One point of a curve by the engine."""
 
     Q_amu05_A: float = Field(description="Generalised coordinate, amu^(1/2) A.")
-    engine_eV: float = Field(
-        description="The engine's energy above its own at the ground state, eV."
-    )
+    engine_eV: float = Field(description="The engine's energy above its own at the ground state, eV.")
     model_eV: float = Field(description="The model's, likewise, eV.")
 
 
@@ -191,30 +170,19 @@ class CcdSummary(Row):
     defect: str
     initial_charge: int
     final_charge: int
-    dQ_amu05_A: float = Field(
-        description="Mass-weighted distance of the two ground states, amu^(1/2) A."
-    )
+    dQ_amu05_A: float = Field(description="Mass-weighted distance of the two ground states, amu^(1/2) A.")
     Q_amu05_A: list[float] = Field(description="Generalised coordinate, amu^(1/2) A.")
-    initial_eV: list[float] = Field(
-        description="Energy of the initial charge along Q, its minimum at 0, eV."
-    )
-    final_eV: list[float] = Field(
-        description="Energy of the final charge along Q, its minimum at 0, eV."
-    )
+    initial_eV: list[float] = Field(description="Energy of the initial charge along Q, its minimum at 0, eV.")
+    final_eV: list[float] = Field(description="Energy of the final charge along Q, its minimum at 0, eV.")
     initial_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
     final_std_eV: list[float] = Field(description="Committee standard deviation, eV.")
-    level_eV: float = Field(
-        description="Zero-phonon separation at E_F = VBM: the transition level, eV."
-    )
+    level_eV: float = Field(description="Zero-phonon separation at E_F = VBM: the transition level, eV.")
     relaxation_initial_eV: float = Field(description="Relaxation energy in the initial charge, eV.")
     relaxation_final_eV: float = Field(description="Relaxation energy in the final charge, eV.")
-    phonon_initial_eV: float | None = Field(
-        description="Effective phonon energy, initial charge, eV."
-    )
+    phonon_initial_eV: float | None = Field(description="Effective phonon energy, initial charge, eV.")
     phonon_final_eV: float | None = Field(description="Effective phonon energy, final charge, eV.")
     quantum_initial_eV: float | None = Field(
-        None,
-        description="Lowest vibrational spacing of the initial curve, no parabola assumed, eV.",
+        None, description="Lowest vibrational spacing of the initial curve, no parabola assumed, eV."
     )
     quantum_final_eV: float | None = Field(None, description="The same of the final curve, eV.")
     huang_rhys_initial: float | None
@@ -223,8 +191,7 @@ class CcdSummary(Row):
     harmonic_final: bool = Field(description="Whether a parabola fits the final curve.")
     source: str = Field(description="Which model or engine gave the energies.")
     initial_checks: list[PathPoint] = Field(
-        [],
-        description="Points of the initial curve that the engine computed, besides its ground state.",
+        [], description="Points of the initial curve that the engine computed, besides its ground state."
     )
     final_checks: list[PathPoint] = Field([], description="The same of the final curve.")
     engine_rms_eV: float | None = Field(
@@ -235,8 +202,7 @@ class CcdSummary(Row):
     )
     final_model_eV: list[float] = Field([], description="The same of the final curve, eV.")
     left_out_rms_eV: float | None = Field(
-        None,
-        description="RMS error of the moved curves at engine points left out in turn, the worse of the two, eV.",
+        None, description="RMS error of the moved curves at engine points left out in turn, the worse of the two, eV."
     )
 
 
@@ -245,12 +211,8 @@ class CaptureTemperature(Row):
 
     temperature_K: float
     coefficient_cm3_s: float = Field(description="Capture coefficient, cm^3/s.")
-    low_cm3_s: float | None = Field(
-        description="The smallest within the level's standard uncertainty, cm^3/s."
-    )
-    high_cm3_s: float | None = Field(
-        description="The largest within the level's standard uncertainty, cm^3/s."
-    )
+    low_cm3_s: float | None = Field(description="The smallest within the level's standard uncertainty, cm^3/s.")
+    high_cm3_s: float | None = Field(description="The largest within the level's standard uncertainty, cm^3/s.")
     coulomb_factor: float | None = Field(
         description="Enhancement by the defect's charge, contained in the coefficient; null if not asked for."
     )

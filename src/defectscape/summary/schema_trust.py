@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from defectscape.summary.schema_row import Row
+from defectscape.summary.schema_results import Row
 
 
 class ErrorSummary(Row):
@@ -123,13 +123,11 @@ class ParityData(Row):
         description="Engine energies relative to the mean of the key and fidelity, meV/atom."
     )
     energy_model_meV_atom: list[float] = Field(description="Model energies on the same scale.")
-    force_reference_eV_A: list[float] = Field(
-        description="Engine force components (thinned), eV/A."
-    )
+    force_reference_eV_A: list[float] = Field(description="Engine force components (thinned), eV/A.")
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 
-class LevelGapRow(Row):
+class FidelityDifferenceRow(Row):
     """How far the two levels differ on the frames of one key that have both labels."""
 
     key: str

@@ -31,9 +31,7 @@ class Searched:
     def read(cls, context: StudyContext, group: Group) -> "Searched":
         verified = {key: read_verified(context, group.name, key) for key in group.keys}
         known = lowest_known(context, group.name, context.study.exploration.rounds)
-        return cls(
-            read_minima(context, group.name), read_relaxations(context, group.name), verified, known
-        )
+        return cls(read_minima(context, group.name), read_relaxations(context, group.name), verified, known)
 
 
 def read_searches(context: StudyContext) -> list[Searched]:

@@ -58,12 +58,14 @@ def read_jobs(context: StudyContext) -> tuple[Job, ...]:
     return tuple(
         # Jobs that end within a second have no sample of their CPU time.
         Job(
-            path.parent.name, path.stat().st_mtime, float(line["s"]),
+            path.parent.name,
+            path.stat().st_mtime,
+            float(line["s"]),
             float(line["cpu_time"]) if line["cpu_time"] not in ("-", "NA") else 0.0,
         )
         for path in sorted(context.layout.benchmarks.glob("*/*.tsv"))
         for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")
-    )  # fmt: skip
+    )
 
 
 def rule_times(jobs: Iterable[Job]) -> list[JobRow]:
@@ -73,11 +75,14 @@ def rule_times(jobs: Iterable[Job]) -> list[JobRow]:
         by_rule.setdefault(job.rule, []).append(job)
     return [
         JobRow(
-            rule=rule, kind=kind_of(rule), jobs=len(own),
-            wall_s=sum(job.wall_s for job in own), cpu_s=sum(job.cpu_s for job in own),
+            rule=rule,
+            kind=kind_of(rule),
+            jobs=len(own),
+            wall_s=sum(job.wall_s for job in own),
+            cpu_s=sum(job.cpu_s for job in own),
         )
         for rule, own in sorted(by_rule.items())
-    ]  # fmt: skip
+    ]
 
 
 def overhead(context: StudyContext, jobs: tuple[Job, ...]) -> Overhead | None:
@@ -111,10 +116,14 @@ def share_out(jobs: Iterable[Job], engine_s: float, labels: int) -> Overhead | N
     other_s = total - engine_s - training_s - relaxation_s
     with_minutes_s = other_s + training_s + relaxation_s + 60.0 * labels
     return Overhead(
-        engine_s=engine_s, training_s=training_s, relaxation_s=relaxation_s, other_s=other_s,
-        labels=labels, share_percent=100 * other_s / total,
+        engine_s=engine_s,
+        training_s=training_s,
+        relaxation_s=relaxation_s,
+        other_s=other_s,
+        labels=labels,
+        share_percent=100 * other_s / total,
         share_of_minutes_percent=100 * other_s / with_minutes_s,
-    )  # fmt: skip
+    )
 
 
 def _records(context: StudyContext) -> Iterator[LabelRecord]:

@@ -18,9 +18,7 @@ DEPTH_EV = 2.0
 GRID_EV = 1e-3
 """A rectangle rule on a square-root edge is then good to 0.2% at 300 K."""
 
-STATES_PER_EV15_A3 = float(
-    (2 * constants.m_e * constants.e) ** 1.5 / (2 * np.pi**2 * constants.hbar**3) * 1e-30
-)
+STATES_PER_EV15_A3 = float((2 * constants.m_e * constants.e) ** 1.5 / (2 * np.pi**2 * constants.hbar**3) * 1e-30)
 """Density of states of free electrons, both spins, over the root of the energy, eV^-3/2 A^-3: 6.81e-3."""
 
 
@@ -50,9 +48,7 @@ def fermi_dos(host: HostCrystal, energies: HostEnergies, bands: Bands) -> Any:
             ) from error
 
 
-def parabolic_dos(
-    host: HostCrystal, energies: HostEnergies, electron_mass: float, hole_mass: float
-) -> Any:
+def parabolic_dos(host: HostCrystal, energies: HostEnergies, electron_mass: float, hole_mass: float) -> Any:
     """Two parabolic edges, g(E) = V (2 m / hbar^2)^(3/2) sqrt(E) / (2 pi^2), both spins.
 
     Args:

@@ -114,9 +114,7 @@ def lowest_crossing_eV(Q_amu05_A: Floats, first_eV: Floats, second_eV: Floats) -
     return float(CubicSpline(Q_amu05_A, first_eV)(roots).min())
 
 
-def sommerfeld_factor(
-    charge_ratio: int, mass: float, dielectric_constant: float, temperatures_K: Floats
-) -> Floats:
+def sommerfeld_factor(charge_ratio: int, mass: float, dielectric_constant: float, temperatures_K: Floats) -> Floats:
     """By how much a charged defect draws carriers near or keeps them away, (k,).
 
     The Coulomb enhancement of a plane wave at the defect, averaged over a Maxwell distribution: R. Paessler,
@@ -146,9 +144,7 @@ def _spacings(levels: VibrationalLevels) -> Floats:
     return np.asarray((levels.energies_eV[2:] - levels.energies_eV[:-2]) / 2)
 
 
-def _usable(
-    initial: VibrationalLevels, final: VibrationalLevels, curves: CaptureCurves
-) -> np.ndarray:
+def _usable(initial: VibrationalLevels, final: VibrationalLevels, curves: CaptureCurves) -> np.ndarray:
     """Which initial levels lie between the second final level and the second but last."""
     if len(final.energies_eV) < 4 or not len(initial.energies_eV):
         raise ThermoError(

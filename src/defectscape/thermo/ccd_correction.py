@@ -32,9 +32,7 @@ def correction_eV(Q: Floats, points: Sequence[int], differences_eV: Sequence[flo
     return np.asarray(PchipInterpolator(known_Q, known)(np.clip(Q, known_Q[0], known_Q[-1])))
 
 
-def left_out_rms_eV(
-    Q: Floats, points: Sequence[int], differences_eV: Sequence[float], zero: int
-) -> float | None:
+def left_out_rms_eV(Q: Floats, points: Sequence[int], differences_eV: Sequence[float], zero: int) -> float | None:
     """RMS error of the correction at points that it was not told of, eV; None if there are too few.
 
     The curve's ground state is its zero and is never left out; neither are the outermost points, beyond

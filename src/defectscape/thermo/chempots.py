@@ -124,9 +124,7 @@ def _corners(
     diagram = PhaseDiagram([*entries, own])
     above_eV = float(diagram.get_e_above_hull(own) or 0.0)
     if above_eV > 0:
-        decay = ", ".join(
-            sorted(e.composition.reduced_formula for e in diagram.get_decomposition(host))
-        )
+        decay = ", ".join(sorted(e.composition.reduced_formula for e in diagram.get_decomposition(host)))
         raise ThermoError(
             "host against competing phases",
             f"{above_eV:.4f} eV per atom above {decay} at this level of theory",

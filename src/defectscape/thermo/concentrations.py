@@ -15,7 +15,7 @@ import numpy as np
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.files.quiet import quiet
-from defectscape.settings.thermo import Concentrations
+from defectscape.settings.thermo import ConcentrationsSettings
 
 UNCERTAINTY = "one standard deviation"
 
@@ -76,7 +76,7 @@ def equilibria(
     diagram: Any,
     limits: Sequence[str],
     bulk_dos: Any,
-    settings: Concentrations,
+    settings: ConcentrationsSettings,
     uncertainties_eV: Mapping[DefectKey, float],
 ) -> tuple[Equilibrium, ...]:
     """Every limit at every annealing temperature.
@@ -93,9 +93,7 @@ def equilibria(
         ThermoError: if doped finds no Fermi level.
     """
     shifted = [
-        _raised(diagram, key, uncertainty_eV)
-        for key, uncertainty_eV in uncertainties_eV.items()
-        if uncertainty_eV > 0
+        _raised(diagram, key, uncertainty_eV) for key, uncertainty_eV in uncertainties_eV.items() if uncertainty_eV > 0
     ]
     return tuple(
         _equilibrium(diagram, shifted, limit, bulk_dos, annealing_K, settings)
@@ -110,7 +108,7 @@ def _equilibrium(
     limit: str,
     bulk_dos: Any,
     annealing_K: float,
-    settings: Concentrations,
+    settings: ConcentrationsSettings,
 ) -> Equilibrium:
     best = _solve(diagram, limit, bulk_dos, annealing_K, settings)
     shifted = [_solve(other, limit, bulk_dos, annealing_K, settings) for other in shifted_diagrams]
@@ -136,9 +134,7 @@ def _equilibrium(
     )
 
 
-def _solve(
-    diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: Concentrations
-) -> _Solution:
+def _solve(diagram: Any, limit: str, bulk_dos: Any, annealing_K: float, settings: ConcentrationsSettings) -> _Solution:
     with quiet("doped"):
         try:
             fermi, electrons, holes, table, annealing_fermi, _, _, annealing = (
@@ -173,9 +169,7 @@ def _by_key(diagram: Any, table: Any) -> dict[DefectKey, float]:
     rows = table.reset_index()
     found = {
         (str(name), round(float(charge))): float(value)
-        for name, charge, value in zip(
-            rows["Defect"], rows["Charge"], rows["Concentration (cm^-3)"], strict=True
-        )
+        for name, charge, value in zip(rows["Defect"], rows["Charge"], rows["Concentration (cm^-3)"], strict=True)
     }
     keys = [DefectKey.parse(name) for name in diagram.defect_entries]
     missing = [str(key) for key in keys if (key.defect, key.charge) not in found]

@@ -96,9 +96,7 @@ def doped_levels_eV(diagram: Any) -> dict[tuple[str, int, int], float]:
     levels: dict[tuple[str, int, int], float] = {}
     with quiet("doped"):
         for defect, entries in groups.items():
-            single = type(diagram)(
-                entries, vbm=diagram.vbm, band_gap=diagram.band_gap, check_compatibility=False
-            )
+            single = type(diagram)(entries, vbm=diagram.vbm, band_gap=diagram.band_gap, check_compatibility=False)
             for level_map in single.transition_level_map.values():
                 for value, (upper, lower) in level_map.items():
                     levels[defect, int(upper), int(lower)] = float(value)

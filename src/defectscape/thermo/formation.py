@@ -74,12 +74,7 @@ def _formation_energy(
 ) -> FormationEnergy:
     changes = exchanged_atoms(state, host)
     reservoir_eV = sum(change * limit.absolute_eV(el) for el, change in changes.items())
-    shift_eV = (
-        correction.value_eV
-        - energies.bulk_energy_eV
-        - reservoir_eV
-        + state.key.charge * energies.vbm_eV
-    )
+    shift_eV = correction.value_eV - energies.bulk_energy_eV - reservoir_eV + state.key.charge * energies.vbm_eV
     return FormationEnergy(
         key=state.key,
         limit=limit.name,

@@ -36,9 +36,7 @@ def _beside_members_eV(state: FormationEnergy) -> float:
     return math.sqrt(max(state.uncertainty_eV**2 - spread_eV**2, 0.0))
 
 
-def transition_levels(
-    energies: Sequence[FormationEnergy], gap_eV: float
-) -> tuple[TransitionLevel, ...]:
+def transition_levels(energies: Sequence[FormationEnergy], gap_eV: float) -> tuple[TransitionLevel, ...]:
     """All thermodynamic levels and all other one-electron levels, in one limit.
 
     Args:
@@ -66,9 +64,7 @@ def transition_levels(
     return tuple(levels)
 
 
-def _level(
-    upper: FormationEnergy, lower: FormationEnergy, stable: bool, gap_eV: float
-) -> TransitionLevel:
+def _level(upper: FormationEnergy, lower: FormationEnergy, stable: bool, gap_eV: float) -> TransitionLevel:
     value = crossing_eV(upper, lower)
     return TransitionLevel(
         defect=upper.key.defect,
@@ -88,15 +84,11 @@ def _by_charge(energies: Sequence[FormationEnergy]) -> list[FormationEnergy]:
 def _by_defect(energies: Sequence[FormationEnergy]) -> dict[str, list[FormationEnergy]]:
     limits = sorted({state.limit for state in energies})
     if len(limits) > 1:
-        raise ThermoError(
-            "formation energies", ", ".join(limits), "Ask for the levels of one limit at a time"
-        )
+        raise ThermoError("formation energies", ", ".join(limits), "Ask for the levels of one limit at a time")
     groups: dict[str, dict[int, FormationEnergy]] = {}
     for state in energies:
         group = groups.setdefault(state.key.defect, {})
         if state.charge in group:
-            raise ThermoError(
-                "formation energies", f"{state.key} twice", "Pass the ground state of each key only"
-            )
+            raise ThermoError("formation energies", f"{state.key} twice", "Pass the ground state of each key only")
         group[state.charge] = state
     return {defect: _by_charge(list(group.values())) for defect, group in groups.items()}

@@ -72,9 +72,7 @@ def check_order(fractions: Floats, own: int, other: int) -> list[int]:
     return order
 
 
-def configuration_path(
-    initial: Frame, final: Frame, *, points: int, extend: float
-) -> ConfigurationPath:
+def configuration_path(initial: Frame, final: Frame, *, points: int, extend: float) -> ConfigurationPath:
     """The shortest straight path from ``initial`` to ``final``, in both charge states.
 
     Args:

@@ -9,9 +9,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from defectscape.domain.frame import Floats
 
-KINETIC_EV_AMU_A2 = float(
-    constants.hbar**2 / (2 * constants.atomic_mass * constants.angstrom**2) / constants.e
-)
+KINETIC_EV_AMU_A2 = float(constants.hbar**2 / (2 * constants.atomic_mass * constants.angstrom**2) / constants.e)
 """hbar^2 / 2 for a mass-weighted coordinate, eV amu A^2: 2.09e-3."""
 
 GRID_POINTS = 1500
@@ -56,9 +54,7 @@ class VibrationalLevels:
         return np.asarray(self.states.T @ (lever * other.states))
 
 
-def vibrational_levels(
-    Q_amu05_A: Floats, energies_eV: Floats, ceiling_eV: float
-) -> VibrationalLevels:
+def vibrational_levels(Q_amu05_A: Floats, energies_eV: Floats, ceiling_eV: float) -> VibrationalLevels:
     """All levels below a ceiling of the cubic spline through a curve.
 
     The coordinate ends in walls where the curve does, so the ceiling should be no higher than the curve's
@@ -74,15 +70,11 @@ def vibrational_levels(
     lowest = float(diagonal.min() + 2 * beside[0])
     if ceiling_eV <= lowest:
         return VibrationalLevels(grid, np.empty(0), np.empty((len(grid), 0)))
-    energies, states = eigh_tridiagonal(
-        diagonal, beside, select="v", select_range=(lowest, ceiling_eV)
-    )
+    energies, states = eigh_tridiagonal(diagonal, beside, select="v", select_range=(lowest, ceiling_eV))
     return VibrationalLevels(grid, energies, states)
 
 
-def _hamiltonian(
-    Q_amu05_A: Floats, energies_eV: Floats, points: int
-) -> tuple[Floats, Floats, Floats]:
+def _hamiltonian(Q_amu05_A: Floats, energies_eV: Floats, points: int) -> tuple[Floats, Floats, Floats]:
     """Grid (g,), and diagonal (g,) and neighbouring elements (g - 1,), eV, of the tridiagonal Hamiltonian on it."""
     grid = np.linspace(Q_amu05_A[0], Q_amu05_A[-1], points)
     hopping = KINETIC_EV_AMU_A2 / (grid[1] - grid[0]) ** 2

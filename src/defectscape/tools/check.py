@@ -24,7 +24,7 @@ FEWEST_FAMILIES = 3
 
 
 @dataclass(frozen=True)
-class LevelPlan:
+class FidelityPlan:
     """Labels of one fidelity.
 
     Attributes:
@@ -51,7 +51,7 @@ class Plan:
         sites: all defects the host can have.
         keys: what is asked for.
         starts_per_key: relaxation starts per defect and charge, at most.
-        levels: the low and the high fidelity.
+        fidelities: the low and the high one.
         trainings: number of trainings.
         missing_programs: programs of the engines that are not on this machine.
     """
@@ -60,7 +60,7 @@ class Plan:
     sites: tuple[DefectSite, ...]
     keys: tuple[DefectKey, ...]
     starts_per_key: int
-    levels: tuple[LevelPlan, LevelPlan]
+    fidelities: tuple[FidelityPlan, FidelityPlan]
     trainings: int
     missing_programs: tuple[str, ...]
 
@@ -112,7 +112,7 @@ Times = dict[str, list[float]]
 
 
 def _label_times(context: StudyContext, atoms: int) -> Times:
-    """Core-seconds of the store's labels of about as many atoms, by level of the study.
+    """Core-seconds of the store's labels of about as many atoms, by fidelity of the study.
 
     One pass over the store, which also finds a damaged record before anything is computed.
     """
@@ -120,19 +120,19 @@ def _label_times(context: StudyContext, atoms: int) -> Times:
     for record in context.store.records():
         if record.label is None or abs(len(record.frame) - atoms) > 2:
             continue
-        for level, seconds in times.items():
-            engine = context.engine(level)
+        for fidelity, seconds in times.items():
+            engine = context.engine(fidelity)
             mine = (engine.name, engine.settings_of(record.frame.numbers))
             if (record.engine, record.settings) == mine:
                 seconds.append(record.core_s)
     return times
 
 
-def _level(context: StudyContext, level: str, labels: int, times: Times) -> LevelPlan:
-    """What is known of the cost of a level's labels."""
-    fidelity, seconds = context.fidelity(level), times[level]
+def _plan_of(context: StudyContext, fidelity: str, labels: int, times: Times) -> FidelityPlan:
+    """What is known of the cost of a fidelity's labels."""
+    settings, seconds = context.fidelity_settings(fidelity), times[fidelity]
     mean = sum(seconds) / len(seconds) if seconds else None
-    return LevelPlan(fidelity.name, fidelity.engine.method, labels, mean, len(seconds))
+    return FidelityPlan(settings.name, settings.engine.method, labels, mean, len(seconds))
 
 
 def _check_references(study: Study, host: HostCrystal) -> None:
@@ -142,16 +142,16 @@ def _check_references(study: Study, host: HostCrystal) -> None:
         element = chemical_symbols[number]
         if element not in given:
             raise ConfigError(
-                "thermo.elemental_references", f"nothing for {element}",
-                "Give a structure file of its reference phase",
-            )  # fmt: skip
+                "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
+            )
     for element, path in given.items():
         found = {site.specie.symbol for site in read_unit_cell(path)}
         if found != {element}:
             raise ConfigError(
-                f"thermo.elemental_references.{element}", f"{path} holds {', '.join(sorted(found))}",
+                f"thermo.elemental_references.{element}",
+                f"{path} holds {', '.join(sorted(found))}",
                 f"Give a structure of {element} alone",
-            )  # fmt: skip
+            )
 
 
 def _check_foundations(study: Study) -> None:
@@ -168,23 +168,24 @@ def _check_families(study: Study) -> None:
     starts = label_counts(study)[0]
     if starts < FEWEST_FAMILIES:
         raise ConfigError(
-            "sampling", f"{starts} starts for each defect and charge",
+            "sampling",
+            f"{starts} starts for each defect and charge",
             "Add sampling.bond_distortions: some must train, one validate and one test",
-        )  # fmt: skip
+        )
 
 
 def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     """Check the study's config, host, defects and engines, and count what would run.
 
     Args:
-        measure: compute one label of the perfect supercell at each level (it stays in the store), so
+        measure: compute one label of the perfect supercell at each fidelity (it stays in the store), so
             that there is a time to estimate with.
 
     Raises:
         DefectscapeError: for the first thing that is wrong, before any label is computed.
     """
     study = context.study
-    engines = {level: context.engine(level) for level in ("low", "high")}
+    engines = {fidelity: context.engine(fidelity) for fidelity in ("low", "high")}
     host = build_host(read_unit_cell(study.host.file), study.host.supercell)
     wants_interstitials = any(defect.name.startswith("i_") for defect in study.defects)
     sites = enumerate_sites(host, interstitials=wants_interstitials)
@@ -195,8 +196,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     _check_foundations(study)
     times = _label_times(context, len(host.numbers))
     if measure:
-        for level in engines:
-            context.label(host_frame(host), level)
+        for fidelity in engines:
+            context.label(host_frame(host), fidelity)
         times = _label_times(context, len(host.numbers))
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1
@@ -207,10 +208,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         sites,
         tuple(key for group in groups for key in group.keys),
         starts,
-        (
-            _level(context, "low", low, times),
-            _level(context, "high", high, times),
-        ),
+        (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
         trainings + study.training.committee,
         _missing_programs(study),
     )

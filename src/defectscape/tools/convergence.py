@@ -7,12 +7,12 @@ import numpy as np
 
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.label import Label
 from defectscape.domain.seeds import derive_rng
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
-from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 
 RATTLE_A = 0.1
@@ -52,9 +52,7 @@ def test_frame(context: StudyContext) -> Frame:
     return frame.moved(moved, origin=Origin.RATTLE, note="convergence test")
 
 
-def converge(
-    context: StudyContext, level: str, setting: str, values: Sequence[float]
-) -> tuple[ConvergenceRow, ...]:
+def converge(context: StudyContext, fidelity: str, setting: str, values: Sequence[float]) -> tuple[ConvergenceRow, ...]:
     """Label one rattled frame with each value of a setting; labels stay in the store.
 
     Args:
@@ -67,39 +65,29 @@ def converge(
         LabelError: if a calculation fails.
     """
     frame = test_frame(context)
-    records = [_record(context, level, setting, value, frame) for value in values]
-    labels = [record.label for record in records]
-    reference = labels[-1]
+    computed = [_compute(context, fidelity, setting, value, frame) for value in values]
+    reference = computed[-1][0]
     rows = []
-    for value, record, label in zip(values, records, labels, strict=True):
-        assert label is not None
-        assert reference is not None
+    for value, (label, core_s) in zip(values, computed, strict=True):
         change = label.forces_eV_A - reference.forces_eV_A
-        rows.append(
-            ConvergenceRow(
-                value, rms(change), float(np.max(np.abs(change))),
-                label.energy_eV, record.core_s,
-            )
-        )  # fmt: skip
+        largest = float(np.max(np.abs(change)))
+        rows.append(ConvergenceRow(value, rms(change), largest, label.energy_eV, core_s))
     return tuple(rows)
 
 
-def _record(
-    context: StudyContext, level: str, setting: str, value: float, frame: Frame
-) -> LabelRecord:
-    """The record of the frame with one value of the setting."""
-    fidelity = context.fidelity(level)
-    known = fidelity.engine.model_dump(mode="json")
+def _compute(context: StudyContext, fidelity: str, setting: str, value: float, frame: Frame) -> tuple[Label, float]:
+    """The frame's label with one value of the setting, and what it cost, core-seconds."""
+    fidelity_settings = context.fidelity_settings(fidelity)
+    known = fidelity_settings.engine.model_dump(mode="json")
     if not isinstance(known.get(setting, ""), int | float | None):
         numbers = ", ".join(key for key, item in known.items() if isinstance(item, int | float))
-        raise ConfigError(
-            "engine setting", setting, f"The {fidelity.name} engine has the numbers {numbers}"
-        )
-    settings = type(fidelity.engine).model_validate(known | {setting: value}, strict=False)
-    record = context.label(frame, level, make_engine(settings))
+        raise ConfigError("engine setting", setting, f"The {fidelity_settings.name} engine has the numbers {numbers}")
+    settings = type(fidelity_settings.engine).model_validate(known | {setting: value}, strict=False)
+    record = context.label(frame, fidelity, make_engine(settings))
     if record.label is None:
         raise LabelError(
-            f"{fidelity.name} label with {setting} {value:g}", f"failed: {record.failure}",
+            f"{fidelity_settings.name} label with {setting} {value:g}",
+            f"failed: {record.failure}",
             "Take this value off the list",
-        )  # fmt: skip
-    return record
+        )
+    return record.label, record.core_s

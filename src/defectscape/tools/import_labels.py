@@ -62,7 +62,7 @@ class _Target:
     """What all files of one import are held against."""
 
     context: StudyContext
-    level: str
+    fidelity: str
     engine: Engine
     host: HostCrystal
     sites: tuple[DefectSite, ...]
@@ -70,7 +70,7 @@ class _Target:
 
 
 def import_paths(
-    context: StudyContext, level: str, paths: Sequence[Path], defect: str | None = None
+    context: StudyContext, fidelity: str, paths: Sequence[Path], defect: str | None = None
 ) -> tuple[ImportRow, ...]:
     """Read runs and data sets and put their labels into the study's store.
 
@@ -91,12 +91,7 @@ def import_paths(
     files = [file for path in paths for file in _find(path)]
     host = build_host(read_unit_cell(study.host.file), study.host.supercell)
     target = _Target(
-        context,
-        level,
-        context.engine(level),
-        host,
-        enumerate_sites(host, interstitials=True),
-        defect,
+        context, fidelity, context.engine(fidelity), host, enumerate_sites(host, interstitials=True), defect
     )
     rows = []
     for file in files:
@@ -113,16 +108,13 @@ def _find(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.name in RUN_FILES or file.name.endswith(DATA_ENDINGS)
-    )
+    found = sorted(file for file in path.rglob("*") if file.name in RUN_FILES or file.name.endswith(DATA_ENDINGS))
     if not found:
         raise LabelError(
-            str(path), "holds no vasprun.xml and no extended XYZ" if path.is_dir() else "not there",
+            str(path),
+            "holds no vasprun.xml and no extended XYZ" if path.is_dir() else "not there",
             "Give runs of VASP, folders of them, or *.extxyz files",
-        )  # fmt: skip
+        )
     yield from found
 
 
@@ -145,25 +137,27 @@ def _import_run(target: _Target, path: Path) -> ImportRow:
         if not step.converged:
             continue
         frame = Frame(
-            run.numbers[what.order], step.positions_A[what.order], step.cell_A, key,
-            lowest_multiplicity(run.numbers, charge), Origin.RELAXATION, _family(name, path), None,
+            run.numbers[what.order],
+            step.positions_A[what.order],
+            step.cell_A,
+            key,
+            lowest_multiplicity(run.numbers, charge),
+            Origin.RELAXATION,
+            _family(name, path),
+            None,
             f"imported from {_short(path)}, ionic step {number + 1}",
-        )  # fmt: skip
+        )
         label = Label(
-            step.label.energy_eV, step.label.forces_eV_A[what.order], step.label.stress_eV_A3,
-            step.label.vbm_eV, step.label.cbm_eV,
-        )  # fmt: skip
+            step.label.energy_eV,
+            step.label.forces_eV_A[what.order],
+            step.label.stress_eV_A3,
+            step.label.vbm_eV,
+            step.label.cbm_eV,
+        )
         frames.append(frame)
         records.append(_record(target.engine, frame, label, run.version, {}))
     _put(target, records)
-    return ImportRow(
-        path,
-        str(key),
-        len(records),
-        len(run.steps) - len(records),
-        _remarks(run, what),
-        tuple(frames),
-    )
+    return ImportRow(path, str(key), len(records), len(run.steps) - len(records), _remarks(run, what), tuple(frames))
 
 
 def _identify(target: _Target, run: VaspRun, positions_A: Any, cell_A: Any) -> Identified:
@@ -177,16 +171,16 @@ def _identify(target: _Target, run: VaspRun, positions_A: Any, cell_A: Any) -> I
 
 def _refusal(target: _Target, run: VaspRun, key: DefectKey) -> str:
     """Why none of a run's labels can be of the study's level, or nothing."""
-    fidelity = target.context.fidelity(target.level)
-    if not isinstance(target.engine, VaspEngine) or not isinstance(fidelity.engine, VaspSettings):
-        return f"fidelity {fidelity.name} is computed with {target.engine.name}, not with VASP"
+    fidelity_settings = target.context.fidelity_settings(target.fidelity)
+    if not isinstance(target.engine, VaspEngine) or not isinstance(fidelity_settings.engine, VaspSettings):
+        return f"fidelity {fidelity_settings.name} is computed with {target.engine.name}, not with VASP"
     differences = run.theory.differences(target.engine.theory)
     if differences:
-        return f"another level of theory than {fidelity.name}: {'; '.join(differences)}"
-    if run.convergence_eV > 1.01 * fidelity.engine.convergence_eV:
+        return f"another level of theory than {fidelity_settings.name}: {'; '.join(differences)}"
+    if run.convergence_eV > 1.01 * fidelity_settings.engine.convergence_eV:
         return (
-            f"converged to {run.convergence_eV:g} eV, fidelity {fidelity.name} asks for "
-            f"{fidelity.engine.convergence_eV:g} eV"
+            f"converged to {run.convergence_eV:g} eV, fidelity {fidelity_settings.name} asks for "
+            f"{fidelity_settings.engine.convergence_eV:g} eV"
         )
     if abs(run.charge - key.charge) > 1e-3:
         return f"NELECT makes the charge {run.charge:+.3f}, which is no integer"
@@ -237,15 +231,15 @@ def _import_data(target: _Target, path: Path) -> ImportRow:
 
 
 def _card_refusal(target: _Target, card: Card, numbers: Ints) -> str:
-    fidelity = target.context.fidelity(target.level)
+    fidelity_settings = target.context.fidelity_settings(target.fidelity)
     if card.engine != target.engine.name:
-        return f"labels of {card.engine}, fidelity {fidelity.name} is {target.engine.name}"
+        return f"labels of {card.engine}, fidelity {fidelity_settings.name} is {target.engine.name}"
     theirs = json.loads(card.settings)
     mine = json.loads(target.engine.settings_of(numbers))
     differing = sorted(name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name))
     if differing:
         names = "; ".join(f"{n}: {theirs.get(n)}, not {mine.get(n)}" for n in differing)
-        return f"other settings than fidelity {fidelity.name}: {names}"
+        return f"other settings than fidelity {fidelity_settings.name}: {names}"
     return ""
 
 
@@ -273,17 +267,25 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def _record(
-    engine: Engine, frame: Frame, label: Label, version: str, info: dict[str, Any]
-) -> LabelRecord:
+def _record(engine: Engine, frame: Frame, label: Label, version: str, info: dict[str, Any]) -> LabelRecord:
     """A record as if it had been computed here; its time is what the data say, or none."""
     settings = engine.settings_of(frame.numbers)
     key = label_key(frame, engine.name, settings)
     return LabelRecord(
-        key, frame, engine.name, settings, version, label, None, (),
-        int(info.get("rung", 0)), float(info.get("wall_s", 0.0)), float(info.get("core_s", 0.0)),
-        "imported", str(info.get("computed", timestamp_now())),
-    )  # fmt: skip
+        key,
+        frame,
+        engine.name,
+        settings,
+        version,
+        label,
+        None,
+        (),
+        int(info.get("rung", 0)),
+        float(info.get("wall_s", 0.0)),
+        float(info.get("core_s", 0.0)),
+        "imported",
+        str(info.get("computed", timestamp_now())),
+    )
 
 
 def _put(target: _Target, records: Iterable[LabelRecord]) -> None:

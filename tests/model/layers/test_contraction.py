@@ -51,9 +51,7 @@ def derivatives(block: torch.nn.Module, width: int) -> list[torch.Tensor]:
         ("3x0e+3x1o+3x2e+3x3o", "3x0e+3x1o+3x2e", 3, 16),
     ],
 )
-def test_it_gives_maces_products_and_derivatives(
-    features, target, correlation, width, basis
-) -> None:
+def test_it_gives_maces_products_and_derivatives(features, target, correlation, width, basis) -> None:
     with numerics("float64", CPU):
         torch.manual_seed(0)
         block = product(features, target, correlation, basis)
@@ -83,9 +81,7 @@ def test_it_leaves_no_trace(committee) -> None:
     arranged = [type(block.symmetric_contractions) for block in network.products]
     assert arranged == [ArrangedContraction] * 2, "committees search with it"
     restore(network)
-    assert all(
-        type(block.symmetric_contractions) is SymmetricContraction for block in network.products
-    )
+    assert all(type(block.symmetric_contractions) is SymmetricContraction for block in network.products)
     names, weights = list(network.state_dict()), list(network.parameters())
     arrange(network)
     assert all(one is other for one, other in zip(network.parameters(), weights, strict=True))

@@ -21,9 +21,7 @@ def without_loops(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"defectscape.model.layers.{module}.one_loop_serves", lambda _: False)
 
 
-def interaction(
-    features: str, harmonics: int, target: str, kind: str = "RealAgnosticResidual"
-) -> torch.nn.Module:
+def interaction(features: str, harmonics: int, target: str, kind: str = "RealAgnosticResidual") -> torch.nn.Module:
     """A mace interaction with random weights, in the default dtype."""
     return mace_modules.interaction_classes[f"{kind}InteractionBlock"](
         node_attrs_irreps=o3.Irreps("2x0e"),
@@ -107,9 +105,7 @@ def test_the_plain_layer_follows_changes_of_dtype() -> None:
 
 
 @pytest.mark.parametrize("way", ["one loop", "products"])
-def test_atoms_out_of_reach_of_each_other_receive_nothing(
-    way, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_atoms_out_of_reach_of_each_other_receive_nothing(way, monkeypatch: pytest.MonkeyPatch) -> None:
     if way == "products":
         without_loops(monkeypatch)
     with numerics("float64", CPU):
@@ -133,9 +129,7 @@ def test_other_layers_stay_as_they_are() -> None:
     assert not is_convolution(torch.nn.Linear(2, 2))
 
 
-def test_a_committee_says_the_same_without_loops(
-    committee, frame_of, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_committee_says_the_same_without_loops(committee, frame_of, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [frame_of(seed, charge) for seed in (60, 61) for charge in (0, 1)]
     in_loops = committee.evaluate_many(frames, "high")
     without_loops(monkeypatch)

@@ -22,9 +22,7 @@ def test_rows_and_back(irreps) -> None:
         assert torch.equal(rows[:, 3, 2], features[:, 3 + 2 * 3 + 2])
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("4x0e", "6x0e"), ("4x0e+4x1o", "4x0e+4x1o"), ("2x0e+2x1o+2x2e",) * 2]
-)
+@pytest.mark.parametrize(("before", "after"), [("4x0e", "6x0e"), ("4x0e+4x1o", "4x0e+4x1o"), ("2x0e+2x1o+2x2e",) * 2])
 def test_it_gives_e3nns_numbers_and_derivatives(before, after) -> None:
     with numerics("float64", CPU):
         plain = o3.Linear(before, after)

@@ -55,9 +55,7 @@ def test_second_halves_are_the_reverses_of_the_first(frame_of) -> None:
     assert np.array_equal(senders[:half], receivers[half:])
     assert np.array_equal(receivers[:half], senders[half:])
     assert np.array_equal(graph.unit_shifts[:half], -graph.unit_shifts[half:])
-    edges = {
-        tuple(map(int, row)) for row in np.column_stack([*graph.edge_index, graph.unit_shifts])
-    }
+    edges = {tuple(map(int, row)) for row in np.column_stack([*graph.edge_index, graph.unit_shifts])}
     assert len(edges) == 2 * half
 
 

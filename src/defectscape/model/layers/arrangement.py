@@ -89,10 +89,7 @@ def arrange(network: torch.nn.Module) -> None:
     block: Any
     for block in list(network.modules()):
         for layers in (_INTERACTION if type(block) is _KNOWN else _CONVOLUTION, *_OTHERS):
-            if all(
-                hasattr(block, name) and fits(getattr(block, name))
-                for name, (fits, _) in layers.items()
-            ):
+            if all(hasattr(block, name) and fits(getattr(block, name)) for name, (fits, _) in layers.items()):
                 # Tables of a layer follow the network's device and dtype, whatever the default is.
                 like = next(block.parameters())
                 for name, (_, arranged) in layers.items():

@@ -46,15 +46,11 @@ class Terms(NamedTuple):
         table = np.zeros((len(terms), max(1, *degrees)), dtype=np.int64)
         for line, each in zip(table, factors, strict=True):
             line[: len(each)] = each
-        row, weight, degree = (
-            np.array(column, dtype=np.int64) for column in (rows, weights, degrees)
-        )
+        row, weight, degree = (np.array(column, dtype=np.int64) for column in (rows, weights, degrees))
         return cls(np.array(coefficients, dtype=float), row, weight, degree, table)
 
 
-def atom_products(
-    features: torch.Tensor, weights: torch.Tensor, terms: Terms, rows: int
-) -> torch.Tensor:
+def atom_products(features: torch.Tensor, weights: torch.Tensor, terms: Terms, rows: int) -> torch.Tensor:
     """The outcome of each atom, (n, rows, u); differentiable twice.
 
     Args:
@@ -75,9 +71,7 @@ def atom_products(
     )
     if not fits:
         shapes = [tuple(features.shape), tuple(weights.shape), rows]
-        raise ModelError(
-            "products of features", shapes, "These shapes do not fit; please report it"
-        )
+        raise ModelError("products of features", shapes, "These shapes do not fit; please report it")
     return cast(torch.Tensor, _Products.apply(features, weights, terms, rows))
 
 
@@ -121,9 +115,15 @@ class _Slopes(torch.autograd.Function):
 
 @compiled
 def _products(
-    x: Array, w: Array,
-    coefficient: Array, row: Array, weight: Array, degree: Array, factors: Array, out: Array,
-) -> None:  # fmt: skip
+    x: Array,
+    w: Array,
+    coefficient: Array,
+    row: Array,
+    weight: Array,
+    degree: Array,
+    factors: Array,
+    out: Array,
+) -> None:
     channels = x.shape[2]
     whole = np.empty(channels, x.dtype)
     for b in range(len(x)):
@@ -141,10 +141,17 @@ def _products(
 
 @compiled
 def _slopes(
-    g: Array, x: Array, w: Array,
-    coefficient: Array, row: Array, weight: Array, degree: Array, factors: Array,
-    dx: Array, dw: Array,
-) -> None:  # fmt: skip
+    g: Array,
+    x: Array,
+    w: Array,
+    coefficient: Array,
+    row: Array,
+    weight: Array,
+    degree: Array,
+    factors: Array,
+    dx: Array,
+    dw: Array,
+) -> None:
     channels = x.shape[2]
     given, part = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for b in range(len(x)):
@@ -172,10 +179,20 @@ def _slopes(
 
 @compiled
 def _curvatures(
-    g: Array, x: Array, w: Array, hx: Array, hw: Array,
-    coefficient: Array, row: Array, weight: Array, degree: Array, factors: Array,
-    dg: Array, dx: Array, dw: Array,
-) -> None:  # fmt: skip
+    g: Array,
+    x: Array,
+    w: Array,
+    hx: Array,
+    hw: Array,
+    coefficient: Array,
+    row: Array,
+    weight: Array,
+    degree: Array,
+    factors: Array,
+    dg: Array,
+    dx: Array,
+    dw: Array,
+) -> None:
     channels = x.shape[2]
     whole, moved = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for b in range(len(x)):

@@ -73,9 +73,7 @@ def _terms(contractions: Any) -> Terms:
             least = _ROUNDING * np.finfo(dense.dtype).eps * np.abs(dense).max()
             for index in np.argwhere(np.abs(dense) > least).tolist():
                 out, *factors, column = index
-                sums[row + out, weight + column, tuple(sorted(factors))] += float(
-                    dense[tuple(index)]
-                )
+                sums[row + out, weight + column, tuple(sorted(factors))] += float(dense[tuple(index)])
             weight += part.shape[1]
         row += len(dense)
     return Terms.of([(sums[key], *key) for key in sorted(sums)])

@@ -109,15 +109,9 @@ class ArrangedConvolution(torch.nn.Module):
     def to_mace(self, rows: torch.Tensor) -> torch.Tensor:
         """What ``forward`` gives, in mace's order, (n, irreps_out)."""
         counts = [len(list(group)) for _, group in groupby(self.irreps)]
-        kinds = [
-            (irrep.dim, paths)
-            for (irrep, _), paths in zip(groupby(self.irreps), counts, strict=True)
-        ]
+        kinds = [(irrep.dim, paths) for (irrep, _), paths in zip(groupby(self.irreps), counts, strict=True)]
         parts = rows.split([width * paths for width, paths in kinds], 1)
-        flat = [
-            part.unflatten(1, kind).permute(0, 2, 3, 1).flatten(1)
-            for part, kind in zip(parts, kinds, strict=True)
-        ]
+        flat = [part.unflatten(1, kind).permute(0, 2, 3, 1).flatten(1) for part, kind in zip(parts, kinds, strict=True)]
         return torch.cat(flat, 1)
 
     def _by_products(

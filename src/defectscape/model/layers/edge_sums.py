@@ -88,9 +88,7 @@ class _Slopes(torch.autograd.Function):
     """Derivatives of S by table, features and weights."""
 
     @staticmethod
-    def forward(
-        ctx: Any, given: Any, table: Any, features: Any, weights: Any, edges: Any, rows: Rows
-    ) -> Any:
+    def forward(ctx: Any, given: Any, table: Any, features: Any, weights: Any, edges: Any, rows: Rows) -> Any:
         ctx.save_for_backward(given, table, features, weights, edges)
         ctx.rows = rows
         slopes = zeros_like(table, features, weights)
@@ -116,9 +114,16 @@ class _Slopes(torch.autograd.Function):
 
 @compiled
 def _sums(
-    table: Array, x: Array, w: Array, edges: Array,
-    path: Array, first: Array, count: Array, offset: Array, out: Array,
-) -> None:  # fmt: skip
+    table: Array,
+    x: Array,
+    w: Array,
+    edges: Array,
+    path: Array,
+    first: Array,
+    count: Array,
+    offset: Array,
+    out: Array,
+) -> None:
     for e in range(edges.shape[1]):
         m_e, x_s, w_k, out_n = table[e], x[edges[0, e]], w[e % len(w)], out[edges[1, e]]
         for r in range(len(path)):
@@ -131,9 +136,19 @@ def _sums(
 
 @compiled
 def _slopes(
-    g: Array, table: Array, x: Array, w: Array, edges: Array,
-    path: Array, first: Array, count: Array, offset: Array, dm: Array, dx: Array, dw: Array,
-) -> None:  # fmt: skip
+    g: Array,
+    table: Array,
+    x: Array,
+    w: Array,
+    edges: Array,
+    path: Array,
+    first: Array,
+    count: Array,
+    offset: Array,
+    dm: Array,
+    dx: Array,
+    dw: Array,
+) -> None:
     for e in range(edges.shape[1]):
         s, n, k = edges[0, e], edges[1, e], e % len(w)
         g_n, m_e, x_s, w_k = g[n], table[e], x[s], w[k]
@@ -152,10 +167,23 @@ def _slopes(
 
 @compiled
 def _curvatures(
-    g: Array, table: Array, x: Array, w: Array, hm: Array, hx: Array, hw: Array, edges: Array,
-    path: Array, first: Array, count: Array, offset: Array,
-    dg: Array, dm: Array, dx: Array, dw: Array,
-) -> None:  # fmt: skip
+    g: Array,
+    table: Array,
+    x: Array,
+    w: Array,
+    hm: Array,
+    hx: Array,
+    hw: Array,
+    edges: Array,
+    path: Array,
+    first: Array,
+    count: Array,
+    offset: Array,
+    dg: Array,
+    dm: Array,
+    dx: Array,
+    dw: Array,
+) -> None:
     for e in range(edges.shape[1]):
         s, n, k = edges[0, e], edges[1, e], e % len(w)
         g_n, m_e, x_s, w_k = g[n], table[e], x[s], w[k]

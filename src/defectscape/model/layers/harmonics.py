@@ -54,9 +54,7 @@ def _terms(degrees: Sequence[int], normalization: str) -> Terms:
     terms = []
     row = 0
     for degree in degrees:
-        values = to_numpy(
-            o3.spherical_harmonics(degree, torch.tensor(points), False, normalization)
-        )
+        values = to_numpy(o3.spherical_harmonics(degree, torch.tensor(points), False, normalization))
         products = list(combinations_with_replacement(range(3), degree))
         columns = np.stack([points[:, list(axes)].prod(axis=1) for axes in products], 1)
         fitted = np.linalg.lstsq(columns, values, rcond=None)[0]

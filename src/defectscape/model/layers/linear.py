@@ -20,8 +20,7 @@ def to_rows(features: torch.Tensor, irreps: Any) -> torch.Tensor:
         return features.unsqueeze(1)
     parts = features.split([mul * irrep.dim for mul, irrep in irreps], 1)
     shaped = [
-        part.unflatten(1, (mul, irrep.dim)).transpose(1, 2)
-        for part, (mul, irrep) in zip(parts, irreps, strict=True)
+        part.unflatten(1, (mul, irrep.dim)).transpose(1, 2) for part, (mul, irrep) in zip(parts, irreps, strict=True)
     ]
     return torch.cat(shaped, 1)
 
@@ -78,12 +77,9 @@ class ArrangedLinear(torch.nn.Module):
         weights = (self.plain.weight * self.shares).split(self.sizes)
         out = [
             part.reshape(-1, width) @ weight.view(width, -1)
-            for part, weight, width in zip(
-                rows.split(self.places, 1), weights, self.taken, strict=True
-            )
+            for part, weight, width in zip(rows.split(self.places, 1), weights, self.taken, strict=True)
         ]
         shaped = [
-            part.view(-1, components, part.shape[1])
-            for part, components in zip(out, self.components, strict=True)
+            part.view(-1, components, part.shape[1]) for part, components in zip(out, self.components, strict=True)
         ]
         return torch.cat(shaped, 1) if len(shaped) > 1 else shaped[0]

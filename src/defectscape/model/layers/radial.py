@@ -104,9 +104,7 @@ def _slope(given: Array, values: Array, sigmoid: Array, out: Array) -> None:
 
 
 @compiled
-def _curvature(
-    moved: Array, given: Array, values: Array, sigmoid: Array, by_given: Array, by_values: Array
-) -> None:
+def _curvature(moved: Array, given: Array, values: Array, sigmoid: Array, by_given: Array, by_values: Array) -> None:
     one, two = given.dtype.type(1.0), given.dtype.type(2.0)
     for n in range(len(given)):
         s, z = sigmoid[n], values[n]

@@ -55,9 +55,12 @@ def draw_calibration(summary: Summary) -> Plot:
     for index, (name, values) in enumerate(sides):
         known = [(place, value) for place, value in enumerate(values) if value is not None]
         columns = drawn.axes.bar(
-            [place + 0.38 * index - 0.19 for place, _ in known], [value for _, value in known],
-            0.36, color=colour(index), label=name,
-        )  # fmt: skip
+            [place + 0.38 * index - 0.19 for place, _ in known],
+            [value for _, value in known],
+            0.36,
+            color=colour(index),
+            label=name,
+        )
         for column, (place, value) in zip(columns, known, strict=True):
             drawn.hover(column, [f"{bars[place].label}, {name}: {value:.0f}% inside"])
     for promised in PROMISED_PERCENT:

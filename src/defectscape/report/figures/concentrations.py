@@ -41,26 +41,27 @@ def concentration_limits(summary: Summary) -> tuple[str, ...]:
 
 def concentration_curves(summary: Summary, limit: str) -> tuple[ConcentrationCurve, ...]:
     """Total of every defect, electrons and holes in one limit."""
-    rows = sorted(
-        (row for row in summary.equilibria if row.limit == limit), key=lambda row: row.annealing_K
-    )
+    rows = sorted((row for row in summary.equilibria if row.limit == limit), key=lambda row: row.annealing_K)
     found: list[tuple[str, int | None, list[float]]] = [
         (
-            name, index,
+            name,
+            index,
             [sum(s.operating_cm3 for s in row.states if s.defect == name) for row in rows],
         )
         for index, name in enumerate(defect_names(summary))
-    ]  # fmt: skip
+    ]
     found.append(("electrons", None, [row.electrons_cm3 for row in rows]))
     found.append(("holes", None, [row.holes_cm3 for row in rows]))
     temperatures = tuple(row.annealing_K for row in rows)
     return tuple(
         ConcentrationCurve(
-            name, index, temperatures,
+            name,
+            index,
+            temperatures,
             tuple(value if value >= LOWEST_CM3 else math.nan for value in values),
         )
         for name, index, values in found
-    )  # fmt: skip
+    )
 
 
 @styled
@@ -70,19 +71,19 @@ def draw_concentrations(summary: Summary, limit: str) -> Plot:
     for curve in concentration_curves(summary, limit):
         carrier = curve.index is None
         (line,) = drawn.axes.semilogy(
-            curve.annealing_K, curve.values_cm3, label=curve.name, ms=5, lw=1.6,
+            curve.annealing_K,
+            curve.values_cm3,
+            label=curve.name,
+            ms=5,
+            lw=1.6,
             color=EDGE if curve.index is None else colour(curve.index),
             marker="." if curve.index is None else marker(curve.index),
             ls=CARRIER_DASHES[curve.name] if carrier else "-",
-        )  # fmt: skip
+        )
         points = zip(curve.annealing_K, curve.values_cm3, strict=True)
         drawn.hover(
             line,
-            [
-                f"{curve.name}, {x:.0f} K: {power_of_ten(y, 1)} cm⁻³"
-                for x, y in points
-                if math.isfinite(y)
-            ],
+            [f"{curve.name}, {x:.0f} K: {power_of_ten(y, 1)} cm⁻³" for x, y in points if math.isfinite(y)],
         )
     drawn.axes.set(xlabel="Annealed at (K)", ylabel="After quenching (cm⁻³)")
     drawn.axes.yaxis.set_major_formatter(FuncFormatter(_power))

@@ -95,9 +95,7 @@ def formation_lines(summary: Summary, limit: str) -> dict[str, tuple[ChargeLine,
         if limit in row.formation_energy_eV:
             line = ChargeLine(row.charge, row.formation_energy_eV[limit], row.uncertainty_eV)
             lines.setdefault(row.defect, []).append(line)
-    return {
-        name: tuple(sorted(found, key=lambda line: -line.charge)) for name, found in lines.items()
-    }
+    return {name: tuple(sorted(found, key=lambda line: -line.charge)) for name, found in lines.items()}
 
 
 def fermi_range(summary: Summary) -> tuple[float, float]:
@@ -138,27 +136,27 @@ def _draw_hull(drawn: Plot, index: int, name: str, hull: Envelope) -> None:
     corners = zip(hull.fermi_eV, hull.energy_eV, strict=True)
     for line, ((x0, y0), (x1, y1)) in zip(hull.lines, pairwise(corners), strict=True):
         bar = line.uncertainty_eV
-        drawn.axes.fill_between(
-            [x0, x1], [y0 - bar, y1 - bar], [y0 + bar, y1 + bar], alpha=0.2, lw=0, color=tint
-        )
+        drawn.axes.fill_between([x0, x1], [y0 - bar, y1 - bar], [y0 + bar, y1 + bar], alpha=0.2, lw=0, color=tint)
         if x1 - x0 > CHARGE_LABEL_SHARE * (hull.fermi_eV[-1] - hull.fermi_eV[0]):
             middle = (x0 + x1) / 2, (y0 + y1) / 2
             # above the line: to its left where it rises, to its right where it falls
             aside = -7 if line.charge > 0 else 7 if line.charge < 0 else 0
             drawn.axes.annotate(
-                charge_text(line.charge), middle, xytext=(aside, 4), textcoords="offset points",
-                ha="center", color=ink(index), fontsize=8,
-            )  # fmt: skip
+                charge_text(line.charge),
+                middle,
+                xytext=(aside, 4),
+                textcoords="offset points",
+                ha="center",
+                color=ink(index),
+                fontsize=8,
+            )
         text = f"{key_text(name, line.charge)}: {line.energy_eV:.3f} ± {bar:.3f} eV at the VBM"
         drawn.hover_line([x0, x1], [y0, y1], text)
     kinks = list(zip(hull.kinks_eV, hull.energy_eV[1:-1], strict=True))
     if kinks:
-        (points,) = drawn.axes.plot(
-            *zip(*kinks, strict=True), marker(index), ms=5, zorder=3, color=tint
-        )
+        (points,) = drawn.axes.plot(*zip(*kinks, strict=True), marker(index), ms=5, zorder=3, color=tint)
         titles = [
-            f"{name} {charge_text(before.charge)}/{charge_text(after.charge)}: "
-            f"E_F = {x:.3f} eV, E_form = {y:.3f} eV"
+            f"{name} {charge_text(before.charge)}/{charge_text(after.charge)}: E_F = {x:.3f} eV, E_form = {y:.3f} eV"
             for (before, after), (x, y) in zip(pairwise(hull.lines), kinks, strict=True)
         ]
         drawn.hover(points, titles)

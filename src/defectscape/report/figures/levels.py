@@ -69,9 +69,7 @@ def level_marks(summary: Summary) -> tuple[LevelMark, ...]:
         labels = spread([row.level_eV for row in found], LABEL_SHARE * (high - low))
         for row, label in zip(found, labels, strict=True):
             text = level_text(row)
-            marks.append(
-                LevelMark(column, text, row.level_eV, row.uncertainty_eV, label, row.stable)
-            )
+            marks.append(LevelMark(column, text, row.level_eV, row.uncertainty_eV, label, row.stable))
     return tuple(marks)
 
 
@@ -101,9 +99,7 @@ def _draw_level(drawn: Plot, mark: LevelMark, name: str) -> None:
     left, right = mark.column - 0.4, mark.column - 0.02
     width, dash = (2.4, "-") if mark.stable else (1.2, ":")
     axes.plot([left, right], [mark.level_eV] * 2, lw=width, ls=dash, color=tint)
-    axes.errorbar(
-        (left + right) / 2, mark.level_eV, mark.uncertainty_eV, capsize=3, lw=1, color=tint
-    )
+    axes.errorbar((left + right) / 2, mark.level_eV, mark.uncertainty_eV, capsize=3, lw=1, color=tint)
     axes.plot([right, mark.column + 0.05], [mark.level_eV, mark.label_eV], color=LEADER, lw=0.7)
     text = mark.text if mark.stable else f"({mark.text})"
     axes.text(mark.column + 0.07, mark.label_eV, text, va="center_baseline", fontsize=8)

@@ -35,9 +35,7 @@ def parity_by_fidelity(summary: Summary) -> dict[str, tuple[ParityData, ...]]:
         dict.fromkeys(entry.fidelity for entry in summary.parity),
         key=lambda name: order.index(name) if name in order else len(order),
     )
-    return {
-        name: tuple(entry for entry in summary.parity if entry.fidelity == name) for name in names
-    }
+    return {name: tuple(entry for entry in summary.parity if entry.fidelity == name) for name in names}
 
 
 def parity_values(entry: ParityData, quantity: Quantity) -> tuple[list[float], list[float]]:
@@ -51,9 +49,7 @@ def parity_values(entry: ParityData, quantity: Quantity) -> tuple[list[float], l
 def draw_parity(head: str, entries: Sequence[ParityData], quantity: Quantity) -> Plot:
     """Model against engine of one head; energies one by one on hover, forces as a cloud."""
     drawn = plot(WIDTH_IN, 3.9, f"{head}: {quantity.caption}")
-    seen = [
-        value for entry in entries for values in parity_values(entry, quantity) for value in values
-    ]
+    seen = [value for entry in entries for values in parity_values(entry, quantity) for value in values]
     low, high = min(seen, default=0.0), max(seen, default=1.0)
     margin = 0.04 * (high - low or 1.0)
     ends = (low - margin, high + margin)
@@ -61,9 +57,7 @@ def draw_parity(head: str, entries: Sequence[ParityData], quantity: Quantity) ->
     for index, entry in enumerate(entries):
         x, y = parity_values(entry, quantity)
         if quantity == FORCES:
-            drawn.cloud(
-                x, y, index, entry.key, f"{entry.key}: {_rms(x, y):.3f} eV/Å RMSE of {len(x)} drawn"
-            )
+            drawn.cloud(x, y, index, entry.key, f"{entry.key}: {_rms(x, y):.3f} eV/Å RMSE of {len(x)} drawn")
             continue
         (points,) = drawn.axes.plot(
             x,
@@ -77,9 +71,7 @@ def draw_parity(head: str, entries: Sequence[ParityData], quantity: Quantity) ->
             label=entry.key,
         )
         pairs = zip(x, y, strict=True)
-        drawn.hover(
-            points, [f"{entry.key}: engine {a:.2f}, model {b:.2f} meV/atom" for a, b in pairs]
-        )
+        drawn.hover(points, [f"{entry.key}: engine {a:.2f}, model {b:.2f} meV/atom" for a, b in pairs])
     drawn.axes.set(xlim=ends, ylim=ends, aspect="equal")
     drawn.axes.set(xlabel=f"Engine ({quantity.unit})", ylabel=f"Model ({quantity.unit})")
     drawn.finish()

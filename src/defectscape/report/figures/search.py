@@ -69,16 +69,17 @@ def draw_search(summary: Summary, defect: str, strip: Strip) -> Plot:
                 if point.key == key and point.converged is converged
             ]
             (points,) = drawn.axes.plot(
-                [x for _, x, _ in chosen], [y for _, _, y in chosen],
-                marker(index) if converged else "x", ls="none", ms=4 if converged else 5,
-                color=colour(index), label=_state(key, charges) if converged else None,
-            )  # fmt: skip
+                [x for _, x, _ in chosen],
+                [y for _, _, y in chosen],
+                marker(index) if converged else "x",
+                ls="none",
+                ms=4 if converged else 5,
+                color=colour(index),
+                label=_state(key, charges) if converged else None,
+            )
             drawn.hover(
                 points,
-                [
-                    f"{p.key}, {p.start}: {p.energy_above_lowest_eV:.3f} eV, {p.reason}"
-                    for p, *_ in chosen
-                ],
+                [f"{p.key}, {p.start}: {p.energy_above_lowest_eV:.3f} eV, {p.reason}" for p, *_ in chosen],
             )
     drawn.axes.set_yticks(range(rows), [_short(name) for name in strip.starts])
     drawn.axes.set(xlim=strip.window_eV, ylim=(rows - 0.5, -0.5), xlabel="Energy above lowest (eV)")

@@ -104,14 +104,10 @@ class Plot:
 
     def hover_line(self, x: Sequence[float], y: Sequence[float], title: str) -> None:
         """Name a line that is drawn already: an invisible one over it is wide enough to point at."""
-        (line,) = self.axes.plot(
-            x, y, color=EDGE, alpha=0.0, lw=HOVER_POINTS, solid_capstyle="butt", label="_hover"
-        )
+        (line,) = self.axes.plot(x, y, color=EDGE, alpha=0.0, lw=HOVER_POINTS, solid_capstyle="butt", label="_hover")
         self.hover(line, [title])
 
-    def cloud(
-        self, x: Sequence[float], y: Sequence[float], index: int, label: str, title: str
-    ) -> None:
+    def cloud(self, x: Sequence[float], y: Sequence[float], index: int, label: str, title: str) -> None:
         """Points too many to be told apart: round dots with one title, in the page a single path."""
         (dots,) = self.axes.plot(
             x, y, "o", ms=CLOUD_POINTS, mew=0, alpha=CLOUD_OPACITY, color=colour(index), label=label
@@ -132,9 +128,14 @@ class Plot:
             columns = min(max(fitting, 1), len(labels))
             self.figure.set_figheight(height_in + LEGEND_ROW_IN * -(-len(labels) // columns))
             self.figure.legend(
-                handles, labels, loc="outside lower center", ncols=columns,
-                borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
-            )  # fmt: skip
+                handles,
+                labels,
+                loc="outside lower center",
+                ncols=columns,
+                borderaxespad=0.2,
+                columnspacing=1.2,
+                handlelength=1.8,
+            )
         for _ in range(LAYOUT_PASSES):
             self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")

@@ -11,8 +11,7 @@ def label_times(summary: Summary) -> tuple[list[str], dict[str, list[float]]]:
     stages = list(dict.fromkeys(row.stage for row in summary.cost))
     parts = {
         name: [
-            sum(row.core_s for row in summary.cost if (row.stage, row.fidelity) == (stage, name))
-            for stage in stages
+            sum(row.core_s for row in summary.cost if (row.stage, row.fidelity) == (stage, name)) for stage in stages
         ]
         for name in dict.fromkeys(row.fidelity for row in summary.cost)
     }
@@ -40,16 +39,12 @@ def draw_rule_times(summary: Summary) -> Plot:
     return _bars(rules, {"": shares}, "Share of wall time (%)", "%")
 
 
-def _bars(
-    names: Sequence[str], parts: Mapping[str, Sequence[float]], label: str, unit: str
-) -> Plot:
+def _bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], label: str, unit: str) -> Plot:
     """Horizontal stacked bars, one for each name, the first on top."""
     drawn = plot(WIDTH_IN, 0.7 + 0.22 * len(names))
     left = [0.0] * len(names)
     for index, (part, values) in enumerate(parts.items()):
-        bars = drawn.axes.barh(
-            range(len(names)), values, 0.7, left=left, color=colour(index), label=part or None
-        )
+        bars = drawn.axes.barh(range(len(names)), values, 0.7, left=left, color=colour(index), label=part or None)
         for bar, name, value in zip(bars, names, values, strict=True):
             drawn.hover(bar, [f"{name}{', ' if part else ''}{part}: {value:,.1f} {unit}"])
         left = [a + b for a, b in zip(left, values, strict=True)]

@@ -39,12 +39,7 @@ def draw_training(curves: Sequence[TrainingCurve], quantity: Quantity) -> Plot:
     drawn = plot(WIDTH_IN, 3.0, f"Validation on {'energies' if quantity == 'energy' else 'forces'}")
     unit = UNITS[quantity]
     heads = list(
-        dict.fromkeys(
-            head
-            for curve in curves
-            for point in curve.points
-            for head in training_errors(point, quantity)
-        )
+        dict.fromkeys(head for curve in curves for point in curve.points for head in training_errors(point, quantity))
     )
     for member, curve in enumerate(curves):
         for index, head in enumerate(heads):
@@ -65,9 +60,7 @@ def draw_training(curves: Sequence[TrainingCurve], quantity: Quantity) -> Plot:
                 ls=DASHES[member % len(DASHES)],
                 label=name,
             )
-            drawn.hover_line(
-                steps, values, f"{name}: lowest {min(values):.2f}, last {values[-1]:.2f} {unit}"
-            )
+            drawn.hover_line(steps, values, f"{name}: lowest {min(values):.2f}, last {values[-1]:.2f} {unit}")
     drawn.axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     drawn.axes.yaxis.set_major_formatter(ScalarFormatter())
     drawn.axes.yaxis.set_minor_formatter(NullFormatter())

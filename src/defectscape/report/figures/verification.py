@@ -36,9 +36,14 @@ def draw_verification(summary: Summary) -> Plot:
     for index, (lowest, text) in enumerate(((True, "model's lowest"), (False, "higher minima"))):
         chosen = [entry for entry in found if (entry.rank == 0) is lowest]
         (points,) = drawn.axes.plot(
-            [names.index(entry.key) for entry in chosen], [entry.error_meV for entry in chosen],
-            "oD"[index], ls="none", color=colour(index), mfc=None if lowest else "none", label=text,
-        )  # fmt: skip
+            [names.index(entry.key) for entry in chosen],
+            [entry.error_meV for entry in chosen],
+            "oD"[index],
+            ls="none",
+            color=colour(index),
+            mfc=None if lowest else "none",
+            label=text,
+        )
         drawn.hover(points, [f"{e.key}, rank {e.rank}: {e.error_meV:+.1f} meV" for e in chosen])
     drawn.axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     drawn.axes.set_ylabel("Model minus engine (meV)")

@@ -44,7 +44,7 @@ def errors(summary: Summary) -> Table:
     )
 
 
-def level_gaps(summary: Summary) -> Table:
+def fidelity_differences(summary: Summary) -> Table:
     """How far the two levels of theory differ, charge by charge."""
     return Table(
         "level_gaps",
@@ -154,9 +154,7 @@ def gates(summary: Summary) -> Table:
             Column("Unit"),
             Column("Limit"),
         ),
-        tuple(
-            (row.model, row.gate, f"{row.value:.4g}", row.unit, row.limit) for row in summary.gates
-        ),
+        tuple((row.model, row.gate, f"{row.value:.4g}", row.unit, row.limit) for row in summary.gates),
     )
 
 

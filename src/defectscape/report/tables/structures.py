@@ -125,9 +125,7 @@ def minima_of(summary: Summary, defect: str) -> Table:
         for row, count in zip(table.rows, counts, strict=True)
         if row[0] == defect
     ]
-    return Table(
-        f"minima_{defect}", f"Distinct minima of {defect}.", tuple(columns[1:]), tuple(rows)
-    )
+    return Table(f"minima_{defect}", f"Distinct minima of {defect}.", tuple(columns[1:]), tuple(rows))
 
 
 def search(summary: Summary) -> Table:
@@ -142,8 +140,5 @@ def search(summary: Summary) -> Table:
             Column("Converged", strong=lambda cell: cell is False),
             Column("Reason"),
         ),
-        tuple(
-            (row.key, row.start, row.energy_above_lowest_eV, row.converged, row.reason)
-            for row in summary.search
-        ),
+        tuple((row.key, row.start, row.energy_above_lowest_eV, row.converged, row.reason) for row in summary.search),
     )

@@ -95,9 +95,7 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(
-                    f"table {self.name}: {len(row)} cells, {len(self.columns)} columns"
-                )
+                raise ValueError(f"table {self.name}: {len(row)} cells, {len(self.columns)} columns")
 
 
 def write_table(table: Table, folder: Path) -> Path:

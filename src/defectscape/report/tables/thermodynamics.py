@@ -35,17 +35,12 @@ def levels(summary: Summary) -> Table:
 
 def chemical_potentials(summary: Summary) -> Table:
     """Chemical potentials of each limit relative to the elements' references."""
-    elements = tuple(
-        dict.fromkeys(name for row in summary.chemical_potentials_eV.values() for name in row)
-    )
+    elements = tuple(dict.fromkeys(name for row in summary.chemical_potentials_eV.values() for name in row))
     return Table(
         "chemical_potentials",
         "Chemical potentials relative to the elements' reference phases.",
         (Column("Limit"), *(Column(f"Δμ {name}", "eV", 3) for name in elements)),
-        tuple(
-            (limit, *(row.get(name) for name in elements))
-            for limit, row in summary.chemical_potentials_eV.items()
-        ),
+        tuple((limit, *(row.get(name) for name in elements)) for limit, row in summary.chemical_potentials_eV.items()),
     )
 
 
@@ -67,13 +62,19 @@ def equilibria(summary: Summary) -> Table:
         ),
         tuple(
             (
-                row.limit, row.annealing_K, row.annealing_fermi_eV, row.annealing_fermi_std_eV,
-                row.operating_K, row.operating_fermi_eV, row.operating_fermi_std_eV,
-                row.electrons_cm3, row.holes_cm3,
+                row.limit,
+                row.annealing_K,
+                row.annealing_fermi_eV,
+                row.annealing_fermi_std_eV,
+                row.operating_K,
+                row.operating_fermi_eV,
+                row.operating_fermi_std_eV,
+                row.electrons_cm3,
+                row.holes_cm3,
             )
             for row in summary.equilibria
         ),
-    )  # fmt: skip
+    )
 
 
 def concentrations(summary: Summary) -> Table:
@@ -92,13 +93,18 @@ def concentrations(summary: Summary) -> Table:
         ),
         tuple(
             (
-                row.limit, row.annealing_K, state.defect, state.charge, state.annealing_cm3,
-                state.operating_cm3, state.operating_std_log10,
+                row.limit,
+                row.annealing_K,
+                state.defect,
+                state.charge,
+                state.annealing_cm3,
+                state.operating_cm3,
+                state.operating_std_log10,
             )
             for row in summary.equilibria
             for state in row.states
         ),
-    )  # fmt: skip
+    )
 
 
 def ccd(summary: Summary) -> Table:
@@ -159,16 +165,26 @@ def capture(summary: Summary) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in summary.capture:
         what = (
-            row.defect, row.initial_charge, row.final_charge, row.carrier, row.released_eV,
-            row.released_std_eV, row.coupling_eV_amu05_A,
-        )  # fmt: skip
+            row.defect,
+            row.initial_charge,
+            row.final_charge,
+            row.carrier,
+            row.released_eV,
+            row.released_std_eV,
+            row.coupling_eV_amu05_A,
+        )
         rows += [
             (
-                *what, at.temperature_K, at.coefficient_cm3_s, at.low_cm3_s, at.high_cm3_s,
-                at.coulomb_factor, "",
+                *what,
+                at.temperature_K,
+                at.coefficient_cm3_s,
+                at.low_cm3_s,
+                at.high_cm3_s,
+                at.coulomb_factor,
+                "",
             )
             for at in row.temperatures
-        ]  # fmt: skip
+        ]
         if not row.temperatures:
             rows.append((*what, None, None, None, None, None, row.reason))
     return Table(

@@ -1,0 +1,1 @@
+"""What measures this project: model runs, timings, physics of finished studies; not part of the package."""

@@ -1,0 +1,95 @@
+"""What a run trains on and is measured on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.learning.folds import draw, make_fold, part
+from benchmarks.learning.runs import ModelRun
+from benchmarks.learning.selecting import choose
+from benchmarks.learning.settings import DataSetPair, ModelBenchmark
+from defectscape.domain.errors import ConfigError
+from defectscape.domain.label import LabelledFrame
+from defectscape.model.committee import Committee
+from defectscape.study.labels import unique
+from defectscape.tools.data_sets import read_card, read_data_set
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """What a run trains on and is measured on."""
+
+    fidelities: tuple[str, str]
+    train: tuple[LabelledFrame, ...]
+    valid: tuple[LabelledFrame, ...]
+    test: tuple[LabelledFrame, ...]
+
+    def without_charge(self) -> "RunData":
+        """The same with every frame as charge 0: a model of these cannot know the charge."""
+        train, valid, test = (tuple(map(_neutral, side)) for side in (self.train, self.valid, self.test))
+        return RunData(self.fidelities, train, valid, test)
+
+
+def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """Low and high labels of the defects, in the families that the split asks for.
+
+    Those of the host and of the references are left out.
+    """
+    low, high = _read(pair.low), _read(pair.high)
+    if pair.split == "structures":
+        low, high = list(map(_alone, low)), list(map(_alone, high))
+    return low, high
+
+
+def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
+    """The defects' labels of data sets of one fidelity; a frame that several hold comes once."""
+    labelled = [item for path in paths for item, _ in read_data_set(path, read_card(path))]
+    fidelities = sorted({item.fidelity for item in labelled})
+    if len(fidelities) > 1:
+        raise ConfigError(
+            f"data sets {', '.join(map(str, paths))}",
+            f"hold {' and '.join(fidelities)}",
+            "Give data sets of one fidelity together",
+        )
+    return unique(item for item in labelled if "/" in item.frame.family)
+
+
+def _neutral(item: LabelledFrame) -> LabelledFrame:
+    """The label of its own charge state, on a structure that says charge 0."""
+    return replace(item, frame=item.frame.recharged(0, origin=item.frame.origin))
+
+
+def _alone(item: LabelledFrame) -> LabelledFrame:
+    """The label with its structure, in its charge state, as its family at both fidelities."""
+    return replace(item, frame=replace(item.frame, family=item.frame.geometry_hash))
+
+
+def run_data(benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], Committee] | None = None) -> RunData:
+    """The run's frames.
+
+    Args:
+        benchmark: all settings.
+        run: which.
+        committee: gives what chooses the labels, for a run whose labels are chosen.
+
+    Raises:
+        ConfigError: if there are fewer labels than it asks for.
+    """
+    (pair,) = [pair for pair in benchmark.data if pair.name == run.data]
+    low, high = read_pair(pair)
+    names = low[0].fidelity, high[0].fidelity
+    families = sorted({item.frame.family for item in high})
+    fold = make_fold(families, pair.test_families, pair.valid_families, benchmark.seed, run.repeat)
+    outside = fold.test | fold.valid
+    # Low-fidelity frames of families that have no high label at all may train.
+    low_train = [item for item in low if item.frame.family not in outside]
+    pool = part(high, fold.train)
+    high_train = draw(pool, run.first or run.high_labels, benchmark.seed, run.repeat)
+    if committee is not None:
+        high_train = choose(run, high_train, pool, committee(), pair.centre)
+    return RunData(
+        names,
+        (*low_train, *high_train),
+        (*part(low, fold.valid), *part(high, fold.valid)),
+        tuple(part(high, fold.test)),
+    )

@@ -1,0 +1,84 @@
+"""What is kept of a run, and where: one row of a packed file, which has the digest of all it depends on.
+
+Days of training must survive a stop, like labels do. So the file is committed with the project, and a run is
+trained again only if its data, settings or seed change.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learning.packed import put_row, read_rows
+from benchmarks.learning.runs import ModelRun
+from defectscape.files.codec import decode
+
+RUNS = "runs.jsonl.xz"
+"""Name of the file in the folder of a benchmark's outcomes."""
+
+
+@dataclass(frozen=True)
+class SetError:
+    """Errors on one set of held-out high-fidelity frames.
+
+    Attributes:
+        charge: e, or None for all charges together.
+        frames: how many.
+        energy_rmse_meV_atom: nothing removed.
+        energy_centred_rmse_meV_atom: the mean error of each charge removed.
+        force_rmse_meV_A: per Cartesian component.
+    """
+
+    charge: int | None
+    frames: int
+    energy_rmse_meV_atom: float
+    energy_centred_rmse_meV_atom: float
+    force_rmse_meV_A: float
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """A trained run.
+
+    Attributes:
+        run: which.
+        digest: hash of all it depends on.
+        train_low, train_high, valid_high: frames it saw.
+        errors: on held-out families, all charges first.
+        near: the same, of frames within ``NEAR_EV_ATOM`` of the lowest of their charge; None if
+            there are fewer than two.
+        train_error: on its own high-fidelity training frames.
+        steps: optimiser steps of all phases.
+        stop_reason: of the last phase.
+        core_s: processor time of the training, s.
+        trained_on: device and version of torch, which change the outcome by rounding only.
+        frames: per held-out frame: key, atoms, label and model energy (eV).
+    """
+
+    run: ModelRun
+    digest: str
+    train_low: int
+    train_high: int
+    valid_high: int
+    errors: tuple[SetError, ...]
+    near: SetError | None
+    train_error: SetError
+    steps: int
+    stop_reason: str
+    core_s: float
+    trained_on: str
+    frames: tuple[tuple[str, int, float, float], ...]
+
+
+def read_outcomes(folder: Path) -> dict[str, RunOutcome]:
+    """The outcomes of a benchmark's folder by the names of their runs."""
+    found = [decode(RunOutcome, row) for row in read_rows(folder / RUNS)]
+    return {outcome.run.name: outcome for outcome in found}
+
+
+def keep_outcome(folder: Path, outcome: RunOutcome) -> None:
+    """Write an outcome in the place of the one that its run had."""
+    put_row(folder / RUNS, outcome, _run_of)
+
+
+def _run_of(row: Any) -> Any:
+    return row["run"]

@@ -1,0 +1,149 @@
+"""The model benchmark: which data, which runs, how long each is trained."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.load import load_settings
+from defectscape.settings.training import Strategy, TrainingSettings
+
+Selector = Literal["random", "spread", "disagreement", "half"]
+
+
+class DataSetPair(Settings):
+    """Labels of one defect at two fidelities."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
+    low: list[FilePath] = Field(
+        min_length=1,
+        description="Data sets of the low fidelity (or the one), their cards beside them.",
+    )
+    high: list[FilePath] = Field(
+        min_length=1,
+        description="Data sets of the high fidelity (or the one), their cards beside them.",
+    )
+    high_labels: list[int] = Field(
+        min_length=1,
+        description="Numbers of high-fidelity training labels: the points of the learning curve.",
+    )
+    split: Literal["families", "structures"] = Field(
+        "families",
+        description="`families`: a start and all that was made from it stay on one side. `structures`: every "
+        "structure in a charge state is a family of its own, so that relatives of the held-out ones train, the "
+        "same geometry in another charge state among them: errors are smaller and say nothing of what was never "
+        "seen; the difference says how much of the errors that is.",
+    )
+    strategies: list[Strategy] | None = Field(
+        None, description="Strategies trained on it. None: all of the benchmark's."
+    )
+    test_families: int = Field(ge=1, description="Families held out for the errors.")
+    valid_families: int = Field(ge=1, description="Families that stop the training.")
+    centre: list[float] | None = Field(
+        None,
+        min_length=3,
+        max_length=3,
+        description="Fractional coordinates of the defect, for descriptors that see it apart.",
+    )
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return [value] if isinstance(value, str | Path) else value
+
+
+class Schedule(Settings):
+    """How long a run is trained."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
+    steps: int = Field(gt=0, description="Optimiser steps at most, of all phases of a strategy together.")
+    patience: int = Field(gt=0, description="Validations without improvement before it stops.")
+    high_labels: list[int] | None = Field(
+        None, description="Points of the learning curve trained so. None: all of the data set's."
+    )
+    strategies: list[Strategy] | None = Field(None, description="Strategies trained so. None: all of the benchmark's.")
+    data: list[str] | None = Field(None, description="Data sets trained so. None: all.")
+
+
+class SelectionTrial(Settings):
+    """High-fidelity labels chosen in different ways, at the same number."""
+
+    data: str = Field(description="Name of the data set; all its frames have both labels.")
+    strategy: Strategy = Field("heads", description="Strategy of all runs.")
+    first: int = Field(gt=0, description="Labels before the choice, the same in all runs.")
+    second: int = Field(gt=0, description="Labels after it.")
+    selectors: list[Selector] = Field(
+        ["random", "spread", "disagreement", "half"],
+        description=(
+            "Ways to choose the new labels: at random, by farthest points, by committee disagreement, "
+            "or half by disagreement and the rest by farthest points, as a study does."
+        ),
+    )
+    committee: int = Field(3, ge=2, description="Members whose disagreement chooses.")
+
+
+class ModelBenchmark(Settings):
+    """Learning curves of all strategies on the same families, labels and seeds."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Name; files go to its folder.")
+    seed: int = Field(description="Seed from which every run's own seed is derived.")
+    data: list[DataSetPair] = Field(min_length=1, description="The data sets.")
+    strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
+    without_charge: list[Strategy] = Field(
+        [],
+        description="Strategies trained once more, under the first schedule, without the charge.",
+    )
+    without_charge_labels: list[int] | None = Field(
+        None, description="Points of the learning curve trained so. None: all of the data set's."
+    )
+    calibrated: list[Strategy] | None = Field(
+        None,
+        description="Strategies whose last point gets a committee, for calibration. None: all.",
+    )
+    repeats: int = Field(
+        ge=1,
+        description="Repetitions; each holds out other families, draws other labels, other weights.",
+    )
+    schedules: list[Schedule] = Field(min_length=1, description="Trainings of every run.")
+    committee: int = Field(2, ge=2, description="Members of the last point's committees, whose spread is calibrated.")
+    selection: list[SelectionTrial] = Field([], description="Trials of active selection.")
+    training: TrainingSettings = Field(description="Architecture and optimisation; steps are the schedules'.")
+
+    @model_validator(mode="after")
+    def _names(self) -> "ModelBenchmark":
+        for thing, names in (
+            ("data", [pair.name for pair in self.data]),
+            ("schedules", [schedule.name for schedule in self.schedules]),
+        ):
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {thing} of one name: {', '.join(names)}")
+        known = {pair.name for pair in self.data}
+        for thing, asked in (
+            *(("selection", [trial.data]) for trial in self.selection),
+            *((f"schedule {schedule.name}", schedule.data or []) for schedule in self.schedules),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise ValueError(f"{thing} of {name!r}; data are {', '.join(sorted(known))}")
+        if "delta" in self.without_charge:
+            raise ValueError("without_charge: delta needs the charge to pair a structure's two labels; leave it out")
+        for thing, name, chosen in (
+            *(("schedule", schedule.name, schedule.strategies) for schedule in self.schedules),
+            *(("data set", pair.name, pair.strategies) for pair in self.data),
+        ):
+            for strategy in chosen or []:
+                if strategy not in self.strategies:
+                    raise ValueError(
+                        f"{thing} {name} has {strategy}; the benchmark's strategies are {', '.join(self.strategies)}"
+                    )
+        return self
+
+
+def load_benchmark(path: Path) -> ModelBenchmark:
+    """Read and validate a benchmark of models.
+
+    Raises:
+        ConfigError: naming the first wrong key, its value and what is expected.
+    """
+    return load_settings(path, ModelBenchmark, "benchmarks/config/README.md")

@@ -1,0 +1,1 @@
+"""Timings: training, relaxation, and what the pipeline itself takes beside its labels."""

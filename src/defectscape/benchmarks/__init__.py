@@ -1,1 +1,0 @@
-"""Benchmarks: what the methods are worth, measured on labels that no model has seen."""
