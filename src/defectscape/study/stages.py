@@ -23,6 +23,15 @@ def _rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     return study.exploration.rounds if sources else None
 
 
+def _in_rounds(block: str) -> Part:
+    """A setting that matters from round 1 on: the first training has the pool alone."""
+
+    def value(study: Study, wildcards: Wildcards) -> object:
+        return None if int(wildcards["round"]) == 0 else block_of(study, block)
+
+    return Part(block, value)
+
+
 def _engine_of_host(study: Study, _: Wildcards) -> object:
     """The high fidelity, if it relaxes the host."""
     return None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
@@ -138,8 +147,8 @@ STAGES = (
             "imported",
             "label_jobs",
             "sampling.relaxed_starts",
-            "selection.low_relaxed_minima",
-            "selection.low_per_charge_per_round",
+            _in_rounds("selection.low_relaxed_minima"),
+            _in_rounds("selection.low_per_charge_per_round"),
             Part("exploration.rounds", _rounds_of_sources),
             GROUP,
         ),
