@@ -207,11 +207,7 @@ CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("host.supercell.min_image_distance_A", 5.9, {"host"}),
     ("fidelities.low.max_energy_jump_eV", 3.0, {"dataset"}),
     ("fidelities.high.max_energy_jump_eV", 3.0, {"dataset"}),
-    (
-        "fidelities.high.max_force_eV_A",
-        25.0,
-        {"references", "label", "dataset", "select_round", "verify", "ccd_check"},
-    ),
+    ("fidelities.low.max_force_eV_A", 25.0, {"references", "label", "dataset", "select_round"}),
     ("sampling.start_rattle_A", 0.12, {"starts"}),
     ("sampling.shortest_distance_A", 1.9, {"starts", "select_round"}),
     ("selection.initial_per_charge", 5, {"select", "select_round"}),

@@ -66,7 +66,7 @@ MINIMA = Block("minima", DESCRIBED)
 EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
-SEARCHING = ("seed", "selection.low_relaxed_minima", *NAMES, *EXPLORERS, GROUP)
+SEARCHING = ("seed", *NAMES, *EXPLORERS, GROUP)
 THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
 
 STAGES = (
@@ -167,7 +167,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", EXPLORED_MINIMA, *SEARCHING),
+        reads=("exploration.search", EXPLORED_MINIMA, _in_rounds("selection.low_relaxed_minima"), *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -209,7 +209,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", MINIMA, "exploration.rounds", *SEARCHING),
+        reads=("search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
     ),
     Stage("minima", "search:merge_minima", version=1, kind="other", takes=("group",), reads=(MINIMA, GROUP)),
     Stage(
