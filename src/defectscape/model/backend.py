@@ -155,4 +155,4 @@ def _read(path: Path, *, weights_only: bool) -> Any:
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A detached float64 copy on the CPU."""
-    return np.array(tensor.detach().cpu(), dtype=np.float64)
+    return tensor.detach().cpu().numpy().astype(np.float64)
