@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from defectscape.domain.cell import CELL_TOLERANCE_A
@@ -101,6 +101,8 @@ def rows_of(target: ImportTarget, offers: list[Offer], folder: Path) -> tuple[Im
 
 VACANCY = SYMBOLS[1:]
 UNKNOWN = st.from_regex(r"L?[A-Z]{4,9}X", fullmatch=True).filter(lambda n: n not in HARMLESS | COMPARED | set(DEFAULTS))
+RESPONSE = {"LEPSILON", "LCALCEPS"}
+"""With these pymatgen expects blocks of a linear response, which these files have not."""
 VALUES = st.one_of(
     st.sampled_from(["T", ".TRUE.", "Smart"]),
     st.integers(1, 90).map(str),
@@ -109,8 +111,10 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=15, deadline=None)
-@given(name=st.one_of(UNKNOWN, st.sampled_from(sorted(DEFAULTS))), value=VALUES)
+@given(name=st.one_of(UNKNOWN, st.sampled_from(sorted(set(DEFAULTS) - RESPONSE))), value=VALUES)
 def test_any_tag_that_is_not_known_to_be_harmless_refuses_unless_it_has_its_default(target, name, value) -> None:
+    # pymatgen reads a word as ALGO, and nothing else.
+    assume(name != "ALGO" or value not in ("T", ".TRUE."))
     bare = {".TRUE.": "T"}.get(value, value)
     usual = [float(word) if word.lstrip("-").isdigit() else word for word in DEFAULTS.get(name, "").split()]
     is_default = bare in usual or (bare.replace(".", "").isdigit() and float(bare) in usual)
