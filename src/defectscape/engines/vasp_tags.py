@@ -143,7 +143,7 @@ DEFAULTS: Mapping[str, str] = {
 
 _ENTRY = re.compile(r'<[iv]\b[^>]*?\bname="\s*([^"]+?)\s*"[^>]*>([^<]*)<')
 Value = tuple[float | str, ...]
-_BLANK = (("",), ("--",), ("NONE",))
+_BLANK = (("",), ("--",))
 
 
 @dataclass(frozen=True)
