@@ -17,7 +17,7 @@ from defectscape.files.tables import load_host_file
 from defectscape.store.labels import LabelStore
 from defectscape.study.potentials import read_potentials
 from defectscape.summary.schema import Summary
-from defectscape.thermo.corrections import point_charge_energy_eV
+from defectscape.thermo.ewald import point_charge_energy_eV
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

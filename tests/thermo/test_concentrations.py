@@ -9,6 +9,7 @@ from scipy import constants
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
+from defectscape.files.quiet import listening
 from defectscape.settings.thermo import (
     ConcentrationsSettings,
     DensityOfStates,
@@ -153,3 +154,13 @@ def test_a_file_without_a_density_of_states_is_named(host, energies, tmp_path):
 def test_annealing_below_the_temperature_of_use_is_refused():
     with pytest.raises(ValueError, match="annealing_K: 200 K is below operating_K"):
         settings(annealing_K=200.0)
+
+
+def test_bands_that_are_not_the_diagram_s_are_warned_of(states, host, sites, energies, limits):
+    """doped says it; here it is heard, once."""
+    corrections = charge_corrections(states, host, NO_CORRECTION)
+    diagram = build_diagram(states, host, sites, energies, limits, corrections)
+    other = fermi_dos(host, replace(energies, gap_eV=energies.gap_eV + 0.2), MASSES)
+    with listening() as heard:
+        equilibria(diagram, [limits[0].name], other, settings(), {})
+    assert len([line for line in heard if "band gap" in line and "differs by >0.05 eV" in line]) == 1

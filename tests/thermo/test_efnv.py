@@ -1,37 +1,26 @@
 """The eFNV correction against an Ewald sum and an average written out here."""
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
-from scipy.special import erfc
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from defectscape.domain.energies import FiniteSizeCorrection
+from defectscape.domain.energies import FiniteSizeCorrection, StateEnergy
 from defectscape.domain.errors import ThermoError
+from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.thermo.chempots import chemical_potential_limits
-from defectscape.thermo.corrections import point_charge_energy_eV
-from defectscape.thermo.efnv import EFNV_LABEL, UNCORRECTED, efnv_correction
+from defectscape.thermo.efnv import EFNV_LABEL, alignment_warnings, efnv_correction
 from defectscape.thermo.formation import formation_energies
+from support.crystals import cells, other_vectors, tensors, turns
+from support.direct_sum import direct_energy_eV, direct_potential_V, nearest_A
 
-E2_EV_A = 14.3996454
 DIELECTRIC = np.array([[9.0, 1.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.0, 8.0]])
-
-
-def point_charge_potential_V(cell, dielectric, where_A, gamma=0.5):
-    """Potential of a periodic unit charge at the origin and its background (Kumagai and Oba, eq. 15), V."""
-    volume = abs(np.linalg.det(cell))
-    inverse, root = np.linalg.inv(dielectric), np.sqrt(np.linalg.det(dielectric))
-    steps = np.array(list(product(range(-7, 8), repeat=3)))
-    r = where_A - steps @ cell
-    rr = np.sqrt(np.einsum("ni,ij,nj->n", r, inverse, r))
-    g = steps[np.any(steps != 0, axis=1)] @ (2 * np.pi * np.linalg.inv(cell).T)
-    gg = np.einsum("ni,ij,nj->n", g, dielectric, g)
-    return E2_EV_A * (
-        np.sum(erfc(gamma * rr) / rr) / root
-        + 4 * np.pi / volume * np.sum(np.exp(-gg / (4 * gamma**2)) / gg * np.cos(g @ where_A))
-        - np.pi / (volume * gamma**2)
-    )
+CLOSE_EV = 1e-3
+UNCORRECTED = FiniteSizeCorrection(0.0, "none")
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +31,17 @@ def state(states):
 @pytest.fixture(scope="module")
 def far(host, state):
     """Atoms outside the sphere in the supercell, a cube here, and the point charge's potential at all."""
-    shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ host.cell_A
-    away = np.linalg.norm(state.frame.positions_A[:, None] + shifts[None], axis=2).min(axis=1)
+    away = nearest_A(state.frame.positions_A, host.cell_A)
     potentials = np.array(
-        [point_charge_potential_V(host.cell_A, DIELECTRIC, position) for position in state.frame.positions_A]
+        [direct_potential_V(host.cell_A, DIELECTRIC, position) for position in state.frame.positions_A]
     )
     return away > host.cell_A[0, 0] / 2, potentials
 
 
 @pytest.fixture(scope="module")
-def correct(state, host, sites, energies):
+def correct(state, host, sites):
     def call(defect_V, host_V, dielectric=DIELECTRIC):
-        return efnv_correction(state, host, sites[0], energies, dielectric.tolist(), defect_V, host_V)
+        return efnv_correction(state, host, sites[0], dielectric.tolist(), defect_V, host_V)
 
     return call
 
@@ -62,7 +50,7 @@ def test_potentials_of_a_point_charge_leave_the_point_charge_s_energy(correct, h
     _, potentials = far
     flat = np.full(64, 3.7)
     found = correct(flat[1:] - 2 * potentials, flat)
-    expected = 4 * point_charge_energy_eV(host.cell_A, DIELECTRIC)
+    expected = 4 * direct_energy_eV(host.cell_A, DIELECTRIC)
     assert found.value_eV == pytest.approx(expected, abs=1e-3)
     assert found.uncertainty_eV == pytest.approx(0.0, abs=1e-3)
     assert found.label == EFNV_LABEL
@@ -73,7 +61,7 @@ def test_an_offset_is_aligned_by_the_charge_times_it(correct, host, far):
     _, potentials = far
     flat = np.full(64, 3.7)
     found = correct(flat[1:] - 2 * potentials + 0.2, flat)
-    expected = 4 * point_charge_energy_eV(host.cell_A, DIELECTRIC) + 0.4
+    expected = 4 * direct_energy_eV(host.cell_A, DIELECTRIC) + 0.4
     assert found.value_eV == pytest.approx(expected, abs=1e-3)
 
 
@@ -84,15 +72,15 @@ def test_noise_is_averaged_over_the_far_atoms_alone(correct, host, far):
     host_V = rng.normal(0.0, 2.0, 64)
     found = correct(host_V[1:] - 2 * potentials + noise, host_V)
     chosen = noise[outside]
-    expected = 4 * point_charge_energy_eV(host.cell_A, DIELECTRIC) + 2 * chosen.mean()
+    expected = 4 * direct_energy_eV(host.cell_A, DIELECTRIC) + 2 * chosen.mean()
     assert found.value_eV == pytest.approx(expected, abs=1e-3)
     spread = chosen.std(ddof=1) / np.sqrt(len(chosen))
     assert found.uncertainty_eV == pytest.approx(2 * spread, rel=1e-3)
 
 
-def test_a_neutral_state_needs_none(states, host, sites, energies):
+def test_a_neutral_state_needs_none(states, host, sites):
     neutral = next(state for state in states if state.key.charge == 0)
-    found = efnv_correction(neutral, host, sites[0], energies, DIELECTRIC.tolist(), np.zeros(63), np.zeros(64))
+    found = efnv_correction(neutral, host, sites[0], DIELECTRIC.tolist(), np.zeros(63), np.zeros(64))
     assert (found.value_eV, found.uncertainty_eV) == (0.0, 0.0)
 
 
@@ -112,3 +100,110 @@ def test_the_correction_enters_the_formation_energy_with_its_uncertainty(state, 
     assert found.energy_eV == pytest.approx(plain.energy_eV + 0.5)
     assert found.uncertainty_eV == pytest.approx(0.05)
     assert found.correction_label == EFNV_LABEL
+
+
+@st.composite
+def crystals(draw):
+    """A made-up crystal of 40 to 300 atoms, its first atom a vacancy away from the origin, and a charge."""
+    cell = draw(cells())
+    counts = draw(st.sampled_from([(3, 3, 5), (4, 4, 5), (4, 6, 12)]))
+    grid = np.stack(np.meshgrid(*[np.arange(n) / n for n in counts], indexing="ij"), axis=-1).reshape(-1, 3)
+    place = np.array([draw(st.floats(0.0, 1.0)) for _ in range(3)])
+    positions_A = (grid + place) @ cell
+    numbers = np.full(len(grid), 14)
+    host = HostCrystal("Si", "P1", numbers, positions_A, cell, np.eye(3, dtype=int), numbers, positions_A, cell, 8.0)
+    charge = draw(st.sampled_from([-4, -3, -2, -1, 1, 2, 3, 4]))
+    return host, DefectSite("v_Si", "v_Si", "vacancy", None, "Si", tuple(place), 1), charge
+
+
+def vacancy_of(host, charge, displacements_A=0.0):
+    numbers = host.numbers[1:]
+    multiplicity = lowest_multiplicity(numbers, charge)
+    key, family = DefectKey("v_Si", charge), "v_Si/unperturbed"
+    positions_A = host.positions_A[1:] + displacements_A
+    frame = Frame(numbers, positions_A, host.cell_A, key, multiplicity, Origin.MINIMUM, family)
+    return StateEnergy(key, frame, -100.0, 0.01, True)
+
+
+def changed(host, vectors, turn):
+    """The same crystal with other supercell vectors, turned."""
+    cell_A, positions_A = vectors @ host.cell_A @ turn.T, host.positions_A @ turn.T
+    return replace(host, cell_A=cell_A, positions_A=positions_A, unit_cell_A=cell_A, unit_positions_A=positions_A)
+
+
+@settings(max_examples=12, deadline=None)
+@given(crystals(), tensors(), st.floats(-0.5, 0.5))
+def test_a_pure_point_charge_and_an_offset_are_met_at_any_dielectric(crystal, dielectric, offset_V):
+    host, site, charge = crystal
+    state = vacancy_of(host, charge, 0.1 * np.sin(np.arange(3 * len(host.numbers) - 3).reshape(-1, 3)))
+    center = host.positions_A[0]
+    potentials = [direct_potential_V(host.cell_A, dielectric, p - center) for p in state.frame.positions_A]
+    host_V = np.cos(np.arange(len(host.numbers)))
+    found = efnv_correction(
+        state, host, site, dielectric.tolist(), host_V[1:] + charge * np.array(potentials) + offset_V, host_V
+    )
+    expected_eV = charge**2 * direct_energy_eV(host.cell_A, dielectric) - charge * offset_V
+    assert found.value_eV == pytest.approx(expected_eV, abs=CLOSE_EV)
+    assert found.uncertainty_eV == pytest.approx(0.0, abs=CLOSE_EV)
+
+
+@settings(max_examples=30, deadline=None)
+@given(crystals(), tensors(), turns(), other_vectors())
+def test_neither_orientation_nor_choice_of_vectors_matters(crystal, dielectric, turn, vectors):
+    """With potentials that are no point charge's, so that which atoms are far away shows."""
+    host, site, charge = crystal
+    host_V = np.cos(np.arange(len(host.numbers)))
+    defect_V = np.sin(np.arange(1, len(host.numbers)))
+    before = efnv_correction(vacancy_of(host, charge), host, site, dielectric.tolist(), defect_V, host_V)
+    other = changed(host, vectors, turn)
+    place = tuple(other.positions_A[0] @ np.linalg.inv(other.cell_A))
+    tensor = turn @ dielectric @ turn.T
+    after = efnv_correction(
+        vacancy_of(other, charge), other, replace(site, frac_coords=place), tensor.tolist(), defect_V, host_V
+    )
+    assert after.value_eV == pytest.approx(before.value_eV, abs=1e-6)
+    assert after.uncertainty_eV == pytest.approx(before.uncertainty_eV, abs=1e-6)
+
+
+def test_the_order_of_the_atoms_does_not_matter(state, host, sites):
+    rng = np.random.default_rng(2)
+    host_V, defect_V, order = rng.normal(size=64), rng.normal(size=63), rng.permutation(63)
+    expected = efnv_correction(state, host, sites[0], DIELECTRIC.tolist(), defect_V, host_V)
+    frame = replace(state.frame, numbers=state.frame.numbers[order], positions_A=state.frame.positions_A[order])
+    found = efnv_correction(replace(state, frame=frame), host, sites[0], DIELECTRIC.tolist(), defect_V[order], host_V)
+    assert found.value_eV == pytest.approx(expected.value_eV, abs=1e-9)
+
+
+def test_the_far_atoms_and_the_error_are_doped_s_where_its_sum_converges(state, host, sites, energies):
+    from defectscape.files.quiet import quiet
+    from defectscape.thermo.diagram import defect_entry
+
+    rng = np.random.default_rng(3)
+    host_V, defect_V = rng.normal(size=64), rng.normal(size=63)
+    entry = defect_entry(state, host, sites[0], energies, UNCORRECTED)
+    entry.calculation_metadata |= {"defect_site_potentials": defect_V, "bulk_site_potentials": host_V}
+    with quiet("doped"):
+        theirs, error_eV = entry.get_kumagai_correction(
+            dielectric=DIELECTRIC, return_correction_error=True, verbose=False
+        )
+    found = efnv_correction(state, host, sites[0], DIELECTRIC.tolist(), defect_V, host_V)
+    assert found.value_eV == pytest.approx(theirs.correction_energy, abs=1e-4)
+    assert found.uncertainty_eV == pytest.approx(error_eV, abs=1e-4)
+
+
+def test_too_few_far_atoms_are_refused(state, host, sites):
+    """A frame whose far atoms are all gone has nothing to be aligned by."""
+    near = nearest_A(state.frame.positions_A, host.cell_A) < host.cell_A[0, 0] / 2
+    frame = replace(state.frame, numbers=state.frame.numbers[near], positions_A=state.frame.positions_A[near])
+    with pytest.raises(ThermoError, match="0 atoms outside the sphere"):
+        efnv_correction(
+            replace(state, frame=frame), host, sites[0], DIELECTRIC.tolist(), np.zeros(near.sum()), np.zeros(64)
+        )
+
+
+def test_a_scattered_alignment_is_a_warning(state):
+    flat, scattered = FiniteSizeCorrection(0.3, EFNV_LABEL, 0.04), FiniteSizeCorrection(0.3, EFNV_LABEL, 0.06)
+    assert alignment_warnings([state], [flat]) == []
+    (line,) = alignment_warnings([state, state], [flat, scattered])
+    assert line.startswith("v_Cd_-2: ")
+    assert "60 meV" in line

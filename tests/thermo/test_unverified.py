@@ -1,10 +1,15 @@
 """Levels of a study whose engine failed at every minimum: the energies and bars are the committees'."""
 
+import json
+import warnings
+from typing import Any
+
 import numpy as np
 import pytest
 
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.files.quiet import quiet
 from defectscape.files.tables import save_verified
 from defectscape.sampling.sites import defect_frame
 from defectscape.settings.groups import exploration_groups
@@ -15,6 +20,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, site_of
 from defectscape.study.levels import read_levels
 from defectscape.study.references import ReferenceLabel, References, write_references
+from defectscape.summary import provenance
 from support.small_study import small_study, write_study
 
 MEMBERS_EV = {0: (-30.0, -30.3), -1: (-28.0, -28.32), -2: (-26.0, -26.3)}
@@ -66,3 +72,33 @@ def test_a_level_of_one_committee_has_the_spread_of_the_difference(
     assert bars["(0/-1)"] == pytest.approx(0.02 / np.sqrt(2))
     # -2 was added later and searched with a committee of its own.
     assert bars["(-1/-2)"] == pytest.approx(np.hypot(std_eV[-1], std_eV[-2]))
+
+
+def test_what_a_library_warns_of_reaches_the_report(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = thermo.build_diagram
+
+    def warning(*arguments: Any) -> Any:
+        with quiet("doped"):
+            warnings.warn("the band gaps differ", UserWarning, stacklevel=1)
+        return build(*arguments)
+
+    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    monkeypatch.setattr(thermo, "build_diagram", warning)
+    compute_levels(context)
+    found = read_levels(context)
+    assert "doped: the band gaps differ" in found.warnings
+    for other in ("_host_states", "_jumps"):
+        monkeypatch.setattr(provenance, other, lambda context: [])
+    monkeypatch.setattr(provenance, "_gaps", lambda context, defects: [])
+    assert "doped: the band gaps differ" in provenance.warnings(context, [], found)
+
+
+def test_levels_without_warnings_stay_readable(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As studies have them that were finished before warnings were kept."""
+    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    compute_levels(context)
+    path = context.layout.energies
+    content = json.loads(path.read_text())
+    assert content.pop("warnings") == []
+    path.write_text(json.dumps(content))
+    assert read_levels(context).warnings == ()

@@ -23,7 +23,7 @@ from defectscape.engines.espresso_input import (
     link_pseudopotentials,
     pw_input,
 )
-from defectscape.engines.espresso_output import failure_reason, read_result
+from defectscape.engines.espresso_output import failure_reason, is_final, read_result
 from defectscape.engines.espresso_potentials import run_potentials
 from defectscape.engines.program import run_program, scratch_folder
 from defectscape.engines.pseudopotentials import (
@@ -65,9 +65,6 @@ STEPS: tuple[tuple[Step, ...], ...] = (
     ),
     (Step(DAMPED, smearing_factor=8.0), Step(DAMPED, from_step_before=True)),
 )
-
-HOPELESS = ("wrong number of", "charge is wrong", "reading input", "reading namelist", "not found")
-"""In pw.x's messages on what no other way of mixing can mend."""
 
 
 class EspressoEngine:
@@ -188,4 +185,4 @@ class EspressoEngine:
         broken = "NOT achieved after" in finished.output
         if finished.returncode != 0 or broken:
             reason = failure_reason(finished.output, finished.returncode)
-            raise CalculationFailed(reason, hopeless=any(text in reason.lower() for text in HOPELESS))
+            raise CalculationFailed(reason, hopeless=is_final(reason))

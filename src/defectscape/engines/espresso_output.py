@@ -24,6 +24,23 @@ POSITION_TOLERANCE_A = 1e-4
 NAMES = {"pbe": "PBE", "pbesol": "PBESOL", "hse06": "HSE"}
 """pw.x's names of the functionals."""
 
+FINAL = re.compile(
+    r"""error \s+ in \s+ routine \s+
+        (?:readpp | readin | read_(?:namelists?|cards|pseudo\w*|upf\w*|ncpp) | card_\w+ | iosys | upf\w*
+        | check_atoms | set_dft\w*) \b
+    | reading \s+ (?:namelist | input)
+    | wrong \s+ number \s+ of
+    | pseudo\S* \s+ .* not \s+ found | \.(?:upf|gth|psml|rrkj3) \s+ not \s+ found
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Failures that lie in the input itself: a wrong keyword or card, a pseudopotential that is missing or broken.
+
+Whatever else pw.x stops with goes on to the next attempt. A charge that is wrong, an S matrix that is not
+positive definite, bands that do not converge come from a density or from wave functions that went astray, and so
+from the mixing and the diagonalisation, however final they sound; an attempt too many costs little.
+"""
+
 
 @dataclass(frozen=True)
 class PwResult:
@@ -68,6 +85,11 @@ def failure_reason(output: str, returncode: int) -> str:
         return f"pw.x crashed by signal {-returncode}"
     last = [line for line in output.splitlines() if line.strip()]
     return f"pw.x ended with status {returncode}: {' '.join(last[-1].split()) if last else 'no output'}"
+
+
+def is_final(reason: str) -> bool:
+    """Whether no other way of mixing or diagonalising can cure a failure of pw.x."""
+    return FINAL.search(reason) is not None
 
 
 def _result(root: ET.Element, frame: Frame, settings: EspressoSettings, valence: float) -> PwResult:

@@ -32,6 +32,11 @@ LOCK = "owner.lock"
 TAIL_CHARACTERS = 20_000
 """How much of a program's output is searched for the reason of its failure."""
 
+MORE_MEMORY = (
+    "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
+    "at once, then start again; a profile with `retries` does both by itself"
+)
+
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that a program does not get by its own fault: from the kernel out of memory, a batch system, a person."""
 
@@ -40,6 +45,16 @@ _RANK_ENDED = re.compile(r"on signal 9\b|\(signal 9\)|oom[-_]kill", re.IGNORECAS
 
 _ABORTED = re.compile("mpi_abort", re.IGNORECASE)
 """A program that gives up by itself has its launcher kill the other processes: that is its own failure."""
+
+_NO_MEMORY = re.compile(
+    r"^.*(?:out of memory|cannot allocate memory|not enough memory|insufficient (?:virtual )?memory|bad_alloc"
+    r"|exceed memory limit|failed to allocate|error allocating).*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What compilers' libraries and programs print where memory was refused to them."""
+
+_NO_ROOM = re.compile(r"^.*(?:no space left on device|disk quota exceeded).*$", re.IGNORECASE | re.MULTILINE)
+"""What they print where the disk was full."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -105,8 +120,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
 
     Raises:
         CalculationFailed: if it took longer than ``time_limit_s``; another attempt would take as long.
-        EngineError: if there is no such program, or if somebody else ended it: that says nothing of the
-            calculation, so it must not become the calculation's result.
+        EngineError: if there is no such program, if somebody else ended it, or if it had not enough memory or disk:
+            that says nothing of the calculation, so it must not become the calculation's result.
     """
     words = [*shlex.split(command), *arguments]
     output = folder / "program.out"
@@ -144,6 +159,8 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
     told = returncode and _RANK_ENDED.search(finished.output)
     if (told or ended_from_outside(returncode)) and not _ABORTED.search(finished.output):
         raise ended_error(words[0], returncode)
+    if returncode:
+        _refuse_starved(words[0], finished.output)
     return finished
 
 
@@ -155,11 +172,19 @@ def ended_from_outside(returncode: int) -> bool:
 def ended_error(name: str, returncode: int) -> EngineError:
     """What to say of it. The job fails without a record, so it is computed when the job runs again."""
     return EngineError(
-        f"program {name}",
-        f"ended from outside (status {returncode}), often because memory ran out",
-        "Nothing was recorded. Give the rule more memory (--set-resources label:mem_mb=...) or run fewer "
-        "at once, then start again; a profile with `retries` does both by itself",
+        f"program {name}", f"ended from outside (status {returncode}), often because memory ran out", MORE_MEMORY
     )
+
+
+def _refuse_starved(name: str, output: str) -> None:
+    """A program that failed for want of memory or disk says nothing of its calculation, either. Raises EngineError."""
+    for pattern, lacking, remedy in (
+        (_NO_MEMORY, "memory", MORE_MEMORY),
+        (_NO_ROOM, "room on its disk", "Nothing was recorded. Make room, or set engine.scratch, then start again"),
+    ):
+        if found := pattern.search(output):
+            said = " ".join(found.group(0).split())
+            raise EngineError(f"program {name}", f"had not enough {lacking} ({said})", remedy)
 
 
 def die_with_parent() -> None:

@@ -18,7 +18,8 @@ from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt, settings_of_species
-from defectscape.engines.program import run_program, scratch_folder
+from defectscape.engines.program import Finished, run_program, scratch_folder
+from defectscape.engines.vasp_failures import failure
 from defectscape.engines.vasp_input import (
     Potcar,
     doped_tags,
@@ -128,8 +129,8 @@ class VaspEngine:
         with scratch_folder(self.settings.scratch) as folder:
             for tags in STEPS[attempt]:
                 write_inputs(folder, frame, self.settings, self.files, electrons, tags)
-                self._run(folder)
-            run = self._read(folder)
+                finished = self._run(folder)
+            run = self._read(folder, finished)
             check_answer(run, frame, self.theory)
             self.version = run.version
             found = run.steps[-1].label
@@ -150,21 +151,22 @@ class VaspEngine:
             total += file.valence
         return total
 
-    def _run(self, folder: Path) -> None:
+    def _run(self, folder: Path) -> Finished:
         (folder / "vasprun.xml").unlink(missing_ok=True)
         finished = run_program(self.settings.command, [], folder, self.settings.time_limit_s)
         if finished.returncode != 0:
-            last = [line for line in finished.output.splitlines() if line.strip(" |-")]
-            raise CalculationFailed(
-                f"VASP ended with status {finished.returncode}: {last[-1] if last else 'no output'}"
-            )
+            raise failure(finished.output, finished.returncode)
+        return finished
 
     @staticmethod
-    def _read(folder: Path) -> VaspRun:
+    def _read(folder: Path, finished: Finished) -> VaspRun:
         try:
             return read_run(folder / "vasprun.xml")
         except LabelError as error:
-            raise CalculationFailed(f"VASP left no usable vasprun.xml: {error.value}") from error
+            told = failure(finished.output, finished.returncode)
+            raise CalculationFailed(
+                f"VASP left no usable vasprun.xml: {error.value}; {told}", hopeless=told.hopeless
+            ) from error
 
 
 def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:

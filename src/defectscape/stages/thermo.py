@@ -21,6 +21,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.statistics import rms
+from defectscape.files.quiet import listening
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.search.residual_energy import residual_energy
 from defectscape.search.symmetry import orientations, point_group
@@ -37,7 +38,7 @@ from defectscape.thermo.chempots import Phase, chemical_potential_limits, compos
 from defectscape.thermo.concentrations import Equilibrium, equilibria
 from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram, doped_levels_eV, save_diagram
-from defectscape.thermo.efnv import efnv_correction
+from defectscape.thermo.efnv import alignment_warnings, efnv_correction
 from defectscape.thermo.formation import formation_energies
 from defectscape.thermo.levels import transition_levels
 
@@ -119,15 +120,17 @@ def compute_levels(context: StudyContext) -> None:
         )
         for s in states
     )
-    corrections = _corrections(context, inputs, host, sites, energies)
+    corrections = _corrections(context, inputs, host, sites)
     formation = formation_energies(inputs, host, energies, limits, corrections)
     first = tuple(energy for energy in formation if energy.limit == limits[0].name)
     levels = transition_levels(first, energies.gap_eV)
-    diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
-    _check_against_doped(levels, doped_levels_eV(diagram))
-    save_diagram(diagram, context.layout.thermodynamics)
-    found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
-    write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria))
+    with listening() as heard:
+        diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
+        _check_against_doped(levels, doped_levels_eV(diagram))
+        save_diagram(diagram, context.layout.thermodynamics)
+        found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
+    warnings = (*alignment_warnings(inputs, corrections), *heard)
+    write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria, warnings))
 
 
 def _orientations(context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], frame: Frame) -> float | None:
@@ -142,7 +145,6 @@ def _corrections(
     states: Sequence[StateEnergy],
     host: HostCrystal,
     sites: Sequence[DefectSite],
-    energies: HostEnergies,
 ) -> tuple[FiniteSizeCorrection, ...]:
     """The finite-size correction of each ground state, as the study asks for it."""
     settings = context.study.thermo.correction
@@ -154,7 +156,6 @@ def _corrections(
             state,
             host,
             pick_site(sites, state.key.defect),
-            energies,
             settings.dielectric,
             read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,

@@ -44,7 +44,17 @@ class GroundState:
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """Everything the thermo stage found."""
+    """Everything the thermo stage found.
+
+    Attributes:
+        ground_states: of all keys that have one.
+        host: the host's energies.
+        limits: of the chemical potentials.
+        formation: formation energies, in each limit.
+        levels: transition levels.
+        equilibria: concentrations, if asked for.
+        warnings: what bears on these numbers, as libraries and corrections say it.
+    """
 
     ground_states: tuple[GroundState, ...]
     host: HostEnergies
@@ -52,11 +62,13 @@ class Levels:
     formation: tuple[FormationEnergy, ...]
     levels: tuple[TransitionLevel, ...]
     equilibria: tuple[Equilibrium, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def read_levels(context: StudyContext) -> Levels:
     """What the thermo stage wrote."""
-    found: Levels = decode(Levels, read_json(context.layout.energies))
+    # Studies that were finished before this stage kept warnings stay readable.
+    found: Levels = decode(Levels, {"warnings": [], **read_json(context.layout.energies)})
     return found
 
 

@@ -257,7 +257,7 @@ STAGES = (
     Stage(
         "thermo",
         "thermo:compute_levels",
-        version=4,
+        version=5,
         kind="other",
         reads=(THERMO, Block("search", BEYOND_RELAXING), "minima.symmetry_tolerance_A", "defects", *NAMES, *FINALISTS),
     ),

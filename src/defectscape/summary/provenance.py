@@ -97,6 +97,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         for row in defects
         if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
     ]
+    lines += found.warnings
     lines += unrelaxed(defects, context.study.verification.fmax_eV_A)
     lines += _host_states(context)
     lines += _jumps(context)
