@@ -3,6 +3,8 @@
 import gzip
 import lzma
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ase.io
 import numpy as np
@@ -204,4 +206,40 @@ def test_damaged_archives_are_refused_by_name(tmp_path, ending):
     for content in (whole[: len(whole) // 2], b"junk", whole[:20] + b"\xff" * 9 + whole[29:]):
         path.write_bytes(content)
         with pytest.raises(LabelError, match=rf"frames\.extxyz\.{ending}"):
+            read_frames(path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    blanks=st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    white=st.sampled_from(["", " ", "\t"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    start=st.sampled_from(["", "\ufeff"]),
+)
+def test_blank_lines_between_frames_lose_none(blanks, white, end, start):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.extxyz"
+        frames = [_frame(5), _frame(6)]
+        texts = []
+        for frame in frames:
+            write_frames(path, [frame])
+            texts.append(path.read_text())
+        gaps = [f"{white}\n" * count for count in blanks]
+        text = gaps[0] + texts[0] + gaps[1] + texts[1] + gaps[2]
+        path.write_bytes((start + text.replace("\n", end)).encode())
+        assert [frame.frame_id for frame in read_frames(path)] == [frame.frame_id for frame in frames]
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_a_blank_line_inside_a_frame_is_named_by_its_number(data):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "pool.extxyz"
+        write_frames(path, [_frame(5), _frame(6)])
+        lines = path.read_text().split("\n")[:-1]
+        first = int(lines[0]) + 2
+        inside = [k for k in range(1, len(lines)) if k != first]
+        at = data.draw(st.sampled_from(inside))
+        path.write_text("\n".join([*lines[:at], "", *lines[at:], ""]))
+        with pytest.raises(LabelError, match=f"line {at + 1}: not extended XYZ"):
             read_frames(path)

@@ -13,7 +13,9 @@ Fidelity = Annotated[
 
 def import_labels(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="vasprun.xml[.gz], *.extxyz[.xz], or folders of them.")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="vasprun.xml (also .gz, .bz2, .xz), *.extxyz[.xz], or folders of them.")
+    ],
     fidelity: Fidelity,
     defect: Annotated[str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")] = None,
     frames: Annotated[

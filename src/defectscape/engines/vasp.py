@@ -175,6 +175,8 @@ def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:
     Raises:
         CalculationFailed: naming what differs.
     """
+    if run.unreadable:
+        raise CalculationFailed(f"VASP left no whole label: {run.unreadable[0][1]}")
     if not run.complete or len(run.steps) != 1:
         raise CalculationFailed(f"VASP wrote {len(run.steps)} ionic steps, {'whole' if run.complete else 'cut short'}")
     if not run.steps[-1].converged:

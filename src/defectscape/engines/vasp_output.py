@@ -4,12 +4,14 @@ Energies are VASP's free energy (``e_fr_energy``, TOTEN): forces and stress are 
 ``e_0_energy`` of an ionic step is no energy at all in many versions.
 """
 
-import gzip
 import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
@@ -21,14 +23,19 @@ from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
+from defectscape.engines.vasp_tags import RunTags, tags_of_head
 from defectscape.engines.vasp_theory import VaspTheory, theory_of_run
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers
+from defectscape.files.text import unpacked
 
 DEFAULT_CYCLES = 60
 """NELM where the INCAR says nothing; the parameters of a run that was stopped may hold 1."""
 
 KBAR_PER_EV_A3 = 1602.1766208
+
+_OVERFLOW = re.compile(rb"(?<=[\s>])[-+0-9.]*\*+[-+0-9.*]*(?=[\s<])")
+"""A number that did not fit into VASP's format, alone or grown together with its neighbour."""
 
 _PARSE_FAILURES = (
     OSError,
@@ -43,6 +50,7 @@ _PARSE_FAILURES = (
     SyntaxError,
     EOFError,
     zlib.error,
+    LZMAError,
 )
 """What pymatgen, lxml and gzip raise on a file they cannot make sense of."""
 
@@ -52,12 +60,14 @@ class IonicStep:
     """One ionic step.
 
     Attributes:
+        number: its place in the run, from 1.
         positions_A: shape (n, 3), A, in the file's order of atoms.
         cell_A: shape (3, 3), A.
         label: energy, forces, stress; band edges of the last step alone.
         converged: whether its SCF ended before NELM.
     """
 
+    number: int
     positions_A: Floats
     cell_A: Floats
     label: Label
@@ -77,7 +87,11 @@ class VaspRun:
         charge: valence electrons of the neutral cell less NELECT, units of e.
         multiplicity: 2S + 1 from the occupations of the last step, else from NUPDOWN; None where a
             run without either was cut short.
+        moment: total moment of the last step from the occupations, Bohr magnetons, as it is; None where
+            the file has none.
+        tags: what the run was told.
         steps: the whole ionic steps.
+        unreadable: number of each ionic step that has no label, and why.
         complete: whether the file is whole; a killed run has lost its last step.
         relaxed: whether the relaxation says that it converged.
     """
@@ -89,7 +103,10 @@ class VaspRun:
     numbers: Ints
     charge: float
     multiplicity: int | None
+    moment: float | None
+    tags: RunTags
     steps: tuple[IonicStep, ...]
+    unreadable: tuple[tuple[int, str], ...]
     complete: bool
     relaxed: bool
 
@@ -101,8 +118,9 @@ def read_run(path: Path) -> VaspRun:
         LabelError: if it is none, or holds no whole ionic step.
     """
     try:
-        run, complete = _parse(path)
-        return _run(path, run, complete)
+        content = unpacked(path.read_bytes())
+        run, complete = _parse(path, content)
+        return _run(path, run, complete, _head(content))
     except _PARSE_FAILURES as error:
         raise LabelError(
             f"VASP run {path}",
@@ -111,70 +129,97 @@ def read_run(path: Path) -> VaspRun:
         ) from error
 
 
-def _parse(path: Path) -> tuple[Vasprun, bool]:
+def _parse(path: Path, content: bytes) -> tuple[Vasprun, bool]:
     """The run, and whether its file is whole."""
     options = {"parse_dos": False, "parse_eigen": True, "parse_potcar_file": False}
-    with quiet(f"reading {path}"):
+    with quiet(f"reading {path}"), TemporaryDirectory() as folder:
+        # pymatgen unpacks by the name's ending, and people have many endings.
+        plain = Path(folder) / "vasprun.xml"
+        plain.write_bytes(_OVERFLOW.sub(rb" NaN ", content))
         try:
-            return Vasprun(path, **options), True
+            return Vasprun(plain, **options), True
         except (SyntaxError, ParseError):
-            return Vasprun(path, exception_on_bad_xml=False, **options), False
+            return Vasprun(plain, exception_on_bad_xml=False, **options), False
 
 
-def _run(path: Path, run: Vasprun, complete: bool) -> VaspRun:
-    steps = [step for step in run.ionic_steps if "forces" in step and "structure" in step]
-    if not steps:
+def _head(content: bytes) -> str:
+    """The file's text up to the table of POTCARs."""
+    return content.partition(b"</atominfo>")[0].decode("latin-1")
+
+
+def _run(path: Path, run: Vasprun, complete: bool, head: str) -> VaspRun:
+    blocks = run.ionic_steps if complete else [step for step in run.ionic_steps if _is_whole(step)]
+    first = next((step["structure"] for step in blocks if step.get("structure") is not None), None)
+    if first is None:
         raise ValueError("no whole ionic step")
-    structure = steps[0]["structure"]
-    numbers = atomic_numbers(structure)
-    counts = Counter(numbers.tolist())
+    numbers = atomic_numbers(first)
     # atominfo lists the valence of each POTCAR block; NELECT is what was put in.
-    valence = _valence(run, path, counts)
-    parameters = run.parameters
-    multiplicity = _multiplicity(run)
-    electrons = float(parameters["NELECT"])
+    valence = _valence(head, Counter(numbers.tolist()))
+    electrons = float(run.parameters["NELECT"])
+    multiplicity, moment = _spin(run)
     edges: tuple[float | None, float | None] = (None, None)
     if run.eigenvalues and multiplicity is not None:
         edges = band_edges_eV(_channels(run), round(electrons), multiplicity)
     limit = int(run.incar.get("NELM", DEFAULT_CYCLES))
-    found = []
-    for index, step in enumerate(steps):
-        last = complete and index == len(steps) - 1
-        stress = step.get("stress")
-        label = Label(
-            float(step["e_fr_energy"]),
-            np.array(step["forces"]),
-            # VASP prints the negative of ASE's stress, in kbar.
-            None if stress is None else -np.array(stress) / KBAR_PER_EV_A3,
-            *(edges if last else (None, None)),
-        )
-        cell_A = np.array(step["structure"].lattice.matrix)
-        positions_A = np.array(step["structure"].cart_coords)
-        converged = len(step["electronic_steps"]) < limit
-        found.append(IonicStep(positions_A, cell_A, label, converged))
+    found: list[IonicStep] = []
+    unreadable: list[tuple[int, str]] = []
+    for number, step in enumerate(blocks, 1):
+        last = complete and number == len(blocks)
+        try:
+            found.append(_step(number, step, edges if last else (None, None), limit))
+        except (LabelError, KeyError, ValueError, TypeError) as error:
+            missing = isinstance(error, KeyError)
+            unreadable.append((number, f"{error.args[0]} missing" if missing else _short_reason(error)))
     return VaspRun(
         path=path,
         version=f"vasp {run.vasp_version}",
         theory=theory_of_run(run),
-        convergence_eV=float(parameters["EDIFF"]),
+        convergence_eV=float(run.parameters["EDIFF"]),
         numbers=numbers,
         charge=valence - electrons,
         multiplicity=multiplicity,
+        moment=moment,
+        tags=tags_of_head(head),
         steps=tuple(found),
+        unreadable=tuple(unreadable),
         complete=complete,
         relaxed=bool(complete and run.converged_ionic),
     )
 
 
-def _valence(run: Vasprun, path: Path, counts: Counter[int]) -> float:
+def _is_whole(step: dict[str, Any]) -> bool:
+    return "forces" in step and step.get("structure") is not None
+
+
+def _step(number: int, step: dict[str, Any], edges: tuple[float | None, float | None], limit: int) -> IonicStep:
+    """One ionic step; a number that VASP could not print fails it alone."""
+    stress = step.get("stress")
+    structure = step["structure"]
+    if structure is None:
+        raise KeyError("structure")
+    positions_A, cell_A = np.array(structure.cart_coords), np.array(structure.lattice.matrix)
+    label = Label(
+        float(step["e_fr_energy"]),
+        np.array(step["forces"], dtype=float),
+        # VASP prints the negative of ASE's stress, in kbar.
+        None if stress is None else -np.array(stress, dtype=float) / KBAR_PER_EV_A3,
+        *edges,
+    )
+    if label.forces_eV_A.shape != positions_A.shape:
+        raise ValueError(f"forces of {len(label.forces_eV_A)} atoms, not {len(positions_A)}")
+    if not (np.isfinite(positions_A).all() and np.isfinite(cell_A).all()):
+        raise ValueError("positions or cell overflowed")
+    return IonicStep(number, positions_A, cell_A, label, len(step["electronic_steps"]) < limit)
+
+
+def _short_reason(error: Exception) -> str:
+    if isinstance(error, LabelError):
+        return f"{error.thing}: {error.value}"
+    return str(error)
+
+
+def _valence(head: str, counts: Counter[int]) -> float:
     """Valence electrons of the neutral cell, from the POTCAR table of the file's head."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="latin-1") as file:
-        head = ""
-        for line in file:
-            head += line
-            if "</atominfo>" in line:
-                break
     block = head[head.index('name="atomtypes"') :]
     rows = re.findall(r"<rc><c>\s*(\d+)\s*</c><c>\s*(\w+)\s*</c><c>\s*[0-9.]+\s*</c><c>\s*([0-9.]+)\s*</c>", block)
     if sum(int(row[0]) for row in rows) != sum(counts.values()):
@@ -190,20 +235,23 @@ def _channels(run: Vasprun) -> list[list[Floats]]:
     ]
 
 
-def _multiplicity(run: Vasprun) -> int | None:
-    """2S + 1 of the last step, from the occupations of both spins, else as it was fixed."""
+def _spin(run: Vasprun) -> tuple[int | None, float | None]:
+    """2S + 1 and the total moment of the last step, from the occupations of both spins, else as it was fixed."""
     if int(run.parameters.get("ISPIN", 1)) == 1:
-        return 1
+        return 1, 0.0
     eigenvalues = run.eigenvalues
     if not eigenvalues or Spin.down not in eigenvalues:
         fixed = round(float(run.parameters.get("NUPDOWN", -1)))
-        return 1 + fixed if fixed >= 0 else None
+        return (1 + fixed, float(fixed)) if fixed >= 0 else (None, None)
     weights = np.array(run.actual_kpoints_weights)
     count = {
         spin: float(np.sum([w * np.sum(np.array(p)[:, 1]) for w, p in zip(weights, points, strict=True)]))
         for spin, points in eigenvalues.items()
     }
-    return 1 + abs(round(count[Spin.up] - count[Spin.down]))
+    moment = count[Spin.up] - count[Spin.down]
+    if not np.isfinite(moment):
+        return None, None
+    return 1 + abs(round(moment)), moment
 
 
 def read_site_potentials(path: Path, atoms: int) -> Floats:

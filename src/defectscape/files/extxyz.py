@@ -155,11 +155,48 @@ def _images(path: Path) -> Iterator[tuple[Atoms, str]]:
         return
     try:
         # Unpacked at once: ASE seeks to every frame, which unpacks a packed file from its start each time.
-        images = ase.io.read(StringIO(read_text(path)), index=":", format="extxyz")
+        blocks = frame_blocks(read_text(path), str(path))
+        images = ase.io.read(StringIO("".join(blocks)), index=":", format="extxyz") if blocks else []
     except _READ_FAILURES as error:
         raise LabelError(str(path), f"not extended XYZ ({error})", "Write the file again") from error
+    if len(images) != len(blocks):
+        raise LabelError(str(path), f"{len(blocks)} frames, of which {len(images)} can be read", "Write the file again")
     for index, atoms in enumerate(images):
         yield atoms, f"{path}, frame {index}"
+
+
+def frame_blocks(text: str, thing: str) -> list[str]:
+    """The text of every frame, blank lines between frames left out: ASE stops at the first one and loses the rest.
+
+    Raises:
+        LabelError: naming the line where no frame begins, or one ends before its time.
+    """
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    blocks: list[str] = []
+    at = 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        count = lines[at].split()
+        if len(count) != 1 or not count[0].isdecimal():
+            raise LabelError(
+                f"{thing}, line {at + 1}",
+                f"not extended XYZ, {lines[at][:40]!r} is no number of atoms",
+                "Write the file again",
+            )
+        end = at + 2 + int(count[0])
+        blank = next((k for k in range(at + 1, end) if k >= len(lines) or not lines[k].strip()), None)
+        if blank is not None:
+            what = "the file ends" if blank >= len(lines) - 1 else "a blank line"
+            raise LabelError(
+                f"{thing}, line {blank + 1}",
+                f"not extended XYZ, {what} inside frame {len(blocks)} ({count[0]} atoms) of line {at + 1}",
+                "Write the file again",
+            )
+        blocks.append("".join(f"{line}\n" for line in lines[at:end]))
+        at = end
+    return blocks
 
 
 def _label(atoms: Atoms, thing: str) -> Label:

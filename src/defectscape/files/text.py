@@ -1,5 +1,6 @@
 """Text files, compressed where their name says so."""
 
+import bz2
 import gzip
 import lzma
 from pathlib import Path
@@ -32,3 +33,15 @@ def read_text(path: Path) -> str:
     elif path.suffix == ".gz":
         content = gzip.decompress(content)
     return content.decode("utf-8")
+
+
+def unpacked(content: bytes) -> bytes:
+    """What packed bytes hold, told from the bytes themselves: a name says little; others stay as they are.
+
+    Raises:
+        OSError, EOFError, lzma.LZMAError, zlib.error: if it cannot be unpacked.
+    """
+    for start, unpack in ((b"\x1f\x8b", gzip.decompress), (b"BZh", bz2.decompress), (b"\xfd7zXZ", lzma.decompress)):
+        if content.startswith(start):
+            return unpack(content)
+    return content

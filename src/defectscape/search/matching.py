@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from defectscape.domain.cell import same_cell
 from defectscape.domain.errors import SearchError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.site import HostCrystal
@@ -182,7 +183,7 @@ def _check(a: Frame, b: Frame, operations: Operations) -> None:
     if not np.array_equal(np.sort(a.numbers), np.sort(b.numbers)):
         raise SearchError("frames to match", f"{a.key} and {b.key} have other atoms", "Compare within one defect")
     for cell_A in (b.cell_A, operations.cell_A):
-        if not np.allclose(a.cell_A, cell_A, rtol=0.0, atol=1e-3):
+        if not same_cell(a.cell_A, cell_A):
             raise SearchError(
                 "frames to match",
                 "their cells differ",

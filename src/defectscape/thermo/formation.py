@@ -9,8 +9,7 @@ the VBM. Source: S. B. Zhang and J. E. Northrup, Phys. Rev. Lett. 67, 2339 (1991
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from defectscape.domain.cell import same_cell
 from defectscape.domain.energies import (
     ChemicalPotentialLimit,
     FiniteSizeCorrection,
@@ -22,8 +21,6 @@ from defectscape.domain.errors import ThermoError
 from defectscape.domain.site import HostCrystal
 from defectscape.thermo.chempots import composition
 
-CELL_TOLERANCE_A = 1e-4
-
 
 def exchanged_atoms(state: StateEnergy, host: HostCrystal) -> dict[str, int]:
     """Atoms per element that the defect has more (negative: fewer) than the host supercell.
@@ -31,7 +28,7 @@ def exchanged_atoms(state: StateEnergy, host: HostCrystal) -> dict[str, int]:
     Raises:
         ThermoError: if the frame lies in another cell than the host.
     """
-    if not np.allclose(state.frame.cell_A, host.cell_A, rtol=0, atol=CELL_TOLERANCE_A):
+    if not same_cell(state.frame.cell_A, host.cell_A):
         raise ThermoError(
             f"supercell of {state.key}",
             state.frame.cell_A.round(4).tolist(),

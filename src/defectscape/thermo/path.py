@@ -11,13 +11,13 @@ import numpy as np
 from ase.data import atomic_masses
 from ase.geometry import find_mic
 
+from defectscape.domain.cell import same_cell
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 
-CELL_TOLERANCE_A = 1e-4
 SHORTEST_PATH_AMU05_A = 1e-3
 """Below this, the two geometries are one and there is no coordinate between them."""
 
@@ -166,5 +166,5 @@ def _check_ends(initial: Frame, final: Frame) -> None:
         raise ThermoError(thing, "not one electron apart", "Pass adjacent charges of one defect")
     if not np.array_equal(np.sort(initial.numbers), np.sort(final.numbers)):
         raise ThermoError(thing, "different atoms", "Pass frames of one defect and one supercell")
-    if not np.allclose(initial.cell_A, final.cell_A, rtol=0, atol=CELL_TOLERANCE_A):
+    if not same_cell(initial.cell_A, final.cell_A):
         raise ThermoError(thing, "they are in different cells", "Use one supercell for both")

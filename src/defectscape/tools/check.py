@@ -16,6 +16,7 @@ from defectscape.settings.groups import exploration_groups
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
+from defectscape.tools.imported_data import check_imported
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""
@@ -118,7 +119,8 @@ def _label_times(context: StudyContext, atoms: int) -> Times:
     """
     times: Times = {"low": [], "high": []}
     for record in context.store.records():
-        if record.label is None or abs(len(record.frame) - atoms) > 2:
+        # Imported labels do not say what they cost, which is not nothing.
+        if record.label is None or record.core_s <= 0 or abs(len(record.frame) - atoms) > 2:
             continue
         for fidelity, seconds in times.items():
             engine = context.engine(fidelity)
@@ -191,6 +193,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
+    check_imported(study, host, sites)
     _check_references(study, host)
     _check_families(study)
     _check_foundations(study)

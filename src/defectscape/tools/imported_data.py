@@ -1,0 +1,101 @@
+"""Data sets with their cards, and frames named in a study, held against the study's host."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from defectscape.domain.cell import onto_cell
+from defectscape.domain.errors import DefectError, LabelError
+from defectscape.domain.frame import Frame, Ints, Origin
+from defectscape.domain.keys import HOST
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.extxyz import read_frames
+from defectscape.sampling.identification import check_atoms, check_cell, check_crystal
+from defectscape.settings.study import Study
+from defectscape.tools.data_sets import Card, read_card, read_data_set
+from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, refused
+from defectscape.tools.import_records import imported_record
+
+
+def offer_data(target: ImportTarget, path: Path) -> Offer:
+    """The frames of a data set.
+
+    Raises:
+        DefectscapeError: if the data set or its card is none, or damaged.
+    """
+    card = read_card(path)
+    data = read_data_set(path, card)
+    keys = ", ".join(key for key, _ in card.labels)
+    refusal = _refusal(target, card, np.unique(np.concatenate([item.frame.numbers for item, _ in data])))
+    if refusal:
+        return refused(path, keys, len(data), refusal)
+    found, left_out = [], []
+    for place, (labelled, info) in enumerate(data, 1):
+        fault = frame_fault(target.host, target.sites, labelled.frame)
+        if fault:
+            left_out.append(LeftOut(place, fault))
+            continue
+        frame = labelled.frame
+        if frame.origin is not Origin.REFERENCE:
+            frame = onto_cell(frame, target.host.cell_A)
+        version = str(info.get("engine_version", ", ".join(card.engine_versions)))
+        found.append((place, imported_record(target.engine, frame, labelled.label, version, info)))
+    return Offer(path, keys, tuple(found), tuple(left_out))
+
+
+def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) -> str:
+    """Why a frame is none of the host's supercell with its defect, or nothing; references may be any crystal."""
+    if frame.origin is Origin.REFERENCE:
+        return ""
+    table = {site.name: (site.added, site.removed) for site in sites} | {HOST: (None, None)}
+    if frame.key.defect not in table:
+        return f"{frame.key} is not of this host or its defects"
+    try:
+        check_atoms(host, frame.numbers, *table[frame.key.defect])
+        check_cell(host, frame.cell_A)
+        check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A)
+    except DefectError as error:
+        return str(error)
+    return ""
+
+
+def check_imported(study: Study, host: HostCrystal, sites: Iterable[DefectSite]) -> None:
+    """Refuse frames named under ``imported`` that are none of the study's supercell.
+
+    Args:
+        study: the study; frames of other defects than its own are not looked at, for they are not used.
+        host: its host before any relaxation; where its cell is relaxed the frames' cell cannot be known yet.
+        sites: its defects.
+
+    Raises:
+        LabelError: naming file and frame.
+    """
+    wanted = {defect.name for defect in study.defects}
+    table = {site.name: (site.added, site.removed) for site in sites if site.name in wanted}
+    for path in study.imported:
+        for number, frame in enumerate(read_frames(path)):
+            if frame.origin is Origin.REFERENCE or frame.key.defect not in table:
+                continue
+            try:
+                check_atoms(host, frame.numbers, *table[frame.key.defect])
+                if study.host.relax in ("none", "positions"):
+                    check_cell(host, frame.cell_A)
+            except DefectError as error:
+                raise LabelError(
+                    f"imported, {path}, frame {number}", f"{error.thing}: {error.value}", error.remedy
+                ) from error
+
+
+def _refusal(target: ImportTarget, card: Card, numbers: Ints) -> str:
+    fidelity_settings = target.context.fidelity_settings(target.fidelity)
+    if card.engine != target.engine.name:
+        return f"labels of {card.engine}, fidelity {fidelity_settings.name} is {target.engine.name}"
+    theirs = json.loads(card.settings)
+    mine = json.loads(target.engine.settings_of(numbers))
+    differing = sorted(name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name))
+    if differing:
+        names = "; ".join(f"{n}: {theirs.get(n)}, not {mine.get(n)}" for n in differing)
+        return f"other settings than fidelity {fidelity_settings.name}: {names}"
+    return ""
