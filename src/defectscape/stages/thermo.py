@@ -155,7 +155,7 @@ def _corrections(
             host,
             pick_site(sites, state.key.defect),
             energies,
-            settings.dielectric,
+            settings.tensor.tolist(),
             read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,
         )

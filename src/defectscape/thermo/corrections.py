@@ -41,7 +41,7 @@ def finite_size_correction(
     """
     if isinstance(settings, NoCorrection):
         return FiniteSizeCorrection(0.0, "none")
-    value_eV = charge**2 * point_charge_energy_eV(cell_A, np.array(settings.dielectric, float))
+    value_eV = charge**2 * point_charge_energy_eV(cell_A, settings.tensor)
     return FiniteSizeCorrection(value_eV, POINT_CHARGE_LABEL)
 
 

@@ -22,7 +22,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.base import Engine
 from defectscape.engines.vasp import VaspEngine
 from defectscape.engines.vasp_output import VaspRun, read_run
-from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.host import read_host_file
 from defectscape.sampling.identification import Identified, identify
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.vasp import VaspSettings
@@ -89,7 +89,7 @@ def import_paths(
     """
     study = context.study
     files = [file for path in paths for file in _find(path)]
-    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    host = read_host_file(study.host)
     target = _Target(
         context, fidelity, context.engine(fidelity), host, enumerate_sites(host, interstitials=True), defect
     )
