@@ -284,7 +284,9 @@ def test_structures_round_trip():
 def test_a_cell_of_any_handedness_is_read_right_handed_with_the_atoms_where_they_were(swap, signs, shear):
     crystal = Structure.from_spacegroup("F-43m", Lattice.cubic(6.46), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
     rows = np.diag(signs) @ np.eye(3)[list(swap)] @ np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
-    turned = Structure(Lattice(rows @ crystal.lattice.matrix), crystal.species, crystal.cart_coords, False, None, True)
+    turned = Structure(
+        Lattice(rows @ crystal.lattice.matrix), crystal.species, crystal.cart_coords, coords_are_cartesian=True
+    )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "host.json"
         path.write_text(json.dumps(turned.as_dict()))
