@@ -17,7 +17,7 @@ import pytest
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.search import SearchSettings
 from support import ROOT
-from support.small_study import jobs_of, small_study, write_study
+from support.small_study import Job, jobs_of, small_study, write_study
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
@@ -242,7 +242,7 @@ def followers(folder: Path, stages: set[str]) -> set[str]:
     jobs = jobs_of(folder / "study.yaml", Path("results"))
     found, made = set(stages), {path for job in jobs if job.rule in stages for path in job.outputs}
     for job in jobs:
-        if made & set(job.inputs):
+        if made & (set(job.inputs) - set(job.order_only)):
             found.add(job.rule)
             made |= set(job.outputs)
     return found
@@ -259,3 +259,27 @@ def test_a_setting_runs_the_stages_that_read_it_and_what_follows(
     monkeypatch.chdir(study_folder)
     expected = followers(study_folder, stages | {"summary"})
     assert set(rules_to_run(study_folder, with_change(setting, value))) - {"all"} == expected
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
+    """The jobs of a study with all kinds of labels."""
+    folder = tmp_path_factory.mktemp("order")
+    study = small_study()
+    study["sampling"] |= {"relaxed_starts": 1}
+    study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return jobs_of(write_study(study, folder), Path("results"))
+
+
+def test_no_defect_is_labelled_before_the_host_and_the_references(jobs: list[Job]) -> None:
+    maker = {path: job for job in jobs for path in job.outputs}
+
+    def comes_after_references(job: Job) -> bool:
+        before = [maker[path] for path in job.inputs if path in maker]
+        return any(other.rule == "references" or comes_after_references(other) for other in before)
+
+    labelling = [job for job in jobs if job.rule in {"label", "relax_starts", "relax_minima", "verify", "ccd_check"}]
+    assert len({job.rule for job in labelling}) == 5
+    assert all(map(comes_after_references, labelling))

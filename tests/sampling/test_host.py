@@ -1,12 +1,17 @@
 """The host: what is accepted, what is refused, and what the supercell and its relaxation keep."""
 
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
@@ -22,6 +27,7 @@ from defectscape.sampling.host import (
     shortest_lattice_vector_A,
     unit_cell_indices,
 )
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.structure import HostSettings, SupercellSettings
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"
@@ -149,7 +155,6 @@ def test_image_distance_is_the_shortest_lattice_vector_not_the_shortest_edge():
     ("matrix", "distance_A", "words"),
     [
         ([[1, 0, 0], [0, 1, 0], [1, 1, 0]], 3.0, "determinant 0"),
-        ([[0, 1, 0], [1, 0, 0], [0, 0, 1]], 3.0, "determinant -1"),
         ([[1, 0, 0], [0, 1, 0], [0, 0, 2]], 8.0, "6.62 A from its image"),
     ],
 )
@@ -268,3 +273,55 @@ def test_structures_round_trip():
     again = to_structure(numbers, structure.cart_coords, structure.lattice.matrix)
     assert np.array_equal(atomic_numbers(again), numbers)
     assert sorted(set(numbers.tolist())) == [31, 33]
+
+
+@effort(max_examples=20, deadline=None)
+@given(
+    swap=st.permutations([0, 1, 2]),
+    signs=st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    shear=st.integers(-1, 1),
+)
+def test_a_cell_of_any_handedness_is_read_right_handed_with_the_atoms_where_they_were(swap, signs, shear):
+    crystal = Structure.from_spacegroup("F-43m", Lattice.cubic(6.46), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
+    rows = np.diag(signs) @ np.eye(3)[list(swap)] @ np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
+    turned = Structure(
+        Lattice(rows @ crystal.lattice.matrix), crystal.species, crystal.cart_coords, coords_are_cartesian=True
+    )
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "host.json"
+        path.write_text(json.dumps(turned.as_dict()))
+        found = read_unit_cell(path)
+    assert np.linalg.det(found.lattice.matrix) > 0
+    for site in turned:
+        same = [s for s in found if s.specie == site.specie]
+        steps = found.lattice.get_fractional_coords([s.coords - site.coords for s in same])
+        assert np.min(np.max(np.abs(steps - np.rint(steps)), axis=1)) < 1e-6
+
+
+def test_a_left_handed_matrix_spans_the_same_supercell():
+    unit = read_unit_cell(HOSTS / "CdTe.vasp")
+    left = build_host(unit, supercell([[0, 2, 0], [2, 0, 0], [0, 0, 2]]))
+    assert np.linalg.det(left.cell_A) > 0
+    assert np.allclose(sorted(np.linalg.norm(left.cell_A, axis=1)), np.linalg.norm(unit.lattice.matrix * 2, axis=1))
+
+
+@pytest.mark.parametrize("comment", ["Cd Te", "host"])
+def test_a_poscar_without_symbols_is_refused(tmp_path, comment):
+    lines = (HOSTS / "CdTe.vasp").read_text().splitlines()
+    path = tmp_path / "POSCAR"
+    path.write_text("\n".join([comment, *lines[1:5], *lines[6:]]))
+    with pytest.raises(HostError, match=r"VASP 4.*Add a line with their symbols"):
+        read_unit_cell(path)
+
+
+def test_an_alloy_is_taken_where_the_study_says_so(tmp_path):
+    alloy = Structure.from_spacegroup("F-43m", Lattice.cubic(5.65), ["Ga", "As"], [[0, 0, 0], [0.25] * 3]) * (2, 1, 1)
+    alloy.replace(0, "Al")
+    path = tmp_path / "alloy.vasp"
+    alloy.to(str(path), "poscar")
+    with pytest.raises(HostError, match=r"host\.taken_as_perfect"):
+        read_unit_cell(path)
+    unit = read_unit_cell(path, taken_as_perfect=True)
+    assert unit.composition.reduced_formula == "AlGa7As8"
+    host = build_host(unit, SupercellSettings(matrix=np.eye(3, dtype=int).tolist(), min_image_distance_A=5.0))
+    assert {"v_Al", "Al_As_1"} & {site.name for site in enumerate_sites(host)}

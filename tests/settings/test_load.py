@@ -4,12 +4,17 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.load import load_study
+from defectscape.settings.load import _UniqueKeyLoader, load_study
+from defectscape.settings.thermo import DielectricSettings
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -153,3 +158,91 @@ def test_merged_yaml_keys_may_be_given_again_but_not_twice(tmp_path: Path) -> No
     assert load_study(path).seed == 2026
     path.write_text(text.replace("seed: 2026", "seed: 2026\nseed: 7"))
     assert "twice" in refused(path)
+
+
+@pytest.mark.parametrize("text", ["1e-2", "1E-2", "1.0e-2", ".1e-1", "+1e-2", "0.1e-1", "1_0e-3"])
+def test_numbers_as_people_write_them_are_numbers(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, training__learning_rate=0.5)
+    path.write_text(path.read_text().replace("learning_rate: 0.5", f"learning_rate: {text}"))
+    assert load_study(path).training.learning_rate == pytest.approx(0.01)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_way_to_print_a_number_is_read_as_it(value: float) -> None:
+    for text in (repr(value), f"{value:e}", f"{value:.17E}", f"{value:g}"):
+        found = yaml.load(text, Loader=_UniqueKeyLoader)
+        assert not isinstance(found, str)
+        assert float(found) == float(text)
+
+
+@pytest.mark.parametrize("text", ["e5", "1e", "1e5a", "v_Cd", "1.e", "--1e5", "1-2", "'1e5'"])
+def test_what_is_no_number_stays_text(text: str) -> None:
+    assert isinstance(yaml.load(text, Loader=_UniqueKeyLoader), str)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_setting_is_nan_or_infinite(tmp_path: Path, value: float) -> None:
+    assert "finite" in refused(write(tmp_path, thermo__concentrations__dopant_cm3=value))
+
+
+@pytest.mark.parametrize("value", [-40.0, 40.0, -1.0, 1.0, 20])
+def test_percentages_are_no_fractions(tmp_path: Path, value: float) -> None:
+    told = f"write {value / 100:g} for {value:g}%"
+    assert told in refused(write(tmp_path, sampling__bond_distortions=[-0.2, value]))
+    assert told in refused(write(tmp_path, sampling__relaxed_toward=[value]))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "telling"),
+    [
+        (10.3, "three rows of three numbers"),
+        ([10.3, 10.3, 10.3], "three rows of three numbers"),
+        ([[2.0, 5.0, 0.0], [5.0, 2.0, 0.0], [0.0, 0.0, 10.3]], "principal value -3"),
+        ([[0.9, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]], "principal value 0.9"),
+        ([[5.0, 1.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]], "differ by 1"),
+        ([[float("nan"), 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]], "finite"),
+    ],
+)
+def test_what_is_no_dielectric_tensor(tmp_path: Path, tensor: object, telling: str) -> None:
+    assert telling in refused(write(tmp_path, thermo__correction__dielectric=tensor))
+
+
+@given(
+    st.lists(st.floats(1.0, 1000.0), min_size=3, max_size=3),
+    st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1),
+    st.lists(st.floats(-4e-4, 4e-4), min_size=9, max_size=9),
+)
+def test_a_crystals_tensor_is_taken_in_any_axes_and_with_rounding(
+    principal: list[float], quaternion: list[float], noise: list[float]
+) -> None:
+    axes = Rotation.from_quat(quaternion).as_matrix()
+    exact = axes @ np.diag([value + 0.01 for value in principal]) @ axes.T
+    skew = np.reshape(noise, (3, 3)) * np.abs(exact).max()
+    given_rows = (exact + (skew - skew.T) / 2).tolist()
+    settings = DielectricSettings(dielectric=given_rows)
+    np.testing.assert_allclose(settings.tensor, exact, atol=1e-12 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize(
+    ("limits", "telling"),
+    [
+        ({"Zn-rich": {"Zn": 0.0, "Te": -1.0}}, "Zn has no elemental reference"),
+        ({"x": {"Cd": 1.0, "Te": -2.5}}, "Cd is 1 eV above its reference"),
+        ({"limits": {"Cd-CdTe": {"Cd": -1.0}}, "elemental_refs": {"Cd": -1.0}}, "limits_wrt_el_refs"),
+    ],
+)
+def test_limits_that_cannot_be(tmp_path: Path, limits: object, telling: str) -> None:
+    assert telling in refused(write(tmp_path, thermo__chemical_potentials=limits))
+
+
+@pytest.mark.parametrize(
+    ("name", "telling"),
+    [
+        ("v_Cd_Td_Te2.83", "write v_Cd;"),
+        ("Cd_i_Td_Te2.83", "write i_Cd;"),
+        ("Te_Cd_", "write Te_Cd;"),
+        ("?", "letters"),
+    ],
+)
+def test_names_that_cannot_be_ours_are_told(tmp_path: Path, name: str, telling: str) -> None:
+    assert telling in refused(write(tmp_path, defects__0__name=name))

@@ -8,16 +8,19 @@ from pathlib import Path
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
+from defectscape.settings.paths import check_files
+from defectscape.settings.workflow import study_file
 from defectscape.study.layout import Layout
 from defectscape.study.stages import find_stage
 
-CONFIG = Path(config.get("study", "config/config.yaml"))
 try:
+    CONFIG = study_file(workflow.config_settings.config, workflow.configfiles)
     STUDY = load_study(CONFIG)
+    check_files(STUDY)
 except DefectscapeError as error:
     # One line, not the stack of the workflow's parser.
     sys.exit(f"error: {error}")
-RESULTS = Path(config.get("results", "results"))
+RESULTS = Path(workflow.config_settings.config.get("results", "results"))
 LAYOUT = Layout(RESULTS / STUDY.study)
 GROUPS = {group.name: group for group in exploration_groups(STUDY)}
 ROUNDS = STUDY.exploration.rounds

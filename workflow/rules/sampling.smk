@@ -4,11 +4,15 @@
 rule starts:
     """Distorted starts of every charge of a group, its initial pool, and who is held out.
 
-    In: host, site table, splits of groups learned from. Out: starts, pool (extended XYZ), splits (JSON).
+    In: host, site table, labels of the host and of references, splits of groups learned from. Out: starts, pool
+    (extended XYZ), splits (JSON).
+
+    No defect is labelled before the host and the references are: `ancient`, since which they are changes no start.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
+        ancient(str(LAYOUT.references)),
         lambda wildcards: [str(files_of(name).splits) for name in learned_from(wildcards)],
         IMPORTED,
     output:

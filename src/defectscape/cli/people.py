@@ -20,6 +20,7 @@ def check(
     measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
 ) -> None:
     """Validate a study and say what would run; computes no label unless asked to measure."""
+    from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan
 
@@ -37,6 +38,9 @@ def check(
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")
+    correction = study.thermo.correction
+    if isinstance(correction, DielectricSettings) and correction.asymmetry > 0:
+        echo(f"dielectric  asymmetric by {correction.asymmetry:g}: its symmetric part is taken")
     for program in plan.missing_programs:
         echo(f"program     {program} is not on this machine: a label that the store lacks needs it")
     echo("later       charge states go into `added_charges`, so that the others stay as they are")

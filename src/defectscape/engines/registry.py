@@ -1,6 +1,6 @@
 """From an engine's settings to the engine."""
 
-from defectscape.domain.errors import EngineError
+from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.engines.base import Engine
 from defectscape.engines.isolated import IsolatedEngine
 from defectscape.settings.ase_calculator import AseSettings
@@ -20,6 +20,23 @@ def make_engine(settings: EngineSettings) -> Engine:
         return engine
     limit_s = settings.time_limit_s if isinstance(settings, AseSettings) else None
     return IsolatedEngine(engine, settings, limit_s)
+
+
+def with_mesh(settings: EngineSettings, mesh: list[int], where: str) -> EngineSettings:
+    """The settings with another k-point mesh.
+
+    Args:
+        mesh: three numbers.
+        where: the key that asks for it, for the message.
+
+    Raises:
+        ConfigError: if the engine has none.
+    """
+    if "kpoints" not in type(settings).model_fields:
+        raise ConfigError(
+            where, f"the {settings.kind} engine has no k-points", "Take it out, and give a supercell as reference"
+        )
+    return settings.model_copy(update={"kpoints": mesh})
 
 
 def make_local_engine(settings: EngineSettings) -> Engine:

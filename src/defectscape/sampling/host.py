@@ -6,6 +6,7 @@ computed with; what moves is the unit cell, so the crystal's translations and sy
 """
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,19 @@ _PARSE_FAILURES = (
 """What pymatgen's readers raise on a file they cannot make sense of."""
 
 
-def read_unit_cell(path: Path) -> Structure:
-    """Read the host's cell as it stands in the file and check that it is a perfect crystal.
+def read_unit_cell(path: Path, *, what: str = "host file", taken_as_perfect: bool = False) -> Structure:
+    """Read a crystal's cell as it stands in the file and check that it is perfect.
+
+    A left-handed cell is spanned by the opposite vectors, which are the same lattice with the atoms where they
+    were: VASP takes no left-handed one.
 
     Args:
         path: POSCAR, CIF or anything else pymatgen reads.
+        what: what the file is, for messages.
+        taken_as_perfect: whether a cell that looks like one with a point defect is accepted.
 
     Returns:
-        A bare structure: elements without oxidation states, coordinates in [0, 1).
+        A bare structure: elements without oxidation states, coordinates in [0, 1), lattice vectors right-handed.
 
     Raises:
         HostError: if the file is missing or unreadable, disordered, overlapping, without volume,
@@ -65,19 +71,30 @@ def read_unit_cell(path: Path) -> Structure:
     """
     path = Path(path)
     if not path.is_file():
-        raise HostError("host file", path, "There is no such file; correct host.file in the study")
+        raise HostError(what, path, "There is no such file; correct its path in the study")
     try:
-        with quiet(f"reading {path}"):
+        with quiet(f"reading {path}"), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             structure = Structure.from_file(path)
     except _PARSE_FAILURES as error:
         raise HostError(
-            f"host file {path}",
+            f"{what} {path}",
             f"cannot be read ({type(error).__name__}: {error})",
             "Give a POSCAR or CIF (the name must say which: *.vasp, POSCAR*, *.cif)",
         ) from error
+    # pymatgen calls the elements of such a file H, He, Li and so on.
+    if any("cannot be determined" in str(warning.message) for warning in said):
+        raise HostError(
+            f"{what} {path}",
+            "is a POSCAR of VASP 4, which does not name its elements",
+            "Add a line with their symbols, in the order of the POTCAR, above the line of their numbers",
+        )
     structure.remove_oxidation_states()
-    check_host(structure, str(path))
-    return Structure(structure.lattice, structure.species, np.asarray(structure.frac_coords) % 1.0)
+    check_host(structure, f"{what} {path}", taken_as_perfect=taken_as_perfect)
+    hand = np.sign(np.linalg.det(structure.lattice.matrix))
+    return Structure(
+        Lattice(hand * structure.lattice.matrix), structure.species, hand * np.asarray(structure.frac_coords) % 1.0
+    )
 
 
 def shortest_lattice_vector_A(cell_A: Floats) -> float:
@@ -96,8 +113,8 @@ def build_host(structure: Structure, supercell: SupercellSettings) -> HostCrysta
     atom, then by translation, so the order depends on nothing else.
 
     Raises:
-        HostError: if the matrix is singular or left-handed, or the supercell's images are closer
-            than ``supercell.min_image_distance_A``.
+        HostError: if the matrix is singular, or the supercell's images are closer than
+             ``supercell.min_image_distance_A``.
     """
     matrix = _matrix(structure, supercell)
     unit_cell = np.asarray(structure.lattice.matrix)
@@ -129,6 +146,11 @@ def build_host(structure: Structure, supercell: SupercellSettings) -> HostCrysta
     )
 
 
+def read_host_file(settings: HostSettings) -> HostCrystal:
+    """The crystal of a study before any relaxation; errors as ``read_unit_cell`` and ``build_host``."""
+    return build_host(read_unit_cell(settings.file, taken_as_perfect=settings.taken_as_perfect), settings.supercell)
+
+
 def _matrix(structure: Structure, supercell: SupercellSettings) -> Ints:
     """The supercell matrix of the settings, or doped's choice."""
     if supercell.matrix is not None:
@@ -141,17 +163,16 @@ def _matrix(structure: Structure, supercell: SupercellSettings) -> Ints:
                 structure, min_image_distance=supercell.min_image_distance_A, min_atoms=1
             )
         matrix = np.rint(np.asarray(found)).astype(np.int64)
-        if np.linalg.det(matrix) < 0:
-            matrix = -matrix
         log.info("supercell matrix found: %s", matrix.tolist())
     determinant = round(float(np.linalg.det(matrix)))
-    if determinant <= 0:
+    if determinant == 0:
         raise HostError(
             "host.supercell.matrix",
-            f"{matrix.tolist()} has determinant {determinant}",
-            "Its rows must be three independent, right-handed supercell vectors",
+            f"{matrix.tolist()} has determinant 0",
+            "Its rows must be three independent supercell vectors",
         )
-    return matrix
+    # The opposite vectors span the same supercell, right-handed.
+    return matrix if determinant > 0 else -matrix
 
 
 def _expand(numbers: Ints, fracs: Floats, matrix: Ints, cell_A: Floats) -> tuple[Ints, Floats]:

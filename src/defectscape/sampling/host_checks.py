@@ -26,12 +26,13 @@ TIGHT_A, LOOSE_A, TIGHTEST_A = 0.01, 0.1, 0.001
 """Tolerances of the symmetry search; the first is the one used everywhere else."""
 
 
-def check_host(structure: Structure, name: str) -> None:
+def check_host(structure: Structure, name: str, *, taken_as_perfect: bool = False) -> None:
     """Refuse what cannot be a perfect, ordered, three-dimensional crystal.
 
     Args:
         structure: what the file holds.
-        name: the file, for the message.
+        name: the file and what it is, for the message.
+        taken_as_perfect: whether what looks like a point defect is accepted, as in ordered models of alloys.
 
     Raises:
         HostError: naming the file, what is wrong with it, and the remedy.
@@ -40,7 +41,8 @@ def check_host(structure: Structure, name: str) -> None:
     _check_volume(structure, name)
     _check_overlap(structure, name)
     _check_vacuum(structure, name)
-    _check_defect(structure, name)
+    if not taken_as_perfect:
+        _check_defect(structure, name)
     _check_noise(structure, name)
 
 
@@ -48,13 +50,13 @@ def _check_order(structure: Structure, name: str) -> None:
     for index, site in enumerate(structure):
         if not site.is_ordered:
             raise HostError(
-                f"host file {name}",
+                name,
                 f"atom {index + 1} has partial occupancy {site.species_string}",
                 "Give an ordered cell with one whole atom on every site",
             )
         if not 1 <= getattr(site.specie, "Z", 0) <= 118:
             raise HostError(
-                f"host file {name}",
+                name,
                 f"atom {index + 1} is {site.species_string!r}, not an element",
                 "Give every atom a chemical symbol",
             )
@@ -64,7 +66,7 @@ def _check_volume(structure: Structure, name: str) -> None:
     volume = float(abs(np.linalg.det(structure.lattice.matrix)))
     if not volume > 1.0 * len(structure):
         raise HostError(
-            f"host file {name}",
+            name,
             f"cell volume {volume:.4g} A^3 for {len(structure)} atoms",
             "Check the lattice vectors and their units: they must span a volume in A^3",
         )
@@ -80,7 +82,7 @@ def _check_overlap(structure: Structure, name: str) -> None:
         worst = bad[np.argmin(distances[bad])]
         first, second = int(rows[worst]), int(columns[worst])
         raise HostError(
-            f"host file {name}",
+            name,
             f"atoms {first + 1} ({structure[first].specie}) and {second + 1} "
             f"({structure[second].specie}) are {distances[worst]:.2f} A apart",
             "Remove the duplicate, or check the coordinates and the lattice constant",
@@ -94,7 +96,7 @@ def _check_vacuum(structure: Structure, name: str) -> None:
         gap = float(np.max(np.diff(places, append=places[0] + 1.0))) * float(spacing)
         if gap > VACUUM_A:
             raise HostError(
-                f"host file {name}",
+                name,
                 f"an empty slab of {gap:.1f} A, so it is a surface, layer, wire or molecule",
                 "Give a crystal that is periodic in three dimensions, without vacuum",
             )
@@ -104,11 +106,12 @@ def _check_defect(structure: Structure, name: str) -> None:
     found = find_point_defect(structure)
     if found is not None:
         raise HostError(
-            f"host file {name}",
+            name,
             f"looks like a supercell with a point defect near fractional {found.frac_coords}: "
             f"{found.translations} translation(s) map {found.mapped} of {found.atoms} atoms onto "
             "the same element and fail only there",
-            "Give the perfect unit cell; the supercell and the defects are made from it",
+            "Give the perfect unit cell; the supercell and the defects are made from it. If it is the perfect crystal, "
+            "as a model of an alloy is, set host.taken_as_perfect: energies are then relative to this cell",
         )
 
 
@@ -126,7 +129,7 @@ def _check_noise(structure: Structure, name: str) -> None:
     # group that depends on the tolerance.
     if tight == "P1" or _group(structure, TIGHTEST_A) != tight:
         raise HostError(
-            f"host file {name}",
+            name,
             f"space group {tight} within {TIGHT_A} A but {loose} within {LOOSE_A} A, so its symmetry is lost in noise",
             "Symmetrise it first, for instance with spglib's standardize_cell or pymatgen's "
             f"SpacegroupAnalyzer(structure, symprec={LOOSE_A}).get_refined_structure()",

@@ -11,7 +11,7 @@ import numpy as np
 
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng
-from defectscape.sampling.contacts import displacements_A, shortest_distance_A
+from defectscape.sampling.contacts import displacements_A, too_close
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def make_pool(starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSet
             for amplitude in sampling.rattle_amplitudes_A:
                 rng = derive_rng(seed, "pool", start.frame_id, fraction, amplitude)
                 middle = start.positions_A + fraction * way
-                positions = _rattled(middle, start.cell_A, amplitude, sampling.shortest_distance_A, rng)
+                positions = _rattled(start, middle, amplitude, sampling.shortest_distance_A, rng)
                 note = _note(start, fraction, amplitude)
                 if positions is None:
                     log.warning("%s: %s dropped: atoms too close", start.key, note)
@@ -59,15 +59,15 @@ def _note(start: Frame, fraction: float, amplitude_A: float) -> str:
 
 
 def _rattled(
+    start: Frame,
     positions_A: Floats,
-    cell_A: Floats,
     amplitude_A: float,
-    floor_A: float,
+    limit_A: float | None,
     rng: np.random.Generator,
 ) -> Floats | None:
-    """Rattled positions (n, 3) without a contact below ``floor_A``, or None."""
+    """Rattled positions (n, 3) of the start's atoms without a contact that is too short, or None."""
     for _ in range(ATTEMPTS):
         moved = positions_A + rng.normal(0.0, amplitude_A, positions_A.shape)
-        if shortest_distance_A(moved, cell_A) >= floor_A:
+        if not too_close(start.numbers, moved, start.cell_A, limit_A):
             return moved
     return None

@@ -18,6 +18,7 @@ from defectscape.domain.family import UNPERTURBED, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.spelling import names_meant
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.host import unit_cell_indices
@@ -156,7 +157,10 @@ def pick_site(sites: Iterable[DefectSite], name: str) -> DefectSite:
     """
     table = {site.name: site for site in sites}
     if name not in table:
-        raise DefectError("defect", repr(name), f"The host has {', '.join(table)}")
+        meant = names_meant(name, {site.name: site.doped_name for site in table.values()})
+        hint = f"Write {' or '.join(meant)}. " if meant else ""
+        kinds = "" if name.startswith("i_") else "; interstitials are listed when one is asked for, as i_Cd_1"
+        raise DefectError("defect", repr(name), f"{hint}The host has {', '.join(table)}{kinds}")
     return table[name]
 
 

@@ -13,6 +13,9 @@ from defectscape.domain.keys import HOST
 from defectscape.domain.seeds import derive_seed
 from defectscape.settings.sampling import SamplingSettings
 
+FEWEST_FAMILIES = 3
+"""One to train, one to validate and one to test."""
+
 
 def assign_splits(families: Iterable[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The split of every geometry family.
@@ -43,7 +46,7 @@ def assign_splits(families: Iterable[str], sampling: SamplingSettings, seed: int
 def _split_one(defect: str, members: list[str], sampling: SamplingSettings, seed: int) -> dict[str, Split]:
     """The splits of one defect's families."""
     count = len(members)
-    if count < 3:
+    if count < FEWEST_FAMILIES:
         raise DefectError(
             f"geometry families of {defect}",
             f"only {', '.join(members)}",

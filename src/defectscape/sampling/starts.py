@@ -20,7 +20,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
-from defectscape.sampling.contacts import displacements_A, shortest_distance_A
+from defectscape.sampling.contacts import closest_allowed_A, displacements_A, too_close
 from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
@@ -46,7 +46,8 @@ def make_starts(
     """All starts of one defect and charge; the first is the exact unperturbed geometry.
 
     The family of a start, ``<defect>/<distortion>``, is the same in every charge state. Starts with
-    a contact below ``sampling.shortest_distance_A`` are dropped with a warning in the log.
+    a contact below ``sampling.shortest_distance_A``, or below ``contacts.COVALENT_SHARE`` of the sum of two radii
+    where that is not given, are dropped with a warning in the log.
 
     Args:
         host: the crystal with its supercell.
@@ -62,8 +63,8 @@ def make_starts(
     starts = {unperturbed.frame_id: unperturbed}
     for label, note, positions in _all(unperturbed, host, site, charge, sampling, seed):
         limit_A = sampling.shortest_distance_A
-        if positions is None or shortest_distance_A(positions, unperturbed.cell_A) < limit_A:
-            log.warning("start %s of %s dropped: atoms closer than %g A", note, unperturbed.key, limit_A)
+        if positions is None or too_close(unperturbed.numbers, positions, unperturbed.cell_A, limit_A):
+            log.warning("start %s of %s dropped: atoms too close", note, unperturbed.key)
             continue
         start = Frame(
             unperturbed.numbers,
@@ -90,14 +91,17 @@ def _all(
 ) -> Iterator[tuple[str, str, Floats | None]]:
     """Label, note and positions (None where atoms overlap) of every start but the unperturbed one."""
     neighbours = distorted_neighbours(host, site, charge)
+    limit_A = sampling.shortest_distance_A
+    # ShakeNBreak's rattle knows one distance for all pairs.
+    floor_A = float(closest_allowed_A(unperturbed.numbers, limit_A).min())
     where = _where(unperturbed, site)
     for label, note, factor in _distortions(sampling):
         rattle: Rattle = {
             "stdev": sampling.start_rattle_A,
-            "d_min": sampling.shortest_distance_A,
+            "d_min": floor_A,
             "seed": derive_seed(seed, site.name, charge, label, sampling.start_rattle_A),
         }
-        yield label, note, _distorted(unperturbed, where, factor, neighbours, rattle)
+        yield label, note, _distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
     for label, note, bare in candidates(unperturbed, site, sampling):
         rng = derive_rng(seed, site.name, charge, label, sampling.start_rattle_A)
         yield label, note, bare + rng.normal(0.0, sampling.start_rattle_A, bare.shape)
@@ -160,6 +164,7 @@ def _distorted(
     factor: float | str | None,
     neighbours: int,
     rattle: Rattle,
+    limit_A: float | None,
 ) -> Floats | None:
     """Positions (n, 3) of one start, next to those of ``frame``, A; None if atoms overlap.
 
@@ -178,12 +183,12 @@ def _distorted(
             else:
                 bare = distortions.distort(structure.copy(), neighbours, factor, **where)
             positions = np.asarray(bare["distorted_structure"].cart_coords)
-            if shortest_distance_A(positions, frame.cell_A) < rattle["d_min"]:
+            if too_close(frame.numbers, positions, frame.cell_A, limit_A):
                 return None
             moved = distortions.distort_and_rattle(
                 structure.copy(), factor, num_nearest_neighbours=neighbours, **where, **rattle
             )["distorted_structure"]
-    if shortest_distance_A(np.asarray(moved.cart_coords), frame.cell_A) < rattle["d_min"]:
+    if too_close(frame.numbers, np.asarray(moved.cart_coords), frame.cell_A, limit_A):
         return None
     moves = displacements_A(frame.positions_A, np.asarray(moved.cart_coords), frame.cell_A)
     return frame.positions_A + moves

@@ -17,9 +17,9 @@ from defectscape.domain.keys import format_charge, parse_charge
 
 
 class Settings(BaseModel):
-    """Base class: no unknown key, no coercion, no change after loading."""
+    """Base class: no unknown key, no coercion, no change after loading, no number that is none."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def _charge(value: object) -> int:

@@ -1,6 +1,7 @@
 """Reading a study's YAML file, with errors of one line that name the key and the remedy."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -49,6 +50,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 line = node.start_mark.line + 1
                 raise yaml.YAMLError(f"key {key!r} is given twice in the mapping at line {line}")
         return super().construct_mapping(node, deep=deep)
+
+
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+"""YAML 1.1 takes 1e-2 and 1.0e18 for text; people, YAML 1.2 and JSON for numbers."""
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from defectscape.domain.errors import ConfigError
 from defectscape.settings.study import Study
+from defectscape.settings.thermo import DensityOfStates
 
 
 def input_files(study: Study) -> list[Path]:
@@ -11,6 +13,39 @@ def input_files(study: Study) -> list[Path]:
     files = [study.host.file, *thermo.elemental_references.values()]
     files += [*thermo.competing_phases.values(), *study.imported]
     return list(dict.fromkeys(files))
+
+
+def named_files(study: Study) -> dict[str, Path]:
+    """Every file that the study names, by the key that names it; not the engines', which may have only titles of it."""
+    thermo = study.thermo
+    found = {"host.file": study.host.file}
+    found |= {f"thermo.elemental_references.{name}": path for name, path in thermo.elemental_references.items()}
+    found |= {f"thermo.competing_phases.{name}": path for name, path in thermo.competing_phases.items()}
+    found |= {f"imported.{place}": path for place, path in enumerate(study.imported)}
+    for key, training in (("exploration.training", study.exploration.training), ("training", study.training)):
+        if training.foundation is not None:
+            found[f"{key}.foundation"] = training.foundation
+    if thermo.concentrations is not None and isinstance(thermo.concentrations.bands, DensityOfStates):
+        found["thermo.concentrations.bands.file"] = thermo.concentrations.bands.file
+    return found
+
+
+def check_files(study: Study) -> None:
+    """Every file that the study names is there: costs nothing, so each reading of the workflow may ask.
+
+    Raises:
+        ConfigError: naming all that are not.
+    """
+    missing = {key: path for key, path in named_files(study).items() if not path.is_file()}
+    if missing:
+        first, *others = missing
+        more = f" (nor {', '.join(f'{missing[key]} of {key}' for key in others)})" if others else ""
+        raise ConfigError(
+            first,
+            f"{missing[first]}{more}",
+            "There is no such file; correct the path, which starts in the study's folder if one of its files is there, "
+            "else in the working directory",
+        )
 
 
 def home(study: Study, file: Path) -> Path:

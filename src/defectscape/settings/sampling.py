@@ -1,6 +1,6 @@
 """Sampling: starts, pool, and who is held out."""
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import Settings
 
@@ -27,7 +27,12 @@ class SamplingSettings(Settings):
     start_rattle_A: float = Field(
         gt=0, description="Rattle of every start, standard deviation of the displacements, A."
     )
-    shortest_distance_A: float = Field(gt=0, description="Frames with a shorter interatomic distance are dropped, A.")
+    shortest_distance_A: float | None = Field(
+        None,
+        gt=0,
+        description="Frames with a shorter interatomic distance are dropped, A; left out, with a distance below "
+        "0.65 of the sum of two atoms' covalent radii: 1.8 A for Cd and Te, 1.6 A for Zn and Se, 1.3 A for Mg and O.",
+    )
     rattle_amplitudes_A: list[float] = Field(
         min_length=1,
         description="Standard deviations of the dense rattles around each start, A; one frame each.",
@@ -55,6 +60,23 @@ class SamplingSettings(Settings):
         lt=0.5,
         description="Fraction of geometry families used for early stopping, at least one.",
     )
+
+    @field_validator("bond_distortions", "relaxed_toward")
+    @classmethod
+    def _are_fractions(cls, values: list[float]) -> list[float]:
+        # Whoever knows folders called `Bond_Distortion_-40.0%` writes -40.
+        for value in values:
+            if not -1 < value < 1:
+                raise ValueError(f"a fraction lies between -1 and 1: write {value / 100:g} for {value:g}%")
+        return values
+
+    @model_validator(mode="after")
+    def _are_not_negative(self) -> "SamplingSettings":
+        if min(self.relaxed_toward, default=0) < 0:
+            raise ValueError(f"relaxed_toward: {min(self.relaxed_toward):g} leads away from the unperturbed structure")
+        if min(self.rattle_amplitudes_A) <= 0:
+            raise ValueError(f"rattle_amplitudes_A: {min(self.rattle_amplitudes_A):g} is no standard deviation")
+        return self
 
 
 class SelectionSettings(Settings):

@@ -1,10 +1,12 @@
 """Host and defects: what the study is about."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from defectscape.domain.keys import NAME_PATTERN
+from defectscape.domain.spelling import our_name
 from defectscape.settings.base import Charge, FilePath, Settings
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -40,6 +42,12 @@ class HostSettings(Settings):
         "The relaxed crystal is written to `host/unitcell.vasp`; given as `file` with `none`, later "
         "changes of that engine leave the geometries, and so all low-fidelity labels, as they are."
     )
+    taken_as_perfect: bool = Field(
+        False,
+        description="Take the file as the perfect crystal even if it looks like a supercell with a point defect, as "
+        "ordered models of alloys do. The risk: if it is a defect, every formation energy is relative to a crystal "
+        "that has it, and other sites are made from its surroundings.",
+    )
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
 
@@ -60,6 +68,16 @@ class DefectSettings(Settings):
         description="Charge states added later: explored on top of the others, which stay as they are, "
         "so that nothing of theirs is computed again.",
     )
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _can_be_ours(cls, value: object) -> object:
+        # As doped's with bond lengths cannot: the error says what to write.
+        if isinstance(value, str) and re.fullmatch(NAME_PATTERN, value) is None:
+            meant = our_name(value)
+            hint = f"write {meant}" if meant else "write letters, digits and single underscores, as in v_Cd or v_Sb_1"
+            raise ValueError(f"{hint}; `defectscape check` lists the names that the host has")
+        return value
 
     @model_validator(mode="after")
     def _each_charge_once(self) -> "DefectSettings":

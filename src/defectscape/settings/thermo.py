@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 
@@ -13,23 +15,53 @@ class NoCorrection(Settings):
     kind: Literal["none"] = Field(description="`none`: no finite-size correction at all.")
 
 
+ASYMMETRY = 1e-3
+"""Calculations leave a tensor asymmetric by rounding and sampling: this fraction of its largest element at most."""
+
+
 class DielectricSettings(Settings):
     """A host that screens."""
 
     dielectric: list[list[float]] = Field(
-        description="Static dielectric tensor of the host, three rows of three numbers."
+        description="Static dielectric tensor of the host, three rows of three numbers. Of one that is not quite "
+        "symmetric, the symmetric part is taken."
     )
+
+    @field_validator("dielectric", mode="before")
+    @classmethod
+    def _has_rows(cls, value: object) -> object:
+        # A number or three of them are no tensor: whether the host is isotropic must be said.
+        rows = value if isinstance(value, list) else []
+        if [len(row) if isinstance(row, list) else 0 for row in rows] != [3, 3, 3]:
+            raise ValueError("write three rows of three numbers: [[10.3, 0, 0], [0, 10.3, 0], [0, 0, 10.3]]")
+        return value
 
     @model_validator(mode="after")
     def _is_a_dielectric(self) -> "DielectricSettings":
-        tensor = self.dielectric
-        if [len(row) for row in tensor] != [3, 3, 3]:
-            raise ValueError("dielectric must have three rows of three numbers")
-        if any(abs(tensor[i][j] - tensor[j][i]) > 1e-6 for i in range(3) for j in range(3)):
-            raise ValueError("dielectric must be symmetric")
-        if min(tensor[i][i] for i in range(3)) < 1:
-            raise ValueError("dielectric constants are at least 1")
+        if self.asymmetry > ASYMMETRY * max(abs(value) for row in self.dielectric for value in row):
+            raise ValueError(
+                f"dielectric must be symmetric: two elements that should be equal differ by {self.asymmetry:g}"
+            )
+        lowest = float(np.linalg.eigvalsh(self.tensor).min())
+        if lowest < 1 - 1e-6:
+            raise ValueError(
+                f"dielectric has the principal value {lowest:g}, and a crystal's are 1 at least; "
+                "check the elements outside the diagonal"
+            )
         return self
+
+    @property
+    def asymmetry(self) -> float:
+        """The largest difference of two elements that should be equal."""
+        given = np.array(self.dielectric)
+        return float(np.max(np.abs(given - given.T)))
+
+    @property
+    def tensor(self) -> npt.NDArray[np.float64]:
+        """The symmetric part, shape (3, 3): what is computed with."""
+        given = np.array(self.dielectric)
+        symmetric: npt.NDArray[np.float64] = (given + given.T) / 2
+        return symmetric
 
 
 class PointChargeCorrection(DielectricSettings):
@@ -78,6 +110,9 @@ class DensityOfStates(Settings):
     )
 
 
+HIGHEST_POTENTIAL_EV = 1e-3
+"""An element above its own reference is not in equilibrium; so much is rounding."""
+
 Bands = Annotated[EffectiveMasses | DensityOfStates, Field(discriminator="kind")]
 
 
@@ -120,13 +155,21 @@ class ThermoSettings(Settings):
     )
     chemical_potentials: dict[str, dict[str, float]] | None = Field(
         None,
-        description="Limits of your own: per name, potential of each element relative to its reference, eV. They "
+        description="Limits of your own: per name, potential of each element relative to its reference, eV, 0 at "
+        "most. They "
         "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
     concentrations: ConcentrationsSettings | None = Field(
         None, description="Concentrations and the self-consistent Fermi level; left out, none."
     )
+
+    @field_validator("chemical_potentials", mode="before")
+    @classmethod
+    def _are_ours(cls, value: object) -> object:
+        if isinstance(value, dict) and "elemental_refs" in value:
+            raise ValueError("this is doped's dictionary; give what stands under its `limits_wrt_el_refs`")
+        return value
 
     @model_validator(mode="after")
     def _meshes_are_of_references(self) -> "ThermoSettings":
@@ -147,4 +190,21 @@ class ThermoSettings(Settings):
             raise ValueError("give competing_phases or chemical_potentials, not both")
         if self.chemical_potentials == {}:
             raise ValueError("chemical_potentials: give one limit at least, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_are_possible(self) -> "ThermoSettings":
+        for name, potentials in (self.chemical_potentials or {}).items():
+            strangers = sorted(set(potentials) - set(self.elemental_references))
+            if strangers:
+                raise ValueError(
+                    f"chemical_potentials of {name}: {', '.join(strangers)} has no elemental reference; give one value "
+                    f"for each of {', '.join(self.elemental_references)}"
+                )
+            for element, value_eV in potentials.items():
+                if value_eV > HIGHEST_POTENTIAL_EV:
+                    raise ValueError(
+                        f"chemical_potentials of {name}: {element} is {value_eV:g} eV above its reference, which would "
+                        "form instead; give values relative to the references, 0 at most"
+                    )
         return self

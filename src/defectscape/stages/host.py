@@ -8,7 +8,7 @@ from ase.io import write
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
-from defectscape.sampling.host import build_host, read_unit_cell, relax_host
+from defectscape.sampling.host import read_host_file, relax_host
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, write_host, write_sites
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def prepare_host(context: StudyContext) -> None:
     """Validate the host, build the supercell, relax it with the high-fidelity engine if asked."""
     settings = context.study.host
-    host = build_host(read_unit_cell(settings.file), settings.supercell)
+    host = read_host_file(settings)
     if settings.relax != "none":
         fidelity_settings = context.fidelity_settings("high")
         engine = context.engine("high")

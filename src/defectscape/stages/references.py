@@ -6,11 +6,11 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from defectscape.domain.errors import ConfigError, ThermoError
+from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import HOST, HOST_KEY
 from defectscape.engines.base import Engine
-from defectscape.engines.registry import make_engine
+from defectscape.engines.registry import make_engine, with_mesh
 from defectscape.sampling.host import host_frame, read_unit_cell
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
@@ -49,14 +49,16 @@ def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
     for name, file in sorted(thermo.competing_phases.items()):
         mesh = thermo.competing_kpoints.get(name)
         engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
-        record = context.label(_crystal_frame(file, f"reference/{name}"), "high", engine)
+        record = context.label(
+            _crystal_frame(file, f"reference/{name}", f"thermo.competing_phases.{name}"), "high", engine
+        )
         found.append(_required(name, record, f"{context.fidelity_settings('high').name} label of {name}"))
     return tuple(found)
 
 
-def _crystal_frame(file: Path, family: str) -> Frame:
-    """A crystal beside the host, as given in the config."""
-    structure = read_unit_cell(file)
+def _crystal_frame(file: Path, family: str, key: str) -> Frame:
+    """A crystal beside the host, as given under a key of the config."""
+    structure = read_unit_cell(file, what=key)
     numbers = np.array([site.specie.Z for site in structure])
     return Frame(
         numbers,
@@ -72,7 +74,7 @@ def _crystal_frame(file: Path, family: str) -> Frame:
 def _element_frame(context: StudyContext, element: str) -> Frame:
     """The reference phase of an element."""
     file = context.study.thermo.elemental_references[element]
-    frame = _crystal_frame(file, f"reference/{element}")
+    frame = _crystal_frame(file, f"reference/{element}", f"thermo.elemental_references.{element}")
     if set(frame.numbers.tolist()) != {atomic_numbers[element]}:
         raise ThermoError(
             f"elemental reference of {element}",
@@ -86,12 +88,7 @@ def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str)
     """The high-fidelity engine, with the mesh that a small crystal is to have."""
     if mesh is None:
         return context.engine("high")
-    settings = context.fidelity_settings("high").engine
-    if "kpoints" not in type(settings).model_fields:
-        raise ConfigError(
-            where, f"the {settings.kind} engine has no k-points", "Take it out, and give a supercell as reference"
-        )
-    return make_engine(settings.model_copy(update={"kpoints": mesh}))
+    return make_engine(with_mesh(context.fidelity_settings("high").engine, mesh, where))
 
 
 def _required(name: str, record: LabelRecord, what: str) -> ReferenceLabel:

@@ -11,7 +11,7 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.atoms import to_atoms
-from defectscape.sampling.contacts import shortest_distance_A
+from defectscape.sampling.contacts import too_close
 from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
@@ -48,7 +48,7 @@ def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
             logger.info(
                 "%s, %s: step %d of at most %d", start.key, start.note, optimiser.nsteps, settings.relaxation_steps
             )
-            if shortest_distance_A(atoms.positions, start.cell_A) < settings.shortest_distance_A:
+            if too_close(start.numbers, atoms.positions, start.cell_A, settings.shortest_distance_A):
                 logger.warning("%s, %s: atoms too close, ended", start.key, start.note)
                 break
     except CalculationFailed as error:

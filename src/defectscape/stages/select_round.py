@@ -10,7 +10,7 @@ from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
-from defectscape.sampling.contacts import shortest_distance_A
+from defectscape.sampling.contacts import too_close
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round
@@ -109,7 +109,7 @@ def _candidates(
     known = {frame.frame_id for frame in taken}
     found: dict[str, Frame] = {}
     for frame in (*minima, *paths):
-        close = shortest_distance_A(frame.positions_A, frame.cell_A) < limit_A
+        close = too_close(frame.numbers, frame.positions_A, frame.cell_A, limit_A)
         if not close and frame.frame_id not in known:
             found.setdefault(frame.frame_id, frame)
     return list(found.values())

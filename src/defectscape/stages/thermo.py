@@ -156,7 +156,7 @@ def _corrections(
             state,
             host,
             pick_site(sites, state.key.defect),
-            settings.dielectric,
+            settings.tensor.tolist(),
             read_potentials(context, state.key).potentials_V,
             perfect.potentials_V,
         )

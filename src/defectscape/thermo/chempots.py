@@ -150,6 +150,25 @@ def _limit_name(phases: Sequence[str], host: Any) -> str:
     return " ".join([*words, *(["with", " and ".join(compounds)] if compounds else [])])
 
 
+def check_elements(name: str, potentials: Mapping[str, float], atoms: Mapping[str, int]) -> None:
+    """A limit that the user gives has a value for each element of the host, and for no other.
+
+    Raises:
+        ThermoError: naming the limit and the elements.
+    """
+    if set(potentials) != set(atoms):
+        raise ThermoError(
+            f"thermo.chemical_potentials.{name}",
+            f"has {', '.join(sorted(potentials))}",
+            f"Give one value for each of {', '.join(atoms)}",
+        )
+
+
+def mean_potential_eV(potentials: Mapping[str, float], atoms: Mapping[str, int]) -> float:
+    """Potentials relative to the references, averaged over the host's atoms, eV: its formation energy per atom."""
+    return sum(n * potentials[element] for element, n in atoms.items()) / sum(atoms.values())
+
+
 def given_limits(
     numbers: Ints,
     bulk_energy_eV: float,
@@ -170,17 +189,11 @@ def given_limits(
     references = tuple((element, references_eV[element]) for element in atoms)
     limits = []
     for name, potentials in given.items():
-        thing = f"thermo.chemical_potentials {name}"
-        if set(potentials) != set(atoms):
-            raise ThermoError(
-                thing,
-                f"has {', '.join(sorted(potentials))}",
-                f"Give one value for each of {', '.join(atoms)}",
-            )
-        sum_eV = sum(n * potentials[element] for element, n in atoms.items()) / sum(atoms.values())
+        check_elements(name, potentials, atoms)
+        sum_eV = mean_potential_eV(potentials, atoms)
         if abs(sum_eV - gain_eV) > EQUILIBRIUM_TOLERANCE_EV:
             raise ThermoError(
-                thing,
+                f"thermo.chemical_potentials.{name}",
                 f"they sum to {sum_eV:.4f} eV per atom, the host's formation energy is {gain_eV:.4f}",
                 "In equilibrium with the host both agree; the engine may differ from the one that they come from",
             )

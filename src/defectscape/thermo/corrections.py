@@ -8,8 +8,6 @@ cells are served well, delocalised ones are not.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from defectscape.domain.energies import FiniteSizeCorrection, StateEnergy
 from defectscape.domain.frame import Floats
 from defectscape.domain.site import HostCrystal
@@ -40,5 +38,5 @@ def finite_size_correction(
     """
     if isinstance(settings, NoCorrection):
         return FiniteSizeCorrection(0.0, "none")
-    value_eV = charge**2 * point_charge_energy_eV(cell_A, np.array(settings.dielectric, float))
+    value_eV = charge**2 * point_charge_energy_eV(cell_A, settings.tensor)
     return FiniteSizeCorrection(value_eV, POINT_CHARGE_LABEL)

@@ -5,23 +5,23 @@ import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ase.data import chemical_symbols
-
-from defectscape.domain.errors import ConfigError
+from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.sampling.host import build_host, host_frame, read_unit_cell
+from defectscape.domain.spelling import our_name
+from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups
+from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
+from defectscape.tools.check_inputs import check_inputs, check_starts
 from defectscape.tools.imported_data import check_imported
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""
-
-FEWEST_FAMILIES = 3
 
 
 @dataclass(frozen=True)
@@ -137,25 +137,6 @@ def _plan_of(context: StudyContext, fidelity: str, labels: int, times: Times) ->
     return FidelityPlan(settings.name, settings.engine.method, labels, mean, len(seconds))
 
 
-def _check_references(study: Study, host: HostCrystal) -> None:
-    """Every element of the host has a reference structure of its own element alone."""
-    given = study.thermo.elemental_references
-    for number in sorted(set(host.numbers.tolist())):
-        element = chemical_symbols[number]
-        if element not in given:
-            raise ConfigError(
-                "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
-            )
-    for element, path in given.items():
-        found = {site.specie.symbol for site in read_unit_cell(path)}
-        if found != {element}:
-            raise ConfigError(
-                f"thermo.elemental_references.{element}",
-                f"{path} holds {', '.join(sorted(found))}",
-                f"Give a structure of {element} alone",
-            )
-
-
 def _check_foundations(study: Study) -> None:
     """The foundation files are there, and of the architecture that the trainings have."""
     for training in (study.exploration.training, study.training):
@@ -187,20 +168,29 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         DefectscapeError: for the first thing that is wrong, before any label is computed.
     """
     study = context.study
+    check_files(study)
     engines = {fidelity: context.engine(fidelity) for fidelity in ("low", "high")}
-    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
-    wants_interstitials = any(defect.name.startswith("i_") for defect in study.defects)
+    host = read_host_file(study.host)
+    check_inputs(study, host)
+    # Also where one is asked for by another name, so that ours can be said.
+    wants_interstitials = any((our_name(defect.name) or "").startswith("i_") for defect in study.defects)
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
     check_imported(study, host, sites)
-    _check_references(study, host)
     _check_families(study)
     _check_foundations(study)
+    check_starts(study, host, sites)
     times = _label_times(context, len(host.numbers))
     if measure:
         for fidelity in engines:
-            context.label(host_frame(host), fidelity)
+            record = context.label(host_frame(host), fidelity)
+            if record.label is None:
+                raise EngineError(
+                    f"{context.fidelity_settings(fidelity).name} label of the perfect supercell",
+                    f"failed: {record.failure}",
+                    "Change the engine's settings: no defect is labelled before the host is",
+                )
         times = _label_times(context, len(host.numbers))
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1

@@ -11,7 +11,7 @@ from defectscape.domain.label import Label
 from defectscape.domain.seeds import derive_rng
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
-from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.host import read_host_file
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.study.context import StudyContext
 
@@ -43,7 +43,7 @@ def test_frame(context: StudyContext) -> Frame:
     The host is taken as it stands in its file, so that this can be asked before it is relaxed.
     """
     study = context.study
-    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    host = read_host_file(study.host)
     defect = study.defects[0]
     sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"))
     frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])

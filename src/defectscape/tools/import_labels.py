@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError, LabelError
-from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.host import read_host_file
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.study.context import StudyContext
 from defectscape.tools.data_sets import DATA_ENDINGS
@@ -40,7 +40,7 @@ def import_paths(
     """
     study = context.study
     files = list(dict.fromkeys(file for path in paths for file in _find(path)))
-    host = build_host(read_unit_cell(study.host.file), study.host.supercell)
+    host = read_host_file(study.host)
     sites = enumerate_sites(host, interstitials=True)
     target = ImportTarget(context, fidelity, context.engine(fidelity), host, sites, defect)
     return take(context.store, [_offer(target, file) for file in files])

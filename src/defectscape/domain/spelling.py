@@ -1,0 +1,64 @@
+"""Other programs' names of defects, in ours: v_Cd, Te_Cd, i_Cd.
+
+doped writes ``v_Cd_Td_Te2.83`` and ``Cd_i_Td_Te2.83``, pydefect ``Va_Cd1``, pymatgen ``vac_1_Cd`` and
+``as_1_Te_on_Cd``, papers ``V_Cd`` and ``Cd_i``. They are told what to write, never translated in silence: ``V_Cd`` may
+also be vanadium.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+VACANCY_WORDS = ("v", "va", "vac", "vacancy")
+INTERSTITIAL_WORDS = ("i", "int", "inter", "interstitial")
+SUBSTITUTION_WORDS = ("as", "sub", "antisite", "substitution")
+_ELEMENT = re.compile(r"^([A-Z][a-z]?)[0-9]*$")
+_LOWER = re.compile(r"^([a-z]{1,2})[0-9]*$")
+
+
+def our_name(name: str) -> str | None:
+    """What the name would be in ours, without an index; None where nothing is recognised.
+
+    Args:
+        name: what somebody wrote.
+    """
+    words = [word for word in re.split(r"[_\s.-]+", name) if word and not word.isdigit()]
+    if not words:
+        return None
+    first, rest = words[0].lower(), [word for word in words[1:] if word != "on"]
+    elements = [element for word in rest if (element := _element(word)) is not None]
+    if first in VACANCY_WORDS:
+        return f"v_{elements[0]}" if elements else None
+    if first in INTERSTITIAL_WORDS and elements:
+        return f"i_{elements[0]}"
+    if first in SUBSTITUTION_WORDS and len(elements) > 1:
+        return f"{elements[0]}_{elements[1]}"
+    own = _element(words[0])
+    if own is None or not rest:
+        return None
+    if rest[0].lower() in INTERSTITIAL_WORDS:
+        return f"i_{own}"
+    return f"{own}_{elements[0]}" if elements else None
+
+
+def _element(word: str) -> str | None:
+    """The symbol that a word is, with or without an index, in whichever case."""
+    found = _ELEMENT.match(word) or _LOWER.match(word)
+    return None if found is None else found.group(1).capitalize()
+
+
+def names_meant(name: str, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the known names that were meant.
+
+    Args:
+        name: what somebody wrote.
+        known: what doped calls each defect, by our name.
+    """
+    of_doped = [ours for ours, dopeds in known.items() if name == dopeds or name.startswith(f"{dopeds}_")]
+    return tuple(of_doped) or _of_kind(our_name(name), known)
+
+
+def _of_kind(plain: str | None, known: Iterable[str]) -> tuple[str, ...]:
+    """The name itself, or those that are it with an index."""
+    if plain is None:
+        return ()
+    return tuple(name for name in known if name == plain or re.fullmatch(rf"{re.escape(plain)}_[0-9]+", name))

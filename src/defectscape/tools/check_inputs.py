@@ -1,0 +1,154 @@
+"""What would stop a study hours later, found before anything is computed: its files, its limits, its starts."""
+
+from collections.abc import Mapping, Sequence
+
+from defectscape.domain.energies import HostEnergies
+from defectscape.domain.errors import ConfigError, DefectError
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.engines.registry import with_mesh
+from defectscape.files.extxyz import read_frames
+from defectscape.sampling.contacts import COVALENT_SHARE
+from defectscape.sampling.host import read_unit_cell
+from defectscape.sampling.sites import pick_site
+from defectscape.sampling.splits import FEWEST_FAMILIES
+from defectscape.sampling.starts import make_starts
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.study import Study
+from defectscape.settings.thermo import DensityOfStates
+from defectscape.thermo.bands import fermi_dos
+from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements, composition, mean_potential_eV
+
+
+def check_inputs(study: Study, host: HostCrystal) -> None:
+    """Structures, data sets, densities of states and limits that the study names.
+
+    Raises:
+        DefectscapeError: for the first that cannot be used.
+    """
+    atoms = composition(host.numbers)
+    _check_elements(study, atoms)
+    _check_phases(study, atoms)
+    _check_pseudopotentials(study, atoms)
+    _check_meshes(study)
+    _check_limits(study, atoms)
+    for path in study.imported:
+        read_frames(path)
+    concentrations = study.thermo.concentrations
+    if concentrations is not None and isinstance(concentrations.bands, DensityOfStates):
+        fermi_dos(host, HostEnergies(0.0, 0.0, 0.0), concentrations.bands)
+
+
+def _check_elements(study: Study, atoms: Mapping[str, int]) -> None:
+    """Every element of the host has a reference structure of its own element alone."""
+    given = study.thermo.elemental_references
+    for element in atoms:
+        if element not in given:
+            raise ConfigError(
+                "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
+            )
+    for element, path in given.items():
+        key = f"thermo.elemental_references.{element}"
+        found = {site.specie.symbol for site in read_unit_cell(path, what=key)}
+        if found != {element}:
+            raise ConfigError(key, f"{path} holds {', '.join(sorted(found))}", f"Give a structure of {element} alone")
+
+
+def _check_phases(study: Study, atoms: Mapping[str, int]) -> None:
+    """Competing phases are compounds of the host's elements."""
+    for name, path in study.thermo.competing_phases.items():
+        key = f"thermo.competing_phases.{name}"
+        strangers = {site.specie.symbol for site in read_unit_cell(path, what=key)} - set(atoms)
+        if strangers:
+            raise ConfigError(
+                key,
+                f"{path} has {', '.join(sorted(strangers))}",
+                f"Only phases of the host's own elements, {', '.join(atoms)}, bound its potentials; take it out",
+            )
+
+
+def _check_pseudopotentials(study: Study, atoms: Mapping[str, int]) -> None:
+    """An engine with files for each element has those of the host."""
+    for fidelity in (study.fidelities.low, study.fidelities.high):
+        for name in ("pseudopotentials", "potcars"):
+            given = getattr(fidelity.engine, name, None)
+            missing = [element for element in atoms if given is not None and element not in given]
+            if missing:
+                raise ConfigError(
+                    f"{name} of fidelity {fidelity.name}",
+                    f"nothing for {', '.join(missing)}",
+                    "Name the file of each element of the host",
+                )
+
+
+def _check_meshes(study: Study) -> None:
+    """Meshes of references are for engines that have one."""
+    thermo = study.thermo
+    for name, meshes in (
+        ("elemental_kpoints", thermo.elemental_kpoints),
+        ("competing_kpoints", thermo.competing_kpoints),
+    ):
+        for owner, mesh in meshes.items():
+            with_mesh(study.fidelities.high.engine, mesh, f"thermo.{name}.{owner}")
+
+
+def _check_limits(study: Study, atoms: Mapping[str, int]) -> None:
+    """Limits have the host's elements, and one sum, which is its formation energy: negative."""
+    given = study.thermo.chemical_potentials
+    if given is None:
+        return
+    sums_eV = {}
+    for name, potentials in given.items():
+        check_elements(name, potentials, atoms)
+        sums_eV[name] = mean_potential_eV(potentials, atoms)
+    low, high = min(sums_eV, key=sums_eV.__getitem__), max(sums_eV, key=sums_eV.__getitem__)
+    if sums_eV[high] - sums_eV[low] > 2 * EQUILIBRIUM_TOLERANCE_EV:
+        raise ConfigError(
+            "thermo.chemical_potentials",
+            f"{low} sums to {sums_eV[low]:.4f} eV per atom of the host, {high} to {sums_eV[high]:.4f}",
+            "In equilibrium with the host both are its formation energy; correct one of them",
+        )
+    if len(atoms) > 1 and sums_eV[high] >= 0:
+        raise ConfigError(
+            f"thermo.chemical_potentials.{high}",
+            f"sums to {sums_eV[high]:.4f} eV per atom of the host",
+            "The sum is the host's formation energy, which is negative; give potentials relative to the references",
+        )
+
+
+def check_starts(study: Study, host: HostCrystal, sites: Sequence[DefectSite]) -> None:
+    """Make every start, and see that geometry families are left to train, to validate and to test.
+
+    Raises:
+        DefectError: if too few starts are without contacts that are too short.
+    """
+    for group in exploration_groups(study):
+        site = pick_site(sites, group.defect)
+        families = {
+            start.family
+            for charge in group.charges
+            for start in make_starts(host, site, charge, study.sampling, study.seed)
+        }
+        if len(families) < FEWEST_FAMILIES:
+            raise DefectError(
+                f"starts of {group.name}",
+                f"{len(families)} of {_wanted(study)} have no atoms closer than {_limit_words(study)}",
+                f"{FEWEST_FAMILIES} are needed, to train, to validate and to test: "
+                f"{_remedy(study)}, or give sampling.bond_distortions that are smaller",
+            )
+
+
+def _wanted(study: Study) -> int:
+    sampling = study.sampling
+    return 2 + len(sampling.bond_distortions) + int(sampling.dimers)
+
+
+def _limit_words(study: Study) -> str:
+    limit_A = study.sampling.shortest_distance_A
+    share = f"{COVALENT_SHARE:g} of the sum of their covalent radii"
+    return share if limit_A is None else f"sampling.shortest_distance_A, {limit_A:g} A"
+
+
+def _remedy(study: Study) -> str:
+    if study.sampling.shortest_distance_A is None:
+        return "set sampling.shortest_distance_A to less than that"
+    return "lower sampling.shortest_distance_A, or leave it out, so that it follows the elements"
