@@ -8,6 +8,7 @@ from pathlib import Path
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
+from defectscape.settings.paths import reference_files
 from defectscape.study.layout import Layout
 from defectscape.study.stages import find_stage
 

@@ -36,8 +36,7 @@ rule references:
     """
     input:
         str(LAYOUT.host),
-        [str(path) for path in STUDY.thermo.elemental_references.values()],
-        [str(path) for path in STUDY.thermo.competing_phases.values()],
+        [str(path) for path in reference_files(STUDY.thermo)],
     output:
         str(LAYOUT.references),
     log:

@@ -31,7 +31,8 @@ from defectscape.domain.keys import HOST, HOST_KEY
 from defectscape.domain.site import HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers, to_structure
-from defectscape.sampling.host_checks import TIGHT_A, check_host
+from defectscape.sampling.host_checks import TIGHT_A, check_host, check_order
+from defectscape.sampling.standard_states import is_molecule
 from defectscape.sampling.supercell_surface import SupercellSurface
 from defectscape.settings.structure import HostSettings, SupercellSettings
 
@@ -63,9 +64,31 @@ def read_unit_cell(path: Path) -> Structure:
         HostError: if the file is missing or unreadable, disordered, overlapping, without volume,
             not three-dimensional, noisy, or a supercell with a defect in it.
     """
-    path = Path(path)
+    structure = _read(Path(path), "host.file")
+    check_host(structure, str(path))
+    return _bare(structure)
+
+
+def read_reference(path: Path) -> Structure:
+    """Read the crystal of a reference, or one molecule in a box of any size.
+
+    Raises:
+        HostError: as ``read_unit_cell``; a molecule has vacuum, and no translations to be checked.
+    """
+    structure = _read(Path(path), "the file of this reference")
+    check_order(structure, str(path))
+    molecule = is_molecule(atomic_numbers(structure), structure.cart_coords, structure.lattice.matrix)
+    check_host(structure, str(path), molecule=molecule)
+    return _bare(structure)
+
+
+def _bare(structure: Structure) -> Structure:
+    return Structure(structure.lattice, structure.species, np.asarray(structure.frac_coords) % 1.0)
+
+
+def _read(path: Path, setting: str) -> Structure:
     if not path.is_file():
-        raise HostError("host file", path, "There is no such file; correct host.file in the study")
+        raise HostError("structure file", path, f"There is no such file; correct {setting} in the study")
     try:
         with quiet(f"reading {path}"):
             structure = Structure.from_file(path)
@@ -76,8 +99,7 @@ def read_unit_cell(path: Path) -> Structure:
             "Give a POSCAR or CIF (the name must say which: *.vasp, POSCAR*, *.cif)",
         ) from error
     structure.remove_oxidation_states()
-    check_host(structure, str(path))
-    return Structure(structure.lattice, structure.species, np.asarray(structure.frac_coords) % 1.0)
+    return structure
 
 
 def shortest_lattice_vector_A(cell_A: Floats) -> float:

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from defectscape.settings.study import Study
+from defectscape.settings.thermo import ThermoSettings
+
+
+def reference_files(thermo: ThermoSettings) -> list[Path]:
+    """Structures of the elements and of the competing phases, as far as they have files."""
+    references = [*thermo.elemental_references.values(), *thermo.competing_phases.values()]
+    return [reference.file for reference in references if reference.file is not None]
 
 
 def input_files(study: Study) -> list[Path]:
     """Structures and data sets that a study reads, each once."""
     thermo = study.thermo
-    files = [study.host.file, *thermo.elemental_references.values()]
-    files += [*thermo.competing_phases.values(), *study.imported]
+    files = [study.host.file, *reference_files(thermo), *study.imported]
     return list(dict.fromkeys(files))
 
 

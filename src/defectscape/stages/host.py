@@ -9,6 +9,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.host import build_host, read_unit_cell, relax_host
+from defectscape.sampling.open_shells import added_atoms, check_host_spin
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, write_host, write_sites
@@ -20,6 +21,8 @@ def prepare_host(context: StudyContext) -> None:
     """Validate the host, build the supercell, relax it with the high-fidelity engine if asked."""
     settings = context.study.host
     host = build_host(read_unit_cell(settings.file), settings.supercell)
+    added = added_atoms(defect.name for defect in context.study.defects)
+    check_host_spin(host, settings.multiplicity, added)
     if settings.relax != "none":
         fidelity_settings = context.fidelity_settings("high")
         engine = context.engine("high")

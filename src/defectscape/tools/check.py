@@ -11,6 +11,8 @@ from defectscape.domain.errors import ConfigError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
+from defectscape.sampling.open_shells import added_atoms, check_host_spin
+from defectscape.sampling.references import element_frame, reference_frame, sampling_warning
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.program import Program
@@ -54,6 +56,7 @@ class Plan:
         fidelities: the low and the high one.
         trainings: number of trainings.
         missing_programs: programs of the engines that are not on this machine.
+        warnings: what may make a number wrong, in words.
     """
 
     host: HostCrystal
@@ -63,6 +66,7 @@ class Plan:
     fidelities: tuple[FidelityPlan, FidelityPlan]
     trainings: int
     missing_programs: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _missing_programs(study: Study) -> tuple[str, ...]:
@@ -96,7 +100,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
 
 def _crystals(study: Study) -> int:
     """The host, its elements and competing phases."""
-    return 1 + len(study.thermo.elemental_references) + len(study.thermo.competing_phases)
+    references = [*study.thermo.elemental_references.values(), *study.thermo.competing_phases.values()]
+    return 1 + sum(reference.energy_eV_per_atom is None for reference in references)
 
 
 def _extras(study: Study) -> int:
@@ -135,8 +140,8 @@ def _plan_of(context: StudyContext, fidelity: str, labels: int, times: Times) ->
     return FidelityPlan(settings.name, settings.engine.method, labels, mean, len(seconds))
 
 
-def _check_references(study: Study, host: HostCrystal) -> None:
-    """Every element of the host has a reference structure of its own element alone."""
+def _check_references(study: Study, host: HostCrystal) -> tuple[str, ...]:
+    """Every element of the host has a reference of its own element alone, whose spin is known; what to warn of."""
     given = study.thermo.elemental_references
     for number in sorted(set(host.numbers.tolist())):
         element = chemical_symbols[number]
@@ -144,14 +149,17 @@ def _check_references(study: Study, host: HostCrystal) -> None:
             raise ConfigError(
                 "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
             )
-    for element, path in given.items():
-        found = {site.specie.symbol for site in read_unit_cell(path)}
-        if found != {element}:
-            raise ConfigError(
-                f"thermo.elemental_references.{element}",
-                f"{path} holds {', '.join(sorted(found))}",
-                f"Give a structure of {element} alone",
-            )
+    warnings = []
+    engine = study.fidelities.high.engine
+    for element, reference in given.items():
+        if reference.energy_eV_per_atom is None:
+            frame = element_frame(study.thermo, element, engine)
+            mesh = study.thermo.elemental_kpoints.get(element)
+            warnings.append(sampling_warning(frame, element, mesh, engine))
+    for name, phase in study.thermo.competing_phases.items():
+        if phase.energy_eV_per_atom is None:
+            reference_frame(phase, name, f"thermo.competing_phases.{name}", engine)
+    return tuple(text for text in warnings if text)
 
 
 def _check_foundations(study: Study) -> None:
@@ -191,7 +199,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
-    _check_references(study, host)
+    check_host_spin(host, study.host.multiplicity, added_atoms(defect.name for defect in study.defects))
+    warnings = _check_references(study, host)
     _check_families(study)
     _check_foundations(study)
     times = _label_times(context, len(host.numbers))
@@ -211,4 +220,5 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
         trainings + study.training.committee,
         _missing_programs(study),
+        warnings,
     )
