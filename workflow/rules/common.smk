@@ -10,7 +10,7 @@ from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import reference_files
 from defectscape.study.layout import Layout
-from defectscape.study.stages import find_stage
+from defectscape.study.stages import find_stage, names_come_from_file
 
 CONFIG = Path(config.get("study", "config/config.yaml"))
 try:

@@ -59,10 +59,11 @@ rule references:
 rule sites:
     """Enumerate the host's point defects with doped and name them.
 
-    In: the host. Out: the site table as JSON.
+    In: the host; its file, which names the interstitials, if it was relaxed. Out: the site table as JSON.
     """
     input:
         str(LAYOUT.host),
+        [str(STUDY.host.file)] if names_come_from_file(STUDY) else [],
     output:
         str(LAYOUT.sites),
     log:

@@ -10,9 +10,14 @@ from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.host import build_host, read_unit_cell, relax_host
 from defectscape.sampling.open_shells import added_atoms, check_host_spin
+from defectscape.sampling.site_order import keep_names
 from defectscape.sampling.sites import enumerate_sites
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, write_host, write_sites
+
+LEAST_DISTANCE_A = 0.1
+"""No limit: the relaxed supercell was checked."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +51,16 @@ def _write_poscars(context: StudyContext, host: HostCrystal) -> None:
 
 
 def list_sites(context: StudyContext) -> None:
-    """Enumerate the host's defects with doped and give them our names."""
-    host = read_host(context)
+    """Enumerate the host's defects with doped and give them our names.
+
+    Interstitials of a relaxed host have the names of the host in its file, which people look at and import by.
+    """
+    host, settings = read_host(context), context.study.host
     names = [defect.name for defect in context.study.defects]
     wants_interstitials = any(name.startswith("i_") for name in names)
-    write_sites(context, enumerate_sites(host, interstitials=wants_interstitials))
+    sites = enumerate_sites(host, interstitials=wants_interstitials)
+    if settings.relax != "none" and wants_interstitials:
+        supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
+        as_given = build_host(read_unit_cell(settings.file), supercell)
+        sites = keep_names(host, enumerate_sites(as_given, interstitials=True), sites)
+    write_sites(context, sites)

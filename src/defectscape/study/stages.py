@@ -44,6 +44,16 @@ def _open_dopants(study: Study, _: Wildcards) -> object:
     return sorted(OPEN_DOPANTS.intersection(added_atoms(defect.name for defect in study.defects)))
 
 
+def names_come_from_file(study: Study) -> bool:
+    """Whether the host's file names sites of another, relaxed crystal."""
+    return study.host.relax != "none" and any(defect.name.startswith("i_") for defect in study.defects)
+
+
+def _names_from(study: Study, _: Wildcards) -> object:
+    """The file whose crystal names the interstitials of a relaxed host."""
+    return str(study.host.file) if names_come_from_file(study) else None
+
+
 GROUP = Part("defects", _group)
 NAMES = ("fidelities.low.name", "fidelities.high.name")
 NOT_FOR_LABELS = ("max_energy_jump_eV",)
@@ -91,7 +101,16 @@ STAGES = (
             "thermo.competing_kpoints",
         ),
     ),
-    Stage("sites", "host:list_sites", version=1, kind="other", reads=(Part("defects.name", _interstitials),)),
+    Stage(
+        "sites",
+        "host:list_sites",
+        version=2,
+        kind="other",
+        reads=(
+            Part("defects.name", _interstitials),
+            Part("host", _names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps")),
+        ),
+    ),
     Stage(
         "starts",
         "sampling:make_group_starts",
