@@ -17,7 +17,7 @@ from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.search.matching import rmsd_A
 from defectscape.stages.search import LOWEST_LABEL
-from defectscape.study.frames import descent_ends
+from defectscape.study.frames import relaxed_minima_ends
 from defectscape.study.host import site_operations
 from defectscape.summary.cost import label_costs
 from support.small_study import (
@@ -186,7 +186,7 @@ def _go_on(context: StudyContext) -> None:
         ):
             starts = {relaxation.start.frame_id for relaxation in load_relaxations(path)}
             assert set(ends) <= starts, n
-    assert not descent_ends(context, "v_Cd", 0), "before the first round there is none"
+    assert not relaxed_minima_ends(context, "v_Cd", 0), "before the first round there is none"
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:

@@ -205,12 +205,9 @@ def test_a_deleted_report_is_made_again_alone(study_folder: Path) -> None:
 CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("seed", 7, {"starts", "train", "search", "search_final", "train_final", "evaluate"}),
     ("host.supercell.min_image_distance_A", 5.9, {"host"}),
-    ("fidelities.low.max_energy_jump_eV", 3.0, {"references", "label", "dataset", "dataset_final"}),
-    (
-        "fidelities.high.max_energy_jump_eV",
-        3.0,
-        {"references", "label", "dataset", "dataset_final", "verify", "ccd_check", "handover"},
-    ),
+    ("fidelities.low.max_energy_jump_eV", 3.0, {"dataset"}),
+    ("fidelities.high.max_energy_jump_eV", 3.0, {"dataset"}),
+    ("fidelities.low.max_force_eV_A", 25.0, {"references", "label", "dataset", "select_round"}),
     ("sampling.start_rattle_A", 0.12, {"starts"}),
     ("sampling.shortest_distance_A", 1.9, {"starts", "select_round"}),
     ("selection.initial_per_charge", 5, {"select", "select_round"}),

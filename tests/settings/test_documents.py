@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
-from defectscape.summary.documents import SUMMARY_DOCUMENTS
+from defectscape.summary.file import SUMMARY_DOCUMENTS
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,10 +19,10 @@ from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
     ErrorSummary,
+    FidelityDifferenceRow,
     GateRow,
     HostSummary,
     JobRow,
-    LevelGapRow,
     LevelOfTheory,
     LevelSummary,
     LevelTestRow,
@@ -96,7 +96,7 @@ def make_summary() -> Summary:
         errors=_errors(),
         parity=_parity(rng),
         level_gaps=[
-            LevelGapRow(
+            FidelityDifferenceRow(
                 key=f"{defect}_{signed(charge)}",
                 frames=12,
                 shift_eV=-34.2,

@@ -89,12 +89,12 @@ def compare(
 ) -> None:
     """How far two levels of theory differ on the frames that both data sets have, by charge."""
     from defectscape.files.extxyz import read_labelled
-    from defectscape.summary.fidelity_difference import level_gaps
+    from defectscape.summary.fidelity_difference import fidelity_differences
     from defectscape.tools.data_sets import read_card
 
     sets = [read_labelled(path, read_card(path).fidelity) for path in (low, high)]
     typer.echo("frames  shift (eV)  spread (meV/atom)  of low  dF RMS  F RMS (meV/A)  key")
-    for gap in level_gaps(*sets):
+    for gap in fidelity_differences(*sets):
         typer.echo(
             f"{gap.frames:6d} {gap.shift_eV:11.3f} {gap.spread_meV_atom:18.2f} "
             f"{gap.low_spread_meV_atom:7.2f} {gap.force_rms_meV_A:7.1f} {gap.force_meV_A:14.1f}  "

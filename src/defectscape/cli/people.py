@@ -162,7 +162,7 @@ def documents(
 ) -> None:
     """Write the generated documents: config page, JSON schemas, default study."""
     from defectscape.settings.documents import DOCUMENTS
-    from defectscape.summary.documents import SUMMARY_DOCUMENTS
+    from defectscape.summary.file import SUMMARY_DOCUMENTS
 
     for name, make in {**DOCUMENTS, **SUMMARY_DOCUMENTS}.items():
         (folder / name).write_text(make(), encoding="utf-8")

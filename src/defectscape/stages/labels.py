@@ -7,7 +7,7 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.label import LabelledFrame
 from defectscape.settings.groups import label_rounds
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import descent_frames, frames_to_label, pool_frames
+from defectscape.study.frames import frames_to_label, pool_frames, relaxed_minima
 from defectscape.study.labels import (
     gather,
     imported_labels,
@@ -53,7 +53,7 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
                 else list(frames_to_label(context, group, fidelity, earlier))
             )
             if fidelity == "low":
-                frames += descent_frames(context, group, earlier)
+                frames += relaxed_minima(context, group, earlier)
             outcomes = round_outcomes(context, group, earlier, fidelity)
             data += gather(context, frames, outcomes, fidelity)
         kept, jumps = without_jumps(context, unique(data), fidelity)

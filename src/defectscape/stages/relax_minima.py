@@ -23,7 +23,7 @@ from defectscape.study.committees import surface_beside_engine
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_relaxed, read_relaxed_ends, write_relaxed_ends
 from defectscape.study.host import site_operations
-from defectscape.study.labels import write_descents
+from defectscape.study.labels import write_relaxed
 from defectscape.study.minima import merged, read_relaxations
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
                 len(path) - 1,
                 path[0][1].energy_eV - lowest_observation(path)[1].energy_eV,
             )
-    write_descents(records, here.relaxed(key), here.relaxed_outcomes(key))
+    write_relaxed(records, here.relaxed(key), here.relaxed_outcomes(key))
     write_relaxed_ends(context, name, number, key, ends)
 
 

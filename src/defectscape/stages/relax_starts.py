@@ -16,7 +16,7 @@ from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts
-from defectscape.study.labels import write_descents
+from defectscape.study.labels import write_relaxed
 from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def relax_starts(context: StudyContext, name: str, key: DefectKey) -> None:
     settings = context.study.sampling
     chosen = starts_to_relax(starts, read_splits(context, name), settings.relaxed_starts, context.study.seed)
     records = [record for start in chosen for record in _relax(context, start)]
-    write_descents(records, files.relaxed(key), files.relaxed_outcomes(key))
+    write_relaxed(records, files.relaxed(key), files.relaxed_outcomes(key))
 
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:

@@ -19,7 +19,7 @@ from defectscape.settings.groups import Group
 from defectscape.settings.search import MinimaSettings, SearchSettings
 from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import descent_ends, read_starts
+from defectscape.study.frames import read_starts, relaxed_minima_ends
 from defectscape.study.host import site_of
 from defectscape.study.labels import lowest_known
 from defectscape.study.minima import merged, read_minima, read_relaxations, write_minima, write_relaxations
@@ -84,13 +84,13 @@ def _search(
     )
     check_committee(context, committee, round_files, starts[-1], charges, gates)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
-    ends = descent_ends(context, name, number)
+    ends = relaxed_minima_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)
     found = relax_all([*starts, *ends, *known], surface, settings)
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)
-    return found + _wander(context, group, found, surface, settings, minima, str(number))
+    return found + _global_search(context, group, found, surface, settings, minima, str(number))
 
 
 def _lowest(
@@ -104,7 +104,7 @@ def _lowest(
     ]
 
 
-def _wander(
+def _global_search(
     context: StudyContext,
     group: Group,
     found: tuple[Relaxation, ...],

@@ -18,7 +18,7 @@ from defectscape.settings.groups import label_rounds
 from defectscape.settings.sampling import SelectionSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.frames import descent_frames, frames_to_label, pool_frames, read_relaxed_ends, write_selected
+from defectscape.study.frames import frames_to_label, pool_frames, read_relaxed_ends, relaxed_minima, write_selected
 from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
@@ -78,7 +78,7 @@ def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -
     if fidelity == "low":
         found += pool_frames(context, name)
         for earlier in range(1, number + 1):
-            found += descent_frames(context, name, earlier)
+            found += relaxed_minima(context, name, earlier)
     found += [item.frame for item in imported_labels(context, name, fidelity)]
     found += [
         frame

@@ -47,14 +47,14 @@ def write_selected(context: StudyContext, group: str, fidelity: str, number: int
     write_frames(files.selected if fidelity == "high" else files.selected_low, frames)
 
 
-def descent_frames(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+def relaxed_minima(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Frames of a round's low-fidelity relaxations of minima; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed)
+    return _relaxed_minima_files(context, group, number, GroupRound.relaxed)
 
 
-def descent_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
+def relaxed_minima_ends(context: StudyContext, group: str, number: int) -> tuple[Frame, ...]:
     """Where all low-fidelity relaxations of minima were, up to a round; none in round 0."""
-    return _descents(context, group, number, GroupRound.relaxed_ends)
+    return _relaxed_minima_files(context, group, number, GroupRound.relaxed_ends)
 
 
 def read_relaxed(context: StudyContext, group: str, number: int, key: DefectKey) -> tuple[Frame, ...]:
@@ -72,7 +72,7 @@ def write_relaxed_ends(context: StudyContext, group: str, number: int, key: Defe
     write_frames(context.layout.group(group).round(number).relaxed_ends(key), ends)
 
 
-def _descents(
+def _relaxed_minima_files(
     context: StudyContext, group: str, number: int, file: Callable[[GroupRound, DefectKey], Path]
 ) -> tuple[Frame, ...]:
     members, files = context.group(group)

@@ -56,7 +56,7 @@ def read_outcomes(paths: Iterable[Path]) -> tuple[Outcome, ...]:
     return tuple(decode(Outcome, row) for path in paths for row in read_json(path))
 
 
-def write_descents(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
+def write_relaxed(records: Iterable[LabelRecord], frames: Path, outcomes: Path) -> None:
     """Write the frames of low-fidelity relaxations once each, and what became of their labels."""
     found = {record.frame.frame_id: record for record in records}
     write_frames(frames, [record.frame for record in found.values()])

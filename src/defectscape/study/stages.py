@@ -24,6 +24,15 @@ def _rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     return study.exploration.rounds if sources else None
 
 
+def _in_rounds(block: str) -> Part:
+    """A setting that matters from round 1 on: the first training has the pool alone."""
+
+    def value(study: Study, wildcards: Wildcards) -> object:
+        return None if int(wildcards["round"]) == 0 else block_of(study, block)
+
+    return Part(block, value)
+
+
 def _engine_of_host(study: Study, _: Wildcards) -> object:
     """The high fidelity, if it relaxes the host."""
     return None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
@@ -73,7 +82,7 @@ MINIMA = Block("minima", DESCRIBED)
 EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
-SEARCHING = ("seed", "selection.low_relaxed_minima", *NAMES, *EXPLORERS, GROUP)
+SEARCHING = ("seed", *NAMES, *EXPLORERS, GROUP)
 THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
 
 STAGES = (
@@ -167,8 +176,8 @@ STAGES = (
             "imported",
             "label_jobs",
             "sampling.relaxed_starts",
-            "selection.low_relaxed_minima",
-            "selection.low_per_charge_per_round",
+            _in_rounds("selection.low_relaxed_minima"),
+            _in_rounds("selection.low_per_charge_per_round"),
             Part("exploration.rounds", _rounds_of_sources),
             GROUP,
         ),
@@ -187,7 +196,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", EXPLORED_MINIMA, *SEARCHING),
+        reads=("exploration.search", EXPLORED_MINIMA, _in_rounds("selection.low_relaxed_minima"), *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -229,7 +238,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", MINIMA, "exploration.rounds", *SEARCHING),
+        reads=("search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
     ),
     Stage("minima", "search:merge_minima", version=1, kind="other", takes=("group",), reads=(MINIMA, GROUP)),
     Stage(

@@ -18,13 +18,13 @@ from defectscape.summary import cost, model, provenance, times
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
 from defectscape.summary.capture import capture_rows
 from defectscape.summary.ccd import diagrams
-from defectscape.summary.fidelity_difference import study_gaps
+from defectscape.summary.fidelity_difference import study_differences
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
+    FidelityDifferenceRow,
     HostSummary,
-    LevelGapRow,
     LevelSummary,
     SearchPoint,
     StateConcentrationRow,
@@ -181,7 +181,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=model.error_rows(context),
         parity=model.parity(context),
-        level_gaps=[LevelGapRow(**asdict(gap)) for gap in study_gaps(context)],
+        level_gaps=[FidelityDifferenceRow(**asdict(gap)) for gap in study_differences(context)],
         calibration=calibration_rows(context),
         level_tests=level_tests(context),
         search=_search_points(groups),

@@ -17,7 +17,7 @@ from defectscape.study.labels import read_data
 
 
 @dataclass(frozen=True)
-class LevelGap:
+class FidelityDifference:
     """Differences of one defect key, high less low fidelity.
 
     Attributes:
@@ -39,7 +39,7 @@ class LevelGap:
     force_meV_A: float
 
 
-def level_gaps(low: Sequence[LabelledFrame], high: Sequence[LabelledFrame]) -> tuple[LevelGap, ...]:
+def fidelity_differences(low: Sequence[LabelledFrame], high: Sequence[LabelledFrame]) -> tuple[FidelityDifference, ...]:
     """Differences per defect key over the frames that have both labels, the most positive first."""
     known = {item.frame.frame_id: item for item in low}
     pairs = [(known[item.frame.frame_id], item) for item in high if item.frame.frame_id in known]
@@ -48,13 +48,13 @@ def level_gaps(low: Sequence[LabelledFrame], high: Sequence[LabelledFrame]) -> t
     return tuple(_gap(str(k), [p for p in pairs if p[1].frame.key == k]) for k in ordered)
 
 
-def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> LevelGap:
+def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> FidelityDifference:
     atoms = len(pairs[0][0].frame)
     low = np.array([one.label.energy_eV for one, _ in pairs])
     high = np.array([two.label.energy_eV for _, two in pairs])
     forces = np.concatenate([two.label.forces_eV_A for _, two in pairs])
     change = forces - np.concatenate([one.label.forces_eV_A for one, _ in pairs])
-    return LevelGap(
+    return FidelityDifference(
         key,
         len(pairs),
         float(np.mean(high - low)),
@@ -65,7 +65,7 @@ def _gap(key: str, pairs: Sequence[tuple[LabelledFrame, LabelledFrame]]) -> Leve
     )
 
 
-def study_gaps(context: StudyContext) -> tuple[LevelGap, ...]:
+def study_differences(context: StudyContext) -> tuple[FidelityDifference, ...]:
     """The differences on all labels of a finished study."""
     low, high = (read_data(context, context.layout.final, level) for level in ("low", "high"))
-    return level_gaps(low, high)
+    return fidelity_differences(low, high)

@@ -1,4 +1,6 @@
-"""``summary.json``, read and written."""
+"""``summary.json``, read and written, and its JSON schema as a document."""
+
+import json
 
 from defectscape.files.text import write_text
 from defectscape.study.context import StudyContext
@@ -13,3 +15,12 @@ def read_summary(context: StudyContext) -> Summary:
 def write_summary(context: StudyContext, summary: Summary) -> None:
     """Write the summary."""
     write_text(context.layout.summary, summary.model_dump_json(indent=1) + "\n")
+
+
+def summary_schema() -> str:
+    """The JSON schema of ``summary.json``, as text."""
+    return json.dumps(Summary.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+SUMMARY_DOCUMENTS = {"docs/summary.schema.json": summary_schema}
+"""Generated files, relative to the repository, and what makes them."""

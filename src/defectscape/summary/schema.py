@@ -17,18 +17,18 @@ from defectscape.summary.schema_results import (
     LevelSummary,
     MinimumSummary,
     PathPoint,
+    Row,
     SearchPoint,
     StateConcentrationRow,
 )
-from defectscape.summary.schema_row import Row
 from defectscape.summary.schema_trust import (
     CalibrationRow,
     CostRow,
     CurvePoint,
     ErrorSummary,
+    FidelityDifferenceRow,
     GateRow,
     JobRow,
-    LevelGapRow,
     LevelTestRow,
     Overhead,
     ParityData,
@@ -47,10 +47,10 @@ __all__ = [
     "DefectSummary",
     "EquilibriumRow",
     "ErrorSummary",
+    "FidelityDifferenceRow",
     "GateRow",
     "HostSummary",
     "JobRow",
-    "LevelGapRow",
     "LevelOfTheory",
     "LevelSummary",
     "LevelTestRow",
@@ -87,7 +87,7 @@ class Summary(Row):
     )
     errors: list[ErrorSummary]
     parity: list[ParityData]
-    level_gaps: list[LevelGapRow] = Field([], description="Differences between the two levels.")
+    level_gaps: list[FidelityDifferenceRow] = Field([], description="Differences between the two levels.")
     calibration: list[CalibrationRow] = Field([], description="From spreads to error bars.")
     level_tests: list[LevelTestRow] = Field(
         [], description="Levels that the model predicted before the engine had its say."

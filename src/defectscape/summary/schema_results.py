@@ -1,8 +1,12 @@
 """Entries of the summary that say what was found, with units in their names."""
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from defectscape.summary.schema_row import Row
+
+class Row(BaseModel):
+    """Base of all entries of the summary: no unknown field, no change after making."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LevelOfTheory(Row):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from defectscape.summary.schema_row import Row
+from defectscape.summary.schema_results import Row
 
 
 class ErrorSummary(Row):
@@ -127,7 +127,7 @@ class ParityData(Row):
     force_model_eV_A: list[float] = Field(description="Model force components, eV/A.")
 
 
-class LevelGapRow(Row):
+class FidelityDifferenceRow(Row):
     """How far the two levels differ on the frames of one key that have both labels."""
 
     key: str

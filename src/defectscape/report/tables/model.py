@@ -44,7 +44,7 @@ def errors(summary: Summary) -> Table:
     )
 
 
-def level_gaps(summary: Summary) -> Table:
+def fidelity_differences(summary: Summary) -> Table:
     """How far the two levels of theory differ, charge by charge."""
     return Table(
         "level_gaps",

@@ -17,7 +17,7 @@ TABLES = (
     thermodynamics.ccd,
     thermodynamics.capture,
     model.errors,
-    model.level_gaps,
+    model.fidelity_differences,
     model.calibration,
     model.level_tests,
     model.gates,
