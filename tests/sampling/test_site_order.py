@@ -108,7 +108,7 @@ def test_a_site_that_is_no_longer_found_keeps_its_name_and_place() -> None:
     assert {site.name: site.frac_coords for site in kept} == {site.name: site.frac_coords for site in sites}
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(place=st.tuples(*[st.floats(-2.0, 2.0)] * 3), name=st.sampled_from(list(CRYSTALS)), index=st.integers(0, 10_000))
 def test_equivalent_points_have_one_place(place: tuple[float, ...], name: str, index: int) -> None:
     symmetry = crystal_symmetry(reference(name)[0])
@@ -117,7 +117,7 @@ def test_equivalent_points_have_one_place(place: tuple[float, ...], name: str, i
     assert place_in_cell(symmetry, image) == pytest.approx(place_in_cell(symmetry, np.array(place)), abs=1e-6)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     place=st.tuples(*[st.floats(-2.0, 2.0)] * 3),
     step=st.tuples(*[st.floats(-0.01, 0.01)] * 3),
