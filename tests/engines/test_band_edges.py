@@ -23,3 +23,8 @@ def test_a_channel_that_is_full_or_empty_has_one_edge() -> None:
     assert band_edges_eV([[np.array([1.0])]], 2, 1) == (1.0, None)
     assert band_edges_eV([[np.array([1.0])], [np.array([2.0])]], 1, 2) == (1.0, 2.0)
     assert band_edges_eV([[np.array([1.0])]], 0, 1) == (None, 1.0)
+
+
+def test_without_a_moment_an_odd_electron_is_shared() -> None:
+    levels = [[np.array([-1.0, 0.0, 1.0])]]
+    assert band_edges_eV(levels, 3, 0) == (-1.0, 0.0)

@@ -109,6 +109,7 @@ CONDITIONAL = {
     "file": "bands from a density of states",
     "max_steps": "a relaxation that does not end before its first step",
     "competing_kpoints": "a competing phase",
+    "source": "a reference whose energy is stated",
 }
 """Settings that some stage reads under conditions that the full study does not have."""
 

@@ -40,7 +40,7 @@ def test_a_study_beside_its_structures_is_used_from_anywhere(here: Path, file: s
     assert loaded.label_store == given.parent / "labels"
     # Absolute ones stay.
     references = study["thermo"]["elemental_references"]
-    assert {k: str(v) for k, v in loaded.thermo.elemental_references.items()} == references
+    assert {k: str(v.file) for k, v in loaded.thermo.elemental_references.items()} == references
 
 
 def test_in_its_own_folder_the_paths_are_as_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def vasp_study(folder: Path, **changes: Any) -> StudyContext:
         "matrix": [[2, 0, 0], [0, 2, 0], [0, 0, 2]],
         "min_image_distance_A": 12.0,
     }
-    study["defects"] = [{"name": "i_Cd_3", "charges": ["0"]}]
+    study["defects"] = [{"name": "i_Cd_2", "charges": ["0"]}]
     study["fidelities"]["high"] = {"name": "hse", "engine": engine | changes}
     study["fidelities"]["low"] = {"name": "pbe", "engine": {**engine, "functional": "pbe"}}
     return StudyContext.load(write_study(study, folder), folder / "results")
@@ -94,8 +94,8 @@ def test_both_trajectories_are_taken_and_the_other_crystal_is_not(imported) -> N
     context, rows = imported
     table = {row.path.parent.name: row for row in rows}
     assert [(table[name].taken, table[name].key) for name in CDTE] == [
-        (3, "i_Cd_3_0"),
-        (2, "i_Cd_3_0"),
+        (3, "i_Cd_2_0"),
+        (2, "i_Cd_2_0"),
     ]
     for name, steps in (("mgo_Mg_O_0", 2), ("mgo_bulk", 3)):
         assert (table[name].taken, table[name].refused) == (0, steps)
@@ -152,7 +152,7 @@ def test_a_tree_of_distortions_keeps_them_apart(tmp_path: Path) -> None:
         shutil.copy(FOLDER / CDTE[1] / "vasprun.xml.gz", folder)
     rows = import_paths(vasp_study(tmp_path), "high", [tmp_path / "tree"])
     families = [{frame.family for frame in row.frames} for row in rows]
-    assert families == [{"i_Cd_3/Bond_Distortion_-40.0_"}, {"i_Cd_3/Unperturbed"}]
+    assert families == [{"i_Cd_2/Bond_Distortion_-40.0_"}, {"i_Cd_2/Unperturbed"}]
     assert [row.taken for row in rows] == [2, 2]
 
 

@@ -36,8 +36,7 @@ rule references:
     """
     input:
         str(LAYOUT.host),
-        [str(path) for path in STUDY.thermo.elemental_references.values()],
-        [str(path) for path in STUDY.thermo.competing_phases.values()],
+        [str(path) for path in reference_files(STUDY.thermo)],
     output:
         str(LAYOUT.references),
     log:
@@ -60,10 +59,11 @@ rule references:
 rule sites:
     """Enumerate the host's point defects with doped and name them.
 
-    In: the host. Out: the site table as JSON.
+    In: the host; its file, which names the interstitials, if it was relaxed. Out: the site table as JSON.
     """
     input:
         str(LAYOUT.host),
+        [str(STUDY.host.file)] if names_come_from_file(STUDY) else [],
     output:
         str(LAYOUT.sites),
     log:

@@ -43,6 +43,8 @@ def check(
         echo(f"dielectric  asymmetric by {correction.asymmetry:g}: its symmetric part is taken")
     for program in plan.missing_programs:
         echo(f"program     {program} is not on this machine: a label that the store lacks needs it")
+    for warning in plan.warnings:
+        echo(f"warning     {warning}")
     echo("later       charge states go into `added_charges`, so that the others stay as they are")
     total_s: float | None = 0.0
     for part in plan.fidelities:

@@ -18,6 +18,10 @@ Ints = NDArray[np.int64]
 GEOMETRY_DECIMALS = 5
 """Cells and positions are compared, and hashed, rounded to 1e-5 A."""
 
+NO_MOMENT = 0
+"""Multiplicity of a metal without moment: both spins share all levels and their smeared occupations, so an odd number
+of electrons leaves none unpaired. References alone have it."""
+
 
 class Origin(StrEnum):
     """Where a frame came from."""
@@ -60,7 +64,7 @@ class Frame:
         positions_A: Cartesian positions, shape (n, 3), A.
         cell_A: lattice vectors in rows, shape (3, 3), A.
         key: defect and total charge.
-        multiplicity: spin multiplicity, 2S + 1.
+        multiplicity: spin multiplicity, 2S + 1; ``NO_MOMENT`` for a metal of an odd number of electrons.
         origin: where the frame came from.
         family: geometry family (a start and all its descendants, across charges): frames of one
             family never stand on both sides of a train/test split.
@@ -92,6 +96,11 @@ class Frame:
     def charge(self) -> int:
         """Total charge, units of e."""
         return self.key.charge
+
+    @property
+    def unpaired(self) -> int:
+        """Unpaired electrons of the cell; none where no moment is fixed."""
+        return max(self.multiplicity - 1, 0)
 
     @cached_property
     def geometry_hash(self) -> str:

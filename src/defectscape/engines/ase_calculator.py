@@ -142,7 +142,7 @@ class AseEngine:
         if len(atoms.calc.atoms) != len(frame) or moved > 1e-6:
             raise CalculationFailed("the calculator answered for another structure", hopeless=True)
         if self.settings.multiplicity == MOMENTS:
-            _refuse_other_spin(atoms, frame.multiplicity - 1)
+            _refuse_other_spin(atoms, frame.unpaired)
         return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
 
 

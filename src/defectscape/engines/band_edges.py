@@ -17,12 +17,12 @@ def band_edges_eV(
     Args:
         levels_eV: for each spin channel (one or two), for each k-point, the levels, in any order.
         electrons: valence electrons of the cell.
-        multiplicity: 2S + 1.
+        multiplicity: 2S + 1; 0 for no moment.
 
     Returns:
         The two edges; None where a channel has no filled, or no empty, level.
     """
-    unpaired = multiplicity - 1
+    unpaired = max(multiplicity - 1, 0)
     filled = [(electrons + unpaired) // 2, (electrons - unpaired) // 2]
     below, above = [], []
     for channel, count in zip(levels_eV, filled, strict=False):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.domain.frame import NO_MOMENT, Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt, settings_of_species
 from defectscape.engines.espresso_input import (
@@ -155,7 +155,8 @@ class EspressoEngine:
         """The folder of a finished calculation, for as long as the block lasts, and its label."""
         valence = valence_electrons(self.files, frame.numbers, self.name)
         electrons = valence - frame.charge
-        if electrons < frame.multiplicity - 1 or (round(electrons) - frame.multiplicity + 1) % 2:
+        odd = frame.multiplicity != NO_MOMENT and (round(electrons) - frame.unpaired) % 2
+        if electrons < frame.unpaired or odd:
             raise CalculationFailed(
                 f"multiplicity {frame.multiplicity} is impossible with {electrons:g} valence electrons",
                 hopeless=True,

@@ -111,7 +111,7 @@ def _control(settings: EspressoSettings) -> dict[str, Scalar]:
 
 
 def _system(frame: Frame, settings: EspressoSettings, electrons: float, step: Step, species: int) -> dict[str, Scalar]:
-    unpaired = frame.multiplicity - 1
+    unpaired = frame.unpaired
     filled = ceil((electrons + unpaired) / 2)
     entries: dict[str, Scalar] = {
         "ibrav": 0,

@@ -171,7 +171,7 @@ def _edges_eV(bands: ET.Element, electrons: float, multiplicity: int) -> tuple[f
 
 def _absolute_magnetisation(output: ET.Element, frame: Frame) -> float | None:
     """Integral of |spin density|, Bohr magnetons; zero by construction without spin polarisation."""
-    if frame.multiplicity == 1:
+    if not frame.unpaired:
         return 0.0
     element = output.find("magnetization/absolute")
     return None if element is None else float(element.text or "nan")

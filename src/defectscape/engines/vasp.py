@@ -15,7 +15,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from defectscape.domain.errors import EngineError, LabelError
-from defectscape.domain.frame import Floats, Frame, Ints
+from defectscape.domain.frame import NO_MOMENT, Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt, settings_of_species
 from defectscape.engines.program import Finished, run_program, scratch_folder
@@ -121,7 +121,8 @@ class VaspEngine:
     def _solved(self, frame: Frame, attempt: int) -> Iterator[tuple[Path, Label]]:
         """The folder of a finished calculation, for as long as the block lasts, and its label."""
         electrons = self._valence(frame) - frame.charge
-        if electrons < 1 or (round(electrons) - frame.multiplicity + 1) % 2:
+        odd = frame.multiplicity != NO_MOMENT and (round(electrons) - frame.unpaired) % 2
+        if electrons < 1 or odd:
             raise CalculationFailed(
                 f"multiplicity {frame.multiplicity} is impossible with {electrons:g} valence electrons",
                 hopeless=True,
@@ -198,5 +199,5 @@ def check_answer(run: VaspRun, frame: Frame, theory: VaspTheory) -> None:
     worst = max(float(np.max(np.abs(gaps))), float(np.max(np.abs(step.cell_A - frame.cell_A))))
     if worst > POSITION_TOLERANCE_A:
         raise CalculationFailed(f"VASP answered for another structure, {worst:.2g} A away", hopeless=True)
-    if run.multiplicity != frame.multiplicity:
+    if run.multiplicity != frame.unpaired + 1:
         raise CalculationFailed(f"VASP ended with multiplicity {run.multiplicity} instead of {frame.multiplicity}")

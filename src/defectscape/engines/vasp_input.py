@@ -158,7 +158,7 @@ def _texts(frame: Frame, settings: VaspSettings, electrons: float, tags: Mapping
 
 def vasp_incar(frame: Frame, settings: VaspSettings, electrons: float) -> dict[str, Any]:
     """INCAR tags of a label: doped's sets, made a single point, with what is ours and the user's."""
-    unpaired = frame.multiplicity - 1
+    unpaired = frame.unpaired
     tags = doped_tags(settings)
     tags |= {
         "NELECT": electrons,

@@ -32,7 +32,8 @@ from defectscape.domain.keys import HOST, HOST_KEY
 from defectscape.domain.site import HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import atomic_numbers, to_structure
-from defectscape.sampling.host_checks import TIGHT_A, check_host
+from defectscape.sampling.host_checks import TIGHT_A, check_host, check_order
+from defectscape.sampling.standard_states import is_molecule
 from defectscape.sampling.supercell_surface import SupercellSurface
 from defectscape.settings.structure import HostSettings, SupercellSettings
 
@@ -69,7 +70,37 @@ def read_unit_cell(path: Path, *, what: str = "host file", taken_as_perfect: boo
         HostError: if the file is missing or unreadable, disordered, overlapping, without volume,
             not three-dimensional, noisy, or a supercell with a defect in it.
     """
-    path = Path(path)
+    structure = _read(Path(path), what)
+    check_host(structure, f"{what} {path}", taken_as_perfect=taken_as_perfect)
+    return _right_handed(structure)
+
+
+def read_reference(path: Path, *, what: str = "reference") -> Structure:
+    """Read the crystal of a reference, or one molecule in a box of any size.
+
+    Args:
+        path: as for ``read_unit_cell``.
+        what: what the file is, for messages.
+
+    Raises:
+        HostError: as ``read_unit_cell``; a molecule has vacuum, and no translations to be checked.
+    """
+    structure = _read(Path(path), what)
+    check_order(structure, f"{what} {path}")
+    molecule = is_molecule(atomic_numbers(structure), structure.cart_coords, structure.lattice.matrix)
+    check_host(structure, f"{what} {path}", molecule=molecule)
+    return _right_handed(structure)
+
+
+def _right_handed(structure: Structure) -> Structure:
+    """The crystal in a right-handed cell, with each atom at a fractional coordinate from 0 to 1."""
+    hand = np.sign(np.linalg.det(structure.lattice.matrix))
+    return Structure(
+        Lattice(hand * structure.lattice.matrix), structure.species, hand * np.asarray(structure.frac_coords) % 1.0
+    )
+
+
+def _read(path: Path, what: str) -> Structure:
     if not path.is_file():
         raise HostError(what, path, "There is no such file; correct its path in the study")
     try:
@@ -90,11 +121,7 @@ def read_unit_cell(path: Path, *, what: str = "host file", taken_as_perfect: boo
             "Add a line with their symbols, in the order of the POTCAR, above the line of their numbers",
         )
     structure.remove_oxidation_states()
-    check_host(structure, f"{what} {path}", taken_as_perfect=taken_as_perfect)
-    hand = np.sign(np.linalg.det(structure.lattice.matrix))
-    return Structure(
-        Lattice(hand * structure.lattice.matrix), structure.species, hand * np.asarray(structure.frac_coords) % 1.0
-    )
+    return structure
 
 
 def shortest_lattice_vector_A(cell_A: Floats) -> float:

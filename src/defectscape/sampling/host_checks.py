@@ -26,27 +26,35 @@ TIGHT_A, LOOSE_A, TIGHTEST_A = 0.01, 0.1, 0.001
 """Tolerances of the symmetry search; the first is the one used everywhere else."""
 
 
-def check_host(structure: Structure, name: str, *, taken_as_perfect: bool = False) -> None:
+def check_host(structure: Structure, name: str, *, taken_as_perfect: bool = False, molecule: bool = False) -> None:
     """Refuse what cannot be a perfect, ordered, three-dimensional crystal.
 
     Args:
         structure: what the file holds.
         name: the file and what it is, for the message.
         taken_as_perfect: whether what looks like a point defect is accepted, as in ordered models of alloys.
+        molecule: it is one molecule in a box, so it need be no crystal.
 
     Raises:
         HostError: naming the file, what is wrong with it, and the remedy.
     """
-    _check_order(structure, name)
+    check_order(structure, name)
     _check_volume(structure, name)
     _check_overlap(structure, name)
+    if molecule:
+        return
     _check_vacuum(structure, name)
     if not taken_as_perfect:
         _check_defect(structure, name)
     _check_noise(structure, name)
 
 
-def _check_order(structure: Structure, name: str) -> None:
+def check_order(structure: Structure, name: str) -> None:
+    """Refuse what has anything but one whole atom of an element on every site.
+
+    Raises:
+        HostError: naming the file, the atom, and the remedy.
+    """
     for index, site in enumerate(structure):
         if not site.is_ordered:
             raise HostError(

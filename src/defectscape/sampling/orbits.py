@@ -48,7 +48,8 @@ def crystal_symmetry(host: HostCrystal) -> CrystalSymmetry:
     return CrystalSymmetry(found.rotations, found.translations, host.unit_cell_A, int(identity.sum()))
 
 
-def _images(symmetry: CrystalSymmetry, frac: Floats) -> Floats:
+def images(symmetry: CrystalSymmetry, frac: Floats) -> Floats:
+    """Points (k, 3) that the operations make of one, unit-cell fractions (3,)."""
     return np.asarray(symmetry.rotations @ frac + symmetry.translations)
 
 
@@ -61,16 +62,16 @@ def _gaps_A(symmetry: CrystalSymmetry, points: Floats, frac: Floats) -> Floats:
 
 def are_equivalent(symmetry: CrystalSymmetry, one: Floats, other: Floats) -> bool:
     """Whether an operation brings one point, in unit-cell fractions (3,), onto the other."""
-    return bool(np.any(_gaps_A(symmetry, _images(symmetry, one), other) < COINCIDE_A))
+    return bool(np.any(_gaps_A(symmetry, images(symmetry, one), other) < COINCIDE_A))
 
 
 def site_multiplicity(symmetry: CrystalSymmetry, frac: Floats) -> int:
     """Equivalent points per primitive cell, by the orbit-stabiliser theorem."""
-    kept = _gaps_A(symmetry, _images(symmetry, frac), frac) < COINCIDE_A
+    kept = _gaps_A(symmetry, images(symmetry, frac), frac) < COINCIDE_A
     stabiliser = len(np.unique(symmetry.rotations[kept], axis=0))
     return len(symmetry.rotations) // symmetry.cells // stabiliser
 
 
 def nearest_image_A(symmetry: CrystalSymmetry, frac: Floats, place: Floats) -> float:
     """Distance of a place to the closest point equivalent to another, unit-cell fractions (3,), A."""
-    return float(np.min(_gaps_A(symmetry, _images(symmetry, frac), place)))
+    return float(np.min(_gaps_A(symmetry, images(symmetry, frac), place)))

@@ -1,8 +1,8 @@
 """The host's possible point defects, under names of ours, and their unrelaxed supercells.
 
 doped enumerates the defects. Its names contain bond lengths and so change with the volume; ours are
-built from the elements and, where a site is one of several inequivalent ones, an index ordered by
-the lowest unit-cell atom of the orbit. They stay the same when the host is relaxed.
+built from the elements and, where a site is one of several inequivalent ones, an index: ordered by
+the lowest unit-cell atom of the orbit, interstitials by ``site_order``. They stay the same when the host is relaxed.
 """
 
 import logging
@@ -28,6 +28,7 @@ from defectscape.sampling.orbits import (
     crystal_symmetry,
     site_multiplicity,
 )
+from defectscape.sampling.site_order import place_in_cell
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def enumerate_sites(
     symmetry = crystal_symmetry(host)
     owners = unit_cell_indices(host)
     drafts = [_draft(entry, offset, host, owners, symmetry) for entry in entries]
-    drafts.sort(key=lambda draft: (KINDS.index(draft[1].kind), draft[1].name, draft[0]))
+    drafts.sort(key=lambda draft: (KINDS.index(draft[1].kind), draft[1].name, *draft[0]))
     return _indexed([site for _, site in drafts])
 
 
@@ -102,18 +103,20 @@ def _coincide(fracs: Floats, numbers: Sequence[int], host: HostCrystal) -> bool:
 
 def _draft(
     entry: Any, offset: Floats, host: HostCrystal, owners: Ints, symmetry: CrystalSymmetry
-) -> tuple[int, DefectSite]:
+) -> tuple[tuple[float, ...], DefectSite]:
     """The site of one doped entry without its index, and what it is ordered by."""
     kind = entry.defect.defect_type.name.lower()
     added = None if kind == "vacancy" else entry.defect_supercell_site.specie.symbol
     frac = (np.asarray(entry.defect_supercell_site.frac_coords) + offset) % 1.0
     to_unit = host.cell_A @ np.linalg.inv(host.unit_cell_A)
-    removed, rank = None, 0
+    removed = None
+    multiplicity = site_multiplicity(symmetry, frac @ to_unit)
+    rank: tuple[float, ...] = (multiplicity, place_in_cell(symmetry, frac @ to_unit))
     if kind != "interstitial":
         orbit = _orbit_atoms(frac @ to_unit, host, owners, symmetry)
         if not orbit:
             raise DefectError("doped entry", entry.name, "Its site is no atom of the host")
-        removed, rank = Element.from_Z(int(host.numbers[orbit[0]])).symbol, int(owners[orbit[0]])
+        removed, rank = Element.from_Z(int(host.numbers[orbit[0]])).symbol, (int(owners[orbit[0]]),)
         frac = host.positions_A[orbit[0]] @ np.linalg.inv(host.cell_A) % 1.0
     name = f"{added or 'v'}_{removed}" if kind != "interstitial" else f"i_{added}"
     x, y, z = (round(float(value), 10) for value in frac)
@@ -124,7 +127,7 @@ def _draft(
         added=added,
         removed=removed,
         frac_coords=(x, y, z),
-        multiplicity=site_multiplicity(symmetry, frac @ to_unit),
+        multiplicity=multiplicity,
     )
 
 

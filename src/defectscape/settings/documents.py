@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from defectscape.settings.default_study import DEFAULT_STUDY
+from defectscape.settings.references import ReferenceSettings
 from defectscape.settings.study import Study
 
 HEADER = """# Configuration
@@ -78,6 +79,8 @@ def sections(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]
         inner = list(_models(field.annotation))
         where = f"{path}.{name}" if path else name
         kind = "section" if inner else _type_text(field.annotation)
+        if inner == [ReferenceSettings] and "dict" in str(field.annotation):
+            kind = "mapping of names to paths or sections"
         if inner and "list" in str(field.annotation):
             kind = "list of sections"
         nested += [(m, where if len(inner) == 1 else f"{name} ({m.__name__})") for m in inner]

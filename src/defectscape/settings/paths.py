@@ -4,14 +4,18 @@ from pathlib import Path
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.study import Study
-from defectscape.settings.thermo import DensityOfStates
+from defectscape.settings.thermo import DensityOfStates, ThermoSettings
+
+
+def reference_files(thermo: ThermoSettings) -> list[Path]:
+    """Structures of the elements and of the competing phases, as far as they have files."""
+    references = [*thermo.elemental_references.values(), *thermo.competing_phases.values()]
+    return [reference.file for reference in references if reference.file is not None]
 
 
 def input_files(study: Study) -> list[Path]:
     """Structures and data sets that a study reads, each once."""
-    thermo = study.thermo
-    files = [study.host.file, *thermo.elemental_references.values()]
-    files += [*thermo.competing_phases.values(), *study.imported]
+    files = [study.host.file, *reference_files(study.thermo), *study.imported]
     return list(dict.fromkeys(files))
 
 
@@ -19,8 +23,11 @@ def named_files(study: Study) -> dict[str, Path]:
     """Every file that the study names, by the key that names it; not the engines', which may have only titles of it."""
     thermo = study.thermo
     found = {"host.file": study.host.file}
-    found |= {f"thermo.elemental_references.{name}": path for name, path in thermo.elemental_references.items()}
-    found |= {f"thermo.competing_phases.{name}": path for name, path in thermo.competing_phases.items()}
+    for key, references in (
+        ("elemental_references", thermo.elemental_references),
+        ("competing_phases", thermo.competing_phases),
+    ):
+        found |= {f"thermo.{key}.{name}": item.file for name, item in references.items() if item.file is not None}
     found |= {f"imported.{place}": path for place, path in enumerate(study.imported)}
     for key, training in (("exploration.training", study.exploration.training), ("training", study.training)):
         if training.foundation is not None:

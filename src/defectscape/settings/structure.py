@@ -36,6 +36,12 @@ class HostSettings(Settings):
 
     file: FilePath = Field(description="Structure file of the host: POSCAR, CIF or anything pymatgen reads.")
     supercell: SupercellSettings = Field(description="The supercell.")
+    multiplicity: int | None = Field(
+        None,
+        description="Spin multiplicity of the supercell. Left out, all electrons are paired, which is refused where an "
+        "ion of the host, or an atom that a defect adds, has an open d or f shell (NiO, Ti2O3). 1 states "
+        "that they are paired there, too (low spin). Magnetic hosts cannot be computed.",
+    )
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "
         "`none`, `positions` (cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). "
@@ -50,6 +56,15 @@ class HostSettings(Settings):
     )
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
+
+    @model_validator(mode="after")
+    def _no_moments(self) -> "HostSettings":
+        if self.multiplicity not in (None, 1):
+            raise ValueError(
+                f"multiplicity {self.multiplicity}: a host with moments cannot be computed, since the spins of its "
+                "defects are not known; 1 states that its electrons are paired"
+            )
+        return self
 
 
 class DefectSettings(Settings):

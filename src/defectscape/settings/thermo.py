@@ -7,6 +7,7 @@ import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
 from defectscape.settings.base import FilePath, Settings
+from defectscape.settings.references import Reference
 
 
 class NoCorrection(Settings):
@@ -137,18 +138,19 @@ class ConcentrationsSettings(Settings):
 class ThermoSettings(Settings):
     """Formation energies and transition levels."""
 
-    elemental_references: dict[str, FilePath] = Field(
-        description="Structure file of each element's reference phase, computed with the high-fidelity engine."
+    elemental_references: dict[str, Reference] = Field(
+        description="Each element's reference phase, computed with the high-fidelity engine: its structure file, or a "
+        "section with file, multiplicity, or energy_eV_per_atom and source."
     )
     elemental_kpoints: dict[str, list[int]] = Field(
         {},
         description="Gamma-centred mesh of an element's reference, for engines with `kpoints`; left out, the "
         "engine's own. Choose it as dense as the supercell's: small cells at Gamma are off by eV.",
     )
-    competing_phases: dict[str, FilePath] = Field(
+    competing_phases: dict[str, Reference] = Field(
         {},
-        description="Structure file of each other compound of the host's elements, by a name; they are computed "
-        "with the high-fidelity engine and bound the chemical potentials.",
+        description="Each other compound of the host's elements, by a name: its structure file, or a section as for "
+        "the elements; they are computed with the high-fidelity engine and bound the chemical potentials.",
     )
     competing_kpoints: dict[str, list[int]] = Field(
         {}, description="Gamma-centred mesh of a competing phase, as for the elements."
@@ -180,8 +182,17 @@ class ThermoSettings(Settings):
             for owner, mesh in meshes.items():
                 if owner not in owners:
                     raise ValueError(f"{name}: {owner} has no structure")
+                if owners[owner].energy_eV_per_atom is not None:
+                    raise ValueError(f"{name}: {owner} is not computed, its energy is given; take the mesh out")
                 if len(mesh) != 3 or min(mesh) < 1:
                     raise ValueError(f"{name} of {owner}: give three positive integers")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_have_files(self) -> "ThermoSettings":
+        for name, phase in self.competing_phases.items():
+            if phase.file is None:
+                raise ValueError(f"competing_phases.{name}: give its file, too: it tells the composition")
         return self
 
     @model_validator(mode="after")

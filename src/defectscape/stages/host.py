@@ -9,9 +9,15 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.host import read_host_file, relax_host
+from defectscape.sampling.open_shells import added_atoms, check_host_spin
+from defectscape.sampling.site_order import keep_names
 from defectscape.sampling.sites import enumerate_sites
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, write_host, write_sites
+
+LEAST_DISTANCE_A = 0.1
+"""No limit: the relaxed supercell was checked."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +26,8 @@ def prepare_host(context: StudyContext) -> None:
     """Validate the host, build the supercell, relax it with the high-fidelity engine if asked."""
     settings = context.study.host
     host = read_host_file(settings)
+    added = added_atoms(defect.name for defect in context.study.defects)
+    check_host_spin(host, settings.multiplicity, added)
     if settings.relax != "none":
         fidelity_settings = context.fidelity_settings("high")
         engine = context.engine("high")
@@ -43,8 +51,16 @@ def _write_poscars(context: StudyContext, host: HostCrystal) -> None:
 
 
 def list_sites(context: StudyContext) -> None:
-    """Enumerate the host's defects with doped and give them our names."""
-    host = read_host(context)
+    """Enumerate the host's defects with doped and give them our names.
+
+    Interstitials of a relaxed host have the names of the host in its file, which people look at and import by.
+    """
+    host, settings = read_host(context), context.study.host
     names = [defect.name for defect in context.study.defects]
     wants_interstitials = any(name.startswith("i_") for name in names)
-    write_sites(context, enumerate_sites(host, interstitials=wants_interstitials))
+    sites = enumerate_sites(host, interstitials=wants_interstitials)
+    if settings.relax != "none" and wants_interstitials:
+        supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
+        as_given = read_host_file(settings.model_copy(update={"supercell": supercell}))
+        sites = keep_names(host, enumerate_sites(as_given, interstitials=True), sites)
+    write_sites(context, sites)

@@ -1,17 +1,12 @@
 """Reference stage: labels of the perfect supercell, of the elements and of competing phases."""
 
-from pathlib import Path
-
-import numpy as np
-from ase import Atoms
-from ase.data import atomic_numbers
-
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
-from defectscape.domain.keys import HOST, HOST_KEY
+from defectscape.domain.keys import HOST
 from defectscape.engines.base import Engine
 from defectscape.engines.registry import make_engine, with_mesh
-from defectscape.sampling.host import host_frame, read_unit_cell
+from defectscape.sampling.host import host_frame
+from defectscape.sampling.references import element_frame, reference_frame, reference_numbers
+from defectscape.settings.references import ReferenceSettings
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host
@@ -34,10 +29,14 @@ def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:
 def _elements(context: StudyContext) -> tuple[ReferenceLabel, ...]:
     """Labels of the elements' reference phases."""
     thermo, found = context.study.thermo, []
-    for element in sorted(thermo.elemental_references):
+    settings = context.fidelity_settings("high").engine
+    for element, reference in sorted(thermo.elemental_references.items()):
+        if reference.energy_eV_per_atom is not None:
+            found.append(_stated(element, reference))
+            continue
         mesh = thermo.elemental_kpoints.get(element)
         engine = _engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
-        record = context.label(_element_frame(context, element), "high", engine)
+        record = context.label(element_frame(thermo, element, settings), "high", engine)
         what = f"{context.fidelity_settings('high').name} label of elemental {element}"
         found.append(_required(element, record, what))
     return tuple(found)
@@ -46,42 +45,26 @@ def _elements(context: StudyContext) -> tuple[ReferenceLabel, ...]:
 def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
     """Labels of the competing phases."""
     thermo, found = context.study.thermo, []
-    for name, file in sorted(thermo.competing_phases.items()):
+    settings = context.fidelity_settings("high").engine
+    for name, reference in sorted(thermo.competing_phases.items()):
+        if reference.energy_eV_per_atom is not None:
+            found.append(_stated(name, reference))
+            continue
         mesh = thermo.competing_kpoints.get(name)
         engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
         record = context.label(
-            _crystal_frame(file, f"reference/{name}", f"thermo.competing_phases.{name}"), "high", engine
+            reference_frame(reference, name, f"thermo.competing_phases.{name}", settings), "high", engine
         )
         found.append(_required(name, record, f"{context.fidelity_settings('high').name} label of {name}"))
     return tuple(found)
 
 
-def _crystal_frame(file: Path, family: str, key: str) -> Frame:
-    """A crystal beside the host, as given under a key of the config."""
-    structure = read_unit_cell(file, what=key)
-    numbers = np.array([site.specie.Z for site in structure])
-    return Frame(
-        numbers,
-        structure.cart_coords,
-        structure.lattice.matrix,
-        HOST_KEY,
-        lowest_multiplicity(numbers, 0),
-        Origin.REFERENCE,
-        family,
-    )
-
-
-def _element_frame(context: StudyContext, element: str) -> Frame:
-    """The reference phase of an element."""
-    file = context.study.thermo.elemental_references[element]
-    frame = _crystal_frame(file, f"reference/{element}", f"thermo.elemental_references.{element}")
-    if set(frame.numbers.tolist()) != {atomic_numbers[element]}:
-        raise ThermoError(
-            f"elemental reference of {element}",
-            f"{file} holds {Atoms(frame.numbers).get_chemical_formula()}",
-            f"Give a structure of {element} alone",
-        )
-    return frame
+def _stated(name: str, reference: ReferenceSettings) -> ReferenceLabel:
+    """A reference whose energy the study says: no label of the store."""
+    numbers = reference_numbers(reference, name)
+    energy_eV = len(numbers) * float(reference.energy_eV_per_atom or 0.0)
+    source = f"stated: {reference.source}"
+    return ReferenceLabel(name, "", tuple(map(int, numbers)), energy_eV, None, None, source, 0.0)
 
 
 def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str) -> Engine:

@@ -6,6 +6,7 @@ them with ``reads``; another compares the files that it opens with the inputs of
 """
 
 from defectscape.domain.errors import ConfigError
+from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
 from defectscape.study.stage import WHOLE, Block, Part, Stage, Wildcards, block_of
@@ -47,6 +48,21 @@ def _interstitials(study: Study, _: Wildcards) -> object:
     return any(defect.name.startswith("i_") for defect in study.defects)
 
 
+def _open_dopants(study: Study, _: Wildcards) -> object:
+    """Atoms that defects add and whose spin must be stated."""
+    return sorted(OPEN_DOPANTS.intersection(added_atoms(defect.name for defect in study.defects)))
+
+
+def names_come_from_file(study: Study) -> bool:
+    """Whether the host's file names sites of another, relaxed crystal."""
+    return study.host.relax != "none" and any(defect.name.startswith("i_") for defect in study.defects)
+
+
+def _names_from(study: Study, _: Wildcards) -> object:
+    """The file whose crystal names the interstitials of a relaxed host."""
+    return str(study.host.file) if names_come_from_file(study) else None
+
+
 GROUP = Part("defects", _group)
 NAMES = ("fidelities.low.name", "fidelities.high.name")
 NOT_FOR_LABELS = ("max_energy_jump_eV",)
@@ -75,12 +91,16 @@ STAGES = (
         "host:prepare_host",
         version=1,
         kind="engine",
-        reads=("host", Part("fidelities.high", _engine_of_host, (*NOT_FOR_LABELS, "name"))),
+        reads=(
+            "host",
+            Part("defects.name", _open_dopants),
+            Part("fidelities.high", _engine_of_host, (*NOT_FOR_LABELS, "name")),
+        ),
     ),
     Stage(
         "references",
         "references:label_references",
-        version=3,
+        version=4,
         kind="engine",
         reads=(
             *LABELS,
@@ -90,7 +110,16 @@ STAGES = (
             "thermo.competing_kpoints",
         ),
     ),
-    Stage("sites", "host:list_sites", version=1, kind="other", reads=(Part("defects.name", _interstitials),)),
+    Stage(
+        "sites",
+        "host:list_sites",
+        version=2,
+        kind="other",
+        reads=(
+            Part("defects.name", _interstitials),
+            Part("host", _names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps")),
+        ),
+    ),
     Stage(
         "starts",
         "sampling:make_group_starts",

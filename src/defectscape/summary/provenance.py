@@ -9,6 +9,7 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
+from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
 from defectscape.study.evaluation import read_errors
@@ -86,6 +87,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             "Charged states carry a point-charge correction without potential alignment; "
             f"images are {found_distance(context):.1f} A apart."
         )
+    lines += _stated(context.study)
     lines += [
         f"{row.key}: the ground state is not verified by the high-fidelity engine."
         for row in defects
@@ -106,6 +108,20 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
     if outside:
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
         lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
+    return lines
+
+
+def _stated(study: Study) -> list[str]:
+    """What the study says of its electrons and energies, and nothing here has computed."""
+    lines = []
+    if study.host.multiplicity is not None:
+        lines.append("All electrons of the perfect crystal are paired because the study states it (host.multiplicity).")
+    for name, reference in {**study.thermo.elemental_references, **study.thermo.competing_phases}.items():
+        if reference.energy_eV_per_atom is not None:
+            value_eV = reference.energy_eV_per_atom
+            lines.append(f"{name}: the energy, {value_eV:.4f} eV per atom, is stated, from {reference.source}.")
+        elif reference.multiplicity is not None:
+            lines.append(f"{name}: the multiplicity, {reference.multiplicity}, is stated by the study.")
     return lines
 
 

@@ -10,6 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.spelling import our_name
 from defectscape.sampling.host import host_frame, read_host_file
+from defectscape.sampling.open_shells import added_atoms, check_host_spin
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups
@@ -55,6 +56,7 @@ class Plan:
         fidelities: the low and the high one.
         trainings: number of trainings.
         missing_programs: programs of the engines that are not on this machine.
+        warnings: what may make a number wrong, in words.
     """
 
     host: HostCrystal
@@ -64,6 +66,7 @@ class Plan:
     fidelities: tuple[FidelityPlan, FidelityPlan]
     trainings: int
     missing_programs: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _missing_programs(study: Study) -> tuple[str, ...]:
@@ -97,7 +100,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
 
 def _crystals(study: Study) -> int:
     """The host, its elements and competing phases."""
-    return 1 + len(study.thermo.elemental_references) + len(study.thermo.competing_phases)
+    references = [*study.thermo.elemental_references.values(), *study.thermo.competing_phases.values()]
+    return 1 + sum(reference.energy_eV_per_atom is None for reference in references)
 
 
 def _extras(study: Study) -> int:
@@ -171,13 +175,14 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     check_files(study)
     engines = {fidelity: context.engine(fidelity) for fidelity in ("low", "high")}
     host = read_host_file(study.host)
-    check_inputs(study, host)
+    warnings = check_inputs(study, host)
     # Also where one is asked for by another name, so that ours can be said.
     wants_interstitials = any((our_name(defect.name) or "").startswith("i_") for defect in study.defects)
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
     check_imported(study, host, sites)
+    check_host_spin(host, study.host.multiplicity, added_atoms(defect.name for defect in study.defects))
     _check_families(study)
     _check_foundations(study)
     check_starts(study, host, sites)
@@ -204,4 +209,5 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
         trainings + study.training.committee,
         _missing_programs(study),
+        warnings,
     )

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from ase.data import chemical_symbols
+
 from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError, DefectError
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
 from defectscape.files.extxyz import read_frames
 from defectscape.sampling.contacts import COVALENT_SHARE
-from defectscape.sampling.host import read_unit_cell
+from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
 from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.sampling.starts import make_starts
@@ -19,14 +21,17 @@ from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements, composition, mean_potential_eV
 
 
-def check_inputs(study: Study, host: HostCrystal) -> None:
+def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     """Structures, data sets, densities of states and limits that the study names.
+
+    Returns:
+        What limits the references' energies.
 
     Raises:
         DefectscapeError: for the first that cannot be used.
     """
     atoms = composition(host.numbers)
-    _check_elements(study, atoms)
+    warnings = _check_elements(study, atoms)
     _check_phases(study, atoms)
     _check_pseudopotentials(study, atoms)
     _check_meshes(study)
@@ -36,34 +41,39 @@ def check_inputs(study: Study, host: HostCrystal) -> None:
     concentrations = study.thermo.concentrations
     if concentrations is not None and isinstance(concentrations.bands, DensityOfStates):
         fermi_dos(host, HostEnergies(0.0, 0.0, 0.0), concentrations.bands)
+    return warnings
 
 
-def _check_elements(study: Study, atoms: Mapping[str, int]) -> None:
-    """Every element of the host has a reference structure of its own element alone."""
-    given = study.thermo.elemental_references
+def _check_elements(study: Study, atoms: Mapping[str, int]) -> tuple[str, ...]:
+    """Every element of the host has a reference of its own element alone, whose spin is known; what to warn of."""
+    given, engine = study.thermo.elemental_references, study.fidelities.high.engine
     for element in atoms:
         if element not in given:
             raise ConfigError(
                 "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
             )
-    for element, path in given.items():
-        key = f"thermo.elemental_references.{element}"
-        found = {site.specie.symbol for site in read_unit_cell(path, what=key)}
-        if found != {element}:
-            raise ConfigError(key, f"{path} holds {', '.join(sorted(found))}", f"Give a structure of {element} alone")
+    warnings = []
+    for element, reference in given.items():
+        if reference.energy_eV_per_atom is None:
+            frame = element_frame(study.thermo, element, engine)
+            mesh = study.thermo.elemental_kpoints.get(element)
+            warnings.append(sampling_warning(frame, element, mesh, engine))
+    return tuple(text for text in warnings if text)
 
 
 def _check_phases(study: Study, atoms: Mapping[str, int]) -> None:
-    """Competing phases are compounds of the host's elements."""
-    for name, path in study.thermo.competing_phases.items():
+    """Competing phases are compounds of the host's elements, whose spin is known."""
+    for name, phase in study.thermo.competing_phases.items():
         key = f"thermo.competing_phases.{name}"
-        strangers = {site.specie.symbol for site in read_unit_cell(path, what=key)} - set(atoms)
+        strangers = {chemical_symbols[number] for number in reference_numbers(phase, name).tolist()} - set(atoms)
         if strangers:
             raise ConfigError(
                 key,
-                f"{path} has {', '.join(sorted(strangers))}",
+                f"{phase.file} has {', '.join(sorted(strangers))}",
                 f"Only phases of the host's own elements, {', '.join(atoms)}, bound its potentials; take it out",
             )
+        if phase.energy_eV_per_atom is None:
+            reference_frame(phase, name, key, study.fidelities.high.engine)
 
 
 def _check_pseudopotentials(study: Study, atoms: Mapping[str, int]) -> None:

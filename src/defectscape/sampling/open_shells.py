@@ -1,0 +1,107 @@
+"""Which crystals and dopants have open d or f shells, where the lowest spin is a guess.
+
+Elements without d or f electrons to spare pair their electrons, so the lowest multiplicity is theirs. The
+ions of transition metals, lanthanides and actinides have moments unless their d or f shell is empty or
+full. Charge balance tells: Ti4+ (d0), Cu+ and Ag+ (d10), Ce4+ (f0) are closed; Ni2+ (d8), Cu2+ (d9), Ti3+
+(d1) are open. Zn, Cd and Hg keep their d10. Low-spin ions (Fe2+ of pyrite, Mo4+ of MoS2) are closed by
+their crystal field, which charge balance cannot tell: the study states it.
+"""
+
+import warnings
+from collections.abc import Iterable
+
+from ase.data import chemical_symbols
+from pymatgen.core.composition import Composition
+from pymatgen.core.periodic_table import Element
+
+from defectscape.domain.errors import HostError
+from defectscape.domain.frame import Ints, lowest_multiplicity
+from defectscape.domain.site import HostCrystal
+
+FULL = {"d": 10, "f": 14}
+OPEN_DOPANTS = frozenset(
+    chemical_symbols[z] for z in (*range(22, 29), *range(41, 47), *range(73, 79), *range(58, 71), *range(91, 103))
+)
+"""Atoms with a common ion of an open shell (Ti to Ni, Nb to Pd, Ta to Pt, Ce to Yb, Pa to No); added to a host,
+their charge is not known beforehand. Sc, Y, La, Lu, Zr, Hf, Cu, Ag, Au, Zn, Cd and Hg are absent: their common
+ions are closed (d0, d10, f0, f14)."""
+
+
+def open_shell_ions(numbers: Ints) -> tuple[str, ...]:
+    """Ions of a compound that have open d or f shells, in words: ``Ni2+ (d8)``.
+
+    An element whose charge the composition does not tell (an alloy, mixed valence) counts as open.
+
+    Args:
+        numbers: atomic numbers of all atoms, (n,).
+    """
+    counts = {Element.from_Z(int(n)): int((numbers == n).sum()) for n in sorted(set(numbers.tolist()))}
+    doubtful = [element for element in counts if _has_open_shells(element)]
+    if not doubtful:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        guesses = Composition(counts).reduced_composition.oxi_state_guesses()
+    found = []
+    for element in doubtful:
+        charge = guesses[0].get(element.symbol) if guesses else None
+        if charge is None:
+            found.append(f"{element.symbol} (of unknown charge)")
+            continue
+        shell, electrons = _shell(element, charge)
+        if not (abs(electrons) < 1e-6 or abs(electrons - FULL[shell]) < 1e-6):
+            found.append(f"{element.symbol}{charge:g}+ ({shell}{electrons:g})")
+    return tuple(found)
+
+
+def _has_open_shells(element: Element) -> bool:
+    """Whether any ion of the element might have an open d or f shell."""
+    return (element.is_transition_metal and element.group != 12) or element.is_lanthanoid or element.is_actinoid
+
+
+def _shell(element: Element, charge: float) -> tuple[str, float]:
+    """The shell that an ion of this charge leaves open or closed, and its electrons."""
+    if element.is_lanthanoid:
+        return "f", element.Z - 54 - charge
+    if element.is_actinoid:
+        return "f", element.Z - 86 - charge
+    return "d", element.group - charge
+
+
+def check_host_spin(host: HostCrystal, multiplicity: int | None, added: Iterable[str] = ()) -> None:
+    """Refuse a host, or an atom added to it, whose spin nobody knows.
+
+    Args:
+        host: the crystal.
+        multiplicity: what the study states of it, or None.
+        added: symbols of the atoms that the study's defects put in.
+
+    Raises:
+        HostError: if an ion of the host or an added atom has an open shell and the study states no
+            multiplicity, or states one that the supercell's electrons cannot have.
+    """
+    lowest = lowest_multiplicity(host.numbers, 0)
+    if multiplicity is not None:
+        if multiplicity != lowest:
+            raise HostError(
+                "host.multiplicity",
+                f"{multiplicity}, but the supercell has an odd number of electrons",
+                "Double the supercell: with an odd number one electron of the perfect crystal is unpaired",
+            )
+        return
+    ions = open_shell_ions(host.numbers)
+    dopants = sorted(set(added) & OPEN_DOPANTS)
+    if ions or dopants:
+        what = ", ".join([*ions, *(f"added {dopant}" for dopant in dopants)])
+        raise HostError(
+            f"spin of {host.formula}",
+            f"open shells: {what}; they would be computed as if all electrons were paired",
+            "State host.multiplicity: 1 if they are paired (low spin, closed shells; antiferromagnetic order is "
+            "not computed); magnetic hosts cannot be computed",
+        )
+
+
+def added_atoms(names: Iterable[str]) -> tuple[str, ...]:
+    """Symbols of the atoms that defects of these names put in: ``Te`` of ``Te_Cd``, ``Cd`` of ``i_Cd_1``."""
+    parts = [name.split("_") for name in names]
+    return tuple(dict.fromkeys(words[1] if words[0] == "i" else words[0] for words in parts if words[0] != "v"))
