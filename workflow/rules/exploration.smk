@@ -46,7 +46,9 @@ rule search:
         str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
         lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
-        lambda wildcards: [str(files_of(name).minima) for name in learned_from(wildcards)],
+        lambda wildcards: [
+            str(files_of(name).minima) for name in learned_from(wildcards)
+        ],
     output:
         str(files_of("{group}").round("{round}").relaxations),
         str(files_of("{group}").round("{round}").gates),

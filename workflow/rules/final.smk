@@ -13,7 +13,9 @@ rule search_final:
         str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
         lambda wildcards: relaxed_ends(wildcards.group, ROUNDS),
-        lambda wildcards: [str(files_of(name).minima) for name in learned_from(wildcards)],
+        lambda wildcards: [
+            str(files_of(name).minima) for name in learned_from(wildcards)
+        ],
     output:
         str(files_of("{group}").relaxations),
         str(files_of("{group}").gates),

@@ -13,7 +13,9 @@ rule starts:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         ancient(str(LAYOUT.references)),
-        lambda wildcards: [str(files_of(name).splits) for name in learned_from(wildcards)],
+        lambda wildcards: [
+            str(files_of(name).splits) for name in learned_from(wildcards)
+        ],
         IMPORTED,
     output:
         str(files_of("{group}").starts),

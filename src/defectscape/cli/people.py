@@ -175,5 +175,7 @@ def documents(
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (check, labels, converge, trust, documents):
+    for command in (check, labels, converge, trust):
         app.command(rich_help_panel="Study")(command)
+    # For those who work on the package.
+    app.command(hidden=True)(documents)
