@@ -29,19 +29,14 @@ def damaged(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_damaged_benchmark_stops_no_study(tmp_path: Path, damaged: Path) -> None:
+@pytest.mark.parametrize("place", ["config/benchmarks/model.yaml", "benchmarks/config/model.yaml"])
+def test_a_damaged_benchmark_stops_no_study(tmp_path: Path, damaged: Path, place: str) -> None:
     write_study(small_study(), tmp_path)
+    (tmp_path / place).parent.mkdir(parents=True)
+    damaged.rename(tmp_path / place)
+    snakefile = str(ROOT / "Snakefile")
     done = run(
-        tmp_path,
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--cores",
-        "1",
-        "--dry-run",
-        "--config",
-        "study=study.yaml",
-        f"benchmark={damaged}",
+        tmp_path, "snakemake", "--snakefile", snakefile, "--cores", "1", "--dry-run", "--config", "study=study.yaml"
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "train_final" in done.stdout + done.stderr

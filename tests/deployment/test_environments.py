@@ -14,7 +14,7 @@ from support import ROOT
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 # conda's name: PyPI's name
-RENAMED = {"pytorch": "torch", "tblite-python": "tblite"}
+RENAMED = {"matplotlib-base": "matplotlib", "pytorch": "torch", "tblite-python": "tblite"}
 ONLY_CONDA = {"python", "pip", "qe"}
 
 
