@@ -54,7 +54,8 @@ def make(
         energies = centre + scatter - scatter.mean() + shifts
         forces = rng.normal(size=(ATOMS, 3))
         force_scatter = sigma * rng.normal(size=(members, ATOMS, 3))
-        std = np.linalg.norm(force_scatter.std(axis=0, ddof=1), axis=1)
+        spread = force_scatter.std(axis=0, ddof=1) if members > 1 else np.full((ATOMS, 3), np.nan)
+        std = np.linalg.norm(spread, axis=1)
         label = Label(energy, forces + truth * sigma * rng.normal(size=(ATOMS, 3)))
         point = Prediction(float(energies.mean()), tuple(energies), forces, std)
         judged.append((LabelledFrame(frame, label, "high"), point))

@@ -34,7 +34,7 @@ def ask(network: ChargedMACE, frame: Frame, **changes: object) -> tuple[float, n
         batch = collate([Graphs.of(network.card).frame(frame, "high")], CPU)
         data = {**batch.to_dict(), **changes}
         out = network({k: v for k, v in data.items() if v is not None}, training=False)
-    return float(out["energy"][0]), to_numpy(out["forces"])
+    return float(out["energy"][0].detach()), to_numpy(out["forces"])
 
 
 def other(frame: Frame, positions: np.ndarray, cell: np.ndarray, order: np.ndarray) -> Frame:
@@ -91,9 +91,9 @@ def test_energy_is_learned_part_plus_reference(network, frame_of) -> None:
     with numerics("float64", CPU):
         out = network(collate([Graphs.of(network.card).frame(frame, "low")], CPU).to_dict())
     reference = network.references.energy_eV(frame.numbers, 1, "low")
-    learned = float(out["interaction_energy"][0])
-    assert float(out["energy"][0]) == pytest.approx(learned + reference, abs=1e-9)
-    assert float(out["node_energy"].sum()) == pytest.approx(learned + reference, abs=1e-9)
+    learned = float(out["interaction_energy"][0].detach())
+    assert float(out["energy"][0].detach()) == pytest.approx(learned + reference, abs=1e-9)
+    assert float(out["node_energy"].sum().detach()) == pytest.approx(learned + reference, abs=1e-9)
     assert reference < -2900
 
 
