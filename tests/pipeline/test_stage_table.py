@@ -107,6 +107,7 @@ CONDITIONAL = {
     "off_centre_A": "an added atom, which a vacancy has not",
     "kind": "says which class the block is of",
     "file": "bands from a density of states",
+    "taken_as_perfect": "interstitials of a relaxed host, named by its file",
     "max_steps": "a relaxation that does not end before its first step",
     "competing_kpoints": "a competing phase",
     "source": "a reference whose energy is stated",
