@@ -157,14 +157,14 @@ def test_an_engine_that_is_not_installed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "empty", "edited"])
 def test_a_damaged_store_record(tmp_path: Path, damage: str) -> None:
     from defectscape.stages.host import prepare_host
-    from defectscape.stages.references import label_references
+    from defectscape.stages.references import label_host
     from defectscape.study.context import StudyContext
 
     study = small_study()
     study["label_store"] = str(tmp_path / "store")
     context = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
     prepare_host(context)
-    label_references(context)
+    label_host(context)
     record = sorted((tmp_path / "store").glob("records/*/*.json"))[0]
     text = record.read_text()
     changed = {

@@ -207,7 +207,7 @@ CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("host.supercell.min_image_distance_A", 5.9, {"host"}),
     ("fidelities.low.max_energy_jump_eV", 3.0, {"dataset"}),
     ("fidelities.high.max_energy_jump_eV", 3.0, {"dataset"}),
-    ("fidelities.low.max_force_eV_A", 25.0, {"references", "label", "dataset", "select_round"}),
+    ("fidelities.low.max_force_eV_A", 25.0, {"host_labels", "label", "dataset", "select_round"}),
     ("sampling.start_rattle_A", 0.12, {"starts"}),
     ("sampling.shortest_distance_A", 1.9, {"starts", "select_round"}),
     ("selection.initial_per_charge", 5, {"select", "select_round"}),
@@ -273,13 +273,13 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
         return jobs_of(write_study(study, folder), Path("results"))
 
 
-def test_no_defect_is_labelled_before_the_host_and_the_references(jobs: list[Job]) -> None:
+def test_no_defect_is_labelled_before_the_host(jobs: list[Job]) -> None:
     maker = {path: job for job in jobs for path in job.outputs}
 
-    def comes_after_references(job: Job) -> bool:
+    def comes_after_the_host(job: Job) -> bool:
         before = [maker[path] for path in job.inputs if path in maker]
-        return any(other.rule == "references" or comes_after_references(other) for other in before)
+        return any(other.rule == "host_labels" or comes_after_the_host(other) for other in before)
 
     labelling = [job for job in jobs if job.rule in {"label", "relax_starts", "relax_minima", "verify", "ccd_check"}]
     assert len({job.rule for job in labelling}) == 5
-    assert all(map(comes_after_references, labelling))
+    assert all(map(comes_after_the_host, labelling))

@@ -109,7 +109,7 @@ def test_every_step_is_one_label_and_the_energy_falls(minimum, step):
 def test_the_log_follows_every_label(minimum, step, caplog):
     with caplog.at_level("INFO", logger="defectscape.search.verification"):
         result, path = verify(minimum, EmtLabels(), step, _settings(3, 1e-6))
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [r.getMessage() for r in caplog.records if r.name == "defectscape.search.verification"]
     assert len(lines) == len(path) >= 3
     assert "step 0 of at most 3, 0.000 eV below the start" in lines[0]
     gained_eV = path[0][1].energy_eV - result.final_label.energy_eV

@@ -12,6 +12,7 @@ from defectscape.files.tables import load_host_file, load_sites
 from defectscape.sampling.sites import defect_frame, pick_site
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
+from defectscape.stages.references import label_host
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.stages.select_round import taken_frames
 from defectscape.study.context import StudyContext
@@ -28,6 +29,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     study["imported"] = [str(folder / "imported.extxyz")]
     context = StudyContext.load(write_study(study, folder), folder / "results")
     prepare_host(context)
+    label_host(context)
     list_sites(context)
     host = load_host_file(context.layout.host)
     perfect = defect_frame(host, pick_site(load_sites(context.layout.sites), "v_Cd"), 0)
@@ -99,6 +101,7 @@ def test_imported_minima_leave_the_other_splits_alone(context: StudyContext, tmp
     write_frames(tmp_path / "imported.extxyz", [*read_frames(context.study.imported[0]), found])
     other = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
     prepare_host(other)
+    label_host(other)
     list_sites(other)
     make_group_starts(other, "v_Cd")
     assert read_splits(other, "v_Cd") == splits

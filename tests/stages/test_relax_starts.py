@@ -10,6 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
+from defectscape.stages.references import label_host
 from defectscape.stages.relax_starts import relax_starts
 from defectscape.stages.sampling import make_group_starts, select_group_initial
 from defectscape.study.context import StudyContext
@@ -29,6 +30,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     study["sampling"] |= {"relaxed_starts": 2, "relaxation_steps": 5}
     context = StudyContext.load(write_study(study, folder), folder / "results")
     prepare_host(context)
+    label_host(context)
     list_sites(context)
     make_group_starts(context, "v_Cd")
     for key in KEYS:

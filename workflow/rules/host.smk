@@ -29,13 +29,35 @@ rule host:
         "defectscape --log {log:q} stage host"
 
 
-rule references:
-    """Label the perfect supercell at both fidelities, and the elements at the high one.
+rule host_labels:
+    """Label the perfect supercell at both fidelities, before anything else is labelled.
 
     In: the host. Out: energies and band edges as JSON.
     """
     input:
         str(LAYOUT.host),
+    output:
+        str(LAYOUT.host_labels),
+    log:
+        log_of("host_labels"),
+    benchmark:
+        benchmark_of("host_labels")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(240, attempt),
+    params:
+        settings=settings("host_labels"),
+    message:
+        "Labelling the perfect supercell"
+    shell:
+        "defectscape --log {log:q} stage host_labels"
+
+
+rule references:
+    input:
+        str(LAYOUT.host_labels),
         [str(path) for path in reference_files(STUDY.thermo)],
     output:
         str(LAYOUT.references),
@@ -43,6 +65,11 @@ rule references:
         log_of("references"),
     benchmark:
         benchmark_of("references")
+    """Label the elements and competing phases with the high-fidelity engine, ahead of the defects where both may run.
+
+    In: labels of the host, structures. Out: energies and band edges of all of them as JSON.
+    """
+    priority: 10
     conda:
         "../../envs/engines.yaml"
     resources:
@@ -51,7 +78,7 @@ rule references:
     params:
         settings=settings("references"),
     message:
-        "Labelling the perfect supercell and the elements"
+        "Labelling the elements and competing phases"
     shell:
         "defectscape --log {log:q} stage references"
 

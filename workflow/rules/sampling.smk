@@ -4,15 +4,14 @@
 rule starts:
     """Distorted starts of every charge of a group, its initial pool, and who is held out.
 
-    In: host, site table, labels of the host and of references, splits of groups learned from. Out: starts, pool
-    (extended XYZ), splits (JSON).
+    In: host, its labels, site table, splits of groups learned from. Out: starts, pool (extended XYZ), splits (JSON).
 
-    No defect is labelled before the host and the references are: `ancient`, since which they are changes no start.
+    No defect is labelled before the host is.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
-        ancient(str(LAYOUT.references)),
+        str(LAYOUT.host_labels),
         lambda wildcards: [
             str(files_of(name).splits) for name in learned_from(wildcards)
         ],

@@ -166,7 +166,8 @@ def _distorted(
     rattle: Rattle,
     limit_A: float | None,
 ) -> Floats | None:
-    """Positions (n, 3) of one start, next to those of ``frame``, A; None if atoms overlap.
+    """Positions (n, 3) of one start, next to those of ``frame``, A; None if atoms overlap, or
+    would be drawn to their own images.
 
     ShakeNBreak keeps the defect and its distorted neighbours out of the rattle.
     """
@@ -179,7 +180,12 @@ def _distorted(
         else:
             # Its Monte Carlo never ends where the distortion alone has atoms closer than d_min.
             if isinstance(factor, str):
-                bare = distortions.apply_dimer_distortion(structure.copy(), **where)
+                try:
+                    bare = distortions.apply_dimer_distortion(structure.copy(), **where)
+                except ValueError as error:
+                    if "must not be the same" not in str(error):
+                        raise
+                    return None  # in a thin cell the closest neighbours can be an atom and its own image
             else:
                 bare = distortions.distort(structure.copy(), neighbours, factor, **where)
             positions = np.asarray(bare["distorted_structure"].cart_coords)

@@ -1,4 +1,4 @@
-"""Reference stage: labels of the perfect supercell, of the elements and of competing phases."""
+"""Reference stages: labels of the perfect supercell, then of the elements and of competing phases."""
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import HOST
@@ -10,14 +10,25 @@ from defectscape.settings.references import ReferenceSettings
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host
-from defectscape.study.references import ReferenceLabel, References, write_references
+from defectscape.study.references import (
+    HostLabels,
+    ReferenceLabel,
+    References,
+    read_host_labels,
+    write_host_labels,
+    write_references,
+)
+
+
+def label_host(context: StudyContext) -> None:
+    """Label the perfect supercell at both fidelities: an engine that cannot do that gets no other structure."""
+    write_host_labels(context, HostLabels(_bulk(context, "low"), _bulk(context, "high")))
 
 
 def label_references(context: StudyContext) -> None:
-    """Label the host at both fidelities, elements and competing phases at the high one."""
-    write_references(
-        context, References(_bulk(context, "low"), _bulk(context, "high"), _elements(context), _phases(context))
-    )
+    """Label elements and competing phases at the high fidelity, and put the host's labels beside them."""
+    host = read_host_labels(context)
+    write_references(context, References(host.low, host.high, _elements(context), _phases(context)))
 
 
 def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:

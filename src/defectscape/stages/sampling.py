@@ -14,7 +14,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
 from defectscape.study.labels import round_outcomes
-from defectscape.study.references import read_references
+from defectscape.study.references import read_host_labels
 from defectscape.study.splits import read_splits, write_splits
 
 
@@ -22,8 +22,8 @@ def make_group_starts(context: StudyContext, name: str) -> None:
     """Starts of every charge of the group, its initial pool, and its splits."""
     group, _ = context.group(name)
     study = context.study
-    # What comes from a start is labelled: not before the host and the references are.
-    read_references(context)
+    # What comes from a start is labelled: not before the host is.
+    read_host_labels(context)
     host, site = read_host(context), site_of(context, group.defect)
     starts: list[Frame] = []
     pool: list[Frame] = []

@@ -163,6 +163,11 @@ class Layout:
         return self.folder / "host" / "supercell.vasp"
 
     @property
+    def host_labels(self) -> Path:
+        """Labels of the perfect supercell, before which no other label is made."""
+        return self.folder / "host" / "labels.json"
+
+    @property
     def references(self) -> Path:
         """Labels of the perfect supercell and of the elements."""
         return self.folder / "host" / "references.json"

@@ -37,6 +37,14 @@ class ReferenceLabel:
 
 
 @dataclass(frozen=True)
+class HostLabels:
+    """The perfect supercell at both fidelities."""
+
+    low: ReferenceLabel
+    high: ReferenceLabel
+
+
+@dataclass(frozen=True)
 class References:
     """All of them.
 
@@ -59,6 +67,17 @@ class References:
     def energies_per_atom_eV(self) -> dict[str, float]:
         """Energy per atom of each element's reference phase, eV."""
         return {item.name: item.energy_per_atom_eV for item in self.elements}
+
+
+def read_host_labels(context: StudyContext) -> HostLabels:
+    """What the stage of the host's labels wrote."""
+    found: HostLabels = decode(HostLabels, read_json(context.layout.host_labels))
+    return found
+
+
+def write_host_labels(context: StudyContext, labels: HostLabels) -> None:
+    """Write them."""
+    write_json(context.layout.host_labels, labels)
 
 
 def read_references(context: StudyContext) -> References:

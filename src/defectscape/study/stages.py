@@ -97,13 +97,14 @@ STAGES = (
             Part("fidelities.high", _engine_of_host, (*NOT_FOR_LABELS, "name")),
         ),
     ),
+    Stage("host_labels", "references:label_host", version=1, kind="engine", reads=LABELS),
     Stage(
         "references",
         "references:label_references",
         version=4,
         kind="engine",
         reads=(
-            *LABELS,
+            HIGH_LABELS,
             "thermo.elemental_references",
             "thermo.elemental_kpoints",
             "thermo.competing_phases",
