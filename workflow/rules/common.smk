@@ -14,14 +14,17 @@ from defectscape.settings.paths import reference_files
 from defectscape.study.layout import Layout
 from defectscape.study.stages import find_stage, names_come_from_file
 
+# A study given with `--configfile` is the config itself; a workflow that imports this one gives its own.
+AS_CONFIGFILE = "host" in config
+GIVEN = workflow.config_settings.config if AS_CONFIGFILE else config
 try:
-    CONFIG = study_file(workflow.config_settings.config, workflow.configfiles)
+    CONFIG = study_file(GIVEN, workflow.configfiles if AS_CONFIGFILE else [])
     STUDY = load_study(CONFIG)
     check_files(STUDY)
 except DefectscapeError as error:
     # One line, not the stack of the workflow's parser.
     sys.exit(f"error: {error}")
-RESULTS = Path(workflow.config_settings.config.get("results", "results"))
+RESULTS = Path(GIVEN.get("results", "results"))
 LAYOUT = Layout(RESULTS / STUDY.study)
 GROUPS = {group.name: group for group in exploration_groups(STUDY)}
 ROUNDS = STUDY.exploration.rounds

@@ -56,6 +56,10 @@ rule host_labels:
 
 
 rule references:
+    """Label the elements and competing phases with the high-fidelity engine, ahead of the defects where both may run.
+
+    In: labels of the host, structures. Out: energies and band edges of all of them as JSON.
+    """
     input:
         str(LAYOUT.host_labels),
         [str(path) for path in reference_files(STUDY.thermo)],
@@ -65,10 +69,6 @@ rule references:
         log_of("references"),
     benchmark:
         benchmark_of("references")
-    """Label the elements and competing phases with the high-fidelity engine, ahead of the defects where both may run.
-
-    In: labels of the host, structures. Out: energies and band edges of all of them as JSON.
-    """
     priority: 10
     conda:
         "../../envs/engines.yaml"
