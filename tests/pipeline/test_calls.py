@@ -29,6 +29,8 @@ from support.small_study import (
     write_study,
 )
 
+pytestmark = pytest.mark.pipeline
+
 LOW, HIGH = "GFN1-xTB", "IPEA1-xTB"
 
 Rerun = Callable[[dict[str, Any]], Counter[tuple[str, str]]]

@@ -19,6 +19,8 @@ from defectscape.settings.search import SearchSettings
 from support import ROOT
 from support.small_study import Job, jobs_of, small_study, write_study
 
+pytestmark = pytest.mark.pipeline
+
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     **os.environ,
