@@ -21,6 +21,8 @@ from defectscape.tools.foundation import compare_foundation
 from defectscape.tools.foundation_figure import draw_foundation
 from support.small_study import small_study, write_study
 
+# CHGNet's own, with a newer torch than it was written for.
+pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad:UserWarning:chgnet")
 CALCULATOR = "chgnet.model.dynamics.CHGNetCalculator"
 ARGUMENTS = {"use_device": "cpu"}
 
