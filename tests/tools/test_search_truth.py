@@ -17,6 +17,7 @@ from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json, save_verified, write_json
 from defectscape.search.relaxation import relax_all
 from defectscape.stages.host import list_sites, prepare_host
+from defectscape.stages.references import label_references
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
 from defectscape.study.levels import GroundState, Levels
@@ -37,6 +38,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     study["search"] |= {"fmax_eV_A": 0.2, "max_steps": 50, "batch_size": 1}
     made = StudyContext.load(write_study(study, folder), folder / "results")
     prepare_host(made)
+    label_references(made)
     list_sites(made)
     make_group_starts(made, "v_Cd")
     files = made.layout.group("v_Cd")
