@@ -15,6 +15,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.engines.gth import find_table
 from defectscape.files.tables import load_host_file
 from defectscape.store.labels import LabelStore
+from defectscape.study.context import StudyContext
 from defectscape.study.potentials import read_potentials
 from defectscape.summary.schema import Summary
 from defectscape.thermo.ewald import point_charge_energy_eV
@@ -121,10 +122,8 @@ def test_potentials_align_the_charged_state(folder: Path, summary: Summary) -> N
     # Most of it is there without a charge, too: an atom that is missing shifts the zero of the potential, by
     # about a volt in so small a cell (how much depends on the minimum), and by more than the charge adds.
     charge_adds_V = 0.6
-    potentials = {
-        name: read_potentials(folder / f"results/si_dft/thermo/potentials/{name}.json").potentials_V
-        for name in ("host", "v_Si_0")
-    }
+    context = StudyContext.load(folder / "study.yaml", folder / "results")
+    potentials = {name: read_potentials(context, name).potentials_V for name in ("host", "v_Si_0")}
     shift_V = float(potentials["v_Si_0"].mean() - potentials["host"].mean())
     assert alignment_eV == pytest.approx(shift_V, abs=charge_adds_V)
     assert shift_V > charge_adds_V
