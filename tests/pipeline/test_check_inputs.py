@@ -118,6 +118,7 @@ def test_a_failed_label_of_the_host_says_the_engines_reason(tmp_path: Path, monk
         raise CalculationFailed("the eigenvalue solver gave up", hopeless=True)
 
     monkeypatch.setattr(IsolatedEngine, "compute", fails)
+    monkeypatch.chdir(tmp_path)  # its failure goes into the store of this test
     context = StudyContext.load(write_study(small_study(), tmp_path), tmp_path / "results")
     with pytest.raises(DefectscapeError, match=r"gfn1 label of the perfect supercell: .*eigenvalue solver gave up"):
         make_plan(context, measure=True)

@@ -96,6 +96,7 @@ def test_rounds_know_what_they_have_labels_of(context: StudyContext) -> None:
 def test_imported_minima_leave_the_other_splits_alone(context: StudyContext, tmp_path) -> None:
     splits = read_splits(context, "v_Cd")
     study = small_study()
+    study["label_store"] = context.study.label_store.as_posix()
     study["imported"] = [str(tmp_path / "imported.extxyz")]
     found = _of_family(read_frames(context.study.imported[0])[0], found_family("v_Cd"))
     write_frames(tmp_path / "imported.extxyz", [*read_frames(context.study.imported[0]), found])
