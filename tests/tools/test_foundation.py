@@ -36,6 +36,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     dynamics = pytest.importorskip("chgnet.model.dynamics", reason="chgnet is not installed")
     folder = tmp_path_factory.mktemp("foundation")
     study = small_study()
+    study["label_store"] = str(folder / "labels")
     study["search"] |= {"fmax_eV_A": 0.05, "max_steps": 150, "batch_size": 1}
     made = StudyContext.load(write_study(study, folder), folder / "results")
     prepare_host(made)
