@@ -244,7 +244,7 @@ def followers(folder: Path, stages: set[str]) -> set[str]:
     jobs = jobs_of(folder / "study.yaml", Path("results"))
     found, made = set(stages), {path for job in jobs if job.rule in stages for path in job.outputs}
     for job in jobs:
-        if made & (set(job.inputs) - set(job.order_only)):
+        if made & set(job.inputs):
             found.add(job.rule)
             made |= set(job.outputs)
     return found

@@ -31,7 +31,6 @@ def list_jobs(study: str, results: str) -> list[dict[str, Any]]:
                 "rule": job.rule.name,
                 "wildcards": dict(job.wildcards_dict),
                 "input": list(map(str, job.input)),
-                "order_only": [str(file) for file in job.input if getattr(file, "flags", {}).get("ancient")],
                 "output": list(map(str, job.output)),
                 "settings": job.params.get("settings"),
                 "command": job.shellcmd or "",

@@ -83,7 +83,6 @@ class Job:
         rule: its rule, which is called like its stage.
         arguments: of the stage's command.
         inputs, outputs: the files that the rule declares.
-        order_only: inputs that must be there, whose changes run nothing again.
         settings: text of the settings that it depends on.
     """
 
@@ -91,7 +90,6 @@ class Job:
     arguments: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    order_only: tuple[str, ...]
     settings: str
 
 
@@ -112,7 +110,6 @@ def jobs_of(config: Path, results: Path) -> list[Job]:
             tuple(job["command"].split(f" stage {job['rule']}")[1].split()),
             tuple(job["input"]),
             tuple(job["output"]),
-            tuple(job["order_only"]),
             job["settings"],
         )
         for job in json.loads(done.stdout)

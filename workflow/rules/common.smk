@@ -8,9 +8,8 @@ from pathlib import Path
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
-from defectscape.settings.paths import check_files
+from defectscape.settings.paths import check_files, reference_files
 from defectscape.settings.workflow import study_file
-from defectscape.settings.paths import reference_files
 from defectscape.study.layout import Layout
 from defectscape.study.stages import find_stage, names_come_from_file
 

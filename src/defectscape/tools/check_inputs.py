@@ -1,4 +1,4 @@
-"""What would stop a study hours later, found before anything is computed: its files, its limits, its starts."""
+"""What would stop a study hours later, found before anything is computed: its structures, its limits, its starts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,6 @@ from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError, DefectError
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
-from defectscape.files.extxyz import read_frames
 from defectscape.sampling.contacts import COVALENT_SHARE
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
 from defectscape.sampling.sites import pick_site
@@ -22,7 +21,7 @@ from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements
 
 
 def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
-    """Structures, data sets, densities of states and limits that the study names.
+    """Structures, densities of states and limits that the study names; its frames: ``check_imported``.
 
     Returns:
         What limits the references' energies.
@@ -36,8 +35,6 @@ def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     _check_pseudopotentials(study, atoms)
     _check_meshes(study)
     _check_limits(study, atoms)
-    for path in study.imported:
-        read_frames(path)
     concentrations = study.thermo.concentrations
     if concentrations is not None and isinstance(concentrations.bands, DensityOfStates):
         fermi_dos(host, HostEnergies(0.0, 0.0, 0.0), concentrations.bands)
