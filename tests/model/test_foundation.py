@@ -90,7 +90,7 @@ def learned(model: torch.nn.Module, frame, charge: int = 0) -> tuple[float, np.n
     with numerics("float64", CPU):
         graph = Graphs(elements, ("default",), float(model.r_max)).frame(frame, "default")
         out = model.double()(collate([graph], CPU).to_dict())
-    return float(out["interaction_energy"][0]), out["forces"].detach().numpy()
+    return out["interaction_energy"].item(), out["forces"].detach().numpy()
 
 
 def test_at_the_start_it_is_the_foundation_for_every_charge_and_head(foundation, untouched, frame_of) -> None:

@@ -148,14 +148,14 @@ class _Run:
         loss = self.loss(batch, learned)
         if not bool(torch.isfinite(loss)):
             remedy = "Lower `learning_rate`, or look for outliers among the labels"
-            raise ModelError(f"training loss at step {self.step}", float(loss), remedy)
+            raise ModelError(f"training loss at step {self.step}", loss.item(), remedy)
         # Forces made the positions part of the graph; their gradient would be thrown away.
         loss.backward(inputs=self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimiser.step()
         self.average.update()
         self.step += 1
-        return float(loss.detach())
+        return loss.item()
 
     def _validate(self, loss: float) -> None:
         """Errors of the averaged weights; they are kept if the score is the lowest so far."""
