@@ -13,9 +13,11 @@ from defectscape.engines.espresso import ATTEMPTS, EspressoEngine
 from defectscape.engines.espresso_output import failure_reason, is_final
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.program import run_program
+from defectscape.engines.vasp import ATTEMPTS as VASP_ATTEMPTS
 from defectscape.engines.vasp_failures import failure
 from defectscape.settings.espresso import EspressoSettings
 from defectscape.store.labels import LabelStore
+from support.mistakes import mistake
 
 CURABLE_BY_PW = [
     ("electrons", "charge is wrong"),
@@ -51,6 +53,35 @@ FINAL_FOR_PW = [
 ]
 
 
+SILICON = Frame(
+    np.array([14, 14]),
+    np.array([[0.0, 0, 0], [1.36, 1.36, 1.36]]),
+    np.eye(3) * 8,
+    DefectKey("v_Si", 0),
+    lowest_multiplicity(np.array([14, 14]), 0),
+    Origin.START,
+    "v_Si/unperturbed",
+)
+
+
+def program_engine(folder: Path, routine: str, message: str) -> EspressoEngine:
+    """With a program that fails with the same words whatever it is asked."""
+    program = folder / "pw.py"
+    program.write_text(f"import sys; print({crashed(routine, message)!r}); sys.exit(1)")
+    (folder / "Si.UPF").write_text('<PP_HEADER element="Si" z_valence="4.0" pseudo_type="NC"/>')
+    return EspressoEngine(
+        EspressoSettings(
+            kind="espresso",
+            functional="pbe",
+            command=f"{sys.executable} {program}",
+            pseudo_dir=folder,
+            pseudopotentials={"Si": "Si.UPF"},
+            cutoff_Ry=14.0,
+            kpoints=[1, 1, 1],
+        )
+    )
+
+
 def crashed(routine: str, message: str) -> str:
     line = "%" * 60
     return f"\n {line}\n     Error in routine {routine} (1):\n     {message}\n {line}\n\n     stopping ...\n"
@@ -82,33 +113,8 @@ def test_pw_x_without_a_routine_is_tried_again(output: str) -> None:
     ],
 )
 def test_every_attempt_is_made_and_recorded(tmp_path: Path, message: tuple[str, str], tries: int) -> None:
-    """With a program that fails with the same words whatever it is asked."""
-    program = tmp_path / "pw.py"
-    program.write_text(f"import sys; print({crashed(*message)!r}); sys.exit(1)")
-    (tmp_path / "Si.UPF").write_text('<PP_HEADER element="Si" z_valence="4.0" pseudo_type="NC"/>')
-    engine = EspressoEngine(
-        EspressoSettings(
-            kind="espresso",
-            functional="pbe",
-            command=f"{sys.executable} {program}",
-            pseudo_dir=tmp_path,
-            pseudopotentials={"Si": "Si.UPF"},
-            cutoff_Ry=14.0,
-            kpoints=[1, 1, 1],
-        )
-    )
-    numbers = np.array([14, 14])
-    frame = Frame(
-        numbers,
-        np.array([[0.0, 0, 0], [1.36, 1.36, 1.36]]),
-        np.eye(3) * 8,
-        DefectKey("v_Si", 0),
-        lowest_multiplicity(numbers, 0),
-        Origin.START,
-        "v_Si/unperturbed",
-    )
     store = LabelStore(tmp_path / "labels")
-    record = label_frame(frame, engine, store, 30.0)
+    record = label_frame(SILICON, program_engine(tmp_path, *message), store, 30.0)
     assert record.failure is not None
     assert record.failure.count(message[1]) == tries
     assert len(store.calls()) == tries
@@ -166,6 +172,35 @@ def test_vasp_is_not_tried_again(output: str) -> None:
     assert output.splitlines()[0].strip(" |") in found.reason
 
 
+def test_a_program_that_is_refused_memory_and_one_that_is_ended(tmp_path: Path) -> None:
+    program = tmp_path / "vasp_std"
+    told = []
+    for text in ("Operating system error: Cannot allocate memory", "No space left on device", "exited on signal 9"):
+        program.write_text(f"#!/bin/sh\necho '{text}'\nexit 1\n")
+        program.chmod(0o755)
+        with pytest.raises(EngineError) as caught:
+            run_program(str(program), [], tmp_path, 60)
+        told.append(str(caught.value))
+    memory, disk, ended = told
+    right = "no record; labelled by the next start with more of it"
+    mistake(
+        "engines",
+        "a program that is refused memory (`Cannot allocate memory`, `insufficient virtual memory`, `bad_alloc`)",
+        said=memory,
+        when="run",
+        right=right,
+    )
+    mistake(
+        "engines",
+        "a program that is refused room on a disk (`No space left on device`)",
+        said=disk,
+        when="run",
+        right=right,
+    )
+    right = "no record; labelled by the next start"
+    mistake("engines", "a program that the kernel or a batch system ends", said=ended, when="run", right=right)
+
+
 @pytest.mark.parametrize(
     ("said", "lacking"),
     [
@@ -185,3 +220,46 @@ def test_too_little_memory_or_disk_is_no_result(tmp_path: Path, said: str, lacki
         run_program(f"{sys.executable} {program}", [], tmp_path, 60)
     program.write_text(f"print({said!r})")
     assert run_program(f"{sys.executable} {program}", [], tmp_path, 60).returncode == 0
+
+
+def test_what_pw_x_says_and_how_often_it_is_tried(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "labels")
+    curable = label_frame(SILICON, program_engine(tmp_path, "cegterg", "S matrix not positive definite"), store, 30.0)
+    assert all(not is_final(failure_reason(crashed(*said), 1)) for said in CURABLE_BY_PW)
+    mistake(
+        "engines",
+        "pw.x: `charge is wrong`, `S matrix not positive definite`, `problems computing cholesky`, `too many bands are "
+        "not converged`, `cannot bracket Ef`, a file of wave functions `not found`",
+        said=str(curable.failure),
+        when="run",
+        right=f"{len(store.calls())} attempts made, a failure with every reason recorded",
+    )
+    other = LabelStore(tmp_path / "others")
+    final = label_frame(SILICON, program_engine(tmp_path, "readpp", "file ./pseudo/Si.UPF not found"), other, 30.0)
+    mistake(
+        "engines",
+        "pw.x: pseudopotential missing or broken, wrong namelist or card, atoms that overlap",
+        said=str(final.failure),
+        when="run",
+        right=f"{len(other.calls())} attempt made, a failure recorded",
+    )
+
+
+def test_what_vasp_says_and_whether_it_is_tried_again() -> None:
+    curable = failure("POSCAR, INCAR and KPOINTS ok, starting setup\n" + CURABLE_BY_VASP[0] + "\nstopped\n", 1)
+    final = failure(FINAL_FOR_VASP[0] + "\n", 1)
+    assert (curable.hopeless, final.hopeless) == (False, True)
+    mistake(
+        "engines",
+        "VASP: EDDDAV, EDDRMM, BRMIX, ZBRENT, PSSYEVX, ZHEEV, EDWAV, VERY BAD NEWS",
+        said=curable.reason,
+        when="run",
+        right=f"the line that says it, not the last one; all {len(VASP_ATTEMPTS)} attempts made",
+    )
+    mistake(
+        "engines",
+        "VASP: number of potentials on POTCAR, an item of INCAR that cannot be read, a negative triple product",
+        said=final.reason,
+        when="run",
+        right="one attempt, recorded as a failure",
+    )

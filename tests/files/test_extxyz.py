@@ -18,6 +18,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.files.atoms import from_atoms, to_atoms
 from defectscape.files.extxyz import read_frames, read_labelled, write_frames, write_labelled
+from support.mistakes import mistake
 
 FIELDS = ("key", "multiplicity", "origin", "family", "parent", "note")
 
@@ -228,6 +229,10 @@ def test_blank_lines_between_frames_lose_none(blanks, white, end, start):
         text = gaps[0] + texts[0] + gaps[1] + texts[1] + gaps[2]
         path.write_bytes((start + text.replace("\n", end)).encode())
         assert [frame.frame_id for frame in read_frames(path)] == [frame.frame_id for frame in frames]
+    given = "all frames read"
+    mistake(
+        "imports", "blank lines between frames of extended XYZ, BOM, CRLF", said="", when="import, run", right=given
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -243,3 +248,18 @@ def test_a_blank_line_inside_a_frame_is_named_by_its_number(data):
         path.write_text("\n".join([*lines[:at], "", *lines[at:], ""]))
         with pytest.raises(LabelError, match=f"line {at + 1}: not extended XYZ"):
             read_frames(path)
+
+
+def test_a_blank_line_inside_a_frame_or_a_file_cut_short(tmp_path):
+    path = tmp_path / "pool.extxyz"
+    write_frames(path, [_frame(5)])
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:3], "", *lines[3:]]))
+    with pytest.raises(LabelError) as blank:
+        read_frames(path)
+    path.write_text("\n".join(lines[:-2]))
+    with pytest.raises(LabelError) as cut:
+        read_frames(path)
+    said = (blank.value, cut.value)
+    given = "refused with the line"
+    mistake("imports", "blank line inside a frame, file cut short", said=said, when="check, import, run", right=given)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from defectscape.domain.errors import DefectscapeError
+from defectscape.domain.spelling import our_name
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files
 from defectscape.study.context import StudyContext
 from defectscape.tools.check import make_plan
+from support.mistakes import mistake
 from support.small_study import small_study, write_study
 
 ZNTE = "ZnTe\n1.0\n0 3.05 3.05\n3.05 0 3.05\n3.05 3.05 0\nZn Te\n1 1\nDirect\n0 0 0\n.25 .25 .25\n"
@@ -57,57 +59,9 @@ def test_all_missing_files_are_named_together(tmp_path: Path) -> None:
         check_files(load_study(write_study(study, tmp_path)))
 
 
-def test_phases_and_references_are_of_the_host(tmp_path: Path) -> None:
-    (tmp_path / "ZnTe.vasp").write_text(ZNTE)
-    study = small_study()
-    study["thermo"]["competing_phases"] = {"other": "ZnTe.vasp"}
-    assert "thermo.competing_phases.other: ZnTe.vasp has Zn" in refused(tmp_path, study)
-    study = small_study()
-    study["thermo"]["elemental_references"]["Cd"] = "ZnTe.vasp"
-    assert "thermo.elemental_references.Cd: ZnTe.vasp holds Te, Zn" in refused(tmp_path, study)
-    del study["thermo"]["elemental_references"]["Cd"]
-    assert "nothing for Cd" in refused(tmp_path, study)
-
-
-def test_a_mesh_is_for_an_engine_that_has_one(tmp_path: Path) -> None:
-    study = small_study()
-    study["thermo"]["elemental_kpoints"] = {"Cd": [3, 3, 3]}
-    assert "thermo.elemental_kpoints.Cd: the tblite engine has no k-points" in refused(tmp_path, study)
-
-
 def test_what_is_no_data_set_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "frames.extxyz").write_text("3\n\nCd 0 0 0\n")
     assert "frames.extxyz" in refused(tmp_path, small_study() | {"imported": ["frames.extxyz"]})
-
-
-@pytest.mark.parametrize(
-    ("limits", "telling"),
-    [
-        ({"poor": {"Cd": -0.5}}, "Give one value for each of Cd, Te"),
-        ({"poor": {"Cd": 0.0, "Te": -1.0}, "rich": {"Cd": -1.4, "Te": 0.0}}, "correct one of them"),
-        ({"poor": {"Cd": 0.0, "Te": 0.0}}, "formation energy, which is negative"),
-    ],
-)
-def test_limits_have_the_hosts_elements_and_one_sum(tmp_path: Path, limits: object, telling: str) -> None:
-    study = small_study()
-    study["thermo"]["chemical_potentials"] = limits
-    assert telling in refused(tmp_path, study)
-
-
-def test_a_name_of_another_program_is_told(tmp_path: Path) -> None:
-    for name, told in (("V_Cd", "Write v_Cd. "), ("Cd_i", "Write i_Cd_1 or i_Cd_2")):
-        study = small_study()
-        study["defects"][0]["name"] = name
-        assert told in refused(tmp_path, study)
-
-
-def test_too_few_starts_are_found_before_anything_is_computed(tmp_path: Path) -> None:
-    study = small_study()
-    study["sampling"]["shortest_distance_A"] = 2.9
-    message = refused(tmp_path, study)
-    assert "starts of v_Cd" in message
-    assert "2.9 A" in message
-    assert "lower sampling.shortest_distance_A" in message
 
 
 def test_a_failed_label_of_the_host_says_the_engines_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +74,10 @@ def test_a_failed_label_of_the_host_says_the_engines_reason(tmp_path: Path, monk
     monkeypatch.setattr(IsolatedEngine, "compute", fails)
     monkeypatch.chdir(tmp_path)  # its failure goes into the store of this test
     context = StudyContext.load(write_study(small_study(), tmp_path), tmp_path / "results")
-    with pytest.raises(DefectscapeError, match=r"gfn1 label of the perfect supercell: .*eigenvalue solver gave up"):
+    with pytest.raises(DefectscapeError, match=r"gfn1 label of the perfect supercell: .*eigenvalue solver") as caught:
         make_plan(context, measure=True)
+    when = "check --measure; run, before any other label"
+    mistake("study", "engine that fails on the perfect host", said=caught.value, when=when)
 
 
 def test_contacts_follow_the_elements() -> None:
@@ -156,3 +112,87 @@ def test_contacts_follow_the_elements() -> None:
     assert too_close(np.array([52, 52]), np.array([[0.0, 0.0, 0.0], [1.46, 0.0, 0.0]]), cell, None)
     assert too_close(np.array([8, 8]), np.array([[0.2, 0.0, 0.0], [19.9, 0.0, 0.0]]), cell, None), "images"
     assert too_close(np.array([12, 8]), np.array([[0.0, 0.0, 0.0], [2.1, 0.0, 0.0]]), cell, 2.2)
+
+
+def test_files_are_there_and_of_the_hosts_elements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study() | {"imported": ["one.extxyz"]}
+    study["thermo"]["elemental_references"]["Cd"] = "Cd.vasp"
+    study["training"]["foundation"] = "mace.model"
+    with pytest.raises(DefectscapeError) as missing:
+        check_files(load_study(write_study(study, tmp_path)))
+    mistake(
+        "study",
+        "files that the study names and that are not there (host, reference, competing phase, import, foundation, "
+        "density of states)",
+        said=missing.value,
+        when="check, snakemake -n, run",
+    )
+    (tmp_path / "ZnTe.vasp").write_text(ZNTE)
+    study = small_study()
+    study["thermo"]["competing_phases"] = {"other": "ZnTe.vasp"}
+    mistake("study", "competing phase with a foreign element", said=refused(tmp_path, study), when="check")
+    study = small_study()
+    study["thermo"]["elemental_references"]["Cd"] = "ZnTe.vasp"
+    mistake("study", "reference file of another element", said=refused(tmp_path, study), when="check")
+    del study["thermo"]["elemental_references"]["Cd"]
+    mistake("study", "no reference for an element of the host", said=refused(tmp_path, study), when="check")
+
+
+def test_an_engine_has_what_the_study_asks_of_it(tmp_path: Path) -> None:
+    study = small_study()
+    study["thermo"]["elemental_kpoints"] = {"Cd": [3, 3, 3]}
+    said = refused(tmp_path, study)
+    mistake("study", "k-point mesh of a reference with an engine that has none", said=said, when="check")
+    study = small_study()
+    (tmp_path / "Cd.upf").write_text('<PP_HEADER element="Cd" z_valence="12.0" pseudo_type="NC"/>')
+    study["fidelities"]["low"]["engine"] = {
+        "kind": "espresso",
+        "functional": "pbe",
+        "command": "pw.x",
+        "pseudo_dir": str(tmp_path),
+        "pseudopotentials": {"Cd": "Cd.upf"},
+        "cutoff_Ry": 30.0,
+        "kpoints": [1, 1, 1],
+    }
+    said = refused(tmp_path, study)
+    mistake("study", "engine without a pseudopotential of an element of the host", said=said, when="check")
+
+
+def test_limits_have_the_hosts_elements_and_one_negative_sum(tmp_path: Path) -> None:
+    def said(limits: object) -> str:
+        study = small_study()
+        study["thermo"]["chemical_potentials"] = limits
+        return refused(tmp_path, study)
+
+    some = said({"poor": {"Cd": -0.5}})
+    mistake("study", "limits without all elements of the host", said=some, when="check")
+    differ = said({"poor": {"Cd": 0.0, "Te": -1.0}, "rich": {"Cd": -1.4, "Te": 0.0}})
+    right = "the host's formation energy"
+    mistake("study", "limits whose sums over the host differ", said=differ, when="check", right=right)
+    zero = said({"poor": {"Cd": 0.0, "Te": 0.0}})
+    mistake("study", "limits whose sum is not negative", said=zero, when="check", right=right)
+
+
+def test_names_of_other_programs_and_of_no_site_are_told(tmp_path: Path) -> None:
+    def said(name: str) -> str:
+        study = small_study()
+        study["defects"][0]["name"] = name
+        return refused(tmp_path, study)
+
+    assert {our_name(name) for name in ("V_Cd", "Vac_Cd", "Va_Cd1")} == {"v_Cd"}
+    mistake("study", "`V_Cd`, `Vac_Cd` or `Va_Cd1` as a defect", said=said("V_Cd"), when="check", right="v_Cd")
+    mistake("study", "`Cd_i` as a defect", said=said("Cd_i"), when="check", right="the one that is meant")
+    mistake("study", "a defect that the host cannot have, `v_Zn`", said=said("v_Zn"), when="check")
+
+
+def test_too_few_starts_are_found_before_anything_is_computed(tmp_path: Path) -> None:
+    study = small_study()
+    study["sampling"]["shortest_distance_A"] = 2.9
+    mistake(
+        "study",
+        "`shortest_distance_A: 2.9`, longer than the bonds that distortions shorten",
+        said=refused(tmp_path, study),
+        when="check",
+        right="left out, so that it follows the elements",
+    )

@@ -29,6 +29,7 @@ from defectscape.sampling.host import (
 )
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.structure import HostSettings, SupercellSettings
+from support.mistakes import mistake
 
 HOSTS = Path(__file__).parents[2] / "config" / "hosts"
 CDTE = Structure.from_spacegroup("F-43m", Lattice.cubic(6.62), ["Cd", "Te"], [[0, 0, 0], [0.25] * 3])
@@ -303,6 +304,8 @@ def test_a_left_handed_matrix_spans_the_same_supercell():
     left = build_host(unit, supercell([[0, 2, 0], [2, 0, 0], [0, 0, 2]]))
     assert np.linalg.det(left.cell_A) > 0
     assert np.allclose(sorted(np.linalg.norm(left.cell_A, axis=1)), np.linalg.norm(unit.lattice.matrix * 2, axis=1))
+    right = "taken right-handed, with the opposite vectors and the atoms where they were"
+    mistake("hosts", "left-handed cell or supercell matrix", said="", when="check, run", right=right)
 
 
 @pytest.mark.parametrize("comment", ["Cd Te", "host"])
@@ -319,9 +322,35 @@ def test_an_alloy_is_taken_where_the_study_says_so(tmp_path):
     alloy.replace(0, "Al")
     path = tmp_path / "alloy.vasp"
     alloy.to(str(path), "poscar")
-    with pytest.raises(HostError, match=r"host\.taken_as_perfect"):
+    with pytest.raises(HostError, match=r"host\.taken_as_perfect") as caught:
         read_unit_cell(path)
+    right = "with `host.taken_as_perfect: true`, whose text names the risk, it is taken"
+    mistake("hosts", "model of an alloy (AlGa7As8) as host", said=caught.value, when="check, run", right=right)
     unit = read_unit_cell(path, taken_as_perfect=True)
     assert unit.composition.reduced_formula == "AlGa7As8"
     host = build_host(unit, SupercellSettings(matrix=np.eye(3, dtype=int).tolist(), min_image_distance_A=5.0))
     assert {"v_Al", "Al_As_1"} & {site.name for site in enumerate_sites(host)}
+
+
+def test_hosts_that_people_give(tmp_path):
+    when = "check, run"
+    alloy = Structure.from_spacegroup(
+        "F-43m", Lattice.cubic(6.5), [{"Cd": 0.5, "Zn": 0.5}, "Te"], [[0, 0, 0], [0.25] * 3]
+    )
+    alloy.to(filename=str(tmp_path / "alloy.cif"), fmt="cif")
+    mistake("hosts", "an alloy with partial occupancies as host", said=refusal(tmp_path / "alloy.cif"), when=when)
+    doubled = CDTE.copy()
+    doubled.append("Cd", [0.04, 0.0, 0.0])
+    mistake("hosts", "a host with an atom twice", said=refusal(written(tmp_path, doubled)), when=when)
+    layer = Structure(Lattice.tetragonal(3.0, 20.0), ["Si", "Si"], [[0.5, 0.5, 0.45], [0.0, 0.0, 0.55]])
+    mistake("hosts", "a slab as host", said=refusal(written(tmp_path, layer)), when=when)
+    noise = np.random.default_rng(0).normal(0, 0.02, (8, 3))
+    noisy = Structure(CDTE.lattice, CDTE.species, CDTE.cart_coords + noise, coords_are_cartesian=True)
+    mistake("hosts", "a host whose atoms have noise of 0.02 A", said=refusal(written(tmp_path, noisy)), when=when)
+    with pytest.raises(HostError) as close:
+        build_host(CDTE.copy(), supercell([[1, 0, 0], [0, 1, 0], [0, 0, 2]], 8.0))
+    mistake("hosts", "a supercell matrix that leaves images closer than asked for", said=close.value, when=when)
+    lines = (HOSTS / "CdTe.vasp").read_text().splitlines()
+    path = tmp_path / "POSCAR"
+    path.write_text("\n".join(["Cd Te", *lines[1:5], *lines[6:]]))
+    mistake("hosts", "POSCAR of VASP 4, also with the symbols as its comment", said=refusal(path), when=when)

@@ -12,6 +12,7 @@ from defectscape.domain.site import HostCrystal
 from defectscape.sampling.host import build_host
 from defectscape.sampling.open_shells import added_atoms, check_host_spin, open_shell_ions
 from defectscape.settings.structure import HostSettings, SupercellSettings
+from support.mistakes import mistake
 
 CLOSED = (
     "CdTe ZnO GaAs Si Sb2Se3 MgO CuI Cu2O CuInSe2 Cu2ZnSnS4 CuSbS2 AgCl Cs2AgBiBr6 TiO2 SrTiO3 LiNbO3 V2O5 BiVO4 "
@@ -50,16 +51,27 @@ def test_the_ion_is_said_with_its_electrons() -> None:
 
 
 def test_nickel_oxide_is_refused_with_thing_value_and_remedy() -> None:
-    with pytest.raises(HostError, match=r"spin of NiO: open shells: Ni2\+ \(d8\).*host.multiplicity: 1"):
+    with pytest.raises(HostError, match=r"spin of NiO: open shells: Ni2\+ \(d8\).*host.multiplicity: 1") as caught:
         check_host_spin(rock_salt("Ni"), None)
     check_host_spin(rock_salt("Ni"), 1)
+    mistake(
+        "hosts",
+        "NiO, Cr2O3, CuO, GdN as host",
+        said=caught.value,
+        when="check, run",
+        right="`host.multiplicity: 1` if low spin; magnetic hosts are not computed",
+    )
+    for formula in ("TiO2", "Cu2O", "ZnO", "CeO2"):
+        assert open_shell_ions(numbers_of(formula)) == ()
+    mistake("hosts", "TiO2, Cu2O, ZnO, CeO2 as host", said="", when="check, run", right="a singlet: d0, d10, d10, f0")
 
 
 def test_a_dopant_with_an_open_shell_is_refused() -> None:
     host = rock_salt("Mg")
     check_host_spin(host, None, added_atoms(["v_O", "i_Mg_1", "Zn_Mg", "Cu_Mg"]))
-    with pytest.raises(HostError, match="added Fe"):
+    with pytest.raises(HostError, match="added Fe") as caught:
         check_host_spin(host, None, added_atoms(["v_O", "Fe_Mg"]))
+    mistake("hosts", "defect that adds Ti, Fe, Gd, ...", said=caught.value, when="check, run")
     with pytest.raises(HostError, match="added Ti"):
         check_host_spin(host, None, added_atoms(["i_Ti_2"]))
 

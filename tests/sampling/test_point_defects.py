@@ -8,6 +8,7 @@ from pymatgen.core.structure import Structure
 from defectscape.domain.errors import HostError
 from defectscape.sampling.host import read_unit_cell
 from defectscape.sampling.point_defects import find_point_defect
+from support.mistakes import mistake
 
 SG = Structure.from_spacegroup
 SB2SE3 = SG(
@@ -137,6 +138,7 @@ def test_the_refusal_names_the_place_and_the_remedy(tmp_path):
     message = str(caught.value)
     assert "62 of 63" in message
     assert "perfect unit cell" in message
+    mistake("hosts", "a supercell with a vacancy as host", said=caught.value, when="check, run")
     place = find_point_defect(cell).frac_coords
     # The search works in a Niggli-reduced cell, which is this cubic cell up to its orientation.
     assert sorted(np.round(np.array(place) % 0.5, 2)) == sorted(np.round(gone % 0.5, 2))

@@ -17,6 +17,7 @@ from defectscape.sampling.site_order import keep_names, place_in_cell
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 from support import ROOT
+from support.mistakes import mistake
 
 SITE_A = 0.7
 """A site may drift so far with its surroundings; others are further away."""
@@ -99,6 +100,8 @@ def test_antimony_selenide_at_two_levels_of_theory_has_one_table_of_names() -> N
     kept = keep_names(other, sites, renamed)
     assert {site.name for site in kept} == set(named)
     assert max(drift_A(host, named[site.name], site) for site in kept) < SITE_A
+    right = "each site has the name that it has in the host's file"
+    mistake("hosts", "interstitials of a host that is relaxed", said="", when="check, import, run", right=right)
 
 
 def test_a_site_that_is_no_longer_found_keeps_its_name_and_place() -> None:

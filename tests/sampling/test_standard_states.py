@@ -26,6 +26,7 @@ from defectscape.settings.references import ReferenceSettings
 from defectscape.settings.tblite import TbliteSettings
 from defectscape.settings.thermo import ThermoSettings
 from defectscape.settings.vasp import VaspSettings
+from support.mistakes import mistake
 
 TBLITE = TbliteSettings(kind="tblite", method="GFN1-xTB")
 ESPRESSO = EspressoSettings(
@@ -82,6 +83,11 @@ def test_molecules_and_atoms_have_their_ground_state(name: str, spin: int) -> No
     assert multiplicity(atoms) == spin
 
 
+def test_an_oxygen_molecule_whose_spin_is_not_said() -> None:
+    right = f"taken with multiplicity {multiplicity(boxed('O2', 12.0))}"
+    mistake("hosts", "O2 molecule as reference, no spin stated", said="", when="check, run", right=right)
+
+
 @given(
     element=st.sampled_from(["Cu", "Al", "Ag", "Au", "Na", "K", "In", "Ga", "Li", "Rb", "Nb", "Ta", "Sc", "Y", "V"]),
     lattice=st.sampled_from(["fcc", "bcc", "sc"]),
@@ -100,6 +106,18 @@ def test_no_electron_of_a_metal_is_forced_to_be_unpaired(
     assert multiplicity(atoms, unpolarised=False) == 1 + sum(atoms.numbers) % 2
 
 
+def test_a_magnetic_metal_whose_moment_is_not_said() -> None:
+    with pytest.raises(ThermoError) as caught:
+        multiplicity(bulk("Fe"))
+    mistake(
+        "hosts",
+        "Fe, Co, Ni, Cr, Mn or lanthanide metal as reference",
+        said=caught.value,
+        when="check, run",
+        right="multiplicity, or energy_eV_per_atom with its source",
+    )
+
+
 @pytest.mark.parametrize("element", ["Fe", "Co", "Ni", "Cr", "Mn", "Gd"])
 def test_magnetic_metals_are_refused_until_the_study_says_more(element: str) -> None:
     atoms = bulk(element, "bcc", a=2.87 if element != "Gd" else 4.0, cubic=True)
@@ -109,14 +127,19 @@ def test_magnetic_metals_are_refused_until_the_study_says_more(element: str) -> 
 
 
 def test_a_multiplicity_of_the_wrong_parity_is_refused() -> None:
-    with pytest.raises(ThermoError, match="16 electrons"):
+    with pytest.raises(ThermoError, match="16 electrons") as caught:
         multiplicity(boxed("O2", 10.0), 2)
+    mistake("hosts", "multiplicity of the wrong parity", said=caught.value, when="check, run")
     assert multiplicity(boxed("O2", 10.0), 1) == 1
 
 
 def test_several_oxygen_molecules_are_refused() -> None:
-    with pytest.raises(ThermoError, match="one molecule in a box"):
+    with pytest.raises(ThermoError, match="one molecule in a box") as caught:
         multiplicity(boxed("O2", 8.0) * (2, 1, 1))
+    right = "one O2, multiplicity 3"
+    mistake(
+        "hosts", "several O2 molecules, solid oxygen as reference", said=caught.value, when="check, run", right=right
+    )
 
 
 def test_chains_and_networks_are_no_molecules() -> None:
@@ -130,14 +153,17 @@ def test_chains_and_networks_are_no_molecules() -> None:
 def test_a_molecule_in_a_box_of_any_size_is_read(box_A: float, tmp_path: Path) -> None:
     boxed("O2", box_A).write(tmp_path / "O2.vasp", format="vasp")
     assert len(read_reference(tmp_path / "O2.vasp")) == 2
+    right = "taken, as any reference"
+    mistake("hosts", "O2, N2, S2, ... in a box of 6 to 25 A", said="", when="check, run", right=right)
 
 
 def test_a_surface_is_no_reference(tmp_path: Path) -> None:
     slab = bulk("Cu", cubic=True) * (1, 1, 2)
     slab.center(vacuum=10.0, axis=2)
     slab.write(tmp_path / "Cu.vasp", format="vasp")
-    with pytest.raises(DefectscapeError, match="surface"):
+    with pytest.raises(DefectscapeError, match="surface") as caught:
         read_reference(tmp_path / "Cu.vasp")
+    mistake("hosts", "a surface as reference", said=caught.value, when="check, run")
 
 
 def test_a_metal_is_warned_of_without_a_mesh(tmp_path: Path) -> None:
@@ -147,7 +173,15 @@ def test_a_metal_is_warned_of_without_a_mesh(tmp_path: Path) -> None:
     assert frame.multiplicity == NO_MOMENT
     assert "elemental_kpoints" in str(sampling_warning(frame, "Cu", None, ESPRESSO))
     assert sampling_warning(frame, "Cu", [12, 12, 12], ESPRESSO) is None
-    assert "supercell" in str(sampling_warning(element_frame(settings, "Cu", TBLITE), "Cu", None, TBLITE))
+    alone = sampling_warning(element_frame(settings, "Cu", TBLITE), "Cu", None, TBLITE)
+    assert "supercell" in str(alone)
+    said = (str(sampling_warning(frame, "Cu", None, ESPRESSO)), str(alone))
+    mistake(
+        "hosts",
+        "metal reference without a mesh; the same, with an engine without k-points",
+        said=said,
+        when="check (a warning)",
+    )
 
 
 def test_tight_binding_without_exchange_tells_spins_apart_by_entropy_alone() -> None:
@@ -209,6 +243,8 @@ def test_engines_fix_no_moment_of_an_odd_metal() -> None:
     incar, pw = inputs_of(NO_MOMENT)
     assert incar["ISPIN"] == 1
     assert "NUPDOWN" not in incar
+    right = f"no moment fixed: ISPIN = {incar['ISPIN']}, nspin = 1, the odd electron shared by both spins"
+    mistake("hosts", "one-atom cell of Cu, Al, Ag, Na ... with VASP or pw.x", said="", when="run", right=right)
     assert " nspin = 1" in pw
     assert "tot_magnetization" not in pw
     assert " occupations = 'smearing'" in pw

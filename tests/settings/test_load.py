@@ -15,6 +15,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.load import _UniqueKeyLoader, load_study
 from defectscape.settings.thermo import DielectricSettings
+from support.mistakes import mistake
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -246,3 +247,72 @@ def test_limits_that_cannot_be(tmp_path: Path, limits: object, telling: str) -> 
 )
 def test_names_that_cannot_be_ours_are_told(tmp_path: Path, name: str, telling: str) -> None:
     assert telling in refused(write(tmp_path, defects__0__name=name))
+
+
+def test_numbers_that_people_write_wrongly(tmp_path: Path) -> None:
+    percent = refused(write(tmp_path, sampling__bond_distortions=[-40, 40]))
+    mistake("study", "`bond_distortions: [-40, 40]`", said=percent, when="load", right="fractions: -0.4, 0.4")
+    path = write(tmp_path, training__learning_rate=0.5)
+    path.write_text(path.read_text().replace("learning_rate: 0.5", "learning_rate: 1e-2"))
+    rate = load_study(path).training.learning_rate
+    mistake("study", "`learning_rate: 1e-2`, which is a text in YAML", said="", when="load", right=f"taken as {rate:g}")
+    path = write(tmp_path, thermo__concentrations__dopant_cm3=float("nan"))
+    assert ".nan" in path.read_text()
+    mistake("study", "`.nan` or `.inf` as a setting", said=refused(path), when="load", right="a number")
+    other = refused(write(tmp_path, defects__0__charges=[2]))
+    mistake("study", "`charges: [2]`", said=other, when="load", right="every charge but 0 with its sign")
+    typo = refused(write(tmp_path, sampling__bond_distortion=[0.1]))
+    mistake("study", "a typo in a key, `bond_distortion`", said=typo, when="load")
+    path.write_text("study: a\nstudy: b\n")
+    mistake("study", "a key given twice in the file", said=refused(path), when="load")
+
+
+def test_dielectric_tensors_that_people_write(tmp_path: Path) -> None:
+    def said(tensor: object) -> str:
+        return refused(write(tmp_path, thermo__correction__dielectric=tensor))
+
+    number = (said(10.3), said([10.3, 10.3, 10.3]))
+    mistake("study", "`dielectric: 10.3`, or three numbers", said=number, when="load", right="a tensor")
+    less = said([[0.9, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    mistake("study", "dielectric tensor with a principal value below 1", said=less, when="load")
+    skew = said([[5.0, 1.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]])
+    mistake("study", "dielectric tensor that is not symmetric", said=skew, when="load")
+    rounded = [[5.0, 0.004, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 5.0]]
+    tensor = load_study(write(tmp_path, thermo__correction__dielectric=rounded)).thermo.correction.tensor
+    assert tensor[0, 1] == tensor[1, 0] == pytest.approx(0.002)
+    mistake(
+        "study",
+        "dielectric tensor asymmetric by rounding (up to 0.1% of its largest element)",
+        said="",
+        when="load",
+        right="its symmetric part is taken",
+    )
+
+
+def test_doped_s_name_of_a_defect(tmp_path: Path) -> None:
+    said = refused(write(tmp_path, defects__0__name="v_Cd_Td_Te2.83"))
+    mistake("study", "`v_Cd_Td_Te2.83`, doped's name, as a defect", said=said, when="load", right="v_Cd")
+
+
+def test_limits_that_people_give(tmp_path: Path) -> None:
+    def said(limits: object) -> str:
+        return refused(write(tmp_path, thermo__chemical_potentials=limits))
+
+    above = said({"x": {"Cd": 1.0, "Te": -2.5}})
+    mistake("study", "chemical potential above its reference", said=above, when="load")
+    other = said({"Zn-rich": {"Zn": 0.0, "Te": -1.0}})
+    mistake("study", "limits of elements without a reference", said=other, when="load", right="the host's elements")
+    doped = said({"limits": {"Cd-CdTe": {"Cd": -1.0}}, "elemental_refs": {"Cd": -1.0}})
+    mistake("study", "doped's dictionary of limits", said=doped, when="load")
+
+
+def test_references_that_people_give(tmp_path: Path) -> None:
+    def said(**reference: object) -> str:
+        return refused(write(tmp_path, thermo__elemental_references__Cd=reference))
+
+    energy = said(file="Cd.vasp", energy_eV_per_atom=-1.0)
+    mistake("hosts", "a reference's energy without its source", said=energy, when="load", right="both, or neither")
+    both = said(energy_eV_per_atom=-1.0, source="me", multiplicity=3)
+    mistake("hosts", "a reference's energy with a multiplicity", said=both, when="load")
+    triplet = refused(write(tmp_path, host__multiplicity=3))
+    mistake("hosts", "`host.multiplicity: 3`", said=triplet, when="load", right="1, or another host")

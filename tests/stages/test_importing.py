@@ -25,6 +25,7 @@ from defectscape.tools import import_labels as importing
 from defectscape.tools.data_sets import card_path, export, read_card, read_data_set
 from defectscape.tools.import_labels import import_paths
 from support import ROOT
+from support.mistakes import mistake
 from support.small_study import small_study, write_study
 
 FOLDER = ROOT / "tests/data/vasp"
@@ -101,6 +102,10 @@ def test_both_trajectories_are_taken_and_the_other_crystal_is_not(imported) -> N
         assert (table[name].taken, table[name].refused) == (0, steps)
         assert "perfect supercell is Cd32Te32" in table[name].reason
     assert sum(1 for _ in context.store.records()) == 5
+    right = "positions and forces inverted, taken"
+    given = table[CDTE[1]].reason
+    mistake("imports", "zinc blende with anions at 3/4, host at 1/4", said=given, when="import", right=right)
+    mistake("imports", "a run of another crystal", said=table["mgo_Mg_O_0"].reason, when="import")
 
 
 def test_labels_are_the_runs_own_and_the_engine_finds_them(imported) -> None:
@@ -279,9 +284,11 @@ def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path
     assert "electronic_temperature_K: 300.0, not 1000.0" in row.reason
     (row,) = import_paths(hot, "high", [path])
     assert "labels of tblite/GFN1-xTB, fidelity ipea1 is tblite/IPEA1-xTB" in row.reason
+    mistake("imports", "a data set of another method", said=row.reason, when="import")
     card_path(path).unlink()
     (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
     assert (row.taken, "card.json" in row.reason) == (0, True)
+    mistake("imports", "a data set without its card", said=row.reason, when="import")
 
 
 def test_a_damaged_data_set_is_refused_and_stops_nobody(exported, tmp_path: Path) -> None:
@@ -302,6 +309,7 @@ def test_an_edited_number_of_a_geometry_is_refused(exported, tmp_path: Path) -> 
     (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
     assert row.taken == 0
     assert "edited or damaged" in row.reason
+    mistake("imports", "a data set with an edited coordinate", said=row.reason, when="import")
 
 
 def test_frames_of_other_defects_are_counted_as_refused(exported, tmp_path: Path) -> None:

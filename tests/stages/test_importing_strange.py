@@ -3,6 +3,8 @@
 import bz2
 import gzip
 import lzma
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from defectscape.cli.app import app
 from defectscape.domain.cell import CELL_TOLERANCE_A
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame, Origin
@@ -23,6 +27,7 @@ from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.store.labels import LabelStore
 from defectscape.study.context import StudyContext
+from defectscape.tools import check as checking
 from defectscape.tools import import_labels as importing
 from defectscape.tools.check import _label_times
 from defectscape.tools.import_labels import import_paths
@@ -30,6 +35,7 @@ from defectscape.tools.import_offers import SAME_ENERGY_EV, ImportRow, ImportTar
 from defectscape.tools.import_records import imported_record
 from defectscape.tools.imported_data import check_imported, frame_fault
 from defectscape.tools.vasp_runs import is_run_name, offer_run
+from support.mistakes import mistake
 from support.small_study import small_study, write_study
 from support.vasprun import Run, Step, vasprun_text
 
@@ -231,6 +237,13 @@ def test_two_energies_of_one_geometry_are_reported_and_none_is_chosen(target, tm
     for row in rows:
         assert "-20.800000 eV" in row.reason
         assert "-20.000000 eV" in row.reason
+    mistake(
+        "imports",
+        "one geometry with two energies (files, or file and store), also where coordinates round to different hashes",
+        said=re.sub(r"\S+/(?=vasprun_)", "", rows[0].reason),
+        when="import",
+        right="none taken, both named; a stored label stays",
+    )
     (first,) = rows_of(target, offers[:1], tmp_path)
     (second,) = rows_of(target, offers[1:], tmp_path)
     assert (first.taken, second.taken) == (1, 0)
@@ -269,7 +282,15 @@ def test_runs_are_known_by_the_names_that_people_give_them(target, tmp_path, nam
     text = vasprun_text(Run(VACANCY, steps(1))).encode("latin-1")
     pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(Path(name).suffix, bytes)
     (tmp_path / name).write_bytes(pack(text))
-    assert len(offer_run(target, tmp_path / name).found) == 1
+    offer = offer_run(target, tmp_path / name)
+    assert len(offer.found) == 1
+    mistake(
+        "imports",
+        "vasprun.xml.relax2.gz, .bz2, .xz, vasprun_rattled.xml, VASPRUN.XML",
+        said=offer.refusal,
+        when="import",
+        right="read, unpacked by content",
+    )
 
 
 @pytest.mark.parametrize("name", [".vasprun.xml.swp", "vasprun.xml.md5", "vasprun.json", "myvasprunner.xml", "OUTCAR"])
@@ -305,6 +326,8 @@ def test_data_of_another_supercell_are_refused(target) -> None:
     assert "lattice vectors differ" in fault(replace(frame, cell_A=CELL * 1.01, positions_A=frame.positions_A * 1.01))
     assert "not of this host" in fault(replace(frame, key=replace(frame.key, defect="v_Zn")))
     assert fault(replace(double, origin=Origin.REFERENCE)) == ""
+    given = "the frame is named"
+    mistake("imports", "15-atom data set into an 8-atom study", said=fault(double), when="import, check", right=given)
 
 
 def test_imported_labels_have_no_time_to_estimate_with(target, context, tmp_path) -> None:
@@ -326,8 +349,14 @@ def test_the_check_names_imported_frames_of_another_supercell(target, context, t
         replace(frame, numbers=target.host.numbers, positions_A=target.host.positions_A),
     ):
         write_frames(tmp_path / "frames.extxyz", [frame, other])
-        with pytest.raises(LabelError, match=r"imported, .*frames\.extxyz, frame 1"):
+        with pytest.raises(LabelError, match=r"imported, .*frames\.extxyz, frame 1") as caught:
             check_imported(study, target.host, target.sites)
+    mistake(
+        "imports",
+        "frame of the perfect crystal under a defect's name in `imported`",
+        said=caught.value,
+        when="check, run",
+    )
 
 
 def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tmp_path, monkeypatch) -> None:
@@ -335,3 +364,94 @@ def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tm
     (tmp_path / "OUTCAR").write_text("x")
     (row,) = import_paths(context, "low", [tmp_path / "OUTCAR"])
     assert "vasprun.xml (also .gz, .bz2, .xz)" in row.reason
+    mistake("imports", "OUTCAR, train.xyz given to import", said=row.reason, when="import")
+
+
+@pytest.fixture
+def came_of(target, tmp_path) -> Callable[..., ImportRow]:
+    """What came of a run that is imported by itself, into an empty store."""
+
+    def call(run: Run, name: str = "vasprun.xml") -> ImportRow:
+        with TemporaryDirectory(dir=tmp_path) as folder:
+            path = Path(folder) / "runs/v_Cd_0" / name
+            path.parent.mkdir(parents=True)
+            path.write_text(vasprun_text(run), encoding="latin-1")
+            (row,) = rows_of(target, [offer_run(target, path)], Path(folder))
+        return row
+
+    return call
+
+
+def taken(row: ImportRow) -> str:
+    """How many steps of a run were taken."""
+    return f"{row.taken} of {row.taken + row.refused} steps taken"
+
+
+def test_runs_of_other_physics_that_people_import(came_of) -> None:
+    rows = [
+        came_of(Run(VACANCY, steps(1), parameters={name: value})) for name, value in (("IDIPOL", "4"), ("LMONO", "T"))
+    ]
+    assert [row.taken for row in rows] == [0, 0]
+    mistake(
+        "imports",
+        "IDIPOL, LMONO, LNONCOLLINEAR, ICHARG = 11, AGGAC or any tag not harmless, compared or its default",
+        said=rows[0].reason,
+        when="import",
+        right="refused; the study's own value of the tag is accepted",
+    )
+    row = came_of(Run(VACANCY, steps(1), written={"ALGO": "Eigenval"}))
+    mistake("imports", "a run that was not self-consistent", said=row.reason, when="import", right=taken(row))
+    row = came_of(Run(VACANCY, steps(1), moment=0.4))
+    right = "refused beyond 0.05 from a whole number"
+    mistake("imports", "total moment of 0.4", said=row.reason, when="import", right=right)
+
+
+def test_runs_with_bad_steps_that_people_import(came_of) -> None:
+    grown = [replace(step, cell_A=CELL * (1 + 0.01 * k)) for k, step in enumerate(steps(4))]
+    row = came_of(Run(VACANCY, grown))
+    mistake(
+        "imports",
+        "ISIF = 3 relaxation of a defect, cell grows by 3 %",
+        said=row.reason,
+        when="import",
+        right=f"{taken(row)}, in the host's cell",
+    )
+    row = came_of(Run(VACANCY, steps(2, CELL + 0.005 * np.eye(3))))
+    right = f"refused; one tolerance, {CELL_TOLERANCE_A} A, from import to formation energies"
+    mistake(
+        "imports",
+        "lattice off by 0.005 A (another relaxation of the host)",
+        said=row.reason,
+        when="import",
+        right=right,
+    )
+    row = came_of(Run(VACANCY, steps(2, CELL + 0.0005 * np.eye(3))))
+    np.testing.assert_allclose(row.frames[0].cell_A, CELL, atol=0.5e-5)
+    right = f"{taken(row)}, in the host's own cell, fractional coordinates kept"
+    mistake("imports", "lattice off by 0.0005 A (rounded POSCAR)", said=row.reason, when="import", right=right)
+    first, *others = steps(3)
+    row = came_of(Run(VACANCY, [replace(first, energy="****************"), *others]))
+    given = taken(row)
+    mistake(
+        "imports", "one step with asterisks for energy, force or position", said=row.reason, when="import", right=given
+    )
+    row = came_of(Run(VACANCY, [replace(first, without="forces"), *others]))
+    mistake("imports", "step without forces or structure", said=row.reason, when="import", right=taken(row))
+    row = came_of(Run(VACANCY, [replace(first, cycles=60), *others]))
+    mistake("imports", "step whose SCF stopped at NELM", said=row.reason, when="import", right=taken(row))
+    row = came_of(Run(SYMBOLS, [Step(CELL, ROCKSALT)]))
+    mistake("imports", "rocksalt in the zinc-blende cell", said=row.reason, when="import", right=taken(row))
+
+
+def test_the_estimate_after_an_import(target, context, monkeypatch) -> None:
+    monkeypatch.setattr(checking, "enumerate_sites", lambda *_, **__: target.sites)
+    host = target.host
+    frame = Frame(host.numbers, host.positions_A, host.cell_A, HOST_KEY, 1, Origin.HOST, "host")
+    record = imported_record(target.engine, frame, Label(-20.0, np.zeros((8, 3))), "vasp", {})
+    context.store.put(record)
+    study = context.study.label_store.parent / "study.yaml"
+    done = CliRunner().invoke(app, ["--study", str(study), "check"])
+    context.store.path(record.key).unlink()
+    line = next(line for line in done.output.splitlines() if line.startswith("labels") and " pbe " in line)
+    said = line.partition("; ")[2]
+    mistake("imports", "imported labels alone, to estimate the time with", said=said, when="check", right="unknown")

@@ -17,6 +17,7 @@ from defectscape.thermo.efnv import EFNV_LABEL, alignment_warnings, efnv_correct
 from defectscape.thermo.formation import formation_energies
 from support.crystals import cells, other_vectors, tensors, turns
 from support.direct_sum import direct_energy_eV, direct_potential_V, nearest_A
+from support.mistakes import mistake
 
 DIELECTRIC = np.array([[9.0, 1.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.0, 8.0]])
 CLOSE_EV = 1e-3
@@ -145,6 +146,29 @@ def test_a_pure_point_charge_and_an_offset_are_met_at_any_dielectric(crystal, di
     expected_eV = charge**2 * direct_energy_eV(host.cell_A, dielectric) - charge * offset_V
     assert found.value_eV == pytest.approx(expected_eV, abs=CLOSE_EV)
     assert found.uncertainty_eV == pytest.approx(0.0, abs=CLOSE_EV)
+    mistake(
+        "engines",
+        "eFNV, principal values of the tensor up to 20 times apart, along any axes",
+        said="".join(alignment_warnings([state], [found])),
+        when="run",
+        right="within 1 meV of an independent Ewald sum",
+    )
+
+
+@pytest.mark.parametrize("constant", [100.0, 400.0, 1000.0])
+def test_a_large_dielectric_constant_costs_no_accuracy(correct, host, state, constant):
+    tensor = constant * np.eye(3)
+    positions_A = state.frame.positions_A
+    potentials = np.array([direct_potential_V(host.cell_A, tensor, position_A) for position_A in positions_A])
+    found = correct(0.3 - 2 * potentials, np.zeros(64), tensor)
+    assert found.value_eV == pytest.approx(4 * direct_energy_eV(host.cell_A, tensor) + 2 * 0.3, abs=CLOSE_EV)
+    mistake(
+        "engines",
+        "eFNV, dielectric constant 100, 400 or 1000 (q = -2, 13 A)",
+        said="".join(alignment_warnings([state], [found])),
+        when="run",
+        right="point charge and alignment within 1 meV of an independent Ewald sum",
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -163,6 +187,14 @@ def test_neither_orientation_nor_choice_of_vectors_matters(crystal, dielectric, 
     )
     assert after.value_eV == pytest.approx(before.value_eV, abs=1e-6)
     assert after.uncertainty_eV == pytest.approx(before.uncertainty_eV, abs=1e-6)
+    right = "the same correction for every choice of vectors and every orientation"
+    mistake(
+        "engines",
+        "eFNV in a skewed, left-handed or turned supercell of the same lattice",
+        said="",
+        when="run",
+        right=right,
+    )
 
 
 def test_the_order_of_the_atoms_does_not_matter(state, host, sites):
@@ -195,10 +227,12 @@ def test_too_few_far_atoms_are_refused(state, host, sites):
     """A frame whose far atoms are all gone has nothing to be aligned by."""
     near = nearest_A(state.frame.positions_A, host.cell_A) < host.cell_A[0, 0] / 2
     frame = replace(state.frame, numbers=state.frame.numbers[near], positions_A=state.frame.positions_A[near])
-    with pytest.raises(ThermoError, match="0 atoms outside the sphere"):
+    with pytest.raises(ThermoError, match="0 atoms outside the sphere") as caught:
         efnv_correction(
             replace(state, frame=frame), host, sites[0], DIELECTRIC.tolist(), np.zeros(near.sum()), np.zeros(64)
         )
+    right = "refused, no number from one atom"
+    mistake("engines", "eFNV without two atoms far from the defect", said=caught.value, when="run", right=right)
 
 
 def test_a_scattered_alignment_is_a_warning(state):
@@ -207,3 +241,11 @@ def test_a_scattered_alignment_is_a_warning(state):
     (line,) = alignment_warnings([state, state], [flat, scattered])
     assert line.startswith("v_Cd_-2: ")
     assert "60 meV" in line
+    right = "the uncertainty is part of the error bar, too"
+    mistake(
+        "engines",
+        "eFNV whose potentials scatter far from the defect",
+        said=line,
+        when="run (in the report)",
+        right=right,
+    )
