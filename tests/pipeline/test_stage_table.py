@@ -1,27 +1,33 @@
 """The table of stages against what stages do: the settings they read, and the files they open."""
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from ase.data import chemical_symbols
 
 from defectscape.cli.stages import call_stage
+from defectscape.engines.registry import make_local_engine
 from defectscape.files.extxyz import write_frames
-from defectscape.sampling.host import build_host, read_unit_cell
+from defectscape.sampling.host import build_host, host_frame, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.settings.load import load_study
 from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.stages import STAGES, find_stage
+from support.density_of_states import States
 from support.recorder import SettingsRecorder, covers, files_read, leaves, watched_study
 from support.small_study import jobs_of, small_study, write_study
+from support.vasprun import Run, Step, vasprun_text
 
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
 SUPERCELL = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
-BANDS = {"kind": "effective_masses", "electron": 0.1, "hole": 0.6}
+BANDS = {"kind": "vasprun", "file": "dos.xml"}
 NOT_RUN = {"potentials_host", "potentials"}
 """The embedded engine gives no potentials."""
 
@@ -60,6 +66,18 @@ def full_study() -> dict[str, Any]:
     return study
 
 
+def _write_bands(study: dict[str, Any], config: Path) -> None:
+    """Write a density of states with the gap that the engine gives the host, at another zero of energy."""
+    host = build_host(read_unit_cell(Path(study["host"]["file"])), SUPERCELL)
+    found = make_local_engine(load_study(config).fidelities.high.engine).compute(host_frame(host), 0)
+    assert found.vbm_eV is not None
+    assert found.cbm_eV is not None
+    step = Step(host.unit_cell_A, host.unit_positions_A @ np.linalg.inv(host.unit_cell_A))
+    symbols = [chemical_symbols[number] for number in host.unit_numbers]
+    states = States(vbm_eV=3.0, cbm_eV=3.0 + found.cbm_eV - found.vbm_eV)
+    Path(BANDS["file"]).write_text(vasprun_text(Run(symbols, [step], written={"ISMEAR": "-5"}, states=states)))
+
+
 def _import_a_frame(study: dict[str, Any], path: Path) -> None:
     """Write a frame of the study's defect, as ``import --frames`` would."""
     host = build_host(read_unit_cell(Path(study["host"]["file"])), SUPERCELL)
@@ -75,14 +93,20 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Read]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the full study is run."""
+    return tmp_path_factory.mktemp("reads")
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Read]:
     """What every stage of the full study read."""
-    folder = tmp_path_factory.mktemp("reads")
     read: dict[str, Read] = defaultdict(Read)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         config, results = write_study(full_study(), folder), Path("results")
         _import_a_frame(small_study(), folder / "imported.extxyz")
+        _write_bands(small_study(), config)
         recorder = SettingsRecorder(patch)
         for job in jobs_of(config, results):
             # As a command does: nothing is kept from job to job.
@@ -106,7 +130,7 @@ CONDITIONAL = {
     "finetune_rate": "another strategy of training",
     "off_centre_A": "an added atom, which a vacancy has not",
     "kind": "says which class the block is of",
-    "file": "bands from a density of states",
+    "file": "interstitials of a relaxed host, named by its file",
     "taken_as_perfect": "interstitials of a relaxed host, named by its file",
     "max_steps": "a relaxation that does not end before its first step",
     "competing_kpoints": "a competing phase",
@@ -133,6 +157,16 @@ def test_a_stage_reads_the_settings_that_it_names(found: dict[str, Read], everyt
 def test_a_rule_declares_the_files_that_its_stage_opens(found: dict[str, Read], stage: str) -> None:
     assert not found[stage].undeclared, f"{stage} opens them, and they are no inputs of its rule"
     assert not set.intersection(*found[stage].unopened), f"{stage} does not open these inputs"
+
+
+def test_the_summary_says_how_the_bands_were_placed(found: dict[str, Read], folder: Path) -> None:
+    summary = json.loads(StudyContext.load(folder / "study.yaml", folder / "results").layout.summary.read_text())
+    placed = [line for line in summary["warnings"] if "dos.xml was shifted by" in line]
+    assert len(placed) == 1
+    assert any("dos.xml was not compared" in line for line in summary["warnings"])
+    fermi_eV = [item["operating_fermi_eV"] for item in summary["equilibria"]]
+    assert fermi_eV
+    assert all(0 <= value_eV <= summary["host"]["gap_eV"] for value_eV in fermi_eV)
 
 
 def test_every_stage_ran(found: dict[str, Read]) -> None:

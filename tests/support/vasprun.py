@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-VALENCE = {"Cd": 12.0, "Te": 6.0}
-TITLES = {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"}
+from support.density_of_states import States, dos_text, levels_eV
+
+VALENCE = {"Cd": 12.0, "Te": 6.0, "Zn": 12.0}
+TITLES = {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002", "Zn": "PAW_PBE Zn 06Sep2000"}
 PARAMETERS = {
     "PREC": "accura",
     "ENMAX": "400.0",
@@ -60,6 +62,7 @@ class Run:
         written: INCAR tags, written into the parameters, too.
         parameters: tags of the parameters alone.
         moment: total moment, with ISPIN = 2.
+        states: bands, with a density of states; without, eigenvalues of no meaning.
     """
 
     symbols: Sequence[str]
@@ -68,6 +71,7 @@ class Run:
     written: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     moment: float | None = None
+    states: States | None = None
 
 
 def vasprun_text(run: Run) -> str:
@@ -86,7 +90,7 @@ def vasprun_text(run: Run) -> str:
     parts.append(_structure(run.steps[0], "initialpos"))
     for number, step in enumerate(run.steps):
         last = number == len(run.steps) - 1
-        parts.append(_calculation(step, _eigenvalues(electrons, neutral, run.moment) if last else ""))
+        parts.append(_calculation(step, _bands(run, step, electrons, neutral) if last else ""))
     parts += [_structure(run.steps[-1], "finalpos"), "</modeling>\n"]
     return "\n".join(parts)
 
@@ -139,14 +143,21 @@ def _calculation(step: Step, eigenvalues: str) -> str:
     return f"<calculation>\n{cycle * step.cycles}{''.join(blocks.values())}{eigenvalues}</calculation>"
 
 
-def _eigenvalues(electrons: float, neutral: float, moment: float | None) -> str:
+def _bands(run: Run, step: Step, electrons: float, neutral: float) -> str:
+    text = _eigenvalues(electrons, neutral, run.moment, run.states)
+    return text if run.states is None else text + dos_text(run.states, abs(np.linalg.det(step.cell_A)), electrons)
+
+
+def _eigenvalues(electrons: float, neutral: float, moment: float | None, states: States | None) -> str:
     bands = np.arange(int(neutral // 2) + 4)
     shares = [electrons / 2] if moment is None else [(electrons + moment) / 2, (electrons - moment) / 2]
     sets = ""
     for spin, share in enumerate(shares, 1):
+        energies = -10 + 0.5 * bands + 3 * (bands >= share) if states is None else levels_eV(states, bands, share)
+        decimals = 4 if states is None else states.decimals
         rows = "".join(
-            f"<r> {-10 + 0.5 * band + (3 if band >= share else 0):.4f} {np.clip(share - band, 0, 1):.6f} </r>\n"
-            for band in bands
+            f"<r> {energy:.{decimals}f} {np.clip(share - band, 0, 1):.6f} </r>\n"
+            for band, energy in zip(bands, energies, strict=True)
         )
         sets += f'<set comment="spin {spin}">\n<set comment="kpoint 1">\n{rows}</set>\n</set>\n'
     fields = "<field>eigene</field>\n<field>occ</field>"

@@ -7,16 +7,14 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
 from defectscape.files.quiet import listening
 from defectscape.settings.thermo import (
     ConcentrationsSettings,
-    DensityOfStates,
     EffectiveMasses,
     NoCorrection,
 )
-from defectscape.thermo.bands import fermi_dos, parabolic_dos
+from defectscape.thermo.bands import parabolic_dos
 from defectscape.thermo.chempots import chemical_potential_limits
 from defectscape.thermo.concentrations import equilibria
 from defectscape.thermo.corrections import charge_corrections
@@ -50,7 +48,7 @@ def limits(host, energies):
 
 @pytest.fixture(scope="module")
 def dos(host, energies):
-    return fermi_dos(host, energies, MASSES)
+    return parabolic_dos(host, energies, ELECTRON, HOLE)
 
 
 @pytest.fixture
@@ -145,13 +143,6 @@ def test_bars_of_independent_states_add_in_squares(solved, states):
     assert together == pytest.approx(float(np.linalg.norm(alone)), rel=1e-6)
 
 
-def test_a_file_without_a_density_of_states_is_named(host, energies, tmp_path):
-    path = tmp_path / "vasprun.xml"
-    path.write_text("<modeling></modeling>")
-    with pytest.raises(ThermoError, match=r"vasprun\.xml"):
-        fermi_dos(host, energies, DensityOfStates(kind="vasprun", file=path))
-
-
 def test_annealing_below_the_temperature_of_use_is_refused():
     with pytest.raises(ValueError, match="annealing_K: 200 K is below operating_K"):
         settings(annealing_K=200.0)
@@ -161,7 +152,7 @@ def test_bands_that_are_not_the_diagram_s_are_warned_of(states, host, sites, ene
     """doped says it; here it is heard, once."""
     corrections = charge_corrections(states, host, NO_CORRECTION)
     diagram = build_diagram(states, host, sites, energies, limits, corrections)
-    other = fermi_dos(host, replace(energies, gap_eV=energies.gap_eV + 0.2), MASSES)
+    other = parabolic_dos(host, replace(energies, gap_eV=energies.gap_eV + 0.2), ELECTRON, HOLE)
     with listening() as heard:
         equilibria(diagram, [limits[0].name], other, settings(), {})
     (line,) = [line for line in heard if "band gap" in line and "differs by >0.05 eV" in line]

@@ -220,6 +220,14 @@ def potential_files():
     return [str(LAYOUT.potentials(name)) for name in ("host", *keys)]
 
 
+def bands_file():
+    """The density of states that holds the carriers, where the study gives one."""
+    concentrations = STUDY.thermo.concentrations
+    if concentrations is None or concentrations.bands.kind != "vasprun":
+        return []
+    return [str(concentrations.bands.file)]
+
+
 def last_committee(wildcards):
     """The committee of a group's last round."""
     files = files_of(wildcards.group).round(ROUNDS)

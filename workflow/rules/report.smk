@@ -4,7 +4,7 @@
 rule thermo:
     """Ground states, formation energies and transition levels, through doped.
 
-    In: host, labels of the perfect crystal, verified minima, final committee. Out: levels, doped's JSON.
+    In: host, labels of the perfect crystal, verified minima, density of states, final committee. Out: levels, doped's JSON.
     """
     input:
         str(LAYOUT.host),
@@ -12,6 +12,7 @@ rule thermo:
         str(LAYOUT.references),
         VERIFIED,
         potential_files(),
+        bands_file(),
         FINAL_COMMITTEE,
     output:
         str(LAYOUT.energies),

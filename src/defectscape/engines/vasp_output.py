@@ -37,7 +37,7 @@ KBAR_PER_EV_A3 = 1602.1766208
 _OVERFLOW = re.compile(rb"(?<=[\s>])[-+0-9.]*\*+[-+0-9.*]*(?=[\s<])")
 """A number that did not fit into VASP's format, alone or grown together with its neighbour."""
 
-_PARSE_FAILURES = (
+PARSE_FAILURES = (
     OSError,
     ValueError,
     LookupError,
@@ -119,9 +119,9 @@ def read_run(path: Path) -> VaspRun:
     """
     try:
         content = unpacked(path.read_bytes())
-        run, complete = _parse(path, content)
-        return _run(path, run, complete, _head(content))
-    except _PARSE_FAILURES as error:
+        run, complete = parse_run(path, content)
+        return _run(path, run, complete, head_of(content))
+    except PARSE_FAILURES as error:
         raise LabelError(
             f"VASP run {path}",
             f"cannot be read ({type(error).__name__}: {error})",
@@ -129,9 +129,18 @@ def read_run(path: Path) -> VaspRun:
         ) from error
 
 
-def _parse(path: Path, content: bytes) -> tuple[Vasprun, bool]:
-    """The run, and whether its file is whole."""
-    options = {"parse_dos": False, "parse_eigen": True, "parse_potcar_file": False}
+def parse_run(path: Path, content: bytes, *, states: bool = False) -> tuple[Vasprun, bool]:
+    """The run, and whether its file is whole.
+
+    Args:
+        path: the file, for the log.
+        content: what it holds, unpacked.
+        states: whether its density of states is wanted, too.
+
+    Raises:
+        PARSE_FAILURES: if pymatgen can make nothing of it.
+    """
+    options = {"parse_dos": states, "parse_eigen": True, "parse_potcar_file": False}
     with quiet(f"reading {path}"), TemporaryDirectory() as folder:
         # pymatgen unpacks by the name's ending, and people have many endings.
         plain = Path(folder) / "vasprun.xml"
@@ -142,7 +151,7 @@ def _parse(path: Path, content: bytes) -> tuple[Vasprun, bool]:
             return Vasprun(plain, exception_on_bad_xml=False, **options), False
 
 
-def _head(content: bytes) -> str:
+def head_of(content: bytes) -> str:
     """The file's text up to the table of POTCARs."""
     return content.partition(b"</atominfo>")[0].decode("latin-1")
 
@@ -154,12 +163,12 @@ def _run(path: Path, run: Vasprun, complete: bool, head: str) -> VaspRun:
         raise ValueError("no whole ionic step")
     numbers = atomic_numbers(first)
     # atominfo lists the valence of each POTCAR block; NELECT is what was put in.
-    valence = _valence(head, Counter(numbers.tolist()))
+    valence = valence_electrons(head, Counter(numbers.tolist()))
     electrons = float(run.parameters["NELECT"])
-    multiplicity, moment = _spin(run)
+    multiplicity, moment = spin_of(run)
     edges: tuple[float | None, float | None] = (None, None)
     if run.eigenvalues and multiplicity is not None:
-        edges = band_edges_eV(_channels(run), round(electrons), multiplicity)
+        edges = band_edges_eV(eigenvalue_channels(run), round(electrons), multiplicity)
     limit = int(run.incar.get("NELM", DEFAULT_CYCLES))
     found: list[IonicStep] = []
     unreadable: list[tuple[int, str]] = []
@@ -218,7 +227,7 @@ def _short_reason(error: Exception) -> str:
     return str(error)
 
 
-def _valence(head: str, counts: Counter[int]) -> float:
+def valence_electrons(head: str, counts: Counter[int]) -> float:
     """Valence electrons of the neutral cell, from the POTCAR table of the file's head."""
     block = head[head.index('name="atomtypes"') :]
     rows = re.findall(r"<rc><c>\s*(\d+)\s*</c><c>\s*(\w+)\s*</c><c>\s*[0-9.]+\s*</c><c>\s*([0-9.]+)\s*</c>", block)
@@ -227,7 +236,7 @@ def _valence(head: str, counts: Counter[int]) -> float:
     return sum(int(count) * float(valence) for count, _, valence in rows)
 
 
-def _channels(run: Vasprun) -> list[list[Floats]]:
+def eigenvalue_channels(run: Vasprun) -> list[list[Floats]]:
     """Eigenvalues by spin and k-point, eV."""
     eigenvalues = run.eigenvalues or {}
     return [
@@ -235,7 +244,7 @@ def _channels(run: Vasprun) -> list[list[Floats]]:
     ]
 
 
-def _spin(run: Vasprun) -> tuple[int | None, float | None]:
+def spin_of(run: Vasprun) -> tuple[int | None, float | None]:
     """2S + 1 and the total moment of the last step, from the occupations of both spins, else as it was fixed."""
     if int(run.parameters.get("ISPIN", 1)) == 1:
         return 1, 0.0

@@ -107,7 +107,8 @@ class DensityOfStates(Settings):
 
     kind: Literal["vasprun"] = Field(description="`vasprun`: density of states of the host from VASP.")
     file: FilePath = Field(
-        description="vasprun.xml[.gz] of the host's density of states, at the high fidelity's level."
+        description="vasprun.xml[.gz] of the host's density of states, by the high fidelity's functional and in the "
+        "host's crystal. Its VBM is placed on the engine's; its gap may differ by 0.1 eV, more is refused."
     )
 
 

@@ -33,7 +33,7 @@ from defectscape.study.levels import GroundState, Levels, write_levels
 from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.potentials import read_potentials
 from defectscape.study.references import read_references
-from defectscape.thermo.bands import fermi_dos
+from defectscape.thermo.bands import HostBands, host_bands
 from defectscape.thermo.chempots import Phase, chemical_potential_limits, composition, given_limits
 from defectscape.thermo.concentrations import Equilibrium, equilibria
 from defectscape.thermo.corrections import charge_corrections
@@ -128,8 +128,9 @@ def compute_levels(context: StudyContext) -> None:
         diagram = build_diagram(inputs, host, sites, energies, limits, corrections)
         _check_against_doped(levels, doped_levels_eV(diagram))
         save_diagram(diagram, context.layout.thermodynamics)
-        found_equilibria = _equilibria(context, diagram, host, energies, limits, first)
-    warnings = (*alignment_warnings(inputs, corrections), *heard)
+        bands = _bands(context, host, energies)
+        found_equilibria = _equilibria(context, diagram, bands, limits, first)
+    warnings = (*alignment_warnings(inputs, corrections), *(bands.remarks if bands else ()), *heard)
     write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria, warnings))
 
 
@@ -164,22 +165,28 @@ def _corrections(
     )
 
 
+def _bands(context: StudyContext, host: HostCrystal, energies: HostEnergies) -> HostBands | None:
+    """The bands that hold carriers, if the study asks for concentrations."""
+    settings = context.study.thermo.concentrations
+    if settings is None:
+        return None
+    return host_bands(host, energies, settings, context.study.fidelities.high.engine)
+
+
 def _equilibria(
     context: StudyContext,
     diagram: Any,
-    host: HostCrystal,
-    energies: HostEnergies,
+    bands: HostBands | None,
     limits: Sequence[ChemicalPotentialLimit],
     formation: Sequence[FormationEnergy],
 ) -> tuple[Equilibrium, ...]:
     """Concentrations, if the study asks for them."""
     settings = context.study.thermo.concentrations
-    if settings is None:
+    if settings is None or bands is None:
         return ()
-    bulk_dos = fermi_dos(host, energies, settings.bands)
     uncertainties_eV = {state.key: state.uncertainty_eV for state in formation}
     names = [limit.name for limit in limits]
-    return equilibria(diagram, names, bulk_dos, settings, uncertainties_eV)
+    return equilibria(diagram, names, bands.fermi_dos, settings, uncertainties_eV)
 
 
 def make_ground_state(

@@ -63,6 +63,17 @@ def _names_from(study: Study, _: Wildcards) -> object:
     return str(study.host.file) if names_come_from_file(study) else None
 
 
+def _of_functional(name: str) -> Part:
+    """A setting of the functional, with which the bands in a file are compared."""
+    block = f"fidelities.high.engine.{name}"
+
+    def value(study: Study, _: Wildcards) -> object:
+        settings = study.thermo.concentrations
+        return None if settings is None or settings.bands.kind != "vasprun" else block_of(study, block)
+
+    return Part(block, value)
+
+
 GROUP = Part("defects", _group)
 NAMES = ("fidelities.low.name", "fidelities.high.name")
 NOT_FOR_LABELS = ("max_energy_jump_eV",)
@@ -83,6 +94,7 @@ EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
 EXPLORERS = ("exploration.training.committee", "exploration.training.device")
 FINALISTS = ("training.committee", "training.device")
 SEARCHING = ("seed", *NAMES, *EXPLORERS, GROUP)
+FUNCTIONAL = tuple(_of_functional(name) for name in ("functional", "exx_fraction", "screening_1_A", "incar"))
 THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
 
 STAGES = (
@@ -287,9 +299,17 @@ STAGES = (
     Stage(
         "thermo",
         "thermo:compute_levels",
-        version=5,
+        version=6,
         kind="other",
-        reads=(THERMO, Block("search", BEYOND_RELAXING), "minima.symmetry_tolerance_A", "defects", *NAMES, *FINALISTS),
+        reads=(
+            THERMO,
+            Block("search", BEYOND_RELAXING),
+            "minima.symmetry_tolerance_A",
+            "defects",
+            *FUNCTIONAL,
+            *NAMES,
+            *FINALISTS,
+        ),
     ),
     Stage(
         "ccd",

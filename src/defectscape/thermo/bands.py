@@ -1,16 +1,20 @@
 """The host's density of states near its band edges, as pymatgen's ``FermiDos``, which doped integrates."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import constants
 
 from defectscape.domain.energies import HostEnergies
-from defectscape.domain.errors import ThermoError
 from defectscape.domain.site import HostCrystal
-from defectscape.files.quiet import quiet
+from defectscape.engines.vasp_dos import read_dos
 from defectscape.files.structures import to_structure
-from defectscape.settings.thermo import Bands, EffectiveMasses
+from defectscape.settings.engine import EngineSettings
+from defectscape.settings.thermo import ConcentrationsSettings, EffectiveMasses
+from defectscape.settings.vasp import VaspSettings
+from defectscape.thermo.dos_alignment import align_dos, alignment_remarks
+from defectscape.thermo.dos_check import check_dos
 
 DEPTH_EV = 2.0
 """How far the parabolic bands reach: 20 kT at 1200 K."""
@@ -22,30 +26,43 @@ STATES_PER_EV15_A3 = float((2 * constants.m_e * constants.e) ** 1.5 / (2 * np.pi
 """Density of states of free electrons, both spins, over the root of the energy, eV^-3/2 A^-3: 6.81e-3."""
 
 
-def fermi_dos(host: HostCrystal, energies: HostEnergies, bands: Bands) -> Any:
-    """The host's bands as a ``pymatgen.electronic_structure.dos.FermiDos``, on the engine's energy scale.
+@dataclass(frozen=True, eq=False)
+class HostBands:
+    """The host's bands on the engine's energy scale.
+
+    Attributes:
+        fermi_dos: a ``pymatgen.electronic_structure.dos.FermiDos``.
+        remarks: what was done to place them there, and what limits them, in words.
+    """
+
+    fermi_dos: Any
+    remarks: tuple[str, ...] = ()
+
+
+def host_bands(
+    host: HostCrystal, energies: HostEnergies, settings: ConcentrationsSettings, engine: EngineSettings
+) -> HostBands:
+    """The bands that a study asks for.
 
     Args:
-        host: the crystal.
+        host: the crystal, relaxed if the study asks for that.
         energies: its band edges, eV.
-        bands: where the density of states comes from.
+        settings: where the density of states comes from, and the temperatures.
+        engine: the high fidelity's settings, whose functional a file must have.
 
     Raises:
-        ThermoError: if a VASP file has no density of states.
+        ThermoError: if a file's density of states is not of this host and functional.
     """
+    bands = settings.bands
     if isinstance(bands, EffectiveMasses):
-        return parabolic_dos(host, energies, bands.electron, bands.hole)
-    with quiet("doped"):
-        from doped.thermodynamics import get_fermi_dos
-
-        try:
-            return get_fermi_dos(str(bands.file))
-        except (AttributeError, ValueError, OSError) as error:
-            raise ThermoError(
-                "thermo.concentrations.bands.file",
-                f"{bands.file}: {error}",
-                "Give a vasprun.xml with a density of states",
-            ) from error
+        return HostBands(parabolic_dos(host, energies, bands.electron, bands.hole))
+    dos = read_dos(bands.file)
+    check_dos(dos, host, engine, relaxed=True)
+    aligned = align_dos(dos, energies)
+    is_vasp = isinstance(engine, VaspSettings)
+    return HostBands(
+        aligned.fermi_dos, alignment_remarks(dos, aligned, is_vasp=is_vasp, coldest_K=settings.operating_K)
+    )
 
 
 def parabolic_dos(host: HostCrystal, energies: HostEnergies, electron_mass: float, hole_mass: float) -> Any:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from ase.data import chemical_symbols
 
-from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError, DefectError
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
+from defectscape.engines.vasp_dos import read_dos
 from defectscape.sampling.contacts import COVALENT_SHARE
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
 from defectscape.sampling.sites import pick_site
@@ -16,8 +16,8 @@ from defectscape.sampling.starts import make_starts
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.study import Study
 from defectscape.settings.thermo import DensityOfStates
-from defectscape.thermo.bands import fermi_dos
 from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements, composition, mean_potential_eV
+from defectscape.thermo.dos_check import check_dos
 
 
 def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
@@ -37,7 +37,8 @@ def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     _check_limits(study, atoms)
     concentrations = study.thermo.concentrations
     if concentrations is not None and isinstance(concentrations.bands, DensityOfStates):
-        fermi_dos(host, HostEnergies(0.0, 0.0, 0.0), concentrations.bands)
+        dos = read_dos(concentrations.bands.file)
+        check_dos(dos, host, study.fidelities.high.engine, relaxed=study.host.relax == "none")
     return warnings
 
 
