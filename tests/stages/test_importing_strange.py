@@ -331,7 +331,7 @@ def test_the_check_names_imported_frames_of_another_supercell(target, context, t
 
 
 def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(importing, "enumerate_sites", lambda *_, **__: target.sites)
+    monkeypatch.setattr(importing, "enumerate_named_sites", lambda *_, **__: target.sites)
     (tmp_path / "OUTCAR").write_text("x")
     (row,) = import_paths(context, "low", [tmp_path / "OUTCAR"])
     assert "vasprun.xml (also .gz, .bz2, .xz)" in row.reason

@@ -19,7 +19,11 @@ def check(
     config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
     measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
 ) -> None:
-    """Validate a study and say what would run; computes no label unless asked to measure."""
+    """Validate a study and say what would run.
+
+    Computes no label unless asked to measure, or to hold stated chemical potentials against a host that the embedded
+    engine labels in seconds.
+    """
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan
