@@ -189,6 +189,7 @@ FAULTS = {
     "energy": {"energy": "****************"},
     "force": {"force": "************"},
     "force_grown": {"force": "-0.123************"},
+    "forces_glued": {"force": "-123.45678901-123.45678901"},
     "no forces": {"without": "forces"},
     "no structure": {"without": "structure"},
     "SCF": {"cycles": 60},
@@ -262,6 +263,8 @@ def test_a_geometry_is_one_also_where_its_hash_is_another(target, tmp_path) -> N
         "VASPRUN.XML",
         "bulk_vasprun.xml.gz",
         "vasprun.xml.orig",
+        "vasprun (copy).xml",
+        "hse vasprun.xml.gz",
     ],
 )
 def test_runs_are_known_by_the_names_that_people_give_them(target, tmp_path, name) -> None:
@@ -270,6 +273,13 @@ def test_runs_are_known_by_the_names_that_people_give_them(target, tmp_path, nam
     pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(Path(name).suffix, bytes)
     (tmp_path / name).write_bytes(pack(text))
     assert len(offer_run(target, tmp_path / name).found) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"(\xb5/\xfd packed by zstd", b"<html><modeller/></html>"])
+def test_a_file_that_is_no_vasprun_says_what_is_read(target, tmp_path, content) -> None:
+    (tmp_path / "vasprun.xml").write_bytes(content)
+    with pytest.raises(LabelError, match=r"is empty, or no vasprun\.xml\. .*packed by gzip, bzip2 or xz"):
+        offer_run(target, tmp_path / "vasprun.xml")
 
 
 @pytest.mark.parametrize("name", [".vasprun.xml.swp", "vasprun.xml.md5", "vasprun.json", "myvasprunner.xml", "OUTCAR"])
