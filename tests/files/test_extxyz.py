@@ -263,3 +263,14 @@ def test_a_blank_line_inside_a_frame_or_a_file_cut_short(tmp_path):
     said = (blank.value, cut.value)
     given = "refused with the line"
     mistake("imports", "blank line inside a frame, file cut short", said=said, when="check, import, run", right=given)
+
+
+@pytest.mark.parametrize("lattice", ["", 'Lattice="5 0 0 0 5 0 5 5 0" '])
+def test_a_frame_without_a_cell_is_refused(tmp_path, lattice) -> None:
+    path = tmp_path / "frames.extxyz"
+    path.write_text(
+        f"1\n{lattice}Properties=species:S:1:pos:R:3 total_charge=0 total_spin=1 defect=v_Cd origin=rattle "
+        'family="v_Cd/x" pbc="T T T"\nTe 0 0 0\n'
+    )
+    with pytest.raises(LabelError, match="Lattice: missing, or of no volume"):
+        read_frames(path)

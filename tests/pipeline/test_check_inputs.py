@@ -249,3 +249,86 @@ def test_too_few_starts_are_found_before_anything_is_computed(tmp_path: Path) ->
         when="check",
         right="left out, so that it follows the elements",
     )
+
+
+def test_stated_limits_have_the_hosts_formation_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+
+    def plan(potentials: dict[str, float]) -> None:
+        study["thermo"]["chemical_potentials"] = {"poor": potentials}
+        make_plan(StudyContext.load(write_study(study, tmp_path), tmp_path / "results"))
+
+    with pytest.raises(DefectscapeError, match=r"poor: they sum to -5\.0000 eV per atom") as caught:
+        plan({"Cd": -10.0, "Te": 0.0})
+    per_atom_eV = float(str(caught.value).partition("formation energy is ")[2].split(". ")[0])
+    assert -2.0 < per_atom_eV < 0.0
+    plan({"Cd": 2 * per_atom_eV, "Te": 0.0})
+    plan({"Cd": per_atom_eV, "Te": per_atom_eV})
+
+
+def test_a_slow_engine_is_not_run_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    study["thermo"]["chemical_potentials"] = {"poor": {"Cd": -10.0, "Te": 0.0}}
+    monkeypatch.setattr("defectscape.tools.check_limits.MOST_ATOMS", 1)
+    context = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
+    make_plan(context)
+    assert list(context.store.records()) == []
+    # What another study or an earlier run has labelled is used.
+    from defectscape.sampling.host import host_frame, read_host_file
+    from defectscape.sampling.references import element_frame
+
+    host = read_host_file(context.study.host)
+    engine = context.study.fidelities.high.engine
+    for frame in (host_frame(host), *(element_frame(context.study.thermo, e, engine) for e in ("Cd", "Te"))):
+        context.label(frame, "high")
+    with pytest.raises(DefectscapeError, match="poor: they sum to"):
+        make_plan(context)
+
+
+def test_the_check_says_where_the_lowest_spin_is_a_guess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    study["defects"][0]["charges"] = ["0", "-1", "-2"]
+    plan = make_plan(StudyContext.load(write_study(study, tmp_path), tmp_path / "results"))
+    (told,) = [line for line in plan.warnings if "spin multiplicity" in line]
+    assert told.startswith("v_Cd_0: the lowest spin multiplicity is taken")
+
+
+CAPTURE = {
+    "defect": "v_Cd",
+    "initial": "0",
+    "final": "-1",
+    "coupling_eV_amu05_A": 0.02,
+    "coupling_at": "initial",
+    "volume_A3": 1000.0,
+    "degeneracy": 1,
+    "temperatures_K": [300.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pairs", "telling"),
+    [
+        ({}, None, ""),
+        ({"defect": "v_Te"}, None, r"ccd\.capture: v_Te from \+0 to -1 is not of this study"),
+        ({"initial": "-2"}, None, r"ccd\.capture: v_Cd from -2 to -1 is not of this study"),
+        ({"initial": "-1", "final": "0"}, [{"defect": "v_Cd", "initial": "0", "final": "-1"}], ""),
+        ({}, [{"defect": "v_Zn", "initial": "0", "final": "-1"}], r"ccd\.pairs: v_Zn .* is not of this study"),
+        ({}, [], r"ccd\.capture: v_Cd from \+0 to -1 has no diagram"),
+    ],
+)
+def test_captures_and_diagrams_are_of_the_study(
+    tmp_path: Path, changes: dict[str, str], pairs: object, telling: str
+) -> None:
+    study = small_study()
+    study["ccd"] |= {"capture": [{**CAPTURE, **changes}]}
+    if pairs is not None:
+        study["ccd"]["pairs"] = pairs
+    path = write_study(study, tmp_path)
+    if not telling:
+        load_study(path)
+        return
+    with pytest.raises(DefectscapeError, match=telling):
+        load_study(path)

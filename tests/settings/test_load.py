@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.load import _UniqueKeyLoader, load_study
+from defectscape.settings.load import _UniqueKeyLoader, load_study, read_yaml
 from defectscape.settings.thermo import DielectricSettings
+from support import ROOT
 from support.mistakes import mistake
 
 
@@ -316,3 +317,23 @@ def test_references_that_people_give(tmp_path: Path) -> None:
     mistake("hosts", "a reference's energy with a multiplicity", said=both, when="load")
     triplet = refused(write(tmp_path, host__multiplicity=3))
     mistake("hosts", "`host.multiplicity: 3`", said=triplet, when="load", right="1, or another host")
+
+
+@pytest.mark.parametrize("text", ["0400", "1:30", "0x1F", "0b11", "1:30.5", "-010", "08"])
+def test_numbers_of_other_bases_are_never_taken_for_others(tmp_path: Path, text: str) -> None:
+    (tmp_path / "one.yaml").write_text(f"steps: {text}\n")
+    assert read_yaml(tmp_path / "one.yaml") == {"steps": text}
+
+
+def test_quotes_that_are_missing_or_too_many_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = (ROOT / "config/config.yaml").read_text(encoding="utf-8")
+    for old, new, telling in (
+        ("study: cdte", "study: no", "study: False.*write it in quotes"),
+        ("study: cdte", "study: 2026", "study: 2026.*write it in quotes"),
+        ("seed: 2026", 'seed: "2026"', "seed: '2026'.*without quotes"),
+        ("learning_rate: 0.01", "learning_rate: 1d-2", "learning_rate: '1d-2'.*write it as 0.01, 1e-2"),
+    ):
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(ConfigError, match=telling):
+            load_study(path)

@@ -42,14 +42,14 @@ def one_search_per_host():
     """The search for a host's sites takes seconds and depends on the host alone."""
     known: dict[bytes, Any] = {}
 
-    def search(host, **options):
+    def search(context, host, **options):
         key = host.numbers.tobytes() + host.positions_A.tobytes() + repr(options).encode()
         if key not in known:
             known[key] = enumerate_sites(host, **options)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importing, "enumerate_sites", search)
+        patch.setattr(importing, "enumerate_named_sites", search)
         yield
 
 

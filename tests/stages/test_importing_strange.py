@@ -195,6 +195,7 @@ FAULTS = {
     "energy": {"energy": "****************"},
     "force": {"force": "************"},
     "force_grown": {"force": "-0.123************"},
+    "forces_glued": {"force": "-123.45678901-123.45678901"},
     "no forces": {"without": "forces"},
     "no structure": {"without": "structure"},
     "SCF": {"cycles": 60},
@@ -275,6 +276,8 @@ def test_a_geometry_is_one_also_where_its_hash_is_another(target, tmp_path) -> N
         "VASPRUN.XML",
         "bulk_vasprun.xml.gz",
         "vasprun.xml.orig",
+        "vasprun (copy).xml",
+        "hse vasprun.xml.gz",
     ],
 )
 def test_runs_are_known_by_the_names_that_people_give_them(target, tmp_path, name) -> None:
@@ -291,6 +294,13 @@ def test_runs_are_known_by_the_names_that_people_give_them(target, tmp_path, nam
         when="import",
         right="read, unpacked by content",
     )
+
+
+@pytest.mark.parametrize("content", [b"", b"(\xb5/\xfd packed by zstd", b"<html><modeller/></html>"])
+def test_a_file_that_is_no_vasprun_says_what_is_read(target, tmp_path, content) -> None:
+    (tmp_path / "vasprun.xml").write_bytes(content)
+    with pytest.raises(LabelError, match=r"is empty, or no vasprun\.xml\. .*packed by gzip, bzip2 or xz"):
+        offer_run(target, tmp_path / "vasprun.xml")
 
 
 @pytest.mark.parametrize("name", [".vasprun.xml.swp", "vasprun.xml.md5", "vasprun.json", "myvasprunner.xml", "OUTCAR"])
@@ -360,7 +370,7 @@ def test_the_check_names_imported_frames_of_another_supercell(target, context, t
 
 
 def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(importing, "enumerate_sites", lambda *_, **__: target.sites)
+    monkeypatch.setattr(importing, "enumerate_named_sites", lambda *_, **__: target.sites)
     (tmp_path / "OUTCAR").write_text("x")
     (row,) = import_paths(context, "low", [tmp_path / "OUTCAR"])
     assert "vasprun.xml (also .gz, .bz2, .xz)" in row.reason

@@ -19,7 +19,11 @@ def check(
     config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
     measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
 ) -> None:
-    """Validate a study and say what would run; computes no label unless asked to measure."""
+    """Validate a study and say what would run.
+
+    Computes no label unless asked to measure, or to hold stated chemical potentials against a host that the embedded
+    engine labels in seconds.
+    """
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan
@@ -96,11 +100,12 @@ def labels(
         for path in damaged:
             typer.echo(f"damaged: {path} (remove with --remove-damaged)", err=True)
         raise typer.Exit(1)
-    rows: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
+    rows: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0, 0])
     for record in folder.records():
         row = rows[record.engine, record.settings, str(record.frame.key)]
         row[0 if record.label is not None else 1] += 1
         row[2] += record.core_s
+        row[3] += record.label is not None and record.core_s > 0
     calls = folder.calls()
     if as_json:
         content = {
@@ -119,11 +124,10 @@ def labels(
         }
         typer.echo(json.dumps(content, indent=1))
         return
-    for (engine, _settings, key), (done, failed, core_s) in sorted(rows.items()):
-        typer.echo(
-            f"{engine:20} {key:12} {int(done):6d} labels {int(failed):4d} failed "
-            f"{_hours(core_s):>9} {core_s / max(done, 1):9.1f} core-s each"
-        )
+    for (engine, _settings, key), (done, failed, core_s, timed) in sorted(rows.items()):
+        # Imported labels do not say what they cost.
+        cost = f"{core_s / timed:9.1f} core-s each" if timed else "  time unknown"
+        typer.echo(f"{engine:20} {key:12} {int(done):6d} labels {int(failed):4d} failed {_hours(core_s):>9} {cost}")
     typer.echo(f"{len(calls)} engine calls made, no damaged record")
 
 

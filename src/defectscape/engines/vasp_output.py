@@ -23,6 +23,7 @@ from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
+from defectscape.engines.vasp_overflow import without_glued_numbers, without_stars
 from defectscape.engines.vasp_tags import RunTags, tags_of_head
 from defectscape.engines.vasp_theory import VaspTheory, theory_of_run
 from defectscape.files.quiet import quiet
@@ -34,8 +35,8 @@ DEFAULT_CYCLES = 60
 
 KBAR_PER_EV_A3 = 1602.1766208
 
-_OVERFLOW = re.compile(rb"(?<=[\s>])[-+0-9.]*\*+[-+0-9.*]*(?=[\s<])")
-"""A number that did not fit into VASP's format, alone or grown together with its neighbour."""
+HEAD_BYTES = 2000
+UNPACK = "Give a vasprun.xml, as it is or packed by gzip, bzip2 or xz"
 
 PARSE_FAILURES = (
     OSError,
@@ -119,6 +120,8 @@ def read_run(path: Path) -> VaspRun:
     """
     try:
         content = unpacked(path.read_bytes())
+        if b"<modeling" not in content[:HEAD_BYTES]:
+            raise LabelError(f"VASP run {path}", "is empty, or no vasprun.xml", UNPACK)
         run, complete = parse_run(path, content)
         return _run(path, run, complete, head_of(content))
     except PARSE_FAILURES as error:
@@ -144,11 +147,20 @@ def parse_run(path: Path, content: bytes, *, states: bool = False) -> tuple[Vasp
     with quiet(f"reading {path}"), TemporaryDirectory() as folder:
         # pymatgen unpacks by the name's ending, and people have many endings.
         plain = Path(folder) / "vasprun.xml"
-        plain.write_bytes(_OVERFLOW.sub(rb" NaN ", content))
+        plain.write_bytes(without_stars(content))
         try:
-            return Vasprun(plain, **options), True
-        except (SyntaxError, ParseError):
-            return Vasprun(plain, exception_on_bad_xml=False, **options), False
+            return _read_plain(plain, options)
+        except ValueError:
+            # Numbers that ran into each other cost their own step, as stars do.
+            plain.write_bytes(without_glued_numbers(plain.read_bytes()))
+            return _read_plain(plain, options)
+
+
+def _read_plain(plain: Path, options: dict[str, bool]) -> tuple[Vasprun, bool]:
+    try:
+        return Vasprun(plain, **options), True
+    except (SyntaxError, ParseError):
+        return Vasprun(plain, exception_on_bad_xml=False, **options), False
 
 
 def head_of(content: bytes) -> str:

@@ -17,6 +17,8 @@ _REMEDIES = {
     "total_charge": "Write the supercell's total charge, in e, as an integer; 0 if neutral",
     "total_spin": "Write the spin multiplicity, 2S + 1, as an integer",
 }
+SMALLEST_CELL_A3 = 1e-3
+"""Less is no cell."""
 
 
 def frame_info(frame: Frame) -> dict[str, int | str]:
@@ -60,6 +62,8 @@ def from_atoms(atoms: Atoms, thing: str = "frame") -> Frame:
     info = atoms.info
     if not np.all(atoms.pbc):
         raise LabelError(thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions")
+    if abs(np.linalg.det(atoms.cell[:])) < SMALLEST_CELL_A3:
+        raise LabelError(f"{thing}, Lattice", "missing, or of no volume", "Write the three vectors of the supercell, A")
     frame = Frame(
         numbers=atoms.numbers,
         positions_A=atoms.positions,

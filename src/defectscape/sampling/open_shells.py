@@ -8,7 +8,7 @@ their crystal field, which charge balance cannot tell: the study states it.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ase.data import chemical_symbols
 from pymatgen.core.composition import Composition
@@ -16,7 +16,9 @@ from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Ints, lowest_multiplicity
-from defectscape.domain.site import HostCrystal
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.electron_count import is_element, missing_electrons
 
 FULL = {"d": 10, "f": 14}
 OPEN_DOPANTS = frozenset(
@@ -99,6 +101,32 @@ def check_host_spin(host: HostCrystal, multiplicity: int | None, added: Iterable
             "State host.multiplicity: 1 if they are paired (low spin, closed shells; antiferromagnetic order is "
             "not computed); magnetic hosts cannot be computed",
         )
+
+
+def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey]) -> str | None:
+    """Charge states for which the lowest multiplicity is a guess, in words, or nothing.
+
+    One electron or hole has one spin. Two or more may be parallel: on the metal ions of an oxide (an oxygen
+    vacancy of TiO2), on several neighbours (a zinc vacancy of ZnO), or in broken bonds of an element.
+
+    Args:
+        host: the crystal.
+        sites: its defects.
+        keys: what is computed.
+    """
+    by_name = {site.name: site for site in sites}
+    doubtful = [key for key in keys if key.defect in by_name and _may_be_parallel(host, by_name[key.defect], key)]
+    if not doubtful:
+        return None
+    return (
+        f"{', '.join(map(str, doubtful))}: the lowest spin multiplicity is taken, and no other is tried; "
+        "two or more electrons or holes of a defect may be parallel (triplet, quartet) and then lie lower"
+    )
+
+
+def _may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
+    """Two or more electrons or holes; an element has bonds, and no ions to count them by."""
+    return is_element(host) or abs(missing_electrons(host, site, key.charge)) > 1
 
 
 def added_atoms(names: Iterable[str]) -> tuple[str, ...]:

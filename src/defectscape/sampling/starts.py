@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import Any, TypedDict
 
 import numpy as np
-from pymatgen.core.composition import Composition
-from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng, derive_seed
@@ -21,6 +19,7 @@ from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import closest_allowed_A, displacements_A, too_close
+from defectscape.sampling.electron_count import missing_electrons
 from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
@@ -124,27 +123,9 @@ def distorted_neighbours(host: HostCrystal, site: DefectSite, charge: int) -> in
     oxidation states, n + charge; more than four count as 8 - n. A charge state with none would not
     be distorted at all, so all nearest neighbours are distorted there.
     """
-    states = _oxidation_states(host)
-
-    def state(symbol: str | None) -> int:
-        if symbol is None:
-            return 0
-        return states[symbol] if symbol in states else _commonest_state(symbol)
-
-    missing = abs(state(site.removed) - state(site.added) + charge)
+    missing = abs(missing_electrons(host, site, charge))
     count = abs(8 - missing) if missing > 4 else missing
     return count if count else _coordination(host, site)
-
-
-def _oxidation_states(host: HostCrystal) -> dict[str, int]:
-    """Rounded mean oxidation states of the host's elements; empty where none balances."""
-    guesses = Composition(host.formula).oxi_state_guesses()
-    return {symbol: round(value) for symbol, value in guesses[0].items()} if guesses else {}
-
-
-def _commonest_state(symbol: str) -> int:
-    common = Element(symbol).common_oxidation_states
-    return int(common[-1]) if common else 0
 
 
 def _coordination(host: HostCrystal, site: DefectSite) -> int:

@@ -52,12 +52,26 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
-"""YAML 1.1 takes 1e-2 and 1.0e18 for text; people, YAML 1.2 and JSON for numbers."""
+_NUMBERS = {
+    "int": r"^[-+]?(?:0|[1-9][0-9_]*)$",
+    "float": r"^[-+]?(?:(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)[eE][-+]?[0-9]+|(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)|"
+    r"\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$",
+}
+"""Numbers as people, YAML 1.2 and JSON write them. YAML 1.1 takes 1e-2 and 1.0e18 for text, 0400 for the octal 256
+and 1:30 for 90: the first are numbers here, and the others are not."""
+
+
+def _take_numbers_as_written() -> None:
+    kept = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _NUMBERS]
+        for first, resolvers in _UniqueKeyLoader.yaml_implicit_resolvers.items()
+    }
+    _UniqueKeyLoader.yaml_implicit_resolvers = kept
+    for name, pattern in _NUMBERS.items():
+        _UniqueKeyLoader.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(pattern), list("-+0123456789."))
+
+
+_take_numbers_as_written()
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -112,8 +126,18 @@ def _explain(error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[B
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
         return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
-    message = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ") + _about_quotes(error)
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
+
+
+def _about_quotes(error: ErrorDetails) -> str:
+    """What to do where YAML and the user mean different kinds of value."""
+    kind, value = error["type"], error["input"]
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "; write it in quotes, as YAML reads it as something else"
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        return "; write it as 0.01, 1e-2 or 400, without quotes"
+    return ""
 
 
 def read_study(path: Path) -> Study:

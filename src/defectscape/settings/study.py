@@ -73,10 +73,24 @@ class Study(Settings):
     @model_validator(mode="after")
     def _pairs_are_of_the_study(self) -> "Study":
         states = {d.name: {*d.charges, *d.added_charges} for d in self.defects}
-        for pair in self.ccd.pairs or ():
-            if not {pair.initial, pair.final} <= states.get(pair.defect, set()):
+        for name, pairs in (("pairs", self.ccd.pairs or []), ("capture", self.ccd.capture)):
+            for pair in pairs:
+                if not {pair.initial, pair.final} <= states.get(pair.defect, set()):
+                    raise ValueError(
+                        f"ccd.{name}: {pair.defect} from {pair.initial:+d} to {pair.final:+d} is not of "
+                        "this study; add the charge states to its defects"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _captures_have_diagrams(self) -> "Study":
+        if self.ccd.pairs is None:
+            return self
+        drawn = {(pair.defect, frozenset((pair.initial, pair.final))) for pair in self.ccd.pairs}
+        for capture in self.ccd.capture:
+            if (capture.defect, frozenset((capture.initial, capture.final))) not in drawn:
                 raise ValueError(
-                    f"ccd.pairs: {pair.defect} from {pair.initial:+d} to {pair.final:+d} is not of "
-                    "this study; add the charge states to its defects"
+                    f"ccd.capture: {capture.defect} from {capture.initial:+d} to {capture.final:+d} has no diagram; "
+                    "add it to ccd.pairs, or leave ccd.pairs out"
                 )
         return self

@@ -10,14 +10,8 @@ from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.host import read_host_file, relax_host
 from defectscape.sampling.open_shells import added_atoms, check_host_spin
-from defectscape.sampling.site_order import keep_names
-from defectscape.sampling.sites import enumerate_sites
-from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
-from defectscape.study.host import read_host, write_host, write_sites
-
-LEAST_DISTANCE_A = 0.1
-"""No limit: the relaxed supercell was checked."""
+from defectscape.study.host import enumerate_named_sites, read_host, write_host, write_sites
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +49,6 @@ def list_sites(context: StudyContext) -> None:
 
     Interstitials of a relaxed host have the names of the host in its file, which people look at and import by.
     """
-    host, settings = read_host(context), context.study.host
     names = [defect.name for defect in context.study.defects]
     wants_interstitials = any(name.startswith("i_") for name in names)
-    sites = enumerate_sites(host, interstitials=wants_interstitials)
-    if settings.relax != "none" and wants_interstitials:
-        supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
-        as_given = read_host_file(settings.model_copy(update={"supercell": supercell}))
-        sites = keep_names(host, enumerate_sites(as_given, interstitials=True), sites)
-    write_sites(context, sites)
+    write_sites(context, enumerate_named_sites(context, read_host(context), interstitials=wants_interstitials))

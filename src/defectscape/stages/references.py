@@ -1,9 +1,9 @@
 """Reference stages: labels of the perfect supercell, then of the elements and of competing phases."""
 
+import numpy as np
+
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import HOST
-from defectscape.engines.base import Engine
-from defectscape.engines.registry import make_engine, with_mesh
 from defectscape.sampling.host import host_frame
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers
 from defectscape.settings.references import ReferenceSettings
@@ -14,10 +14,12 @@ from defectscape.study.references import (
     HostLabels,
     ReferenceLabel,
     References,
+    engine_with_mesh,
     read_host_labels,
     write_host_labels,
     write_references,
 )
+from defectscape.thermo.chempots import given_limits
 
 
 def label_host(context: StudyContext) -> None:
@@ -26,9 +28,17 @@ def label_host(context: StudyContext) -> None:
 
 
 def label_references(context: StudyContext) -> None:
-    """Label elements and competing phases at the high fidelity, and put the host's labels beside them."""
+    """Label elements and competing phases at the high fidelity, and put the host's labels beside them.
+
+    Raises:
+        ThermoError: if the study's own limits do not have the host's formation energy, which is known from here on.
+    """
     host = read_host_labels(context)
-    write_references(context, References(host.low, host.high, _elements(context), _phases(context)))
+    found = References(host.low, host.high, _elements(context), _phases(context))
+    given = context.study.thermo.chemical_potentials
+    if given is not None:
+        given_limits(np.array(host.high.numbers), host.high.energy_eV, found.energies_per_atom_eV, given)
+    write_references(context, found)
 
 
 def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:
@@ -46,7 +56,7 @@ def _elements(context: StudyContext) -> tuple[ReferenceLabel, ...]:
             found.append(_stated(element, reference))
             continue
         mesh = thermo.elemental_kpoints.get(element)
-        engine = _engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
+        engine = engine_with_mesh(context, mesh, f"thermo.elemental_kpoints.{element}")
         record = context.label(element_frame(thermo, element, settings), "high", engine)
         what = f"{context.fidelity_settings('high').name} label of elemental {element}"
         found.append(_required(element, record, what))
@@ -62,7 +72,7 @@ def _phases(context: StudyContext) -> tuple[ReferenceLabel, ...]:
             found.append(_stated(name, reference))
             continue
         mesh = thermo.competing_kpoints.get(name)
-        engine = _engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
+        engine = engine_with_mesh(context, mesh, f"thermo.competing_kpoints.{name}")
         record = context.label(
             reference_frame(reference, name, f"thermo.competing_phases.{name}", settings), "high", engine
         )
@@ -76,13 +86,6 @@ def _stated(name: str, reference: ReferenceSettings) -> ReferenceLabel:
     energy_eV = len(numbers) * float(reference.energy_eV_per_atom or 0.0)
     source = f"stated: {reference.source}"
     return ReferenceLabel(name, "", tuple(map(int, numbers)), energy_eV, None, None, source, 0.0)
-
-
-def _engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str) -> Engine:
-    """The high-fidelity engine, with the mesh that a small crystal is to have."""
-    if mesh is None:
-        return context.engine("high")
-    return make_engine(with_mesh(context.fidelity_settings("high").engine, mesh, where))
 
 
 def _required(name: str, record: LabelRecord, what: str) -> ReferenceLabel:

@@ -13,6 +13,7 @@ from defectscape.selection.selection import select_initial
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
+from defectscape.study.imported import check_frames
 from defectscape.study.labels import round_outcomes
 from defectscape.study.references import read_host_labels
 from defectscape.study.splits import read_splits, write_splits
@@ -25,6 +26,8 @@ def make_group_starts(context: StudyContext, name: str) -> None:
     # What comes from a start is labelled: not before the host is.
     read_host_labels(context)
     host, site = read_host(context), site_of(context, group.defect)
+    # A host that was relaxed since they were imported may have another cell.
+    check_frames(study.imported, host, [site])
     starts: list[Frame] = []
     pool: list[Frame] = []
     for charge in group.charges:

@@ -2,11 +2,20 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from defectscape.domain.cell import same_cell
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import load_host_file, load_sites, save_host, save_sites
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.host import read_host_file
+from defectscape.sampling.site_order import keep_names
+from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.search.matching import Operations, host_operations
+from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
+
+LEAST_DISTANCE_A = 0.1
+"""No limit: the relaxed supercell was checked."""
 
 
 def read_host(context: StudyContext) -> HostCrystal:
@@ -17,6 +26,38 @@ def read_host(context: StudyContext) -> HostCrystal:
 def write_host(context: StudyContext, host: HostCrystal) -> None:
     """Write the host."""
     save_host(context.layout.host, host)
+
+
+def known_host(context: StudyContext, as_given: HostCrystal) -> HostCrystal | None:
+    """The host as the study's frames have it: its file's, or relaxed; None while its relaxed cell is not known.
+
+    Args:
+        context: the study.
+        as_given: the host of its file. One whose atoms alone relax stands for the relaxed one until there is one.
+    """
+    relax = context.study.host.relax
+    if relax == "none":
+        return as_given
+    if context.layout.host.is_file():
+        relaxed = read_host(context)
+        # A host of an earlier file or supercell, which the next run replaces, tells nothing.
+        same = np.array_equal(relaxed.numbers, as_given.numbers) and np.array_equal(relaxed.matrix, as_given.matrix)
+        if same and (relax != "positions" or same_cell(relaxed.cell_A, as_given.cell_A)):
+            return relaxed
+    return as_given if relax == "positions" else None
+
+
+def enumerate_named_sites(context: StudyContext, host: HostCrystal, *, interstitials: bool) -> tuple[DefectSite, ...]:
+    """Sites of the study's host; those of a relaxed one have the names of the host in its file.
+
+    People look at that file, and import by its names.
+    """
+    settings, sites = context.study.host, enumerate_sites(host, interstitials=interstitials)
+    if settings.relax == "none" or not interstitials:
+        return sites
+    supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
+    as_given = read_host_file(settings.model_copy(update={"supercell": supercell}))
+    return keep_names(host, enumerate_sites(as_given, interstitials=True), sites)
 
 
 def read_sites(context: StudyContext) -> tuple[DefectSite, ...]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from defectscape.engines.base import Engine
+from defectscape.engines.registry import make_engine, with_mesh
 from defectscape.files.codec import decode
 from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
@@ -67,6 +69,13 @@ class References:
     def energies_per_atom_eV(self) -> dict[str, float]:
         """Energy per atom of each element's reference phase, eV."""
         return {item.name: item.energy_per_atom_eV for item in self.elements}
+
+
+def engine_with_mesh(context: StudyContext, mesh: list[int] | None, where: str) -> Engine:
+    """The high-fidelity engine, with the mesh that a small crystal is to have; ``where`` names its setting."""
+    if mesh is None:
+        return context.engine("high")
+    return make_engine(with_mesh(context.fidelity_settings("high").engine, mesh, where))
 
 
 def read_host_labels(context: StudyContext) -> HostLabels:

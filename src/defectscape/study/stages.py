@@ -117,6 +117,7 @@ STAGES = (
         kind="engine",
         reads=(
             HIGH_LABELS,
+            "thermo.chemical_potentials",
             "thermo.elemental_references",
             "thermo.elemental_kpoints",
             "thermo.competing_phases",
@@ -325,7 +326,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=9, kind="other", reads=(WHOLE,)),
+    Stage("summary", "summary:summarise", version=10, kind="other", reads=(WHOLE,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

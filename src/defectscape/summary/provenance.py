@@ -9,11 +9,12 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
+from defectscape.sampling.open_shells import spin_warning
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
 from defectscape.study.evaluation import read_errors
-from defectscape.study.host import read_host
+from defectscape.study.host import read_host, read_sites
 from defectscape.study.labels import read_jumps
 from defectscape.study.levels import Levels
 from defectscape.study.minima import ground_state, read_verified
@@ -88,6 +89,8 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             f"images are {found_distance(context):.1f} A apart."
         )
     lines += _stated(context.study)
+    spins = spin_warning(read_host(context), read_sites(context), [key for _, key in context.keys])
+    lines += [f"{spins}."] if spins else []
     lines += [
         f"{row.key}: the ground state is not verified by the high-fidelity engine."
         for row in defects

@@ -10,7 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.spelling import our_name
 from defectscape.sampling.host import host_frame, read_host_file
-from defectscape.sampling.open_shells import added_atoms, check_host_spin
+from defectscape.sampling.open_shells import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups
@@ -18,7 +18,9 @@ from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
+from defectscape.study.host import known_host
 from defectscape.tools.check_inputs import check_inputs, check_starts
+from defectscape.tools.check_limits import check_limits
 from defectscape.tools.imported_data import check_imported
 
 STARTS_BESIDES_DISTORTIONS = 2
@@ -169,7 +171,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
             that there is a time to estimate with.
 
     Raises:
-        DefectscapeError: for the first thing that is wrong, before any label is computed.
+        DefectscapeError: for the first thing that is wrong, before any label of a defect is computed.
     """
     study = context.study
     check_files(study)
@@ -181,7 +183,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     sites = enumerate_sites(host, interstitials=wants_interstitials)
     for defect in study.defects:
         pick_site(sites, defect.name)
-    check_imported(study, host, sites)
+    known = known_host(context, host)
+    check_imported(study, known or host, sites, cell_known=known is not None)
     check_host_spin(host, study.host.multiplicity, added_atoms(defect.name for defect in study.defects))
     _check_families(study)
     _check_foundations(study)
@@ -197,17 +200,20 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
                     "Change the engine's settings: no defect is labelled before the host is",
                 )
         times = _label_times(context, len(host.numbers))
+    check_limits(context, host)
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1
     groups = exploration_groups(study)
+    keys = tuple(key for group in groups for key in group.keys)
+    spins = spin_warning(host, sites, keys)
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,
         sites,
-        tuple(key for group in groups for key in group.keys),
+        keys,
         starts,
         (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
         trainings + study.training.committee,
         _missing_programs(study),
-        warnings,
+        warnings if spins is None else (*warnings, spins),
     )

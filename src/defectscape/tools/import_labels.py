@@ -8,10 +8,11 @@ with its reason; labels of differing settings never stand under one fidelity.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from defectscape.domain.errors import DefectscapeError, LabelError
+from defectscape.domain.errors import DefectscapeError, HostError, LabelError
+from defectscape.domain.site import HostCrystal
 from defectscape.sampling.host import read_host_file
-from defectscape.sampling.sites import enumerate_sites
 from defectscape.study.context import StudyContext
+from defectscape.study.host import enumerate_named_sites, known_host
 from defectscape.tools.data_sets import DATA_ENDINGS
 from defectscape.tools.import_offers import ImportRow, ImportTarget, Offer, refused, take
 from defectscape.tools.imported_data import offer_data
@@ -38,12 +39,29 @@ def import_paths(
         LabelError: if a path holds no such file.
         DefectscapeError: as for the study's host and engine.
     """
-    study = context.study
     files = list(dict.fromkeys(file for path in paths for file in _find(path)))
-    host = read_host_file(study.host)
-    sites = enumerate_sites(host, interstitials=True)
+    host = _host(context)
+    sites = enumerate_named_sites(context, host, interstitials=True)
     target = ImportTarget(context, fidelity, context.engine(fidelity), host, sites, defect)
     return take(context.store, [_offer(target, file) for file in files])
+
+
+def _host(context: StudyContext) -> HostCrystal:
+    """The host whose cell all frames of the study have.
+
+    Raises:
+        HostError: if its cell is still to be relaxed.
+    """
+    settings = context.study.host
+    host = known_host(context, read_host_file(settings))
+    if host is None:
+        raise HostError(
+            "host.relax",
+            f"{settings.relax}, and the relaxed host is not there yet: its cell is the one that labels must have",
+            f"Relax it first: `defectscape run STUDY.yaml -- {context.layout.host}`; or give the relaxed crystal of "
+            "these calculations as host.file with host.relax none",
+        )
+    return host
 
 
 def _offer(target: ImportTarget, file: Path) -> Offer:

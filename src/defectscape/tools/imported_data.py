@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from defectscape.domain.cell import onto_cell
-from defectscape.domain.errors import DefectError, LabelError
+from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Ints, Origin
 from defectscape.domain.keys import HOST
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.files.extxyz import read_frames
 from defectscape.sampling.identification import check_atoms, check_cell, check_crystal
 from defectscape.settings.study import Study
+from defectscape.study.imported import check_frames
 from defectscape.tools.data_sets import Card, read_card, read_data_set
 from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, refused
 from defectscape.tools.import_records import imported_record
@@ -61,31 +61,10 @@ def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) ->
     return ""
 
 
-def check_imported(study: Study, host: HostCrystal, sites: Iterable[DefectSite]) -> None:
-    """Refuse frames named under ``imported`` that are none of the study's supercell.
-
-    Args:
-        study: the study; frames of other defects than its own are not looked at, for they are not used.
-        host: its host before any relaxation; where its cell is relaxed the frames' cell cannot be known yet.
-        sites: its defects.
-
-    Raises:
-        LabelError: naming file and frame.
-    """
+def check_imported(study: Study, host: HostCrystal, sites: Iterable[DefectSite], *, cell_known: bool = True) -> None:
+    """Refuse frames named under ``imported`` that are none of the study's supercell; as ``check_frames``."""
     wanted = {defect.name for defect in study.defects}
-    table = {site.name: (site.added, site.removed) for site in sites if site.name in wanted}
-    for path in study.imported:
-        for number, frame in enumerate(read_frames(path)):
-            if frame.origin is Origin.REFERENCE or frame.key.defect not in table:
-                continue
-            try:
-                check_atoms(host, frame.numbers, *table[frame.key.defect])
-                if study.host.relax in ("none", "positions"):
-                    check_cell(host, frame.cell_A)
-            except DefectError as error:
-                raise LabelError(
-                    f"imported, {path}, frame {number}", f"{error.thing}: {error.value}", error.remedy
-                ) from error
+    check_frames(study.imported, host, [site for site in sites if site.name in wanted], cell_known=cell_known)
 
 
 def _refusal(target: ImportTarget, card: Card, numbers: Ints) -> str:

@@ -30,7 +30,7 @@ WHOLE_MOMENT = 0.05
 MOST_TRIED = 20
 """Steps from which a run's defect is told at most: the first ones may be damaged."""
 
-_RUN_NAME = re.compile(r"(?i)^(?!\.)(.*[._-])?vasprun([._-].*)?\.xml([._-].*)?$")
+_RUN_NAME = re.compile(r"(?i)^(?!\.)(.*[._ -])?vasprun([._ (-].*)?\.xml([._ (-].*)?$")
 _NO_RUN = re.compile(r"(?i)(~|\.(swp|tmp|part|md5|sha\d+|sum|json|txt|log|png|pdf))$")
 
 
