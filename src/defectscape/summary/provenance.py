@@ -9,6 +9,7 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
+from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
@@ -87,6 +88,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             "Charged states carry a point-charge correction without potential alignment; "
             f"images are {found_distance(context):.1f} A apart."
         )
+    lines += charge_blind_lines(context.study.fidelities)
     lines += _stated(context.study)
     lines += [
         f"{row.key}: the ground state is not verified by the high-fidelity engine."
