@@ -156,32 +156,3 @@ def test_contacts_follow_the_elements() -> None:
     assert too_close(np.array([52, 52]), np.array([[0.0, 0.0, 0.0], [1.46, 0.0, 0.0]]), cell, None)
     assert too_close(np.array([8, 8]), np.array([[0.2, 0.0, 0.0], [19.9, 0.0, 0.0]]), cell, None), "images"
     assert too_close(np.array([12, 8]), np.array([[0.0, 0.0, 0.0], [2.1, 0.0, 0.0]]), cell, 2.2)
-
-
-def lennard_jones(**changes: object) -> dict[str, Any]:
-    engine = {"kind": "ase", "calculator": "ase.calculators.lj.LennardJones", "method": "Lennard-Jones"}
-    return engine | {"charge": "none", "charge_blind": True, "multiplicity": "none"} | changes
-
-
-def test_an_engine_s_python_is_started(tmp_path: Path) -> None:
-    study = small_study()
-    study["fidelities"]["high"]["engine"] = lennard_jones(python="nowhere/python")
-    assert "nowhere/python: there is no such file. Give the path" in refused(tmp_path, study)
-    study["fidelities"]["high"]["engine"] = lennard_jones(python="/bin/true")
-    assert "engine.python /bin/true: is no Python interpreter" in refused(tmp_path, study)
-
-
-def test_an_engine_that_knows_no_charge_is_named(tmp_path: Path) -> None:
-    study = small_study()
-    study["fidelities"]["low"]["engine"] = lennard_jones()
-    plan = make_plan(StudyContext.load(write_study(study, tmp_path), tmp_path / "results"))
-    name = study["fidelities"]["low"]["name"]
-    assert [w for w in plan.warnings if f"The {name} engine knows no charge" in w]
-    study["fidelities"]["low"]["engine"]["charge_blind"] = False
-    assert "charge_blind: true" in refused_config(tmp_path, study)
-
-
-def refused_config(folder: Path, study: dict[str, Any]) -> str:
-    with pytest.raises(DefectscapeError) as caught:
-        load_study(write_study(study, folder))
-    return str(caught.value)
