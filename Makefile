@@ -3,6 +3,8 @@
 #
 #   make run STUDY=config/my_study.yaml CORES=8
 #   make run TORCH="torch==2.13.0"           another torch, for example with CUDA
+#
+# `make setup-sevennet` makes .venv-sevennet, the environment of a foundation potential: docs/engines.md.
 STUDY ?= config/config.yaml
 # OMP_NUM_THREADS, which many set to 1, would make nproc answer 1.
 CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
@@ -11,6 +13,7 @@ TORCH ?= torch==2.13.0
 PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+SEVENNET := .venv-sevennet
 export OMP_NUM_THREADS := 1
 export MPLBACKEND := Agg
 # The programs of the environment come first, so that rules find `defectscape`.
@@ -20,7 +23,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 REST := cluster or deployment or dft or fault or pipeline
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all setup setup-test lint check clean
+.PHONY: run test test-all setup setup-test setup-sevennet lint check clean
 
 run: setup
 	$(BIN)/defectscape run $(STUDY) --cores $(CORES)
@@ -33,6 +36,7 @@ test-all: test
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
+setup-sevennet: $(SEVENNET)/.installed
 
 # torch comes first and by itself: other packages would bring a build with CUDA.
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -45,6 +49,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --requirement requirements-test.lock
+	touch $@
+
+# An environment of its own: sevenn needs a newer e3nn than MACE can have. Its lock file names all that torch needs.
+$(SEVENNET)/.installed: requirements-sevennet.lock
+	test -x $(SEVENNET)/bin/python || $(PYTHON) -m venv $(SEVENNET)
+	$(SEVENNET)/bin/python -m pip install --quiet $(PIP_OPTIONS) --no-deps --requirement requirements-sevennet.lock
+	$(SEVENNET)/bin/python -m pip install --quiet $(PIP_OPTIONS) "$(TORCH)"
 	touch $@
 
 lint: setup-test

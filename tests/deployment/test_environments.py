@@ -15,12 +15,14 @@ ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 # conda's name: PyPI's name
 RENAMED = {"matplotlib-base": "matplotlib", "pytorch": "torch", "tblite-python": "tblite"}
+CALCULATORS = {"sevennet": "requirements-sevennet.lock"}
+"""Environments that no rule runs in, but a calculator of the `ase` engine, and their own lock files."""
 ONLY_CONDA = {"python", "pip", "qe"}
 
 
-def locked() -> dict[str, Version]:
-    """What `make run` installs."""
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def locked(name: str) -> dict[str, Version]:
+    """What `make` installs from a lock file."""
+    lines = (ROOT / name).read_text().splitlines()
     pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
     return {name.lower().replace("_", "-"): Version(version) for name, version in pairs}
 
@@ -35,7 +37,7 @@ def requirements(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_versions_are_those_of_the_lock_file(path: Path) -> None:
-    known = locked()
+    known = locked(CALCULATORS.get(path.stem, "requirements.lock"))
     for words in requirements(path):
         name, _, bounds = words.partition(" ")
         name = RENAMED.get(name, name)
@@ -53,7 +55,7 @@ def test_channels_are_free_of_licences_that_bind(path: Path) -> None:
 
 
 def test_every_rule_has_an_environment() -> None:
-    names = {path.name for path in ENVIRONMENTS}
+    names = {path.name for path in ENVIRONMENTS if path.stem not in CALCULATORS}
     used = set()
     for path in RULES:
         text = path.read_text()
@@ -62,6 +64,14 @@ def test_every_rule_has_an_environment() -> None:
             assert len(found) == 1, f"{path.name}: {block.splitlines()[0]}"
             used.add(found[0])
     assert used == names
+
+
+@pytest.mark.parametrize("name", CALCULATORS.values())
+def test_environments_share_versions_where_they_can(name: str) -> None:
+    """What differs is what the environment is for: every other package is downloaded once for all."""
+    ours, theirs = locked("requirements.lock"), locked(name)
+    differing = {package for package in ours.keys() & theirs.keys() if ours[package] != theirs[package]}
+    assert differing == {"e3nn"}
 
 
 def test_the_container_has_what_ci_installs() -> None:

@@ -13,11 +13,13 @@ import pytest
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
-from defectscape.engines.base import CalculationFailed
+from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.charge_check import ChargeCheckedEngine
 from defectscape.engines.isolated import IsolatedEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.registry import make_engine, make_local_engine
+from defectscape.engines.worker_process import WorkerProcess
 from defectscape.settings.ase_calculator import AseSettings
 from defectscape.store.labels import LabelStore
 
@@ -43,9 +45,16 @@ def command_lines() -> list[list[str]]:
     return [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
 
 
-def worker_of(engine: IsolatedEngine) -> int:
-    assert engine._worker is not None
-    return engine._worker._process.pid
+def process_of(engine: Engine) -> WorkerProcess | None:
+    inner = engine.engine if isinstance(engine, ChargeCheckedEngine) else engine
+    assert isinstance(inner, IsolatedEngine)
+    return inner._worker
+
+
+def worker_of(engine: Engine) -> int:
+    worker = process_of(engine)
+    assert worker is not None
+    return worker.number
 
 
 def test_a_library_has_its_own_process_and_gives_the_same_label(frame, tblite_settings) -> None:
@@ -128,7 +137,7 @@ def test_a_worker_that_another_ends_leaves_no_record(frame, tmp_path: Path) -> N
     engine, store = make_engine(settings(arguments={"sleep_s": 30})), LabelStore(tmp_path)
 
     def end_it() -> None:
-        while engine._worker is None:
+        while process_of(engine) is None:
             time.sleep(0.05)
         time.sleep(0.5)
         os.kill(worker_of(engine), signal.SIGKILL)
@@ -150,7 +159,8 @@ def test_its_processor_time_is_counted_once(frame) -> None:
     used = core_seconds() - began
     # The start of the worker is processor time too.
     assert used > 0.25
-    worker = engine._worker
+    worker = process_of(engine)
+    assert worker is not None
     worker._end()
     after = core_seconds() - began
     assert used - 0.05 < after < used + 0.5

@@ -1,37 +1,51 @@
-"""Any ASE calculator as an engine: it is told charge and spin, or it is not used.
+"""Any ASE calculator as an engine: it is told charge and spin, or the study says that it knows none.
 
 A calculator's class is named in the study and imported, so a study from others can run whatever is
-installed here; only subclasses of ASE's own base classes, and ``MAKERS``, are called.
+installed here; only subclasses of ASE's own base classes, and ``ase_program.MAKERS``, are called.
 """
 
 import contextlib
-import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from ase import Atoms
-from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import BaseCalculator, CalculatorError
+from typing import Any, Protocol
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
+from defectscape.engines import ase_program
+from defectscape.engines.ase_program import package_version as calculator_version
 from defectscape.engines.base import CalculationFailed, ScfAttempt
+from defectscape.engines.external_python import ExternalCalculator
 from defectscape.engines.program import scratch_folder, tail
-from defectscape.files.atoms import to_atoms
-from defectscape.settings.ase_calculator import MOMENTS, AseSettings
+from defectscape.files.atoms import frame_info
+from defectscape.settings.ase_calculator import MOMENTS, NONE, AseSettings
 
-MAKERS = ("gpaw.GPAW",)
-"""Functions that return a calculator; no other function that a study names is called."""
+__all__ = ["AseEngine", "calculator_class", "calculator_version"]
 
-MOMENT_TOLERANCE = 0.1
-"""Unpaired electrons that a smeared SCF may be away from the whole number that was asked for."""
+
+class Answering(Protocol):
+    """A calculator that answers the questions of ``ase_program``, wherever it is."""
+
+    @property
+    def version(self) -> str:
+        """Name and version of its package."""
+
+    def ask(self, question: Mapping[str, Any]) -> ase_program.Answer:
+        """The answer. Raises CalculationFailed or EngineError if there is none."""
+
+
+class LocalCalculator:
+    """A calculator's class in this Python and this process. Raises EngineError as ``calculator_class``."""
+
+    def __init__(self, path: str) -> None:
+        self._class = calculator_class(path)
+        self.version = calculator_version(path)
+
+    def ask(self, question: Mapping[str, Any]) -> ase_program.Answer:
+        """As ``ase_program.answer``."""
+        return ase_program.answer(self._class, dict(question))
 
 
 class AseEngine:
@@ -41,21 +55,25 @@ class AseEngine:
     tells it apart. Band edges come from eigenvalues and Fermi level, where it has them.
 
     Args:
-        settings: class, arguments, where charge and spin go.
+        settings: class, arguments, where charge and spin go, and in which Python.
 
     Raises:
-        EngineError: if the class cannot be imported or is no ASE calculator.
+        EngineError: if the class is to be in this Python, and cannot be imported or is no ASE calculator.
     """
 
     def __init__(self, settings: AseSettings) -> None:
         self.settings = settings
         self.name = f"ase/{settings.calculator}"
-        self._class = calculator_class(settings.calculator)
-        self.version = calculator_version(settings.calculator)
+        self._calculator: Answering = (
+            LocalCalculator(settings.calculator)
+            if settings.python is None
+            else ExternalCalculator(settings.python, settings.calculator, self.name, settings.time_limit_s)
+        )
         self.attempts = (
             ScfAttempt("configured", "As configured."),
             *(ScfAttempt(f"engine.ladder[{k}]", str(a)) for k, a in enumerate(settings.ladder)),
         )
+        # Not the Python: where a package is installed changes no label.
         self.settings_json = json.dumps(
             settings.model_dump(
                 mode="json",
@@ -63,6 +81,11 @@ class AseEngine:
             ),
             sort_keys=True,
         )
+
+    @property
+    def version(self) -> str:
+        """Name and version of the calculator's package. Raises EngineError if another Python has none."""
+        return self._calculator.version
 
     def settings_of(self, numbers: Ints) -> str:
         """All settings: none is of one element."""
@@ -75,38 +98,45 @@ class AseEngine:
             CalculationFailed: if the calculator fails.
             EngineError: if it does not take the arguments.
         """
+        question = self._question(frame, attempt)
+        with scratch_folder(self.settings.scratch) as folder:
+            if self.settings.folder is not None:
+                question["arguments"][self.settings.folder] = str(folder)
+            answer = self._calculator.ask(question)
+            if answer["kind"] == "refused":
+                raise EngineError(*answer["words"])
+            if answer["kind"] == "failed":
+                raise CalculationFailed(f"{answer['reason']}{self._endings(folder)}", hopeless=answer["hopeless"])
+            self._refuse_failed(folder)
+        return Label(answer["energy_eV"], answer["forces_eV_A"], answer["stress_eV_A3"], *answer["edges_eV"])
+
+    def _question(self, frame: Frame, attempt: int) -> dict[str, Any]:
+        """What ``ase_program`` is asked; the working folder is not yet in it."""
         arguments: dict[str, Any] = dict(self.settings.arguments)
         if attempt:
             arguments |= self.settings.ladder[attempt - 1]
-        atoms = to_atoms(frame)
+        info: dict[str, Any] = dict(frame_info(frame))
+        unpaired = None
         for place, value in (
             (self.settings.charge, frame.charge),
             (self.settings.multiplicity, frame.multiplicity),
         ):
             if place == MOMENTS:
-                atoms.set_initial_magnetic_moments(np.full(len(atoms), (value - 1) / len(atoms)))
+                unpaired = frame.unpaired
             elif place.startswith("info."):
-                atoms.info[place.removeprefix("info.")] = value
-            elif place != "none":
+                info[place.removeprefix("info.")] = value
+            elif place != NONE:
                 arguments[place] = value
-        with scratch_folder(self.settings.scratch) as folder:
-            if self.settings.folder is not None:
-                arguments[self.settings.folder] = str(folder)
-            try:
-                atoms.calc = self._class(**arguments)
-            except TypeError as error:
-                raise EngineError(
-                    f"engine {self.name}",
-                    error,
-                    "Correct engine.arguments, charge and multiplicity",
-                ) from error
-            with _closed_after(atoms.calc):
-                try:
-                    label = self._label(atoms, frame)
-                except CalculationFailed as error:
-                    raise CalculationFailed(f"{error}{self._endings(folder)}", hopeless=error.hopeless) from error
-            self._refuse_failed(folder)
-            return label
+        return {
+            "name": self.name,
+            "arguments": arguments,
+            "numbers": frame.numbers.tolist(),
+            "positions_A": frame.positions_A.tolist(),
+            "cell_A": frame.cell_A.tolist(),
+            "info": info,
+            "unpaired": unpaired,
+            "stress": self.settings.stress,
+        }
 
     def _refuse_failed(self, folder: Path) -> None:
         for name, text in self.settings.failed_if.items():
@@ -130,105 +160,14 @@ class AseEngine:
                 words += f"; {name} ends: {plain[-300:]}"
         return words
 
-    def _label(self, atoms: Atoms, frame: Frame) -> Label:
-        try:
-            energy_eV = float(atoms.get_potential_energy(force_consistent=_has_free_energy(atoms)))
-            forces = np.array(atoms.get_forces())
-            stress = atoms.get_stress(voigt=False) if self.settings.stress else None
-        except Exception as error:
-            # Programs have exceptions of their own (GPAW's are no ASE error): all mean that there is no number.
-            raise CalculationFailed(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        moved = float(np.max(np.abs(atoms.calc.atoms.positions - frame.positions_A), initial=0.0))
-        if len(atoms.calc.atoms) != len(frame) or moved > 1e-6:
-            raise CalculationFailed("the calculator answered for another structure", hopeless=True)
-        if self.settings.multiplicity == MOMENTS:
-            _refuse_other_spin(atoms, frame.unpaired)
-        return Label(energy_eV, forces, stress, *_edges_eV(atoms.calc))
-
-
-@contextlib.contextmanager
-def _closed_after(calculator: Any) -> Iterator[None]:
-    """Ends the program behind a calculator, and with it the last of its output."""
-    try:
-        yield
-    finally:
-        close = getattr(calculator, "close", None)
-        if callable(close):
-            close()
-
 
 def calculator_class(path: str) -> Callable[..., Any]:
-    """The class (or one of ``MAKERS``) at ``module.Class``, once it is known to be an ASE calculator.
+    """The class (or one of ``ase_program.MAKERS``) at ``module.Class``, once it is known to be an ASE calculator.
 
     Raises:
         EngineError: if it cannot be imported, or is none.
     """
-    module, _, name = path.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise EngineError(
-            f"ASE calculator {path}", error, "Install its package, or correct engine.calculator"
-        ) from error
-    is_class = inspect.isclass(found) and issubclass(found, BaseCalculator | GetPropertiesMixin)
-    if not is_class and path not in MAKERS:
-        raise EngineError(
-            f"ASE calculator {path}",
-            "is no ASE calculator class",
-            "Give the class itself, with its module",
-        )
-    return found
-
-
-def calculator_version(path: str) -> str:
-    """Name and version of the package that the class comes from."""
-    top = path.partition(".")[0]
-    for distribution in packages_distributions().get(top, [top]):
-        with contextlib.suppress(PackageNotFoundError):
-            return f"{distribution} {version(distribution)}"
-    return f"{top}, version unknown"
-
-
-def _refuse_other_spin(atoms: Atoms, unpaired: int) -> None:
-    """Moments are where an SCF starts; without a constraint it may end in another spin state."""
-    try:
-        moment = float(atoms.get_magnetic_moment())
-    except NotImplementedError as error:
-        raise EngineError(
-            f"engine {type(atoms.calc).__name__}",
-            "does not tell its total magnetic moment",
-            f"Whether its spin is the one asked for is unknown: give engine.multiplicity otherwise than {MOMENTS}",
-        ) from error
-    if abs(moment - unpaired) > MOMENT_TOLERANCE:
-        raise CalculationFailed(
-            f"it ended with {moment:.2f} unpaired electrons instead of {unpaired}: "
-            "fix the total moment in engine.arguments"
-        )
-
-
-def _has_free_energy(atoms: Atoms) -> bool:
-    return "free_energy" in getattr(atoms.calc, "implemented_properties", ())
-
-
-def _edges_eV(calculator: Any) -> tuple[float | None, float | None]:
-    """Highest level below and lowest above the Fermi level, eV, where the calculator tells."""
-    names = ("get_eigenvalues", "get_fermi_level", "get_number_of_spins", "get_ibz_k_points")
-    if not all(callable(getattr(calculator, name, None)) for name in names):
-        return None, None
-    try:
-        fermi_eV = float(calculator.get_fermi_level())
-        levels = np.concatenate(
-            [
-                np.asarray(calculator.get_eigenvalues(kpt=point, spin=spin))
-                for spin in range(calculator.get_number_of_spins())
-                for point in range(len(calculator.get_ibz_k_points()))
-            ]
-        )
-    except (NotImplementedError, CalculatorError, TypeError, ValueError, AssertionError):
-        # GPAW has no Fermi level, but two, where the total moment is fixed.
-        return None, None
-    below, above = levels[levels <= fermi_eV], levels[levels > fermi_eV]
-    return (
-        float(below.max()) if len(below) else None,
-        float(above.min()) if len(above) else None,
-    )
+        return ase_program.find_calculator(path)
+    except ase_program.Refused as error:
+        raise EngineError(*error.words) from error

@@ -2,6 +2,7 @@
 
 from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.engines.base import Engine
+from defectscape.engines.charge_check import ChargeCheckedEngine
 from defectscape.engines.isolated import IsolatedEngine
 from defectscape.settings.ase_calculator import AseSettings
 from defectscape.settings.engine import EngineSettings
@@ -10,7 +11,7 @@ from defectscape.settings.vasp import VaspSettings
 
 
 def make_engine(settings: EngineSettings) -> Engine:
-    """The engine of these settings; one that is a library gets a process of its own.
+    """The engine of these settings; one that is a library gets a process of its own, here or in another Python.
 
     Raises:
         EngineError: if its package is not installed, or its files are not there.
@@ -18,8 +19,11 @@ def make_engine(settings: EngineSettings) -> Engine:
     engine = make_local_engine(settings)
     if isinstance(settings, EspressoSettings | VaspSettings):
         return engine
-    limit_s = settings.time_limit_s if isinstance(settings, AseSettings) else None
-    return IsolatedEngine(engine, settings, limit_s)
+    if not isinstance(settings, AseSettings):
+        return IsolatedEngine(engine, settings, None)
+    if settings.python is None:
+        engine = IsolatedEngine(engine, settings, settings.time_limit_s)
+    return engine if settings.charge_blind else ChargeCheckedEngine(engine)
 
 
 def with_mesh(settings: EngineSettings, mesh: list[int], where: str) -> EngineSettings:

@@ -11,7 +11,6 @@ from multiprocessing.connection import Connection
 from defectscape.domain.errors import EngineError, LabelError
 from defectscape.engines.base import CalculationFailed
 from defectscape.engines.processor_time import own_core_seconds
-from defectscape.engines.program import die_with_parent
 from defectscape.engines.registry import make_local_engine
 
 
@@ -37,7 +36,6 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent()
     # A keyboard interrupt is for the labelling job, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(Connection(int(sys.argv[1])))

@@ -9,6 +9,9 @@ from defectscape.settings.base import FilePath, Settings
 MOMENTS = "magmoms"
 """Place of the multiplicity: the initial magnetic moments of the atoms."""
 
+NONE = "none"
+"""Place of what the calculator is not told."""
+
 UNCONVERGED = {"ase.calculators.cp2k.CP2K": {"cp2k.out": "SCF run NOT converged"}}
 """Calculators that return numbers of an unfinished SCF, and the ``failed_if`` that finds it."""
 
@@ -26,7 +29,12 @@ class AseSettings(Settings):
     charge: str = Field(
         min_length=1,
         description="Who is told the total charge, e: the name of a keyword argument, or `info.NAME` for "
-        "an entry of `atoms.info`.",
+        "an entry of `atoms.info`; or, with `charge_blind: true`, `none`.",
+    )
+    charge_blind: bool = Field(
+        False,
+        description="Your word that the calculator knows no charge, as bulk-trained potentials do: its energy and "
+        "forces are then the same in every charge state of a structure.",
     )
     multiplicity: str = Field(
         min_length=1,
@@ -56,6 +64,12 @@ class AseSettings(Settings):
     time_limit_s: float = Field(
         86400.0, gt=0, description="Wall time after which one calculation is ended and fails, s."
     )
+    python: FilePath | None = Field(
+        None,
+        description="Python interpreter that the calculator runs in, of 3.9 or newer, for packages that cannot be "
+        "installed beside this one: `.venv-sevennet/bin/python`. It needs numpy and ASE there, not this package. Left "
+        "out, this Python. No part of a label's key.",
+    )
     scratch: FilePath | None = Field(
         None, description="Folder for the working folders; left out, the system's temporary folder."
     )
@@ -70,10 +84,24 @@ class AseSettings(Settings):
 
     @field_validator("charge")
     @classmethod
-    def _charge_is_told(cls, value: str) -> str:
-        if value in ("none", MOMENTS):
-            raise ValueError("a calculator that is not told the charge gives wrong labels in silence")
+    def _moments_are_no_charge(cls, value: str) -> str:
+        if value == MOMENTS:
+            raise ValueError("initial moments tell the spin; a calculator told no charge gives wrong labels in silence")
         return value
+
+    @model_validator(mode="after")
+    def _charge_is_told(self) -> Self:
+        if self.charge == NONE and not self.charge_blind:
+            raise ValueError(
+                "a calculator that is not told the charge gives wrong labels in silence, the same for every charge "
+                "state; name who is told it in engine.charge, or state charge_blind: true"
+            )
+        if self.charge_blind and self.charge != NONE:
+            raise ValueError(
+                f"charge_blind: true says that nobody is told the charge, charge: {self.charge} that "
+                "somebody is; write charge: none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unfinished_is_found(self) -> Self:

@@ -9,6 +9,7 @@ import yaml
 
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
+from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.open_shells import spin_warning
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
@@ -88,6 +89,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             "Charged states carry a point-charge correction without potential alignment; "
             f"images are {found_distance(context):.1f} A apart."
         )
+    lines += charge_blind_lines(context.study.fidelities)
     lines += _stated(context.study)
     spins = spin_warning(read_host(context), read_sites(context), [key for _, key in context.keys])
     lines += [f"{spins}."] if spins else []

@@ -1,5 +1,6 @@
 """What a study would do, before it does anything: checks, counts of labels, estimated time."""
 
+import logging
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.spelling import our_name
+from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.open_shells import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.sites import enumerate_sites, pick_site
@@ -22,6 +24,8 @@ from defectscape.study.host import known_host
 from defectscape.tools.check_inputs import check_inputs, check_starts
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.imported_data import check_imported
+
+logger = logging.getLogger(__name__)
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""
@@ -176,8 +180,11 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     study = context.study
     check_files(study)
     engines = {fidelity: context.engine(fidelity) for fidelity in ("low", "high")}
+    for fidelity, engine in engines.items():
+        # An engine in another Python starts there to know its version, and says what it lacks.
+        logger.info("%s fidelity: %s", fidelity, engine.version)
     host = read_host_file(study.host)
-    warnings = check_inputs(study, host)
+    warnings = (*check_inputs(study, host), *charge_blind_lines(study.fidelities))
     # Also where one is asked for by another name, so that ours can be said.
     wants_interstitials = any((our_name(defect.name) or "").startswith("i_") for defect in study.defects)
     sites = enumerate_sites(host, interstitials=wants_interstitials)
