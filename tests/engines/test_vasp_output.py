@@ -113,7 +113,7 @@ def test_damaged_archives_are_refused_in_one_line(tmp_path: Path, damage: str) -
             "bytes": content[:3000] + b"\xff" * 40 + content[3040:],
         }[damage]
     )
-    with pytest.raises(LabelError, match="cannot be read|is empty, or no vasprun.xml") as caught:
+    with pytest.raises(LabelError, match=r"cannot be read|is empty, or no vasprun.xml") as caught:
         read_run(path)
     assert "\n" not in str(caught.value)
 
