@@ -10,6 +10,7 @@ import typer
 
 import defectscape.cli.app  # noqa: F401  one thread for each process, said before numpy is imported
 from defectscape.cli.logs import start_logging, write_to_log
+from defectscape.cli.options import RESULTS, STUDY, LogFile
 from defectscape.cli.paths import Paths
 from defectscape.domain.errors import ConfigError, DefectscapeError
 
@@ -27,9 +28,9 @@ app = typer.Typer(
 @app.callback()
 def _root(
     context: typer.Context,
-    study: Annotated[Path, typer.Option(help="YAML file of the study that is timed.")] = Path("config/config.yaml"),
-    results: Annotated[Path, typer.Option(help="Folder of results, models among them.")] = Path("results"),
-    log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
+    study: Annotated[Path, typer.Option(help="YAML file of the study that is timed.")] = STUDY,
+    results: Annotated[Path, typer.Option(help="Folder of results, models among them.")] = RESULTS,
+    log: LogFile = None,
 ) -> None:
     start_logging(log)
     logging.getLogger("benchmarks").setLevel(logging.INFO)

@@ -8,39 +8,15 @@ import pytest
 
 from defectscape.domain.errors import DefectscapeError
 from defectscape.domain.spelling import our_name
-from defectscape.sampling.host import read_unit_cell
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files
 from defectscape.study.context import StudyContext
 from defectscape.tools.check import make_plan
-from support import ROOT
-from support.density_of_states import States
+from support.check import refused
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
-from support.vasprun import Run, Step, vasprun_text
 
-VASP = {
-    "kind": "vasp",
-    "functional": "pbe",
-    "command": "vasp",
-    "potcar_dir": "nowhere",
-    "potcars": {"Cd": "Cd", "Te": "Te"},
-    "potcar_titles": {"Cd": "PAW_PBE Cd 06Sep2000", "Te": "PAW_PBE Te 08Apr2002"},
-    "cutoff_eV": 400.0,
-    "kpoints": [1, 1, 1],
-}
 ZNTE = "ZnTe\n1.0\n0 3.05 3.05\n3.05 0 3.05\n3.05 3.05 0\nZn Te\n1 1\nDirect\n0 0 0\n.25 .25 .25\n"
-
-
-def refused(folder: Path, study: dict[str, Any]) -> str:
-    path = write_study(study, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        context = StudyContext.load(path.relative_to(folder), Path("results"))
-        with pytest.raises(DefectscapeError) as caught:
-            make_plan(context)
-    assert not (folder / "labels").exists()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -89,27 +65,6 @@ def test_a_mesh_is_for_an_engine_that_has_one(tmp_path: Path) -> None:
     study = small_study()
     study["thermo"]["elemental_kpoints"] = {"Cd": [3, 3, 3]}
     assert "thermo.elemental_kpoints.Cd: the tblite engine has no k-points" in refused(tmp_path, study)
-
-
-@pytest.mark.parametrize(
-    ("side_A", "tags", "told"),
-    [
-        (6.60, {}, "A^3 per atom, the study's host"),
-        (6.46, {"LSORBIT": "T"}, "spin-orbit coupling"),
-        (6.46, {"LHFCALC": "T", "AEXX": "0.25", "HFSCREEN": "0.208"}, "another functional: AEXX = 0.25"),
-    ],
-)
-def test_a_density_of_states_is_the_hosts(tmp_path: Path, side_A: float, tags: dict[str, str], told: str) -> None:
-    host = read_unit_cell(ROOT / "config/hosts/CdTe.vasp")
-    step = Step(np.eye(3) * side_A, np.array(host.frac_coords))
-    symbols = [site.specie.symbol for site in host]
-    (tmp_path / "dos.xml").write_text(vasprun_text(Run(symbols, [step], written=tags, states=States())))
-    study = small_study()
-    study["fidelities"]["high"]["engine"] = VASP
-    study["thermo"]["concentrations"] = {"annealing_K": [900.0], "bands": {"kind": "vasprun", "file": "dos.xml"}}
-    message = refused(tmp_path, study)
-    assert "thermo.concentrations.bands.file: dos.xml" in message
-    assert told in message
 
 
 def test_what_is_no_data_set_is_not_imported(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class States:
         dos_shift_eV: by which the density of states is off its eigenvalues, eV.
         missing: share of the electrons that the density of states lacks.
         has_dos: whether there is one.
+        width_eV: of the Gaussian that broadens the density of states, VASP's SIGMA, eV.
     """
 
     vbm_eV: float = 2.0
@@ -31,6 +32,7 @@ class States:
     dos_shift_eV: float = 0.0
     missing: float = 0.0
     has_dos: bool = True
+    width_eV: float = 0.0
 
 
 def dos_text(states: States, volume_A3: float, electrons: float) -> str:
@@ -42,6 +44,8 @@ def dos_text(states: States, volume_A3: float, electrons: float) -> str:
     per_root = STATES_PER_EV15_A3 * volume_A3
     density = per_root * HOLE**1.5 * np.sqrt(np.clip(-energies_eV, 0, None))
     density += per_root * ELECTRON**1.5 * np.sqrt(np.clip(energies_eV - gap_eV, 0, None))
+    if states.width_eV:
+        density = _broadened(density, states)
     below, deep = energies_eV <= gap_eV / 2, energies_eV < -DEEP_EV
     rest = electrons * (1 - states.missing) - np.trapezoid(density[below], dx=states.step_eV)
     density[deep] += rest / (deep.sum() - 0.5) / states.step_eV
@@ -52,6 +56,13 @@ def dos_text(states: States, volume_A3: float, electrons: float) -> str:
         f'<dos>\n<i name="efermi">{states.vbm_eV:.4f}</i>\n<total>\n<array>\n{fields}\n<set>\n<set comment="spin 1">\n'
         f"{rows}</set>\n</set>\n</array>\n</total>\n</dos>"
     )
+
+
+def _broadened(density: np.ndarray, states: States) -> np.ndarray:
+    """States of a grid behind a Gaussian exp(-(E/SIGMA)^2), as VASP's ISMEAR = 0."""
+    reach = round(6 * states.width_eV / states.step_eV)
+    gaussian = np.exp(-((np.arange(-reach, reach + 1) * states.step_eV / states.width_eV) ** 2))
+    return np.convolve(density, gaussian / gaussian.sum(), "same")
 
 
 def levels_eV(states: States, bands: np.ndarray, filled: float) -> np.ndarray:

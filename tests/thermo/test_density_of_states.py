@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from defectscape.domain.errors import ThermoError
 from defectscape.engines.vasp_dos import read_dos
+from defectscape.files.quiet import listening
 from defectscape.settings.tblite import TbliteSettings
 from defectscape.settings.thermo import ConcentrationsSettings, DensityOfStates, NoCorrection
 from defectscape.settings.vasp import VaspSettings
@@ -24,6 +25,7 @@ from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram
 from defectscape.thermo.dos_check import check_dos
 from support.density_of_states import ELECTRON, HOLE, States
+from support.mistakes import mistake
 from support.vasprun import Run, Step, vasprun_text
 
 SIDE_A = 6.54
@@ -102,6 +104,20 @@ def test_the_energy_zero_of_the_file_changes_nothing(host, energies, solve, unsh
     assert found.holes_cm3 == pytest.approx(unshifted.holes_cm3, rel=1e-4)
 
 
+def test_an_energy_zero_elsewhere_is_said(host, energies, solve, unshifted):
+    bands = bands_of(host, energies, run(States(vbm_eV=-5.7, cbm_eV=-4.2, decimals=10)))
+    found = solve(bands.fermi_dos)
+    assert found.operating_fermi_eV == pytest.approx(unshifted.operating_fermi_eV, abs=1e-6)
+    assert found.annealing_fermi_eV == pytest.approx(unshifted.annealing_fermi_eV, abs=1e-6)
+    mistake(
+        "engines",
+        "density of states whose zero of energy is elsewhere, by any amount",
+        said=bands.remarks[0],
+        when="run (in the report)",
+        right="the same Fermi level to 1e-6 eV",
+    )
+
+
 @pytest.mark.parametrize("vbm_eV", [-5.7, 2.3, 2.8])
 def test_the_balance_is_that_of_the_same_bands_on_the_engine_s_edges(host, energies, solve, vbm_eV):
     expected = solve(parabolic_dos(host, energies, ELECTRON, HOLE))
@@ -122,6 +138,22 @@ def test_a_gap_that_is_a_little_off_becomes_the_study_s(host, energies, off_eV):
     expected, _ = get_e_h_concs(parabolic_dos(host, energies, ELECTRON, HOLE), level_eV, 300.0)
     assert found == pytest.approx(expected, rel=0.1)
     assert f"moved by {-off_eV:+.3f} eV" in bands.remarks[0]
+
+
+def test_a_gap_that_is_off_is_said(host, energies):
+    bands = bands_of(host, energies, run(States(vbm_eV=2.3, cbm_eV=3.71)))
+    # The states' own gap, on a grid of 0.01 eV.
+    assert bands.fermi_dos.get_gap(tol=1e-4, abs_tol=True) == pytest.approx(energies.gap_eV, abs=0.02)
+    mistake(
+        "engines",
+        "density of states whose gap is off by up to 0.1 eV",
+        said=bands.remarks[0],
+        when="run (in the report)",
+        right=f"the engine's gap, {energies.gap_eV:.3f} eV",
+    )
+    with pytest.raises(ThermoError, match=r"gap of 1\.390 eV") as caught:
+        bands_of(host, energies, run(States(vbm_eV=2.3, cbm_eV=3.69)))
+    mistake("engines", "density of states whose gap is off by more than 0.1 eV", said=caught.value, when="run")
 
 
 def test_a_cell_may_be_the_primitive_one(host, energies, solve, unshifted):
@@ -199,6 +231,26 @@ def test_broadened_edges_and_coarse_grids_are_said(host, energies):
     text = " ".join(bands_of(host, energies, made).remarks)
     assert "up to 2.55 times too many carriers at 300 K" in text
     assert "0.040 eV apart, more than kT at 300 K, 0.026 eV" in text
+
+
+def test_gaussian_smearing_is_said(host, energies, solve):
+    from doped.thermodynamics import get_e_h_concs
+
+    sharp = bands_of(host, energies, run(replace(STATES, step_eV=0.002)))
+    smeared = replace(STATES, step_eV=0.002, width_eV=0.05)
+    broad = bands_of(host, energies, run(smeared, written={"ISMEAR": "0", "SIGMA": "0.05"}))
+    level_eV = energies.vbm_eV + energies.gap_eV / 2
+    more = np.divide(*(get_e_h_concs(bands.fermi_dos, level_eV, 300.0) for bands in (broad, sharp)))
+    assert more == pytest.approx(2.55, rel=0.02)
+    with listening() as heard:
+        solve(broad.fermi_dos)
+    (warning,) = heard
+    mistake(
+        "engines",
+        "density of states with Gaussian smearing",
+        said=(broad.remarks[-1], warning),
+        when="run (in the report)",
+    )
 
 
 def test_a_gaussian_edge_raises_carriers_by_the_factor_that_is_said():

@@ -11,7 +11,8 @@ from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files, reference_files
 from defectscape.settings.workflow import study_file
 from defectscape.study.layout import Layout
-from defectscape.study.stages import find_stage, names_come_from_file
+from defectscape.study.stage_settings import names_come_from_file
+from defectscape.study.stages import find_stage
 
 # A study given with `--configfile` is the config itself; a workflow that imports this one gives its own.
 AS_CONFIGFILE = "host" in config

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from defectscape.cli.logs import start_logging, write_to_log
+from defectscape.cli.options import RESULTS, STUDY, LogFile
 from defectscape.cli.paths import Paths
 from defectscape.domain.errors import DefectscapeError
 
@@ -31,11 +32,12 @@ def _root(
     study: Annotated[
         Path,
         typer.Option(help="The study's YAML file, for the stages.", envvar="DEFECTSCAPE_STUDY"),
-    ] = Path("config/config.yaml"),
-    results: Annotated[Path, typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS")] = Path(
-        "results"
-    ),
-    log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
+    ] = STUDY,
+    results: Annotated[
+        Path,
+        typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS"),
+    ] = RESULTS,
+    log: LogFile = None,
 ) -> None:
     start_logging(log)
     context.obj = Paths(study, results)

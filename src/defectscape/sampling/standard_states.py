@@ -98,14 +98,14 @@ def reference_multiplicity(
     found = molecules(numbers, positions_A, cell_A)
     if found is not None and (known := _of_molecules(numbers, found)) is not None:
         return known
-    element = set(numbers.tolist())
     magnetic = _magnetic(numbers, found)
     if magnetic:
+        metal = found is None and len(set(numbers.tolist())) == 1
         raise ThermoError(
             name,
             f"the spin of {magnetic} is not known beforehand",
             "Give multiplicity beside file, or energy_eV_per_atom with its source"
-            + (" (a metal's moment is no integer: rather the energy)" if len(element) == 1 else ""),
+            + (" (a metal's moment is no integer: rather the energy)" if metal else ""),
         )
     return NO_MOMENT if lowest != 1 and found is None and unpolarised else lowest
 

@@ -6,96 +6,32 @@ them with ``reads``; another compares the files that it opens with the inputs of
 """
 
 from defectscape.domain.errors import ConfigError
-from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms
-from defectscape.settings.groups import find_group
-from defectscape.settings.study import Study
-from defectscape.study.stage import WHOLE, Block, Part, Stage, Wildcards, block_of
-
-
-def _group(study: Study, wildcards: Wildcards) -> object:
-    """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
-    group = find_group(study, wildcards["group"])
-    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
-
-
-def _rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
-    """The last round, for a group that learns from others' last data."""
-    sources = find_group(study, wildcards["group"]).learns_from
-    return study.exploration.rounds if sources else None
-
-
-def _in_rounds(block: str) -> Part:
-    """A setting that matters from round 1 on: the first training has the pool alone."""
-
-    def value(study: Study, wildcards: Wildcards) -> object:
-        return None if int(wildcards["round"]) == 0 else block_of(study, block)
-
-    return Part(block, value)
-
-
-def _engine_of_host(study: Study, _: Wildcards) -> object:
-    """The high fidelity, if it relaxes the host."""
-    return None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
-
-
-def _fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
-    """The fidelity that the job labels with."""
-    return block_of(study, f"fidelities.{wildcards['level']}", NOT_FOR_LABELS)
-
-
-def _interstitials(study: Study, _: Wildcards) -> object:
-    """Whether there are any: their sites take a search of their own."""
-    return any(defect.name.startswith("i_") for defect in study.defects)
-
-
-def _open_dopants(study: Study, _: Wildcards) -> object:
-    """Atoms that defects add and whose spin must be stated."""
-    return sorted(OPEN_DOPANTS.intersection(added_atoms(defect.name for defect in study.defects)))
-
-
-def names_come_from_file(study: Study) -> bool:
-    """Whether the host's file names sites of another, relaxed crystal."""
-    return study.host.relax != "none" and any(defect.name.startswith("i_") for defect in study.defects)
-
-
-def _names_from(study: Study, _: Wildcards) -> object:
-    """The file whose crystal names the interstitials of a relaxed host."""
-    return str(study.host.file) if names_come_from_file(study) else None
-
-
-def _of_functional(name: str) -> Part:
-    """A setting of the functional, with which the bands in a file are compared."""
-    block = f"fidelities.high.engine.{name}"
-
-    def value(study: Study, _: Wildcards) -> object:
-        settings = study.thermo.concentrations
-        return None if settings is None or settings.bands.kind != "vasprun" else block_of(study, block)
-
-    return Part(block, value)
-
-
-GROUP = Part("defects", _group)
-NAMES = ("fidelities.low.name", "fidelities.high.name")
-NOT_FOR_LABELS = ("max_energy_jump_eV",)
-"""It sorts labels out after they were made."""
-LOW_LABELS = Block("fidelities.low", NOT_FOR_LABELS)
-HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
-LABELS = (LOW_LABELS, HIGH_LABELS)
-RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
-"""Settings of the stage that relaxes them."""
-INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
-"""Settings of other stages than the selection of a round."""
-BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
-"""What a search does beside relaxing."""
-DESCRIBED = ("symmetry_tolerance_A",)
-"""Settings of what is said of minima, not of which there are."""
-MINIMA = Block("minima", DESCRIBED)
-EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
-EXPLORERS = ("exploration.training.committee", "exploration.training.device")
-FINALISTS = ("training.committee", "training.device")
-SEARCHING = ("seed", *NAMES, *EXPLORERS, GROUP)
-FUNCTIONAL = tuple(_of_functional(name) for name in ("functional", "exx_fraction", "screening_1_A", "incar"))
-THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
+from defectscape.study.stage import WHOLE, Block, Part, Stage
+from defectscape.study.stage_settings import (
+    BEYOND_RELAXING,
+    EXPLORED_MINIMA,
+    EXPLORERS,
+    FINALISTS,
+    FUNCTIONAL,
+    GROUP,
+    HIGH_LABELS,
+    INITIAL,
+    LABELS,
+    LOW_LABELS,
+    MINIMA,
+    NAMES,
+    NOT_FOR_LABELS,
+    RELAXED_STARTS,
+    SEARCHING,
+    THERMO,
+    engine_of_host,
+    fidelity_of_job,
+    in_rounds,
+    interstitials,
+    names_from,
+    open_dopants,
+    rounds_of_sources,
+)
 
 STAGES = (
     Stage(
@@ -105,8 +41,8 @@ STAGES = (
         kind="engine",
         reads=(
             "host",
-            Part("defects.name", _open_dopants),
-            Part("fidelities.high", _engine_of_host, (*NOT_FOR_LABELS, "name")),
+            Part("defects.name", open_dopants),
+            Part("fidelities.high", engine_of_host, (*NOT_FOR_LABELS, "name")),
         ),
     ),
     Stage("host_labels", "references:label_host", version=1, kind="engine", reads=LABELS),
@@ -130,8 +66,8 @@ STAGES = (
         version=2,
         kind="other",
         reads=(
-            Part("defects.name", _interstitials),
-            Part("host", _names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps")),
+            Part("defects.name", interstitials),
+            Part("host", names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps")),
         ),
     ),
     Stage(
@@ -163,7 +99,7 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "round", "fidelity", "chunk"),
-        reads=("label_jobs", Part("fidelities", _fidelity_of_job, NOT_FOR_LABELS)),
+        reads=("label_jobs", Part("fidelities", fidelity_of_job, NOT_FOR_LABELS)),
     ),
     Stage(
         "select",
@@ -190,9 +126,9 @@ STAGES = (
             "imported",
             "label_jobs",
             "sampling.relaxed_starts",
-            _in_rounds("selection.low_relaxed_minima"),
-            _in_rounds("selection.low_per_charge_per_round"),
-            Part("exploration.rounds", _rounds_of_sources),
+            in_rounds("selection.low_relaxed_minima"),
+            in_rounds("selection.low_per_charge_per_round"),
+            Part("exploration.rounds", rounds_of_sources),
             GROUP,
         ),
     ),
@@ -210,7 +146,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", EXPLORED_MINIMA, _in_rounds("selection.low_relaxed_minima"), *SEARCHING),
+        reads=("exploration.search", EXPLORED_MINIMA, in_rounds("selection.low_relaxed_minima"), *SEARCHING),
     ),
     Stage(
         "relax_minima",

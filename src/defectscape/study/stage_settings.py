@@ -1,0 +1,95 @@
+"""Settings as stages read them: blocks less what a stage does not read, and parts that matter to a job.
+
+The table of stages (``stages``) names them in ``reads``.
+"""
+
+from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms
+from defectscape.settings.groups import find_group
+from defectscape.settings.study import Study
+from defectscape.study.stage import Block, Part, Wildcards, block_of
+
+
+def _group(study: Study, wildcards: Wildcards) -> object:
+    """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
+    group = find_group(study, wildcards["group"])
+    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
+
+
+def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
+    """The last round, for a group that learns from others' last data."""
+    sources = find_group(study, wildcards["group"]).learns_from
+    return study.exploration.rounds if sources else None
+
+
+def in_rounds(block: str) -> Part:
+    """A setting that matters from round 1 on: the first training has the pool alone."""
+
+    def value(study: Study, wildcards: Wildcards) -> object:
+        return None if int(wildcards["round"]) == 0 else block_of(study, block)
+
+    return Part(block, value)
+
+
+def engine_of_host(study: Study, _: Wildcards) -> object:
+    """The high fidelity, if it relaxes the host."""
+    return None if study.host.relax == "none" else block_of(study, "fidelities.high", NOT_FOR_LABELS)
+
+
+def fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
+    """The fidelity that the job labels with."""
+    return block_of(study, f"fidelities.{wildcards['level']}", NOT_FOR_LABELS)
+
+
+def interstitials(study: Study, _: Wildcards) -> object:
+    """Whether there are any: their sites take a search of their own."""
+    return any(defect.name.startswith("i_") for defect in study.defects)
+
+
+def open_dopants(study: Study, _: Wildcards) -> object:
+    """Atoms that defects add and whose spin must be stated."""
+    return sorted(OPEN_DOPANTS.intersection(added_atoms(defect.name for defect in study.defects)))
+
+
+def names_come_from_file(study: Study) -> bool:
+    """Whether the host's file names sites of another, relaxed crystal."""
+    return study.host.relax != "none" and any(defect.name.startswith("i_") for defect in study.defects)
+
+
+def names_from(study: Study, _: Wildcards) -> object:
+    """The file whose crystal names the interstitials of a relaxed host."""
+    return str(study.host.file) if names_come_from_file(study) else None
+
+
+def _of_functional(name: str) -> Part:
+    """A setting of the functional, with which the bands in a file are compared."""
+    block = f"fidelities.high.engine.{name}"
+
+    def value(study: Study, _: Wildcards) -> object:
+        settings = study.thermo.concentrations
+        return None if settings is None or settings.bands.kind != "vasprun" else block_of(study, block)
+
+    return Part(block, value)
+
+
+GROUP = Part("defects", _group)
+NAMES = ("fidelities.low.name", "fidelities.high.name")
+NOT_FOR_LABELS = ("max_energy_jump_eV",)
+"""It sorts labels out after they were made."""
+LOW_LABELS = Block("fidelities.low", NOT_FOR_LABELS)
+HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
+LABELS = (LOW_LABELS, HIGH_LABELS)
+RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
+"""Settings of the stage that relaxes them."""
+INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
+"""Settings of other stages than the selection of a round."""
+BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
+"""What a search does beside relaxing."""
+DESCRIBED = ("symmetry_tolerance_A",)
+"""Settings of what is said of minima, not of which there are."""
+MINIMA = Block("minima", DESCRIBED)
+EXPLORED_MINIMA = Block("exploration.minima", DESCRIBED)
+EXPLORERS = ("exploration.training.committee", "exploration.training.device")
+FINALISTS = ("training.committee", "training.device")
+SEARCHING = ("seed", *NAMES, *EXPLORERS, GROUP)
+FUNCTIONAL = tuple(_of_functional(name) for name in ("functional", "exx_fraction", "screening_1_A", "incar"))
+THERMO = Block("thermo", ("elemental_references", "elemental_kpoints", "competing_phases", "competing_kpoints"))
