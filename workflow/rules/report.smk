@@ -22,6 +22,7 @@ rule thermo:
         benchmark_of("thermo")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -31,7 +32,7 @@ rule thermo:
     message:
         "Formation energies and transition levels"
     shell:
-        "defectscape --log {log:q} stage thermo"
+        "defectscape --log {log:q} --processes {threads} stage thermo"
 
 
 rule ccd:
@@ -50,6 +51,7 @@ rule ccd:
         benchmark_of("ccd")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -59,7 +61,7 @@ rule ccd:
     message:
         "Configuration-coordinate diagrams"
     shell:
-        "defectscape --log {log:q} stage ccd"
+        "defectscape --log {log:q} --processes {threads} stage ccd"
 
 
 rule ccd_check:

@@ -36,9 +36,12 @@ def _root(
         "results"
     ),
     log: Annotated[Path | None, typer.Option(help="Write the full log to this file.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Structures that a prior computes side by side; else as the study says.")
+    ] = None,
 ) -> None:
     start_logging(log)
-    context.obj = Paths(study, results)
+    context.obj = Paths(study, results, processes)
 
 
 def register() -> None:

@@ -22,7 +22,7 @@ from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
-from defectscape.engines.processor_time import forget_worker, report_worker
+from defectscape.engines.processor_time import forget_worker, report_worker, worker_seconds
 from defectscape.engines.program import ended_error, ended_from_outside
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,10 @@ class IsolatedEngine:
     def settings_of(self, numbers: Ints) -> str:
         """As the engine's."""
         return self.engine.settings_of(numbers)
+
+    def core_seconds(self) -> float:
+        """Processor time that its process has used so far, s."""
+        return worker_seconds(None if self._worker is None else self._worker.number)
 
     def compute(self, frame: Frame, attempt: int) -> Label:
         """As the engine's.
@@ -93,6 +97,11 @@ class _Worker:
     def __del__(self) -> None:
         if hasattr(self, "_process"):
             self._end()
+
+    @property
+    def number(self) -> int:
+        """Its process number."""
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -35,6 +35,8 @@ class ModelCard:
         member: index in its committee.
         seed: seed of its weights and of its frame order.
         version: of defectscape.
+        prior: energies and forces under the model, which its predictions lack: engines and settings as one line
+            of JSON; empty for none.
         warning: how to hand the charge to mace's own calculator.
     """
 
@@ -50,6 +52,7 @@ class ModelCard:
     member: int
     seed: int
     version: str
+    prior: str = ""
     warning: str = CHARGE_WARNING
 
     @property

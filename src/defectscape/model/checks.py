@@ -18,6 +18,7 @@ from ase import Atoms
 from defectscape.domain.errors import CheckError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import format_charge
+from defectscape.domain.prior import put_back
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.committee import Committee
@@ -60,6 +61,8 @@ class CheckReport:
 def check_states(committee: Committee, frame: Frame, charges: Sequence[int], fidelities: Sequence[str]) -> CheckReport:
     """Walk every path with ``frame`` in every state.
 
+    With a prior, charge and fidelity must reach the networks themselves, and the prior must be put back whole.
+
     Args:
         committee: the models.
         frame: the geometry; its own charge does not matter.
@@ -71,6 +74,8 @@ def check_states(committee: Committee, frame: Frame, charges: Sequence[int], fid
         ModelError: for a state or structure the committee was not trained on.
     """
     frames = [frame if q == frame.charge else frame.recharged(q, origin=frame.origin) for q in charges]
+    _check_prior(committee, frames[0], fidelities[-1])
+    committee = committee.alone()
     results = {
         "training file": _training_file(committee, frames, fidelities),
         "calculator": _calculator(committee, frames, fidelities),
@@ -139,6 +144,27 @@ def _batch(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[s
         for frame, prediction in zip(frames, predictions, strict=True):
             results[frame.charge, fidelity] = prediction.energy_eV, prediction.forces_eV_A
     return results
+
+
+def _check_prior(committee: Committee, frame: Frame, fidelity: str) -> None:
+    """The prior must be put back whole, on the calculator's path and on the batch's."""
+    if committee.prior is None:
+        return
+    learned = committee.alone().evaluate(frame, fidelity)
+    (prior,) = committee.prior.evaluate_many([frame])
+    atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
+    atoms.calc = committee.calculator(frame.charge, fidelity, frame.multiplicity)
+    state = (frame.charge, fidelity)
+    whole = put_back(learned, prior)
+    batch = committee.evaluate(frame, fidelity)
+    _check_agreement(
+        {
+            "sum": {state: (whole.energy_eV, whole.forces_eV_A)},
+            "calculator": {state: (atoms.get_potential_energy(), atoms.get_forces())},
+            "batch": {state: (batch.energy_eV, batch.forces_eV_A)},
+        },
+        AGREEMENT_eV[committee.card.dtype],
+    )
 
 
 def _learned(committee: Committee, frame: Frame, results: Results) -> dict[State, float]:

@@ -1,6 +1,7 @@
 """Training of one committee member, by the strategy that the study chooses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from defectscape.domain.errors import ModelError
@@ -25,6 +26,7 @@ def train_member(
     output: Path,
     warm_start: Path | None = None,
     checkpoint: Path | None = None,
+    prior: str = "",
 ) -> TrainingHistory:
     """Train one member and write it to ``output``.
 
@@ -39,6 +41,7 @@ def train_member(
         warm_start: model file of the same strategy to start from, or None.
         checkpoint: file to continue from if it fits, written at every validation (with a number for
             a strategy's first phase), removed at the end; None for none.
+        prior: name of the prior that was taken off the labels, for the card; empty for none.
 
     Raises:
         ModelError: fewer than two training frames of a fidelity that the strategy needs, validation
@@ -55,6 +58,12 @@ def train_member(
                 start.card.strategy,
                 f"The new one is {settings.strategy}: switch `warm_start` off",
             )
+        if start is not None and start.card.prior != prior:
+            raise ModelError(
+                "prior of the model to start from",
+                start.card.prior or "none",
+                f"The new one has {prior or 'none'}: switch `warm_start` off",
+            )
         job = Job(
             tuple(train),
             tuple(valid),
@@ -67,6 +76,7 @@ def train_member(
             checkpoint,
         )
         network, history = STRATEGIES[settings.strategy](job)
+        network.card = replace(network.card, prior=prior)
         save_network(network, output)
     for path in job.checkpoints:
         discard_checkpoint(path)

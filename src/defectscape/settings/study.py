@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.engine import FidelitiesSettings
+from defectscape.settings.prior import PriorSettings
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,
@@ -38,6 +39,11 @@ class Study(Settings):
     host: HostSettings = Field(description="The perfect crystal.")
     defects: list[DefectSettings] = Field(min_length=1, description="The defects and their charge states.")
     fidelities: FidelitiesSettings = Field(description="The two levels of theory.")
+    prior: PriorSettings | None = Field(
+        None,
+        description="Cheap energies and forces under the model, which then learns what they leave. Left out, the "
+        "model learns the whole.",
+    )
     sampling: SamplingSettings = Field(description="Starts and the dense pool.")
     selection: SelectionSettings = Field(description="High-fidelity label budget.")
     exploration: ExplorationSettings = Field(description="Active-learning rounds.")

@@ -68,7 +68,7 @@ def chosen_pairs(
 def compute_diagrams(context: StudyContext) -> None:
     """Diagrams of the study's transitions, by the final committee."""
     found = read_levels(context)
-    committee = load_committee(context.layout.final, context.study.training)
+    committee = load_committee(context, context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     limit = found.limits[0].name
     energies = {item.key: item.energy_eV for item in found.formation if item.limit == limit}

@@ -30,7 +30,7 @@ def evaluate_final(context: StudyContext) -> None:
     test families.
     """
     files = context.layout.final
-    committee = load_committee(files, context.study.training)
+    committee = load_committee(context, files, context.study.training)
     charges = sorted({key.charge for _, key in context.keys})
     check_committee(context, committee, files, check_frame(context), charges, files.gates)
     splits = read_final_splits(context)

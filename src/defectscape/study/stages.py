@@ -64,6 +64,8 @@ def _names_from(study: Study, _: Wildcards) -> object:
 
 
 GROUP = Part("defects", _group)
+PRIOR = Block("prior", ("processes",), added=True)
+"""How many processes compute it changes no value."""
 NAMES = ("fidelities.low.name", "fidelities.high.name")
 NOT_FOR_LABELS = ("max_energy_jump_eV",)
 """It sorts labels out after they were made."""
@@ -150,7 +152,7 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "round", "fidelity", "chunk"),
-        reads=("label_jobs", Part("fidelities", _fidelity_of_job, NOT_FOR_LABELS)),
+        reads=(PRIOR, "label_jobs", Part("fidelities", _fidelity_of_job, NOT_FOR_LABELS)),
     ),
     Stage(
         "select",
@@ -173,6 +175,7 @@ STAGES = (
         kind="other",
         takes=("group", "round"),
         reads=(
+            PRIOR,
             "fidelities",
             "imported",
             "label_jobs",
@@ -189,7 +192,7 @@ STAGES = (
         version=4,
         kind="training",
         takes=("group", "round", "member"),
-        reads=("seed", Block("exploration.training", ("committee",)), *NAMES),
+        reads=(PRIOR, "seed", Block("exploration.training", ("committee",)), *NAMES),
     ),
     Stage(
         "search",
@@ -197,7 +200,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", EXPLORED_MINIMA, _in_rounds("selection.low_relaxed_minima"), *SEARCHING),
+        reads=(PRIOR, "exploration.search", EXPLORED_MINIMA, _in_rounds("selection.low_relaxed_minima"), *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -206,6 +209,7 @@ STAGES = (
         kind="engine",
         takes=("group", "round", "key"),
         reads=(
+            PRIOR,
             "selection.low_relaxed_minima",
             "selection.low_relaxation_steps",
             "sampling.relaxation_fmax_eV_A",
@@ -223,6 +227,7 @@ STAGES = (
         kind="other",
         takes=("group", "round"),
         reads=(
+            PRIOR,
             Block("selection", INITIAL),
             EXPLORED_MINIMA,
             "sampling.shortest_distance_A",
@@ -239,7 +244,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
+        reads=(PRIOR, "search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
     ),
     Stage("minima", "search:merge_minima", version=1, kind="other", takes=("group",), reads=(MINIMA, GROUP)),
     Stage(
@@ -249,6 +254,7 @@ STAGES = (
         kind="engine",
         takes=("group", "key"),
         reads=(
+            PRIOR,
             Block("verification", ("tolerance_eV",)),
             HIGH_LABELS,
             "fidelities.low.name",
@@ -262,7 +268,7 @@ STAGES = (
         "training:build_final_data",
         version=2,
         kind="other",
-        reads=("exploration.rounds", "defects", *NAMES),
+        reads=(PRIOR, "exploration.rounds", "defects", *NAMES),
     ),
     Stage(
         "train_final",
@@ -270,10 +276,14 @@ STAGES = (
         version=4,
         kind="training",
         takes=("member",),
-        reads=("seed", Block("training", ("committee", "warm_start")), *NAMES),
+        reads=(PRIOR, "seed", Block("training", ("committee", "warm_start")), *NAMES),
     ),
     Stage(
-        "evaluate", "evaluation:evaluate_final", version=3, kind="other", reads=("seed", "defects", *NAMES, *FINALISTS)
+        "evaluate",
+        "evaluation:evaluate_final",
+        version=3,
+        kind="other",
+        reads=(PRIOR, "seed", "defects", *NAMES, *FINALISTS),
     ),
     Stage("potentials_host", "potentials:host_potentials", version=1, kind="engine", reads=("fidelities.high.engine",)),
     Stage(
@@ -289,14 +299,22 @@ STAGES = (
         "thermo:compute_levels",
         version=5,
         kind="other",
-        reads=(THERMO, Block("search", BEYOND_RELAXING), "minima.symmetry_tolerance_A", "defects", *NAMES, *FINALISTS),
+        reads=(
+            PRIOR,
+            THERMO,
+            Block("search", BEYOND_RELAXING),
+            "minima.symmetry_tolerance_A",
+            "defects",
+            *NAMES,
+            *FINALISTS,
+        ),
     ),
     Stage(
         "ccd",
         "ccd:compute_diagrams",
         version=4,
         kind="other",
-        reads=("ccd.points", "ccd.extend", "ccd.pairs", *NAMES, *FINALISTS),
+        reads=(PRIOR, "ccd.points", "ccd.extend", "ccd.pairs", *NAMES, *FINALISTS),
     ),
     Stage(
         "ccd_check",
