@@ -160,9 +160,7 @@ class ModelBenchmark(Settings):
         for pair in self.data:
             for name in pair.priors:
                 if name not in priors:
-                    raise ValueError(
-                        f"data {pair.name}: no prior {name!r}; there are {', '.join(sorted(priors - {''}))}"
-                    )
+                    raise ValueError(f"data {pair.name}: no prior {name!r}; there are {known_priors}")
         if "delta" in self.without_charge:
             raise ValueError("without_charge: delta needs the charge to pair a structure's two labels; leave it out")
         for thing, name, chosen in (

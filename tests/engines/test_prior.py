@@ -65,7 +65,8 @@ def test_what_is_labelled_is_kept_in_its_store_and_not_computed_again(prior, cry
     first = prior(engine=GFN1)
     (label,) = first.label_many(frames)
     (call,) = first.store.calls()
-    assert call.status == "ok" and call.core_s > 0
+    assert call.status == "ok"
+    assert call.core_s > 0
     again = prior(engine=GFN1)
     monkeypatch.setattr("defectscape.engines.isolated._Worker", None)
     assert again.label_many(frames)[0].energy_eV == label.energy_eV
@@ -85,7 +86,8 @@ def test_a_failure_is_recorded_and_ends_the_relaxation_that_it_belongs_to(prior,
     good, impossible = frame_of(crystal("CdTe"), 0), frame_of(crystal("CdTe"), 60)
     made = prior(engine=GFN1)
     label, missing = made.label_many([good, impossible])
-    assert label is not None and missing is None
+    assert label is not None
+    assert missing is None
     (failure,) = [record.failure for record in made.store.records() if record.failure]
     assert "more than one electron" in failure
     with pytest.raises(CalculationFailed, match="more than one electron"):

@@ -44,9 +44,8 @@ def paths(tmp_path_factory, train_data, valid_data, settings_of):
 def test_taking_off_and_putting_back_is_nothing(paths, train_data, frame_of) -> None:
     item = train_data[0]
     (prior,) = Spring().evaluate_many([item.frame])
-    raised = replace(
-        item, label=Label(item.label.energy_eV + prior.energy_eV, item.label.forces_eV_A + prior.forces_eV_A)
-    )
+    energy_eV, forces_eV_A = item.label.energy_eV + prior.energy_eV, item.label.forces_eV_A + prior.forces_eV_A
+    raised = replace(item, label=Label(energy_eV, forces_eV_A))
     left = taken_off(raised, prior)
     assert left.label.energy_eV == pytest.approx(item.label.energy_eV, abs=1e-9)
     assert left.label.forces_eV_A == pytest.approx(item.label.forces_eV_A, abs=1e-9)
