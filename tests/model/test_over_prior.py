@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.errors import CheckError, ModelError
 from defectscape.domain.label import Label
 from defectscape.domain.prior import NoPrior, taken_off
 from defectscape.model.checks import check_states
 from defectscape.model.committee import Committee
+from defectscape.model.errors import error_table
 from defectscape.model.training import train_member
 
 FIDELITIES = ("low", "high")
@@ -114,3 +116,34 @@ def test_checks_ask_the_networks_themselves_about_the_charge(paths, frame_of, mo
             parameter.zero_()
     with pytest.raises(CheckError, match="charge check"):
         check_states(over, frame, (-2, 0, 1), FIDELITIES)
+
+
+class FailsFor:
+    """The spring, which has no value for one frame in one charge."""
+
+    name = "spring"
+
+    def __init__(self, frame) -> None:
+        self.frame = frame
+
+    def evaluate_many(self, frames):
+        if any(f.geometry_hash == self.frame.geometry_hash and f.charge == self.frame.charge for f in frames):
+            raise CalculationFailed("no convergence")
+        return Spring().evaluate_many(frames)
+
+
+def test_a_held_out_frame_that_the_prior_fails_for_costs_itself_alone(paths, valid_data) -> None:
+    failing = valid_data[1].frame
+    whole = error_table(Committee.load(paths, prior=Spring()), valid_data)
+    table = error_table(Committee.load(paths, prior=FailsFor(failing)), valid_data)
+    lost = [item for item in valid_data if item.frame.frame_id == failing.frame_id]
+    assert table.refused == tuple((failing.frame_id, "no convergence") for _ in lost)
+    assert sum(row.frames for row in table.rows if row.defect is None) == len(valid_data) - len(lost)
+    assert np.isfinite([row.energy_mae_meV_atom for row in (*table.rows, *whole.rows)]).all()
+
+
+def test_the_prior_is_checked_in_a_charge_that_it_has_a_value_for(paths, frame_of, caplog) -> None:
+    frame = frame_of(35, 0)
+    over = Committee.load(paths, prior=FailsFor(frame.recharged(-2, origin=frame.origin)))
+    assert check_states(over, frame, (-2, 0, 1), FIDELITIES).charges == (-2, 0, 1)
+    assert "not checked in charge -2: no convergence" in caplog.text

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Frame, Ints, Origin, lowest_multiplicity
@@ -155,6 +155,15 @@ class Committee:
                 batch = [maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]]
                 predictions += self.predict(batch)
         return self._with_prior(frames, predictions)
+
+    def answers(self, frames: Sequence[Frame], fidelity: str) -> list[Prediction | CalculationFailed]:
+        """As ``evaluate_many``, with the reason in the place of a frame that the prior has no value for."""
+        try:
+            return list(self.evaluate_many(frames, fidelity))
+        except CalculationFailed as failure:
+            if len(frames) == 1:
+                return [failure]
+            return [answer for frame in frames for answer in self.answers([frame], fidelity)]
 
     def _with_prior(self, frames: Sequence[Frame], learned: Sequence[Prediction]) -> tuple[Prediction, ...]:
         """Predictions of what was learned, with the prior put back."""

@@ -77,6 +77,26 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _prior_leaves_something(self) -> "Study":
+        prior = self.prior
+        if prior is None or prior.landscape is not None:
+            return self
+        if prior.engine == self.fidelities.high.engine:
+            raise ValueError(
+                f"prior.engine is the engine of the high fidelity {self.fidelities.high.name}: the model would have "
+                "nothing to learn; take a cheaper engine, or take the prior out"
+            )
+        if prior.engine == self.fidelities.low.engine:
+            for key, training in (("exploration.training", self.exploration.training), ("training", self.training)):
+                if training.strategy != "high_only":
+                    raise ValueError(
+                        f"prior.engine is the engine of the low fidelity {self.fidelities.low.name}: its labels less "
+                        f"the prior are zero, and {key}.strategy {training.strategy} trains on them; set "
+                        f"{key}.strategy to high_only, which learns the high fidelity less the prior"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _pairs_are_of_the_study(self) -> "Study":
         states = {d.name: {*d.charges, *d.added_charges} for d in self.defects}
         for pair in self.ccd.pairs or ():

@@ -19,6 +19,7 @@ from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.tools.check_inputs import check_inputs, check_starts
+from defectscape.tools.check_prior import engines_of, measure_prior
 from defectscape.tools.imported_data import check_imported
 
 STARTS_BESIDES_DISTORTIONS = 2
@@ -71,7 +72,11 @@ class Plan:
 
 def _missing_programs(study: Study) -> tuple[str, ...]:
     """First words of the engines' commands that this machine does not know."""
-    engines = (study.fidelities.low.engine, study.fidelities.high.engine)
+    engines = (
+        study.fidelities.low.engine,
+        study.fidelities.high.engine,
+        *(engine for _, engine in engines_of(study.prior)),
+    )
     words = [shlex.split(e.command)[0] for e in engines if isinstance(e, Program)]
     return tuple(word for word in dict.fromkeys(words) if shutil.which(word) is None)
 
@@ -166,7 +171,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
 
     Args:
         measure: compute one label of the perfect supercell at each fidelity (it stays in the store), so
-            that there is a time to estimate with.
+            that there is a time to estimate with; and ask the prior for it, neutral and charged.
 
     Raises:
         DefectscapeError: for the first thing that is wrong, before any label is computed.
@@ -174,6 +179,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     study = context.study
     check_files(study)
     engines = {fidelity: context.engine(fidelity) for fidelity in ("low", "high")}
+    prior = context.prior  # its engines are made here, so that one that is not there is found now
     host = read_host_file(study.host)
     warnings = check_inputs(study, host)
     # Also where one is asked for by another name, so that ours can be said.
@@ -197,6 +203,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
                     "Change the engine's settings: no defect is labelled before the host is",
                 )
         times = _label_times(context, len(host.numbers))
+        if prior is not None:
+            warnings = (*warnings, *measure_prior(context, host))
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1
     groups = exploration_groups(study)
