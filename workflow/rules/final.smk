@@ -54,7 +54,7 @@ rule minima:
     benchmark:
         benchmark_of("minima", "{group}")
     conda:
-        "../../envs/defects.yaml"
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -117,7 +117,7 @@ rule dataset_final:
     benchmark:
         benchmark_of("dataset_final")
     conda:
-        "../../envs/engines.yaml"
+        "../../envs/model.yaml"
     threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),

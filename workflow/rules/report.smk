@@ -113,6 +113,7 @@ rule summary:
         VERIFICATION_LABELS,
         search_results(),
         label_outcomes(),
+        IMPORTED if STUDY.prior else [],
     output:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),
@@ -122,7 +123,7 @@ rule summary:
     benchmark:
         benchmark_of("summary")
     conda:
-        "../../envs/defects.yaml"
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),

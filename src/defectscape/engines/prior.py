@@ -26,7 +26,7 @@ from defectscape.engines.registry import make_engine
 from defectscape.settings.engine import EngineSettings
 from defectscape.settings.prior import PriorSettings
 from defectscape.store.labels import LabelStore, label_key
-from defectscape.store.record import check_label
+from defectscape.store.record import LabelRecord, check_label
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Term:
     engine: EngineSettings
     sign: int
     neutral: bool
+
+    def asked(self, frame: Frame) -> Frame:
+        """The frame as its engine is asked for it."""
+        return frame.recharged(0, origin=frame.origin) if self.neutral else frame
 
 
 def terms_of(settings: PriorSettings) -> tuple[Term, ...]:
@@ -86,6 +90,11 @@ class EnginePrior:
         ]
         return json.dumps(parts, sort_keys=True)
 
+    @property
+    def settings_texts(self) -> tuple[str, ...]:
+        """The settings of each term that change its values, canonical JSON."""
+        return tuple(pool.engine.settings_json for pool in self._pools)
+
     def evaluate_many(self, frames: Sequence[Frame]) -> list[Label]:
         """Energy and forces of each frame, in their order.
 
@@ -106,6 +115,14 @@ class EnginePrior:
             logger.warning("the prior failed for %d frames: %s", count, reason)
         return [value if isinstance(value, Label) else None for value in found]
 
+    def recorded(self, frame: Frame) -> list[LabelRecord]:
+        """What its store holds of a frame: a record for each term, fewer where it was not asked, as one failed."""
+        found = []
+        for term, pool in zip(self.terms, self._pools, strict=True):
+            asked = term.asked(frame)
+            found.append(self.store.get(label_key(asked, pool.engine.name, pool.engine.settings_of(asked.numbers))))
+        return [record for record in found if record is not None]
+
     def _values(self, frames: Sequence[Frame], *, keep: bool) -> list[Label | str]:
         """The sum of the terms for each frame, or the reason why there is none."""
         missing = list({f.frame_id: f for f in frames if keep or f.frame_id not in self._known}.values())
@@ -120,8 +137,7 @@ class EnginePrior:
 
     def _of_term(self, index: int, frames: Sequence[Frame], *, keep: bool) -> list[Label | str]:
         """What one term's engine says of the frames."""
-        neutral = self.terms[index].neutral
-        asked = [frame.recharged(0, origin=frame.origin) if neutral else frame for frame in frames]
+        asked = [self.terms[index].asked(frame) for frame in frames]
         return self._pools[index].answers(asked, self.store, keep=keep)
 
 

@@ -63,7 +63,16 @@ def _names_from(study: Study, _: Wildcards) -> object:
     return str(study.host.file) if names_come_from_file(study) else None
 
 
+def _everything(study: Study, _: Wildcards) -> object:
+    """All settings but how many processes compute the prior, which changes no value."""
+    content = block_of(study, WHOLE)
+    if study.prior is not None:
+        content["prior"] = block_of(study, PRIOR.block, PRIOR.without)
+    return content
+
+
 GROUP = Part("defects", _group)
+EVERYTHING = Part(WHOLE, _everything, ("processes",))
 PRIOR = Block("prior", ("processes",), added=True)
 """How many processes compute it changes no value."""
 NAMES = ("fidelities.low.name", "fidelities.high.name")
@@ -323,7 +332,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=9, kind="other", reads=(WHOLE,)),
+    Stage("summary", "summary:summarise", version=9, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )
