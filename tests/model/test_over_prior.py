@@ -1,5 +1,6 @@
 """A model over a prior: what it learns, what it answers on every path, and that nobody forgets the prior."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,15 @@ from ase.calculators.calculator import CalculationFailed
 from defectscape.domain.errors import CheckError, ModelError
 from defectscape.domain.label import Label
 from defectscape.domain.prior import NoPrior, taken_off
+from defectscape.engines.prior import EnginePrior
 from defectscape.model.checks import check_states
 from defectscape.model.committee import Committee
 from defectscape.model.errors import error_table
+from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
+from defectscape.settings.prior import PriorSettings
+from defectscape.store.labels import LabelStore
+from defectscape.study.calculator import prior_of_card
 
 FIDELITIES = ("low", "high")
 
@@ -147,3 +153,24 @@ def test_the_prior_is_checked_in_a_charge_that_it_has_a_value_for(paths, frame_o
     over = Committee.load(paths, prior=FailsFor(frame.recharged(-2, origin=frame.origin)))
     assert check_states(over, frame, (-2, 0, 1), FIDELITIES).charges == (-2, 0, 1)
     assert "not checked in charge -2: no convergence" in caplog.text
+
+
+def test_the_card_says_what_a_plain_calculator_lacks(paths, model_paths) -> None:
+    assert "no energy of anything" in load_network(paths[0]).card.warning
+    assert "charge 0 in silence" in load_network(paths[0]).card.warning
+    assert "prior" not in load_network(model_paths[0]).card.warning
+
+
+def test_a_prior_that_the_card_cannot_make_again_says_what_to_do(tmp_path) -> None:
+    terms = [{"engine": "ase/mace.calculators.MACECalculator", "settings": {}, "sign": 1, "neutral": False}]
+    with pytest.raises(ModelError, match=r"MACECalculator cannot be made from the card alone.*of_study"):
+        prior_of_card(json.dumps(terms), LabelStore(tmp_path))
+
+
+@pytest.mark.parametrize("landscape", [{}, {"landscape": {"kind": "tblite", "method": "GFN2-xTB"}}])
+def test_a_prior_of_tblite_is_made_again_from_its_name(tmp_path, landscape) -> None:
+    engine = {"kind": "tblite", "method": "GFN1-xTB", "electronic_temperature_K": 1500.0, "accuracy": 0.5}
+    settings = PriorSettings.model_validate({"engine": engine, **landscape})
+    store = LabelStore(tmp_path)
+    name = EnginePrior(settings, store, 1).name
+    assert prior_of_card(name, store).name == name

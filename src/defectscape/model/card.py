@@ -15,6 +15,11 @@ CHARGE_WARNING = (
     "defectscape's own calculator takes the charge as an argument and has no such default."
 )
 
+PRIOR_WARNING = (
+    "This model was trained over a prior, which mace's own MACECalculator does not know: it gives what was learned "
+    "over the prior, which is no energy of anything. defectscape.study.calculator.DefectCalculator puts the prior back."
+)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -37,7 +42,7 @@ class ModelCard:
         version: of defectscape.
         prior: energies and forces under the model, which its predictions lack: engines and settings as one line
             of JSON; empty for none.
-        warning: how to hand the charge to mace's own calculator.
+        warning: how to hand the charge to mace's own calculator, and what that lacks over a prior.
     """
 
     fidelities: tuple[str, ...]

@@ -8,6 +8,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import find_device, numerics
+from defectscape.model.card import CHARGE_WARNING, PRIOR_WARNING
 from defectscape.model.checkpoint import discard_checkpoint
 from defectscape.model.history import TrainingHistory
 from defectscape.model.job import Job
@@ -76,7 +77,8 @@ def train_member(
             checkpoint,
         )
         network, history = STRATEGIES[settings.strategy](job)
-        network.card = replace(network.card, prior=prior)
+        if prior:
+            network.card = replace(network.card, prior=prior, warning=f"{CHARGE_WARNING} {PRIOR_WARNING}")
         save_network(network, output)
     for path in job.checkpoints:
         discard_checkpoint(path)
