@@ -35,13 +35,13 @@ def read_pair(pair: DataSetPair) -> tuple[list[LabelledFrame], list[LabelledFram
 
     Those of the host and of the references are left out.
     """
-    low, high = _read(pair.low), _read(pair.high)
+    low, high = read_all(pair.low), read_all(pair.high)
     if pair.split == "structures":
         low, high = list(map(_alone, low)), list(map(_alone, high))
     return low, high
 
 
-def _read(paths: Sequence[Path]) -> list[LabelledFrame]:
+def read_all(paths: Sequence[Path]) -> list[LabelledFrame]:
     """The defects' labels of data sets of one fidelity; a frame that several hold comes once."""
     labelled = [item for path in paths for item, _ in read_data_set(path, read_card(path))]
     fidelities = sorted({item.fidelity for item in labelled})
@@ -91,5 +91,12 @@ def run_data(benchmark: ModelBenchmark, run: ModelRun, committee: Callable[[], C
         names,
         (*low_train, *high_train),
         (*part(low, fold.valid), *part(high, fold.valid)),
-        tuple(part(high, fold.test)),
+        tuple(_novel(pair, [*low, *high]) if pair.novel else part(high, fold.test)),
     )
+
+
+def _novel(pair: DataSetPair, known: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The structures that were found later, less those that are among the others in the same charge."""
+    seen = {item.frame.frame_id for item in known}
+    found = [item for item in read_all(pair.novel) if item.frame.charge in pair.novel_charges]
+    return [item for item in found if item.frame.frame_id not in seen]

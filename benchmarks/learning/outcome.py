@@ -81,4 +81,5 @@ def keep_outcome(folder: Path, outcome: RunOutcome) -> None:
 
 
 def _run_of(row: Any) -> Any:
-    return row["run"]
+    # The first rows were kept before there were priors.
+    return {"prior": "", **row["run"]}

@@ -1,7 +1,8 @@
 """The runs of the model benchmark: every combination that is trained, each with a name."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 from benchmarks.learning.settings import ModelBenchmark, Selector
 from defectscape.settings.training import Strategy, TrainingSettings
@@ -21,6 +22,8 @@ class ModelRun:
         member: other weights with the same families and labels.
         selector: how the labels beyond the first ``first`` were chosen.
         first: labels before the choice; 0 if all are random.
+        prior: name of the prior under the model; empty for none. Not in the text that digests are made of: it shows
+            in the labels.
     """
 
     data: str
@@ -32,11 +35,13 @@ class ModelRun:
     member: int = 0
     selector: Selector = "random"
     first: int = 0
+    prior: str = field(default="", repr=False)
 
     @property
     def label(self) -> str:
         """The strategy as figures name it."""
-        return self.strategy if self.charge_embedding else f"{self.strategy}, no charge"
+        name = self.strategy if self.charge_embedding else f"{self.strategy}, no charge"
+        return f"{name} over {self.prior}" if self.prior else name
 
     @property
     def chosen(self) -> bool:
@@ -58,7 +63,8 @@ class ModelRun:
     def _kind(self) -> str:
         """What all label counts, repetitions and members have in common."""
         charge = "" if self.charge_embedding else "_no_charge"
-        return f"{self.data}-{self.schedule}-{self.strategy}{charge}"
+        over = f"_over_{self.prior}" if self.prior else ""
+        return f"{self.data}-{self.schedule}-{self.strategy}{charge}{over}"
 
 
 def runs_of(benchmark: ModelBenchmark) -> tuple[ModelRun, ...]:
@@ -115,8 +121,9 @@ def _runs(benchmark: ModelBenchmark) -> Iterator[ModelRun]:
                     if not (last and charge and strategy in calibrated):
                         members = 1
                     for repeat in range(benchmark.repeats):
-                        for member in range(members):
-                            yield ModelRun(pair.name, schedule.name, strategy, charge, count, repeat, member)
+                        for member, prior in product(range(members), pair.priors):
+                            run = ModelRun(pair.name, schedule.name, strategy, charge, count, repeat, member)
+                            yield replace(run, prior=prior)
 
 
 def training_of(benchmark: ModelBenchmark, run: ModelRun) -> TrainingSettings:

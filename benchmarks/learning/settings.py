@@ -38,7 +38,18 @@ class DataSetPair(Settings):
     strategies: list[Strategy] | None = Field(
         None, description="Strategies trained on it. None: all of the benchmark's."
     )
-    test_families: int = Field(ge=1, description="Families held out for the errors.")
+    priors: list[str] = Field(
+        [""],
+        min_length=1,
+        description="Names of the priors that are taken off the labels, one after the other; empty for none.",
+    )
+    novel: list[FilePath] = Field(
+        [],
+        description="Data sets of the high fidelity whose errors are measured, in the place of families held out: "
+        "structures that were found after the others, in the charges that `novel_charges` names.",
+    )
+    novel_charges: list[int] = Field([], description="Charges of the novel structures that are measured, e.")
+    test_families: int = Field(ge=0, description="Families held out for the errors; 0 where `novel` is given.")
     valid_families: int = Field(ge=1, description="Families that stop the training.")
     centre: list[float] | None = Field(
         None,
@@ -47,10 +58,27 @@ class DataSetPair(Settings):
         description="Fractional coordinates of the defect, for descriptors that see it apart.",
     )
 
-    @field_validator("low", "high", mode="before")
+    @model_validator(mode="after")
+    def _something_is_measured(self) -> "DataSetPair":
+        if bool(self.novel) == bool(self.test_families):
+            raise ValueError(f"data {self.name}: give either test_families above 0 or novel")
+        if bool(self.novel) != bool(self.novel_charges):
+            raise ValueError(f"data {self.name}: novel and novel_charges belong together")
+        return self
+
+    @field_validator("low", "high", "novel", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         return [value] if isinstance(value, str | Path) else value
+
+
+class PriorData(Settings):
+    """The values of a prior for the structures of data sets."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="Short name, for files and figures.")
+    values: list[FilePath] = Field(
+        min_length=1, description="Data sets whose labels are the prior's, of every structure that is used."
+    )
 
 
 class Schedule(Settings):
@@ -90,6 +118,7 @@ class ModelBenchmark(Settings):
     seed: int = Field(description="Seed from which every run's own seed is derived.")
     data: list[DataSetPair] = Field(min_length=1, description="The data sets.")
     strategies: list[Strategy] = Field(min_length=1, description="Strategies to compare.")
+    priors: list[PriorData] = Field([], description="Energies and forces that may stand under the models.")
     without_charge: list[Strategy] = Field(
         [],
         description="Strategies trained once more, under the first schedule, without the charge.",
@@ -126,6 +155,12 @@ class ModelBenchmark(Settings):
             for name in asked:
                 if name not in known:
                     raise ValueError(f"{thing} of {name!r}; data are {', '.join(sorted(known))}")
+        priors = {"", *(prior.name for prior in self.priors)}
+        known_priors = ", ".join(sorted(priors - {""})) or "none"
+        for pair in self.data:
+            for name in pair.priors:
+                if name not in priors:
+                    raise ValueError(f"data {pair.name}: no prior {name!r}; there are {known_priors}")
         if "delta" in self.without_charge:
             raise ValueError("without_charge: delta needs the charge to pair a structure's two labels; leave it out")
         for thing, name, chosen in (

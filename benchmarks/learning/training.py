@@ -11,6 +11,7 @@ from benchmarks.learning.data import RunData, run_data
 from benchmarks.learning.digest import run_digest
 from benchmarks.learning.first_phase import TWO_PHASES, share_first_phase
 from benchmarks.learning.outcome import RunOutcome, SetError, keep_outcome, read_outcomes
+from benchmarks.learning.prior import over, read_prior, with_values
 from benchmarks.learning.runs import ModelRun, choosing_committee, training_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.errors import ConfigError
@@ -46,23 +47,27 @@ def train_run(
     """
     settings = training_of(benchmark, run)
     chooser = (lambda: _committee(benchmark, run, folder, scratch)) if run.chosen else None
-    data = run_data(benchmark, run, chooser)
+    prior = read_prior(benchmark, run)
+    data = with_values(run_data(benchmark, run, chooser), prior)
     # A run was called an arm when the first outcomes were stored; another word is another seed.
     seed = derive_seed(benchmark.seed, "arm", run.repeat)
-    digest = run_digest(run, settings, data.train, data.valid, seed)
+    learned = over(data, prior)
+    digest = run_digest(run, settings, learned.train, learned.valid, seed)
     model = scratch / f"{run.name}.model"
     known = read_outcomes(folder).get(run.name)
     if known is not None and known.digest == digest and (model.exists() or not need_model):
         logger.info("%s is known", run.name)
         return known
-    history = _train(run, data, settings, seed, model)
-    outcome = _measure(run, digest, data, history, Committee.load([model]), settings.device)
+    history = _train(run, learned, settings, seed, model, "" if prior is None else prior.name)
+    outcome = _measure(run, digest, data, history, Committee.load([model], prior=prior), settings.device)
     keep_outcome(folder, outcome)
     return outcome
 
 
-def _train(run: ModelRun, data: RunData, settings: TrainingSettings, seed: int, model: Path) -> TrainingHistory:
-    """Write the model of a run."""
+def _train(
+    run: ModelRun, data: RunData, settings: TrainingSettings, seed: int, model: Path, prior: str
+) -> TrainingHistory:
+    """Write the model of a run; ``prior`` names what was taken off its data."""
     told = data if run.charge_embedding else data.without_charge()
     checkpoint = model.with_name(f"{run.name}.checkpoint")
     if run.strategy in TWO_PHASES:
@@ -77,6 +82,7 @@ def _train(run: ModelRun, data: RunData, settings: TrainingSettings, seed: int, 
         run.member,
         model,
         checkpoint=checkpoint,
+        prior=prior,
     )
 
 

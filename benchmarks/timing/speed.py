@@ -70,7 +70,7 @@ def measure_speed(
         batch_sizes: besides one by one.
         starts: relaxations of each size.
     """
-    committee = load_committee(context.layout.final, context.study.training)
+    committee = load_committee(context, context.layout.final, context.study.training)
     high = context.fidelity_names[1]
     fidelity = high if high in committee.card.fidelities else committee.card.fidelities[-1]
     surface = CommitteeSurface(committee, fidelity)

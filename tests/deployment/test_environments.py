@@ -1,7 +1,10 @@
 """The conda files and the container agree with the packages that pip installs, and every rule has one."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from defectscape.study.stage import WHOLE, Stage
+from defectscape.study.stages import find_stage
 from support import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -72,6 +77,50 @@ def test_environments_share_versions_where_they_can(name: str) -> None:
     ours, theirs = locked("requirements.lock"), locked(name)
     differing = {package for package in ours.keys() & theirs.keys() if ours[package] != theirs[package]}
     assert differing == {"e3nn"}
+
+
+IMPORT = """
+import importlib, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+for module in {modules}:
+    importlib.import_module(module)
+"""
+
+
+def stages_by_environment() -> dict[str, list[Stage]]:
+    """The stages whose rules run in each environment."""
+    found: dict[str, list[Stage]] = defaultdict(list)
+    for path in RULES:
+        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            name = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', block)[0]
+            found[name] += [find_stage(stage) for stage in re.findall(r" stage (\w+)", block)]
+    return found
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_stages_import_nothing_that_their_environment_lacks(path: Path) -> None:
+    """The whole stage must be there: a rule that ends at an import has waited for its inputs for nothing."""
+    names = {words.partition(" ")[0] for words in requirements(path)}
+    modules = sorted({f"defectscape.stages.{s.function.partition(':')[0]}" for s in stages_by_environment()[path.stem]})
+    missing = {"torch", "mace", "e3nn"} if "pytorch" not in names else set()
+    code = IMPORT.format(missing=missing or "()", modules=modules)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_stages_that_make_engines_have_the_embedded_one() -> None:
+    """Whoever loads a model over a prior makes the prior's engine, too."""
+    made = ("prior", "fidelities", "fidelities.low", "fidelities.high", "fidelities.high.engine")
+    for name, stages in stages_by_environment().items():
+        names = {words.partition(" ")[0] for words in requirements(ROOT / f"envs/{name}.yaml")}
+        for stage in stages:
+            blocks = {item if isinstance(item, str) else item.block for item in stage.reads}
+            if blocks & {*made, WHOLE}:
+                assert "tblite-python" in names, f"{stage.name} in {name}"
 
 
 def test_the_container_has_what_ci_installs() -> None:

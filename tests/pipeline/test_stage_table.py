@@ -26,6 +26,8 @@ from support.vasprun import Run, Step, vasprun_text
 
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
+CORES = {"prior.processes"}
+"""How many processes compute it changes no value."""
 SUPERCELL = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
 BANDS = {"kind": "vasprun", "file": "dos.xml"}
 NOT_RUN = {"potentials_host", "potentials"}
@@ -58,6 +60,10 @@ def full_study() -> dict[str, Any]:
         "low_per_charge_per_round": 2,
         "low_relaxed_minima": 1,
         "low_relaxation_steps": 1,
+    }
+    study["prior"] = {
+        "engine": {**study["fidelities"]["high"]["engine"], "electronic_temperature_K": 1500.0},
+        "landscape": study["fidelities"]["low"]["engine"],
     }
     study["exploration"]["rounds"] = 2
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
@@ -147,7 +153,7 @@ def test_a_stage_reads_the_settings_that_it_names(found: dict[str, Read], everyt
         left_out = set() if isinstance(item, str) else set(item.without)
         mine = {setting for setting in everything if covers(block, setting)}
         named |= {s for s in mine if not left_out & set(s.removeprefix(block).split("."))}
-    read = found[stage].settings - PLACES
+    read = found[stage].settings - PLACES - CORES
     assert not read - named, f"{stage} reads them and does not name them"
     idle = {setting for setting in named - read if setting.split(".")[-1] not in CONDITIONAL}
     assert not idle - PLACES, f"{stage} names them and does not read them"

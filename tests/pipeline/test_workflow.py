@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,37 +17,9 @@ from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.search import SearchSettings
 from support import ROOT
 from support.small_study import Job, jobs_of, small_study, write_study
+from support.workflow import BIN, ENVIRONMENT, snakemake
 
 pytestmark = pytest.mark.pipeline
-
-BIN = Path(sys.executable).parent
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{BIN}:{os.environ['PATH']}",
-    "OMP_NUM_THREADS": "1",
-    "MPLBACKEND": "Agg",
-}
-
-
-def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the workflow on the study in a folder."""
-    return subprocess.run(
-        [
-            BIN / "snakemake",
-            "--snakefile",
-            ROOT / "Snakefile",
-            "--cores",
-            "2",
-            *options,
-            "--config",
-            "study=study.yaml",
-        ],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def rules_to_run(folder: Path, study: dict[str, Any]) -> Counter[str]:
@@ -205,6 +176,14 @@ def test_a_deleted_report_is_made_again_alone(study_folder: Path) -> None:
 
 
 CHANGES: tuple[tuple[str, object, set[str]], ...] = (
+    (
+        "prior",
+        {"engine": {"kind": "tblite", "method": "IPEA1-xTB", "electronic_temperature_K": 1500.0}},
+        {
+            *("label", "dataset", "train", "search", "select_round", "search_final", "verify"),
+            *("dataset_final", "train_final", "evaluate", "thermo", "ccd"),
+        },
+    ),
     ("seed", 7, {"starts", "train", "search", "search_final", "train_final", "evaluate"}),
     ("host.supercell.min_image_distance_A", 5.9, {"host"}),
     ("fidelities.low.max_energy_jump_eV", 3.0, {"dataset"}),

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from defectscape.report.figures.study import study_figures
 from defectscape.report.page import read_geometries, render_report, write_report
 from defectscape.report.tables.study import all_tables
+from support.summary_builder import over_prior
 
 LOADING = {"script", "img", "iframe", "source", "video", "audio", "embed", "object", "input"}
 
@@ -267,3 +268,20 @@ def test_ids_do_not_clash_and_references_resolve(page):
 
 def test_page_is_small(page):
     assert len(page.encode()) < 600_000
+
+
+def test_the_page_says_what_stands_under_the_model(summary, page, figures, geometries):
+    made = render_report(over_prior(summary), figures, geometries)
+    assert "The prior under the model" not in page
+    assert "IPEA1-xTB (tblite) in the charge of each state. Its energies and forces were taken off" in made
+    assert "asked for 120 labelled frames and failed for 2, which no model was trained on" in made
+    assert "2: SCF did not converge &lt;here&gt;" in made
+    assert "A plain MACECalculator gives that part alone" in made
+    assert "<td>the prior</td>" in made or ">the prior<" in made
+    assert "# what was learned over the prior, eV" in made
+
+
+def test_a_summary_of_an_earlier_version_has_no_prior(summary):
+    content = summary.model_dump(mode="json")
+    del content["prior"]
+    assert type(summary).model_validate(content).prior is None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 
 from defectscape.domain.frame import Origin
@@ -84,6 +85,23 @@ def test_hopping_leaves_a_saddle_point_and_its_chains_are_their_own(saddle, vaca
     assert best < saddle.energy_eV - 0.1
     alone = run([saddle.final])
     assert [r.energy_eV for r in alone] == [r.energy_eV for r in both[::2]]
+
+
+def test_a_chain_that_the_prior_fails_for_costs_itself_alone(saddle, vacancy, surface, limits, caplog) -> None:
+    still = relax(vacancy, surface, limits).final
+    settings = HoppingSettings(hops=1, step_A=0.2, radius_A=3.0)
+
+    class FailsForTheSaddle:
+        def evaluate_many(self, frames):
+            if any(frame is saddle.final for frame in frames):
+                raise CalculationFailed("no convergence of the prior")
+            return surface.evaluate_many(frames)
+
+    rngs = [np.random.default_rng(n) for n in range(2)]
+    (left,) = hop([saddle.final, still], FailsForTheSaddle(), settings, limits, CENTRE, rngs)
+    both = hop([saddle.final, still], surface, settings, limits, CENTRE, [np.random.default_rng(n) for n in range(2)])
+    assert left.energy_eV == both[1].energy_eV
+    assert "no hops from there: no convergence of the prior" in caplog.text
 
 
 def test_only_atoms_near_the_defect_are_kicked(saddle, surface, limits) -> None:

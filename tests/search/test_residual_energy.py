@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.harmonic import SpringCalculator
 
 from defectscape.domain.frame import Frame, Origin
@@ -12,6 +13,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.domain.prediction import Prediction
 from defectscape.search.residual_energy import relaxation_gain_eV, residual_energy
+from defectscape.search.verification_criterion import harmonic_residual_eV
 from defectscape.settings.search import SearchSettings
 
 STIFFNESS_eV_A2 = 2.0
@@ -85,3 +87,17 @@ def test_a_relaxation_that_leaves_the_basin_says_nothing(force_eV_A: float, in_b
     else:
         assert found.uncertainty_eV == pytest.approx(force_eV_A**2 / 2.0)
         assert "left the basin" in found.origin
+
+
+class NoPriorHere(TwoSprings):
+    """The model's prior fails."""
+
+    def evaluate_many(self, frames):
+        raise CalculationFailed("no convergence of the prior")
+
+
+def test_where_the_prior_fails_a_soft_mode_stands_in_and_it_is_said() -> None:
+    label = Label(-3.0, np.full((3, 3), 0.05))
+    found = residual_energy(FRAME, label, NoPriorHere(FRAME.positions_A), SEARCH)
+    assert found.uncertainty_eV == harmonic_residual_eV(label) > 0
+    assert "its prior failed" in found.origin

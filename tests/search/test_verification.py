@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 
@@ -316,3 +316,40 @@ def test_a_failed_label_ends_it_with_what_is_there(minimum, step, fails_at):
     else:
         assert verified.relax_steps == fails_at - 2
         assert np.isfinite(verified.final_label.energy_eV)
+
+
+class FailsAbove:
+    """A surface over a prior that fails wherever its energy is above a limit, eV."""
+
+    def __init__(self, surface, limit_eV):
+        self.surface, self.limit_eV = surface, limit_eV
+
+    def evaluate(self, frame):
+        return self.evaluate_many([frame])[0]
+
+    def evaluate_many(self, frames):
+        points = self.surface.evaluate_many(frames)
+        if any(point.energy_eV > self.limit_eV for point in points):
+            raise CalculationFailed("no convergence of the prior")
+        return points
+
+
+def test_geometries_at_which_the_prior_fails_have_no_part_in_a_step(vacancy, surface_of, search, caplog):
+    surface, engine = surface_of(lambda charge: WrongEmt()), EmtLabels()
+    frames = [nudged(vacancy, 4, 0.02), nudged(vacancy, 5, 0.1)]
+    done = [(frame, engine(frame)) for frame in frames]
+    low_eV, high_eV = (surface.evaluate(frame).energy_eV for frame in frames)
+    assert low_eV < high_eV - 0.1
+    failing = FailsAbove(surface, (low_eV + high_eV) / 2)
+    found = corrected_steps(failing, search)(done, REACH_A)
+    assert np.array_equal(found.positions_A, corrected_steps(surface, search)(done[:1], REACH_A).positions_A)
+    assert found.frame_id != corrected_steps(surface, search)(done, REACH_A).frame_id
+    assert "left out of the step: no convergence of the prior" in caplog.text
+
+
+def test_without_the_prior_anywhere_there_is_no_step_and_the_labels_stay(minimum, surface_of, search, caplog):
+    step = corrected_steps(FailsAbove(surface_of(lambda charge: WrongEmt()), -np.inf), search)
+    verified, done = verify(minimum, EmtLabels(), step, _settings(5, 1e-6))
+    assert len(done) == 1
+    assert verified.final_label is done[0][1]
+    assert "ends here, the model has no value at its geometries" in caplog.text

@@ -29,6 +29,8 @@ from defectscape.summary.schema import (
     MinimumSummary,
     Overhead,
     ParityData,
+    PriorSummary,
+    PriorTerm,
     Provenance,
     SearchPoint,
     StateConcentrationRow,
@@ -466,3 +468,20 @@ def _equilibrium(limit: str, kelvin: float) -> EquilibriumRow:
         holes_cm3=4.0e10 * kelvin,
         states=rows,
     )
+
+
+def over_prior(summary: Summary) -> Summary:
+    """The summary with a prior under the model that failed for two frames."""
+    term = PriorTerm(engine="tblite", method="IPEA1-xTB", settings="{}", sign=1, neutral=False)
+    prior = PriorSummary(
+        text="IPEA1-xTB (tblite) in the charge of each state",
+        terms=[term],
+        store="labels/priors",
+        frames=120,
+        failed=2,
+        failures={"SCF did not converge <here>": 2},
+        calls=124,
+        core_s=61.5,
+    )
+    row = CostRow(stage="labelled frames", fidelity="the prior", labels=118, failed=2, core_s=61.5)
+    return summary.model_copy(update={"prior": prior, "cost": [*summary.cost, row]})

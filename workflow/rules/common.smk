@@ -47,7 +47,8 @@ shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
     f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; {conda_path()}"
 )
-# One thread per job: two threads on a busy node are slower than one.
+# One core per job, since two threads on a busy node are slower than one; a prior computes structures side by side.
+PROCESSES = STUDY.prior.processes if STUDY.prior else 1
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
 
 

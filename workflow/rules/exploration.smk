@@ -58,6 +58,7 @@ rule search:
         benchmark_of("search", "{group}", "{round}")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
@@ -67,7 +68,7 @@ rule search:
     message:
         "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} stage search {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} --processes {threads} stage search {wildcards.group} {wildcards.round}"
 
 
 rule relax_minima:
@@ -95,6 +96,7 @@ rule relax_minima:
         round=r"[1-9]\d*",
     conda:
         "../../envs/verification.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
@@ -103,7 +105,7 @@ rule relax_minima:
     message:
         "{wildcards.key}: relaxing minima of the search before round {wildcards.round} with the low-fidelity engine"
     shell:
-        "defectscape --log {log:q} stage relax_minima {wildcards.group} {wildcards.round} {wildcards.key}"
+        "defectscape --log {log:q} --processes {threads} stage relax_minima {wildcards.group} {wildcards.round} {wildcards.key}"
 
 
 rule select_round:

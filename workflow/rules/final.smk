@@ -25,6 +25,7 @@ rule search_final:
         benchmark_of("search_final", "{group}")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
@@ -34,7 +35,7 @@ rule search_final:
     message:
         "{wildcards.group}: final search"
     shell:
-        "defectscape --log {log:q} stage search_final {wildcards.group}"
+        "defectscape --log {log:q} --processes {threads} stage search_final {wildcards.group}"
 
 
 rule minima:
@@ -53,7 +54,7 @@ rule minima:
     benchmark:
         benchmark_of("minima", "{group}")
     conda:
-        "../../envs/defects.yaml"
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -85,6 +86,7 @@ rule verify:
         benchmark_of("verify", "{group}", "{key}")
     conda:
         "../../envs/verification.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
@@ -93,7 +95,7 @@ rule verify:
     message:
         "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:
-        "defectscape --log {log:q} stage verify {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} --processes {threads} stage verify {wildcards.group} {wildcards.key}"
 
 
 rule dataset_final:
@@ -115,7 +117,8 @@ rule dataset_final:
     benchmark:
         benchmark_of("dataset_final")
     conda:
-        "../../envs/engines.yaml"
+        "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
@@ -124,7 +127,7 @@ rule dataset_final:
     message:
         "Gathering all labels of the study"
     shell:
-        "defectscape --log {log:q} stage dataset_final"
+        "defectscape --log {log:q} --processes {threads} stage dataset_final"
 
 
 rule train_final:
@@ -180,6 +183,7 @@ rule evaluate:
         benchmark_of("evaluate")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -189,4 +193,4 @@ rule evaluate:
     message:
         "Measuring the final committee on held-out frames"
     shell:
-        "defectscape --log {log:q} stage evaluate"
+        "defectscape --log {log:q} --processes {threads} stage evaluate"

@@ -20,6 +20,7 @@ rule label:
         benchmark_of("label_{level}", "{group}", "{round}", "{chunk}")
     conda:
         "../../envs/engines.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(2000, attempt),
         runtime=lambda wildcards, attempt: grow(480, attempt),
@@ -28,7 +29,7 @@ rule label:
     message:
         "{wildcards.group}: {wildcards.level}-fidelity labels of round {wildcards.round}, job {wildcards.chunk}"
     shell:
-        "defectscape --log {log:q} stage label {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} --processes {threads} stage label {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
 
 
@@ -63,6 +64,7 @@ rule dataset:
         benchmark_of("dataset", "{group}", "{round}")
     conda:
         "../../envs/engines.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),
@@ -71,4 +73,4 @@ rule dataset:
     message:
         "{wildcards.group}: gathering the labels of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} stage dataset {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} --processes {threads} stage dataset {wildcards.group} {wildcards.round}"

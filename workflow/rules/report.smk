@@ -23,6 +23,7 @@ rule thermo:
         benchmark_of("thermo")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -32,7 +33,7 @@ rule thermo:
     message:
         "Formation energies and transition levels"
     shell:
-        "defectscape --log {log:q} stage thermo"
+        "defectscape --log {log:q} --processes {threads} stage thermo"
 
 
 rule ccd:
@@ -51,6 +52,7 @@ rule ccd:
         benchmark_of("ccd")
     conda:
         "../../envs/model.yaml"
+    threads: PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: grow(6000, attempt),
         runtime=lambda wildcards, attempt: grow(60, attempt),
@@ -60,7 +62,7 @@ rule ccd:
     message:
         "Configuration-coordinate diagrams"
     shell:
-        "defectscape --log {log:q} stage ccd"
+        "defectscape --log {log:q} --processes {threads} stage ccd"
 
 
 rule ccd_check:
@@ -112,6 +114,7 @@ rule summary:
         VERIFICATION_LABELS,
         search_results(),
         label_outcomes(),
+        IMPORTED if STUDY.prior else [],
     output:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),
@@ -121,7 +124,7 @@ rule summary:
     benchmark:
         benchmark_of("summary")
     conda:
-        "../../envs/defects.yaml"
+        "../../envs/model.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: grow(4000, attempt),
         runtime=lambda wildcards, attempt: grow(30, attempt),

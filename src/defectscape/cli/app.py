@@ -38,9 +38,12 @@ def _root(
         typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS"),
     ] = RESULTS,
     log: LogFile = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Structures that a prior computes side by side; else as the study says.")
+    ] = None,
 ) -> None:
     start_logging(log)
-    context.obj = Paths(study, results)
+    context.obj = Paths(study, results, processes)
 
 
 def register() -> None:

@@ -11,7 +11,9 @@ class Paths:
     Attributes:
         study: the study's YAML file.
         results: folder of all studies' results.
+        processes: that a prior may use, or None for as many as the study says.
     """
 
     study: Path
     results: Path
+    processes: int | None = None

@@ -66,7 +66,7 @@ def run_stage(
     """Run one stage of a study; the workflow calls this."""
     from defectscape.study.context import StudyContext
 
-    call_stage(StudyContext.load(context.obj.study, context.obj.results), name, items or [])
+    call_stage(StudyContext.load(context.obj.study, context.obj.results, context.obj.processes), name, items or [])
 
 
 def register(app: typer.Typer) -> None:

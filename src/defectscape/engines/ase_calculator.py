@@ -18,6 +18,7 @@ from defectscape.engines import ase_program
 from defectscape.engines.ase_program import package_version as calculator_version
 from defectscape.engines.base import CalculationFailed, ScfAttempt
 from defectscape.engines.external_python import ExternalCalculator
+from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.program import scratch_folder, tail
 from defectscape.files.atoms import frame_info
 from defectscape.settings.ase_calculator import MOMENTS, NONE, AseSettings
@@ -35,6 +36,9 @@ class Answering(Protocol):
     def ask(self, question: Mapping[str, Any]) -> ase_program.Answer:
         """The answer. Raises CalculationFailed or EngineError if there is none."""
 
+    def core_seconds(self) -> float:
+        """Processor time used so far where it computes, s."""
+
 
 class LocalCalculator:
     """A calculator's class in this Python and this process. Raises EngineError as ``calculator_class``."""
@@ -46,6 +50,10 @@ class LocalCalculator:
     def ask(self, question: Mapping[str, Any]) -> ase_program.Answer:
         """As ``ase_program.answer``."""
         return ase_program.answer(self._class, dict(question))
+
+    def core_seconds(self) -> float:
+        """Of this process, s."""
+        return core_seconds()
 
 
 class AseEngine:
@@ -86,6 +94,10 @@ class AseEngine:
     def version(self) -> str:
         """Name and version of the calculator's package. Raises EngineError if another Python has none."""
         return self._calculator.version
+
+    def core_seconds(self) -> float:
+        """Processor time used so far where the calculator computes, s."""
+        return self._calculator.core_seconds()
 
     def settings_of(self, numbers: Ints) -> str:
         """All settings: none is of one element."""

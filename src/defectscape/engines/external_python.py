@@ -13,6 +13,7 @@ from typing import Any
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines import ase_program
+from defectscape.engines.processor_time import worker_seconds
 from defectscape.engines.worker_process import PLAIN, WorkerProcess
 
 OLDEST = (3, 9)
@@ -65,6 +66,10 @@ class ExternalCalculator:
             self._worker = self.start()
         told: ase_program.Answer = self._worker.ask(dict(question), self._time_limit_s)
         return told
+
+    def core_seconds(self) -> float:
+        """Processor time that its process has used so far, s."""
+        return worker_seconds(None if self._worker is None else self._worker.number)
 
     def start(self) -> WorkerProcess:
         """The process, once it has found the calculator.

@@ -14,6 +14,7 @@ from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
+from defectscape.engines.processor_time import worker_seconds
 from defectscape.engines.worker_process import PICKLES, WorkerProcess
 
 
@@ -39,6 +40,10 @@ class IsolatedEngine:
     def settings_of(self, numbers: Ints) -> str:
         """As the engine's."""
         return self.engine.settings_of(numbers)
+
+    def core_seconds(self) -> float:
+        """Processor time that its process has used so far, s."""
+        return worker_seconds(None if self._worker is None else self._worker.number)
 
     def compute(self, frame: Frame, attempt: int) -> Label:
         """As the engine's.

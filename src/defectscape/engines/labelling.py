@@ -9,7 +9,7 @@ import os
 import platform
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -25,11 +25,16 @@ from defectscape.store.record import LARGE_FORCE, LabelRecord, check_label, time
 
 logger = logging.getLogger(__name__)
 
+Clock = Callable[[], float]
+"""Tells the processor time used so far, s."""
+
 REPORT_EVERY_S = 5.0
 """Seconds between two lines of progress."""
 
 
-def label_frame(frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float) -> LabelRecord:
+def label_frame(
+    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float, clock: Clock = core_seconds
+) -> LabelRecord:
     """The record of a frame's label, computed only if the store has none.
 
     Args:
@@ -37,6 +42,7 @@ def label_frame(frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A:
         engine: computes what the store lacks, with its attempts one after the other until one succeeds.
         store: the label store.
         max_force_eV_A: a label with a larger force on an atom is flagged, and not trained on, eV/A.
+        clock: tells the processor time used so far, s.
 
     Returns:
         The record, with this frame (its defect, family and origin) and with the flag by this limit,
@@ -46,7 +52,7 @@ def label_frame(frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A:
         StoreError: if the record in the store is damaged or the store cannot be written.
         EngineError: if the engine cannot run at all.
     """
-    record, _ = _find_or_compute(frame, engine, store, max_force_eV_A)
+    record, _ = _find_or_compute(frame, engine, store, max_force_eV_A, clock)
     return record
 
 
@@ -75,14 +81,14 @@ def label_frames(
 
 
 def _find_or_compute(
-    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float
+    frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float, clock: Clock = core_seconds
 ) -> tuple[LabelRecord, bool]:
     """The record of a frame's label, and whether it was computed now."""
     key = label_key(frame, engine.name, engine.settings_of(frame.numbers))
     known = store.get(key)
     computed = known is None
     if known is None:
-        new = _compute(frame, engine, store, key)
+        new = _compute(frame, engine, store, key, clock)
         store.put(_flagged(new, frame, max_force_eV_A))
         # Another process may have put its label first; all readers must see the same one.
         known = store.get(key) or new
@@ -106,7 +112,7 @@ def _flagged(record: LabelRecord, frame: Frame, max_force_eV_A: float) -> LabelR
     return replace(record, frame=frame, flags=tuple(flags))
 
 
-def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> LabelRecord:
+def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str, clock: Clock) -> LabelRecord:
     """The record of a new calculation; every attempt goes into the journal as soon as it has ended."""
 
     def log_call(status: Literal["ok", "failed"], attempt: int, core_s: float) -> None:
@@ -114,17 +120,17 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
         store.log_call(Call(key, engine.name, defect, charge, status, attempt, core_s, timestamp_now()))
 
     def compute(frame: Frame, attempt: int) -> Label:
-        began = core_seconds()
+        began = clock()
         try:
             label = engine.compute(frame, attempt)
             check_label(label, frame)
         except (CalculationFailed, LabelError):
-            log_call("failed", attempt, core_seconds() - began)
+            log_call("failed", attempt, clock() - began)
             raise
-        log_call("ok", attempt, core_seconds() - began)
+        log_call("ok", attempt, clock() - began)
         return label
 
-    began_wall, began_core = time.perf_counter(), core_seconds()
+    began_wall, began_core = time.perf_counter(), clock()
     made = try_attempts(engine, frame, compute)
     return LabelRecord(
         key=key,
@@ -137,7 +143,7 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str) -> Label
         flags=(),
         rung=made.last,
         wall_s=time.perf_counter() - began_wall,
-        core_s=core_seconds() - began_core,
+        core_s=clock() - began_core,
         host_name=platform.node(),
         timestamp=timestamp_now(),
     )

@@ -1,6 +1,7 @@
 """Processor time of this process and of everything that it has computed elsewhere."""
 
 import os
+from collections.abc import Callable
 
 _running: dict[int, float] = {}
 """Processor time of live workers by process number, s; once waited for, the system counts them."""
@@ -25,3 +26,19 @@ def report_worker(process: int, core_s: float) -> None:
 def forget_worker(process: int) -> None:
     """The worker has ended and was waited for."""
     _running.pop(process, None)
+
+
+def worker_seconds(process: int | None) -> float:
+    """Processor time that one live worker has used so far, s; zero before it has started."""
+    return 0.0 if process is None else _running.get(process, 0.0)
+
+
+def clock_of(engine: object) -> Callable[[], float]:
+    """Processor time of an engine's own worker, where it has one: others may compute beside it."""
+    inner = engine
+    while not hasattr(inner, "core_seconds"):
+        if not hasattr(inner, "engine"):
+            return core_seconds
+        inner = inner.engine
+    clock: Callable[[], float] = inner.core_seconds
+    return clock

@@ -17,7 +17,7 @@ from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, ScfAttempt
-from defectscape.settings.tblite import TbliteSettings
+from defectscape.settings.tblite import HEAVIEST, TbliteSettings
 
 ATTEMPTS = (
     ScfAttempt("configured", "As configured, Broyden mixing with damping 0.4 and a full history."),
@@ -38,9 +38,6 @@ atom, thousands of eV too low, which a mixer may well converge to."""
 
 HOPELESS = ("Too close", "not compatible")
 """In tblite's messages on overlapping atoms and impossible spins."""
-
-HEAVIEST = 86
-"""Atomic number of the last element with parameters (radon)."""
 
 
 class TbliteEngine:

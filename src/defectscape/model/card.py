@@ -15,6 +15,11 @@ CHARGE_WARNING = (
     "defectscape's own calculator takes the charge as an argument and has no such default."
 )
 
+PRIOR_WARNING = (
+    "This model was trained over a prior, which mace's own MACECalculator does not know: it gives what was learned "
+    "over the prior, which is no energy of anything. defectscape.study.calculator.DefectCalculator puts the prior back."
+)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -35,7 +40,9 @@ class ModelCard:
         member: index in its committee.
         seed: seed of its weights and of its frame order.
         version: of defectscape.
-        warning: how to hand the charge to mace's own calculator.
+        prior: energies and forces under the model, which its predictions lack: engines and settings as one line
+            of JSON; empty for none.
+        warning: how to hand the charge to mace's own calculator, and what that lacks over a prior.
     """
 
     fidelities: tuple[str, ...]
@@ -50,6 +57,7 @@ class ModelCard:
     member: int
     seed: int
     version: str
+    prior: str = ""
     warning: str = CHARGE_WARNING
 
     @property

@@ -6,6 +6,7 @@ is walked with every charge and fidelity: energies must differ where they should
 constant per charge that the references alone would give, and agree where they must.
 """
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +15,19 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.errors import CheckError
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import format_charge
+from defectscape.domain.label import Label
+from defectscape.domain.prior import put_back
 from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.model.backend import find_device, numerics
 from defectscape.model.committee import Committee
 from defectscape.model.dataset import Graphs
+
+logger = logging.getLogger(__name__)
 
 ENERGY_NOISE_eV = 1e-4
 FORCE_NOISE_eV_A = 1e-4
@@ -60,6 +66,8 @@ class CheckReport:
 def check_states(committee: Committee, frame: Frame, charges: Sequence[int], fidelities: Sequence[str]) -> CheckReport:
     """Walk every path with ``frame`` in every state.
 
+    With a prior, charge and fidelity must reach the networks themselves, and the prior must be put back whole.
+
     Args:
         committee: the models.
         frame: the geometry; its own charge does not matter.
@@ -71,6 +79,8 @@ def check_states(committee: Committee, frame: Frame, charges: Sequence[int], fid
         ModelError: for a state or structure the committee was not trained on.
     """
     frames = [frame if q == frame.charge else frame.recharged(q, origin=frame.origin) for q in charges]
+    _check_prior(committee, frames, fidelities[-1])
+    committee = committee.alone()
     results = {
         "training file": _training_file(committee, frames, fidelities),
         "calculator": _calculator(committee, frames, fidelities),
@@ -139,6 +149,39 @@ def _batch(committee: Committee, frames: Sequence[Frame], fidelities: Sequence[s
         for frame, prediction in zip(frames, predictions, strict=True):
             results[frame.charge, fidelity] = prediction.energy_eV, prediction.forces_eV_A
     return results
+
+
+def _check_prior(committee: Committee, frames: Sequence[Frame], fidelity: str) -> None:
+    """The prior must be put back whole, on the calculator's path and on the batch's, in the first charge that it has
+    a value for. One that has none for a geometry says nothing of the path: other geometries may have one."""
+    if committee.prior is None:
+        return
+    for frame in frames:
+        try:
+            (prior,) = committee.prior.evaluate_many([frame])
+        except CalculationFailed as error:
+            logger.warning("the prior's path is not checked in charge %s: %s", format_charge(frame.charge), error)
+            continue
+        _check_sum(committee, frame, fidelity, prior)
+        return
+
+
+def _check_sum(committee: Committee, frame: Frame, fidelity: str, prior: Label) -> None:
+    """What is learned and the prior's value are the answer of either path."""
+    learned = committee.alone().evaluate(frame, fidelity)
+    atoms = Atoms(frame.numbers, frame.positions_A, cell=frame.cell_A, pbc=True)
+    atoms.calc = committee.calculator(frame.charge, fidelity, frame.multiplicity)
+    state = (frame.charge, fidelity)
+    whole = put_back(learned, prior)
+    batch = committee.evaluate(frame, fidelity)
+    _check_agreement(
+        {
+            "sum": {state: (whole.energy_eV, whole.forces_eV_A)},
+            "calculator": {state: (atoms.get_potential_energy(), atoms.get_forces())},
+            "batch": {state: (batch.energy_eV, batch.forces_eV_A)},
+        },
+        AGREEMENT_eV[committee.card.dtype],
+    )
 
 
 def _learned(committee: Committee, frame: Frame, results: Results) -> dict[State, float]:

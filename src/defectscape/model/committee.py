@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 
 from defectscape.domain.errors import ModelError
-from defectscape.domain.frame import Frame, Ints
-from defectscape.domain.keys import format_charge
+from defectscape.domain.frame import Frame, Ints, Origin, lowest_multiplicity
+from defectscape.domain.keys import DefectKey, format_charge
 from defectscape.domain.prediction import Prediction
+from defectscape.domain.prior import NoPrior, Prior, put_back
 from defectscape.model.backend import find_device, mace_data, numerics, to_numpy
 from defectscape.model.card import ModelCard
 from defectscape.model.dataset import Graphs, collate
@@ -35,10 +36,13 @@ class Committee:
     Attributes:
         members: the networks, evaluated on ``device``, weights fixed.
         device: torch device name.
+        prior: energies and forces under the model, put back into every prediction; the one that the members were
+            trained over, or None if there was none.
     """
 
     members: tuple[Network, ...]
     device: str = "cpu"
+    prior: Prior | None = None
     _warned: set[object] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +50,7 @@ class Committee:
             raise ModelError("committee", "no members", "Give one model file at least")
         find_device(self.device)
         for network in self.members:
-            for thing in ("fidelities", "elements", "keys", "sizes", "r_max_A", "dtype"):
+            for thing in ("fidelities", "elements", "keys", "sizes", "r_max_A", "dtype", "prior"):
                 first, other = getattr(self.card, thing), getattr(network.card, thing)
                 if first != other:
                     remedy = f"The first member has {first}; give members of one training only"
@@ -54,16 +58,27 @@ class Committee:
             network.to(self.device).eval()
             network.requires_grad_(False)
             arrange(network)
+        given = "" if self.prior is None else self.prior.name
+        if given != self.card.prior:
+            remedy = f"The model was trained over {self.card.prior or 'none'}: give that one, or train again"
+            raise ModelError("prior of a committee", given or "none", remedy)
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device: str = "cpu") -> "Committee":
+    def load(cls, paths: Sequence[Path], device: str = "cpu", prior: Prior | None = None) -> "Committee":
         """Read the weights files that lie beside model files.
 
         Raises:
-            ModelError: if one cannot be read, they do not belong together, or there is no such
-                device.
+            ModelError: if one cannot be read, they do not belong together, were trained over another prior, or
+                there is no such device.
         """
-        return cls(tuple(load_network(Path(path)) for path in paths), device)
+        return cls(tuple(load_network(Path(path)) for path in paths), device, prior)
+
+    def alone(self) -> "Committee":
+        """The networks by themselves: what they have learned over the prior.
+
+        For what the prior has no part in: the members' spread, and whether charge and fidelity reach them.
+        """
+        return self if self.prior is None else Committee(self.members, self.device, NoPrior(self.card.prior))
 
     @property
     def card(self) -> ModelCard:
@@ -124,7 +139,7 @@ class Committee:
         return self.evaluate_many([frame], fidelity)[0]
 
     def evaluate_many(self, frames: Sequence[Frame], fidelity: str, batch_size: int = 16) -> tuple[Prediction, ...]:
-        """One prediction per frame, in order; charges may be mixed; errors as ``check``.
+        """One prediction per frame, in order; charges may be mixed; errors as ``check``, and the prior's.
 
         A defect never trained in its charge (though others were) is warned of, once.
         """
@@ -139,10 +154,26 @@ class Committee:
             with numerics(self.card.dtype, device):
                 batch = [maker.frame(frame, fidelity) for frame in frames[start : start + batch_size]]
                 predictions += self.predict(batch)
-        return tuple(predictions)
+        return self._with_prior(frames, predictions)
+
+    def answers(self, frames: Sequence[Frame], fidelity: str) -> list[Prediction | CalculationFailed]:
+        """As ``evaluate_many``, with the reason in the place of a frame that the prior has no value for."""
+        try:
+            return list(self.evaluate_many(frames, fidelity))
+        except CalculationFailed as failure:
+            if len(frames) == 1:
+                return [failure]
+            return [answer for frame in frames for answer in self.answers([frame], fidelity)]
+
+    def _with_prior(self, frames: Sequence[Frame], learned: Sequence[Prediction]) -> tuple[Prediction, ...]:
+        """Predictions of what was learned, with the prior put back."""
+        if self.prior is None:
+            return tuple(learned)
+        priors = self.prior.evaluate_many(frames)
+        return tuple(put_back(point, prior) for point, prior in zip(learned, priors, strict=True))
 
     def predict(self, graphs: Sequence[mace_data.AtomicData]) -> list[Prediction]:
-        """Predictions for graphs made in the members' dtype, as one batch shared by all members."""
+        """What the networks say of graphs made in the members' dtype, without the prior: one batch for all members."""
         device = find_device(self.device)
         with numerics(self.card.dtype, device):
             batch = collate(graphs, device)
@@ -166,18 +197,23 @@ class Committee:
             for i in range(len(graphs))
         ]
 
-    def calculator(self, charge: int, fidelity: str) -> "CommitteeCalculator":
-        """An ASE calculator of the committee mean in one charge state.
+    def calculator(self, charge: int, fidelity: str, multiplicity: int | None = None) -> "CommitteeCalculator":
+        """An ASE calculator of the committee mean, prior included, in one charge state.
+
+        Args:
+            charge: total charge, e.
+            fidelity: head.
+            multiplicity: of the spin, which the prior takes; None for the lowest.
 
         Raises:
             ModelError: for a charge or fidelity not trained on.
         """
         self.check_state(charge, fidelity)
-        return CommitteeCalculator(self, charge, fidelity)
+        return CommitteeCalculator(self, charge, fidelity, multiplicity)
 
 
 class CommitteeCalculator(Calculator):
-    """Energy (eV) and forces (eV/A) of the committee mean, for periodic atoms in a fixed charge.
+    """Energy (eV) and forces (eV/A) of the committee mean over its prior, for periodic atoms in a fixed charge.
 
     Attributes:
         prediction: the full prediction of the last structure, or None.
@@ -185,9 +221,10 @@ class CommitteeCalculator(Calculator):
 
     implemented_properties: list[str] = ["energy", "free_energy", "forces"]  # noqa: RUF012
 
-    def __init__(self, committee: Committee, charge: int, fidelity: str) -> None:
+    def __init__(self, committee: Committee, charge: int, fidelity: str, multiplicity: int | None = None) -> None:
         super().__init__()
         self.committee, self.charge, self.fidelity = committee, charge, fidelity
+        self.multiplicity = multiplicity
         self.graphs = Graphs.of(committee.card)
         self.prediction: Prediction | None = None
 
@@ -215,7 +252,8 @@ class CommitteeCalculator(Calculator):
         committee.check(numbers, self.charge, self.fidelity)
         with numerics(committee.card.dtype, find_device(committee.device)):
             graph = self.graphs.structure(numbers, atoms.positions, atoms.cell.array, self.charge, self.fidelity)
-            self.prediction = committee.predict([graph])[0]
+            learned = committee.predict([graph])
+        (self.prediction,) = committee._with_prior([self._frame(atoms)], learned)
         energy = self.prediction.energy_eV
         forces = self.prediction.forces_eV_A
         std = float(np.max(self.prediction.force_std_eV_A))
@@ -225,3 +263,9 @@ class CommitteeCalculator(Calculator):
             "forces": forces.copy(),
             "force_std": std,
         }
+
+    def _frame(self, atoms: Atoms) -> Frame:
+        """The atoms as a prior takes them."""
+        spin = lowest_multiplicity(atoms.numbers, self.charge) if self.multiplicity is None else self.multiplicity
+        key = DefectKey("defect", self.charge)
+        return Frame(atoms.numbers, atoms.positions, atoms.cell.array, key, spin, Origin.RELAXATION, "calculator")

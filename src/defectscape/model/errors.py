@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.frame import Floats
@@ -86,9 +87,9 @@ class ErrorTable:
 def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> ErrorTable:
     """Compare a committee with labels it has not seen.
 
-    A frame that the committee refuses (say, a charge that has no training frame at that fidelity)
-    has no error; it is listed in ``refused`` and logged. Frames of a fidelity that the strategy leaves
-    out of the model (``high_only``, say) are passed over.
+    A frame that the committee refuses (say, a charge that has no training frame at that fidelity), or that its
+    prior has no value for, has no error; it is listed in ``refused`` and logged. Frames of a fidelity that the
+    strategy leaves out of the model (``high_only``, say) are passed over.
     """
     rows: list[ErrorRow] = []
     parities: list[Parity] = []
@@ -104,13 +105,28 @@ def error_table(committee: Committee, held_out: Sequence[LabelledFrame]) -> Erro
             logger.warning("frame %s has no error: %s", item.frame.frame_id, error)
             refused.append((item.frame.frame_id, str(error)))
     for fidelity in committee.card.fidelities:
-        items = [item for item in usable if item.fidelity == fidelity]
+        of_level = [item for item in usable if item.fidelity == fidelity]
+        items, predictions = answered(committee, of_level, fidelity, refused)
         if items:
-            predictions = committee.evaluate_many([item.frame for item in items], fidelity)
             parity = _parity(fidelity, items, predictions)
             parities.append(parity)
             rows += _rows(parity)
     return ErrorTable(tuple(rows), tuple(parities), tuple(refused))
+
+
+def answered(
+    committee: Committee, items: Sequence[LabelledFrame], fidelity: str, refused: list[tuple[str, str]]
+) -> tuple[list[LabelledFrame], list[Prediction]]:
+    """The frames that a committee's prior has a value for, with the predictions; the others go to ``refused``."""
+    kept, predictions = [], []
+    for item, answer in zip(items, committee.answers([item.frame for item in items], fidelity), strict=True):
+        if isinstance(answer, CalculationFailed):
+            logger.warning("frame %s has no error: %s", item.frame.frame_id, answer)
+            refused.append((item.frame.frame_id, str(answer)))
+        else:
+            kept.append(item)
+            predictions.append(answer)
+    return kept, predictions
 
 
 def _parity(fidelity: str, items: Sequence[LabelledFrame], predictions: Sequence[Prediction]) -> Parity:

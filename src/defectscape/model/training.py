@@ -1,12 +1,14 @@
 """Training of one committee member, by the strategy that the study chooses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
 from defectscape.model.backend import find_device, numerics
+from defectscape.model.card import CHARGE_WARNING, PRIOR_WARNING
 from defectscape.model.checkpoint import discard_checkpoint
 from defectscape.model.history import TrainingHistory
 from defectscape.model.job import Job
@@ -25,6 +27,7 @@ def train_member(
     output: Path,
     warm_start: Path | None = None,
     checkpoint: Path | None = None,
+    prior: str = "",
 ) -> TrainingHistory:
     """Train one member and write it to ``output``.
 
@@ -39,6 +42,7 @@ def train_member(
         warm_start: model file of the same strategy to start from, or None.
         checkpoint: file to continue from if it fits, written at every validation (with a number for
             a strategy's first phase), removed at the end; None for none.
+        prior: name of the prior that was taken off the labels, for the card; empty for none.
 
     Raises:
         ModelError: fewer than two training frames of a fidelity that the strategy needs, validation
@@ -55,6 +59,12 @@ def train_member(
                 start.card.strategy,
                 f"The new one is {settings.strategy}: switch `warm_start` off",
             )
+        if start is not None and start.card.prior != prior:
+            raise ModelError(
+                "prior of the model to start from",
+                start.card.prior or "none",
+                f"The new one has {prior or 'none'}: switch `warm_start` off",
+            )
         job = Job(
             tuple(train),
             tuple(valid),
@@ -67,6 +77,8 @@ def train_member(
             checkpoint,
         )
         network, history = STRATEGIES[settings.strategy](job)
+        if prior:
+            network.card = replace(network.card, prior=prior, warning=f"{CHARGE_WARNING} {PRIOR_WARNING}")
         save_network(network, output)
     for path in job.checkpoints:
         discard_checkpoint(path)

@@ -19,6 +19,7 @@ def model_card(summary: Summary) -> str:
             f"* **Files**: {', '.join(f'`{name}`' for name in summary.model_files)}; `.weights` files beside them hold "
             "the same as plain values, for programs that do not read pickles.",
             f"* **Heads**: `{high.name}` is {high.method}, `{low.name}` is {low.method}.",
+            *_prior(summary),
             f"* **Trained on**: {', '.join(dict.fromkeys(row.defect for row in summary.defects))}, charges "
             f"{', '.join(f'{charge:+d}' if charge else '0' for charge in charges)}, supercells of the host's "
             f"{summary.host.atoms} atoms. It refuses other charges, elements and sizes: a charge's embedding acts on "
@@ -42,6 +43,18 @@ def model_card(summary: Summary) -> str:
             "",
         ]
     )
+
+
+def _prior(summary: Summary) -> list[str]:
+    """What the model files lack, where there is a prior under them."""
+    if summary.prior is None:
+        return []
+    return [
+        f"* **Prior**: {summary.prior.text}. The files hold what was learned over it: a plain `MACECalculator` gives "
+        "that part alone, which is no energy of anything. "
+        '`defectscape.study.calculator.DefectCalculator.of_study("study.yaml", "results", charge=-1)` puts the prior '
+        "back.",
+    ]
 
 
 def _error(row: ErrorSummary) -> str:

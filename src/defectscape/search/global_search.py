@@ -21,7 +21,7 @@ from defectscape.domain.minimum import Relaxation
 from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import StoppedError, Watch
 from defectscape.search.relaxation import relax_all
-from defectscape.search.surface import Surface
+from defectscape.search.surface import Surface, answers
 from defectscape.settings.search import DynamicsSettings, HoppingSettings, SearchSettings
 
 logger = logging.getLogger(__name__)
@@ -122,10 +122,9 @@ def hop(
         rngs: one for each chain, so that another chain changes nothing.
 
     Returns:
-        Every relaxation, accepted or not.
+        Every relaxation, accepted or not; none of a chain whose minimum the surface has no value at.
     """
-    energies_eV = [point.energy_eV for point in surface.evaluate_many(minima)]
-    places = list(minima)
+    places, energies_eV, rngs = _chains(minima, surface, rngs)
     found: list[Relaxation] = []
     for number in range(settings.hops):
         kicked = [
@@ -140,6 +139,21 @@ def hop(
             if outcome.trusted and (rise_eV <= 0 or chance < np.exp(-rise_eV / kT_eV)):
                 places[chain], energies_eV[chain] = outcome.final, outcome.energy_eV
     return tuple(found)
+
+
+def _chains(
+    minima: Sequence[Frame], surface: Surface, rngs: Sequence[np.random.Generator]
+) -> tuple[list[Frame], list[float], list[np.random.Generator]]:
+    """Where chains begin, the energies there (eV) and their random numbers; the others are logged."""
+    places, energies_eV, kept = [], [], []
+    for frame, point, rng in zip(minima, answers(surface, minima), rngs, strict=True):
+        if isinstance(point, CalculationFailed):
+            logger.warning("%s, %s: no hops from there: %s", frame.key, frame.note, point)
+            continue
+        places.append(frame)
+        energies_eV.append(point.energy_eV)
+        kept.append(rng)
+    return places, energies_eV, kept
 
 
 def _kicked(frame: Frame, settings: HoppingSettings, centre: Floats, rng: np.random.Generator, note: str) -> Frame:

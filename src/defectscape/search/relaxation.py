@@ -23,7 +23,7 @@ from defectscape.domain.minimum import CONVERGED, Relaxation
 from defectscape.domain.prediction import Prediction
 from defectscape.files.atoms import to_atoms
 from defectscape.search.guard import StoppedError, Watch
-from defectscape.search.surface import Surface
+from defectscape.search.surface import Surface, answers
 from defectscape.settings.search import SearchSettings
 
 logger = logging.getLogger(__name__)
@@ -86,8 +86,8 @@ def relax_all(
             number, start = waiting.popleft()
             under_way[number] = _UnderWay(start, settings)
         ready = [one for one in under_way.values() if one.ready()]
-        answers = _answers(surface, [one.frame() for one in ready])
-        for one, answer in zip(ready, answers, strict=True):
+        found = answers(surface, [one.frame() for one in ready])
+        for one, answer in zip(ready, found, strict=True):
             one.step(answer)
         for number, one in list(under_way.items()):
             if one.reason is not None:
@@ -95,19 +95,6 @@ def relax_all(
                 finished[number] = _outcome(one.watch, one.start, settings, one.reason, path_frames)
                 progress.add(finished[number])
     return tuple(finished[number] for number in range(len(starts)))
-
-
-def _answers(surface: Surface, frames: Sequence[Frame]) -> Sequence[Prediction | CalculationFailed]:
-    """Predictions for the frames. If a batch fails, its frames are evaluated one by one: a failure ends
-    the relaxation that it belongs to, and no other."""
-    if not frames:
-        return []
-    try:
-        return surface.evaluate_many(frames)
-    except CalculationFailed as failure:
-        if len(frames) == 1:
-            return [failure]
-        return [answer for frame in frames for answer in _answers(surface, [frame])]
 
 
 class _UnderWay:

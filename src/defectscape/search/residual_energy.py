@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
@@ -71,7 +72,9 @@ class ResidualEnergy:
 
 
 def residual_energy(frame: Frame, label: Label, surface: Surface, settings: SearchSettings) -> ResidualEnergy:
-    """Estimate it from the engine's forces and the model's curvature, or a soft mode's if the model leaves the basin.
+    """Estimate it from the engine's forces and the model's curvature.
+
+    A soft mode's curvature stands in where the model leaves the basin, or has no value since its prior failed.
 
     Args:
         frame, label: where the engine's relaxation ended.
@@ -80,8 +83,13 @@ def residual_energy(frame: Frame, label: Label, surface: Surface, settings: Sear
     """
     what = "what relaxing it further would still gain: the engine's forces, "
     rest = "; the finite-size error is not in it"
-    left = relaxation_gain_eV(frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
+    reason = "relaxing by the final committee's left the basin"
+    try:
+        left = relaxation_gain_eV(frame, CorrectedSurface(surface, [(frame, label)]), settings, label.fmax_eV_A)
+    except CalculationFailed as error:
+        logger.warning("%s: no value of the final committee at the ground state: %s", frame.key, error)
+        left, reason = None, "the final committee has no value there: its prior failed"
     if left is None:
-        why = "a soft mode's curvature, as relaxing by the final committee's left the basin"
+        why = f"a soft mode's curvature, as {reason}"
         return ResidualEnergy(harmonic_residual_eV(label), what + why + rest)
     return ResidualEnergy(math.hypot(*left), what + "the final committee's curvature" + rest)

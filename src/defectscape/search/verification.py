@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.corrected_surface import CorrectedSurface, Observation, lowest_observation
 from defectscape.search.relaxation import relax
-from defectscape.search.surface import Surface
+from defectscape.search.surface import Surface, answers
 from defectscape.search.verification_criterion import next_to_verify
 from defectscape.settings.search import SearchSettings, VerificationSettings
 
@@ -38,8 +39,11 @@ NOTE = "verification"
 Labeller = Callable[[Frame], Label | None]
 """Gives a frame's label, or None where the calculation failed."""
 
-Stepper = Callable[[Sequence[Observation], float], Frame]
-"""Gives the next geometry from the labelled ones and the reach, A: how far an atom may move from the lowest."""
+Stepper = Callable[[Sequence[Observation], float], Frame | None]
+"""Gives the next geometry from the labelled ones and the reach, A: how far an atom may move from the lowest.
+
+None where the model has a value at none of them.
+"""
 
 
 def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE) -> Stepper:
@@ -50,17 +54,35 @@ def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE
         settings: how the corrected surface is relaxed; disagreement of the committee does not stop it, as
             the engine labels the end in any case.
         note: note of the frames.
+
+    Labelled geometries at which the model has no value, since its prior failed there, have no part in a step; where
+    none is left, there is no step.
     """
     limits = settings.model_copy(update={"stop_force_std_eV_A": None})
 
-    def step(observations: Sequence[Observation], reach_A: float) -> Frame:
-        frame, _ = lowest_observation(observations)
-        way = relax(frame, CorrectedSurface(surface, observations), limits, PATH_FRAMES)
+    def step(observations: Sequence[Observation], reach_A: float) -> Frame | None:
+        known = _known_to(surface, observations)
+        if not known:
+            return None
+        frame, _ = lowest_observation(known)
+        way = relax(frame, CorrectedSurface(surface, known), limits, PATH_FRAMES)
         positions_A = [reached.positions_A for reached in (*way.path, way.final)]
         moved = frame.positions_A + _within(reach_A, [there - frame.positions_A for there in positions_A])
         return frame.moved(moved, origin=Origin.RELAXATION, note=note)
 
     return step
+
+
+def _known_to(surface: Surface, observations: Sequence[Observation]) -> list[Observation]:
+    """Those at which the surface has a value; the others are logged."""
+    known = []
+    points = answers(surface, [frame for frame, _ in observations])
+    for observation, point in zip(observations, points, strict=True):
+        if isinstance(point, CalculationFailed):
+            logger.warning("%s, %s: left out of the step: %s", observation[0].key, observation[0].note, point)
+        else:
+            known.append(observation)
+    return known
 
 
 def _within(reach_A: float, displacements_A: Sequence[Floats]) -> Floats:
@@ -150,8 +172,8 @@ def relax_with_engine(
     """Label a geometry, then relax it with the engine's forces: the labelled frames in their order.
 
     Every step costs one label and starts from the lowest geometry so far. The relaxation ends below
-    ``fmax_eV_A``, after ``most_steps`` steps, where a step leads to a labelled geometry, or at the first failed
-    label.
+    ``fmax_eV_A``, after ``most_steps`` steps, where a step leads to a labelled geometry or there is none, or at the
+    first failed label.
     """
     done: list[Observation] = []
     reach_A = REACH_A
@@ -177,7 +199,11 @@ def relax_with_engine(
         )
         if best_label.fmax_eV_A < fmax_eV_A or len(done) > most_steps:
             break
-        frame = step(done, reach_A)
+        following = step(done, reach_A)
+        if following is None:
+            logger.warning("%s, %s: ends here, the model has no value at its geometries", start.key, start.note)
+            break
+        frame = following
         if frame.frame_id in {earlier.frame_id for earlier, _ in done}:
             break
     return tuple(done)

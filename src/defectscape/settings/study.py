@@ -5,6 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.engine import FidelitiesSettings
+from defectscape.settings.prior import PriorSettings
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,
@@ -38,6 +39,11 @@ class Study(Settings):
     host: HostSettings = Field(description="The perfect crystal.")
     defects: list[DefectSettings] = Field(min_length=1, description="The defects and their charge states.")
     fidelities: FidelitiesSettings = Field(description="The two levels of theory.")
+    prior: PriorSettings | None = Field(
+        None,
+        description="Cheap energies and forces under the model, which then learns what they leave. Left out, the "
+        "model learns the whole.",
+    )
     sampling: SamplingSettings = Field(description="Starts and the dense pool.")
     selection: SelectionSettings = Field(description="High-fidelity label budget.")
     exploration: ExplorationSettings = Field(description="Active-learning rounds.")
@@ -68,6 +74,26 @@ class Study(Settings):
                 f"thermo.correction: efnv needs potentials, which the {engine.kind} engine does not give; "
                 "use point_charge"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _prior_leaves_something(self) -> "Study":
+        prior = self.prior
+        if prior is None or prior.landscape is not None:
+            return self
+        if prior.engine == self.fidelities.high.engine:
+            raise ValueError(
+                f"prior.engine is the engine of the high fidelity {self.fidelities.high.name}: the model would have "
+                "nothing to learn; take a cheaper engine, or take the prior out"
+            )
+        if prior.engine == self.fidelities.low.engine:
+            for key, training in (("exploration.training", self.exploration.training), ("training", self.training)):
+                if training.strategy != "high_only":
+                    raise ValueError(
+                        f"prior.engine is the engine of the low fidelity {self.fidelities.low.name}: its labels less "
+                        f"the prior are zero, and {key}.strategy {training.strategy} trains on them; set "
+                        f"{key}.strategy to high_only, which learns the high fidelity less the prior"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from defectscape.settings.base import Settings
 
+HEAVIEST = 86
+"""Atomic number of the last element with parameters (radon), in all three Hamiltonians."""
+
 
 class TbliteSettings(Settings):
     """The embedded engine: extended tight binding from the tblite package, Gamma point only."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+from ase.calculators.calculator import CalculationFailed
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import Floats, Frame
@@ -36,7 +37,12 @@ def _diagram(
     except ThermoError as error:
         logger.warning("no diagram: %s", error)
         return Diagram(*names, None, None, None, str(error))
-    ccd = trace_ccd(path, lambda frame: surface.evaluate(frame).energy_eV, offset_eV)
+    # A curve with a hole has no fit that could be trusted, so one geometry without a value costs its diagram.
+    try:
+        ccd = trace_ccd(path, lambda frame: surface.evaluate(frame).energy_eV, offset_eV)
+    except CalculationFailed as error:
+        logger.warning("no diagram of %s and %s: %s", *names, error)
+        return Diagram(*names, None, None, None, str(error))
     start = int(np.flatnonzero(path.fractions == 0.0)[0])
     end = int(np.flatnonzero(path.fractions == 1.0)[0])
     return Diagram(
@@ -68,7 +74,7 @@ def chosen_pairs(
 def compute_diagrams(context: StudyContext) -> None:
     """Diagrams of the study's transitions, by the final committee."""
     found = read_levels(context)
-    committee = load_committee(context.layout.final, context.study.training)
+    committee = load_committee(context, context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     limit = found.limits[0].name
     energies = {item.key: item.energy_eV for item in found.formation if item.limit == limit}

@@ -9,7 +9,7 @@ from defectscape.domain.prediction import Prediction
 from defectscape.domain.seeds import derive_rng
 from defectscape.model.calibration import Scale, calibrate
 from defectscape.model.committee import Committee
-from defectscape.model.errors import error_table
+from defectscape.model.errors import answered, error_table
 from defectscape.study.committees import check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.evaluation import write_calibration, write_errors
@@ -30,7 +30,7 @@ def evaluate_final(context: StudyContext) -> None:
     test families.
     """
     files = context.layout.final
-    committee = load_committee(files, context.study.training)
+    committee = load_committee(context, files, context.study.training)
     charges = sorted({key.charge for _, key in context.keys})
     check_committee(context, committee, files, check_frame(context), charges, files.gates)
     splits = read_final_splits(context)
@@ -51,5 +51,4 @@ def _judged(
     """The frames of a fidelity that the committee answers, with its answers."""
     known = {key.charge for name, key in committee.card.keys if name == fidelity}
     items = [item for item in data if item.fidelity == fidelity and item.frame.charge in known]
-    points = committee.evaluate_many([item.frame for item in items], fidelity)
-    return list(zip(items, points, strict=True))
+    return list(zip(*answered(committee, items, fidelity, []), strict=True))

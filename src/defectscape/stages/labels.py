@@ -19,6 +19,7 @@ from defectscape.study.labels import (
     write_jumps,
     write_outcomes,
 )
+from defectscape.study.prior import known_to_prior
 
 
 def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
@@ -34,6 +35,9 @@ def label_chunk(context: StudyContext, group: str, round_number: int, fidelity: 
     frames = [frame for frame in source if in_chunk(frame, chunk, chunks)]
     title = f"{group} round {round_number} {context.fidelity_settings(fidelity).name} {chunk + 1}/{chunks}"
     records = context.label_many(frames, fidelity, title)
+    if context.prior is not None:
+        # Here, where labels are spread over jobs; trainings find the values in the prior's store.
+        context.prior.label_many([record.frame for record in records if record.label is not None])
     write_outcomes(files.labels(fidelity, chunk, chunks), records)
 
 
@@ -56,7 +60,7 @@ def build_round_data(context: StudyContext, group: str, number: int) -> None:
                 frames += relaxed_minima(context, group, earlier)
             outcomes = round_outcomes(context, group, earlier, fidelity)
             data += gather(context, frames, outcomes, fidelity)
-        kept, jumps = without_jumps(context, unique(data), fidelity)
+        kept, jumps = without_jumps(context, known_to_prior(context, unique(data)), fidelity)
         write_data(files.round(number), fidelity, kept)
         write_jumps(context, group, number, fidelity, jumps)
 

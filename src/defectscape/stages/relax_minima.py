@@ -38,7 +38,7 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
     files, study = context.layout.group(name), context.study
     before, here = files.round(number - 1), files.round(number)
     head = context.fidelity_settings("low").name
-    surface = surface_beside_engine(before, study.exploration.training, head)
+    surface = surface_beside_engine(context, before, study.exploration.training, head)
     # A step that ends where the corrected surface is flatter than the limit asks for could not reach it.
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
     fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}

@@ -77,7 +77,7 @@ def _search(
 ) -> tuple[Relaxation, ...]:
     group, files = context.group(name)
     round_files = files.round(number)
-    committee = load_committee(round_files, context.study.exploration.training)
+    committee = load_committee(context, round_files, context.study.exploration.training)
     starts = _with_nudged(context, read_starts(context, name))
     charges = sorted(
         {key.charge for source in group.learns_from for key in context.group(source)[0].keys} | set(group.charges)

@@ -40,8 +40,9 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
     site = site_of(context, group.defect)
     splits = read_splits(context, name)
     relaxations = read_relaxations(context, name, number - 1)
-    committee = load_committee(files.round(number - 1), context.study.exploration.training)
-    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    committee = load_committee(context, files.round(number - 1), context.study.exploration.training)
+    # The members disagree by what they learned: the prior is the same for all.
+    surface = CommitteeSurface(committee.alone(), context.fidelity_names[1])
     taken = {fidelity: taken_frames(context, name, number, fidelity) for fidelity in ("low", "high")}
     centre = np.array(site.frac_coords)
     budgets = context.study.selection

@@ -89,7 +89,7 @@ def compute_levels(context: StudyContext) -> None:
     host = read_host(context)
     energies, references = _host_energies(context)
     limits = _limits(context, host, energies, references)
-    committee = load_committee(context.layout.final, context.study.training)
+    committee = load_committee(context, context.layout.final, context.study.training)
     surface = CommitteeSurface(committee, context.fidelity_names[1])
     keys = [(group.name, key) for group, key in context.keys]
     errors = [

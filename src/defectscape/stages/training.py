@@ -12,6 +12,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.labels import read_data, read_group_data, unique, write_data
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
+from defectscape.study.prior import known_to_prior, over_prior
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
 
 
@@ -24,7 +25,7 @@ def _train(
     seed: int,
     warm_start: Path | None,
 ) -> None:
-    data = [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)]
+    data = over_prior(context, [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)])
     history = train_member(
         of_split(data, splits, Split.TRAIN),
         of_split(data, splits, Split.VALID),
@@ -35,6 +36,7 @@ def _train(
         output=files.model(member),
         warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
+        prior="" if context.prior is None else context.prior.name,
     )
     write_history(files, member, history)
 
@@ -62,7 +64,7 @@ def build_final_data(context: StudyContext) -> None:
             data += read_group_data(context, group.name, last, fidelity)
         if fidelity == "high":
             data += verification_labels(context)
-        write_data(context.layout.final, fidelity, unique(data))
+        write_data(context.layout.final, fidelity, known_to_prior(context, unique(data)))
     write_final_splits(context, splits)
 
 

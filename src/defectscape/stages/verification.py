@@ -44,5 +44,5 @@ def _steps(context: StudyContext, files: GroupFiles) -> Stepper:
     """Steps on the surface of the committee that found the minima."""
     exploration = context.study.exploration
     last = files.round(exploration.rounds)
-    surface = surface_beside_engine(last, exploration.training, context.fidelity_names[1])
+    surface = surface_beside_engine(context, last, exploration.training, context.fidelity_names[1])
     return corrected_steps(surface, context.study.search)

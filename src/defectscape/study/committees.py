@@ -40,18 +40,20 @@ class CommitteeSurface:
         return self.committee.evaluate_many(frames, self.fidelity)
 
 
-def load_committee(files: GroupRound, settings: TrainingSettings) -> Committee:
-    """The committee of a round or of the final training."""
+def load_committee(context: StudyContext, files: GroupRound, settings: TrainingSettings) -> Committee:
+    """The committee of a round or of the final training, over the study's prior."""
     paths = [files.model(member) for member in range(settings.committee)]
-    return Committee.load(paths, settings.device)
+    return Committee.load(paths, settings.device, context.prior)
 
 
-def surface_beside_engine(files: GroupRound, settings: TrainingSettings, fidelity: str) -> CommitteeSurface:
+def surface_beside_engine(
+    context: StudyContext, files: GroupRound, settings: TrainingSettings, fidelity: str
+) -> CommitteeSurface:
     """A fidelity of a committee on a CPU, where an engine runs that follows its surface.
 
     A committee that was trained on the high level alone gives that one: it is asked for its curvature.
     """
-    committee = load_committee(files, settings.model_copy(update={"device": "cpu"}))
+    committee = load_committee(context, files, settings.model_copy(update={"device": "cpu"}))
     known = committee.card.fidelities
     return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
 

@@ -10,6 +10,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame, label_frames
+from defectscape.engines.prior import EnginePrior
 from defectscape.engines.registry import make_engine
 from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
@@ -19,6 +20,9 @@ from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
 from defectscape.study.layout import GroupFiles, Layout
 
+PRIORS = "priors"
+"""Folder in the label store: the store of the priors' own values."""
+
 
 @dataclass(frozen=True)
 class StudyContext:
@@ -27,16 +31,18 @@ class StudyContext:
     Attributes:
         study: its settings.
         layout: where its files are.
+        processes: that a prior may use, or None for as many as the study says.
     """
 
     study: Study
     layout: Layout
+    processes: int | None = None
 
     @classmethod
-    def load(cls, config: Path, results: Path) -> "StudyContext":
+    def load(cls, config: Path, results: Path, processes: int | None = None) -> "StudyContext":
         """Read the config file; files go to ``results/<study>/``."""
         study = load_study(config)
-        return cls(study, Layout(results / study.study))
+        return cls(study, Layout(results / study.study), processes)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -62,6 +68,15 @@ class StudyContext:
         if fidelity not in self._engines:
             self._engines[fidelity] = make_engine(self.fidelity_settings(fidelity).engine)
         return self._engines[fidelity]
+
+    @cached_property
+    def prior(self) -> EnginePrior | None:
+        """The prior under the model, with a label store of its own beside the labels; None if there is none."""
+        settings = self.study.prior
+        if settings is None:
+            return None
+        store = LabelStore(self.store.root / PRIORS)
+        return EnginePrior(settings, store, self.processes or settings.processes)
 
     def record(self, frame: Frame, fidelity: str) -> LabelRecord | None:
         """What the store holds of a frame at a fidelity, or None."""

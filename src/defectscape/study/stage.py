@@ -39,10 +39,13 @@ class Block:
     Attributes:
         block: its dotted name.
         without: names in it that the stage does not read.
+        added: whether a later version brought the block: where a study has none, it is not part of the text, so that
+            finished studies stay finished.
     """
 
     block: str
     without: tuple[str, ...]
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class Stage:
             if isinstance(item, Part):
                 content[item.block] = item.value(study, wildcards)
             elif isinstance(item, Block):
-                content[item.block] = block_of(study, item.block, item.without)
+                value = block_of(study, item.block, item.without)
+                if value is not None or not item.added:
+                    content[item.block] = value
             else:
                 content[item] = block_of(study, item)
         return json.dumps(content, sort_keys=True)

@@ -6,7 +6,7 @@ The table of stages (``stages``) names them in ``reads``.
 from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
-from defectscape.study.stage import Block, Part, Wildcards, block_of
+from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
 
 
 def _group(study: Study, wildcards: Wildcards) -> object:
@@ -71,7 +71,18 @@ def _of_functional(name: str) -> Part:
     return Part(block, value)
 
 
+def everything(study: Study, _: Wildcards) -> object:
+    """All settings but how many processes compute the prior, which changes no value."""
+    content = block_of(study, WHOLE)
+    if study.prior is not None:
+        content["prior"] = block_of(study, PRIOR.block, PRIOR.without)
+    return content
+
+
 GROUP = Part("defects", _group)
+EVERYTHING = Part(WHOLE, everything, ("processes",))
+PRIOR = Block("prior", ("processes",), added=True)
+"""How many processes compute it changes no value."""
 NAMES = ("fidelities.low.name", "fidelities.high.name")
 NOT_FOR_LABELS = ("max_energy_jump_eV",)
 """It sorts labels out after they were made."""

@@ -6,9 +6,10 @@ them with ``reads``; another compares the files that it opens with the inputs of
 """
 
 from defectscape.domain.errors import ConfigError
-from defectscape.study.stage import WHOLE, Block, Part, Stage
+from defectscape.study.stage import Block, Part, Stage
 from defectscape.study.stage_settings import (
     BEYOND_RELAXING,
+    EVERYTHING,
     EXPLORED_MINIMA,
     EXPLORERS,
     FINALISTS,
@@ -21,6 +22,7 @@ from defectscape.study.stage_settings import (
     MINIMA,
     NAMES,
     NOT_FOR_LABELS,
+    PRIOR,
     RELAXED_STARTS,
     SEARCHING,
     THERMO,
@@ -99,7 +101,7 @@ STAGES = (
         version=1,
         kind="engine",
         takes=("group", "round", "fidelity", "chunk"),
-        reads=("label_jobs", Part("fidelities", fidelity_of_job, NOT_FOR_LABELS)),
+        reads=(PRIOR, "label_jobs", Part("fidelities", fidelity_of_job, NOT_FOR_LABELS)),
     ),
     Stage(
         "select",
@@ -122,6 +124,7 @@ STAGES = (
         kind="other",
         takes=("group", "round"),
         reads=(
+            PRIOR,
             "fidelities",
             "imported",
             "label_jobs",
@@ -138,7 +141,7 @@ STAGES = (
         version=4,
         kind="training",
         takes=("group", "round", "member"),
-        reads=("seed", Block("exploration.training", ("committee",)), *NAMES),
+        reads=(PRIOR, "seed", Block("exploration.training", ("committee",)), *NAMES),
     ),
     Stage(
         "search",
@@ -146,7 +149,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group", "round"),
-        reads=("exploration.search", EXPLORED_MINIMA, in_rounds("selection.low_relaxed_minima"), *SEARCHING),
+        reads=(PRIOR, "exploration.search", EXPLORED_MINIMA, in_rounds("selection.low_relaxed_minima"), *SEARCHING),
     ),
     Stage(
         "relax_minima",
@@ -155,6 +158,7 @@ STAGES = (
         kind="engine",
         takes=("group", "round", "key"),
         reads=(
+            PRIOR,
             "selection.low_relaxed_minima",
             "selection.low_relaxation_steps",
             "sampling.relaxation_fmax_eV_A",
@@ -172,6 +176,7 @@ STAGES = (
         kind="other",
         takes=("group", "round"),
         reads=(
+            PRIOR,
             Block("selection", INITIAL),
             EXPLORED_MINIMA,
             "sampling.shortest_distance_A",
@@ -188,7 +193,7 @@ STAGES = (
         version=4,
         kind="relaxation",
         takes=("group",),
-        reads=("search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
+        reads=(PRIOR, "search", MINIMA, "exploration.rounds", "selection.low_relaxed_minima", *SEARCHING),
     ),
     Stage("minima", "search:merge_minima", version=1, kind="other", takes=("group",), reads=(MINIMA, GROUP)),
     Stage(
@@ -198,6 +203,7 @@ STAGES = (
         kind="engine",
         takes=("group", "key"),
         reads=(
+            PRIOR,
             Block("verification", ("tolerance_eV",)),
             HIGH_LABELS,
             "fidelities.low.name",
@@ -211,7 +217,7 @@ STAGES = (
         "training:build_final_data",
         version=2,
         kind="other",
-        reads=("exploration.rounds", "defects", *NAMES),
+        reads=(PRIOR, "exploration.rounds", "defects", *NAMES),
     ),
     Stage(
         "train_final",
@@ -219,10 +225,14 @@ STAGES = (
         version=4,
         kind="training",
         takes=("member",),
-        reads=("seed", Block("training", ("committee", "warm_start")), *NAMES),
+        reads=(PRIOR, "seed", Block("training", ("committee", "warm_start")), *NAMES),
     ),
     Stage(
-        "evaluate", "evaluation:evaluate_final", version=3, kind="other", reads=("seed", "defects", *NAMES, *FINALISTS)
+        "evaluate",
+        "evaluation:evaluate_final",
+        version=3,
+        kind="other",
+        reads=(PRIOR, "seed", "defects", *NAMES, *FINALISTS),
     ),
     Stage("potentials_host", "potentials:host_potentials", version=1, kind="engine", reads=("fidelities.high.engine",)),
     Stage(
@@ -239,6 +249,7 @@ STAGES = (
         version=6,
         kind="other",
         reads=(
+            PRIOR,
             THERMO,
             Block("search", BEYOND_RELAXING),
             "minima.symmetry_tolerance_A",
@@ -253,7 +264,7 @@ STAGES = (
         "ccd:compute_diagrams",
         version=4,
         kind="other",
-        reads=("ccd.points", "ccd.extend", "ccd.pairs", *NAMES, *FINALISTS),
+        reads=(PRIOR, "ccd.points", "ccd.extend", "ccd.pairs", *NAMES, *FINALISTS),
     ),
     Stage(
         "ccd_check",
@@ -262,7 +273,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=10, kind="other", reads=(WHOLE,)),
+    Stage("summary", "summary:summarise", version=10, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

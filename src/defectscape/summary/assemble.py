@@ -14,7 +14,7 @@ from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
-from defectscape.summary import cost, model, provenance, times
+from defectscape.summary import cost, model, prior, provenance, times
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
 from defectscape.summary.capture import capture_rows
 from defectscape.summary.ccd import diagrams
@@ -168,12 +168,14 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
     found = read_levels(context)
     defects = _defects(context, groups, found)
     low, high = (provenance.level_of_theory(context, name) for name in ("low", "high"))
+    under = prior.prior_summary(context)
     jobs = times.read_jobs(context)
     levels, ccd = _levels(found), diagrams(context)
     return Summary(
         study=context.study.study,
         low=low,
         high=high,
+        prior=under,
         host=_host(context, found),
         chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
         defects=defects,
@@ -187,7 +189,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         search=_search_points(groups),
         ccd=ccd,
         capture=capture_rows(context.study.ccd.capture, ccd, levels, found.host.gap_eV),
-        cost=cost.label_costs(context),
+        cost=[*cost.label_costs(context), *prior.cost_rows(under)],
         jobs=times.rule_times(jobs),
         overhead=times.overhead(context, jobs),
         training=model.training_curves(context),

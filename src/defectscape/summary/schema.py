@@ -17,6 +17,8 @@ from defectscape.summary.schema_results import (
     LevelSummary,
     MinimumSummary,
     PathPoint,
+    PriorSummary,
+    PriorTerm,
     Row,
     SearchPoint,
     StateConcentrationRow,
@@ -58,6 +60,8 @@ __all__ = [
     "Overhead",
     "ParityData",
     "PathPoint",
+    "PriorSummary",
+    "PriorTerm",
     "Provenance",
     "Row",
     "SearchPoint",
@@ -76,6 +80,9 @@ class Summary(Row):
     study: str
     low: LevelOfTheory
     high: LevelOfTheory
+    prior: PriorSummary | None = Field(
+        None, description="What stands under the model; null if the model learned the whole."
+    )
     host: HostSummary
     chemical_potentials_eV: dict[str, dict[str, float]] = Field(
         description="Per limit, chemical potential of each element relative to its reference, eV."

@@ -19,6 +19,29 @@ class LevelOfTheory(Row):
     engine_versions: list[str] = Field(description="Engine versions found in the labels' records.")
 
 
+class PriorTerm(Row):
+    """One engine of the prior."""
+
+    engine: str = Field(description="Engine, for example tblite.")
+    method: str = Field(description="Method of the engine, for example IPEA1-xTB.")
+    settings: str = Field(description="Canonical JSON of the settings that change its values.")
+    sign: int = Field(description="+1, or -1 where it is taken off.")
+    neutral: bool = Field(description="Whether it is asked in charge 0, whatever the state's charge.")
+
+
+class PriorSummary(Row):
+    """Cheap energies and forces under the model, which learned what they leave of the labels."""
+
+    text: str = Field(description="What it is, in words.")
+    terms: list[PriorTerm] = Field(description="Its engines; the prior is their sum, each with its sign.")
+    store: str = Field(description="Folder of its own label store.")
+    frames: int = Field(description="Labelled frames of the study that it was asked for.")
+    failed: int = Field(description="Of these, frames that it failed for: no model is trained on them.")
+    failures: dict[str, int] = Field(description="The reasons, with the number of frames of each.")
+    calls: int = Field(description="Calls of its engines for these frames, failed ones included.")
+    core_s: float = Field(description="Core-seconds that these calls took.")
+
+
 class HostSummary(Row):
     """The perfect crystal."""
 

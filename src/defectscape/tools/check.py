@@ -23,6 +23,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.host import known_host
 from defectscape.tools.check_inputs import check_inputs, check_starts
 from defectscape.tools.check_limits import check_limits
+from defectscape.tools.check_prior import engines_of, measure_prior
 from defectscape.tools.imported_data import check_imported
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,11 @@ class Plan:
 
 def _missing_programs(study: Study) -> tuple[str, ...]:
     """First words of the engines' commands that this machine does not know."""
-    engines = (study.fidelities.low.engine, study.fidelities.high.engine)
+    engines = (
+        study.fidelities.low.engine,
+        study.fidelities.high.engine,
+        *(engine for _, engine in engines_of(study.prior)),
+    )
     words = [shlex.split(e.command)[0] for e in engines if isinstance(e, Program)]
     return tuple(word for word in dict.fromkeys(words) if shutil.which(word) is None)
 
@@ -172,7 +177,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
 
     Args:
         measure: compute one label of the perfect supercell at each fidelity (it stays in the store), so
-            that there is a time to estimate with.
+            that there is a time to estimate with; and ask the prior for it, neutral and charged.
 
     Raises:
         DefectscapeError: for the first thing that is wrong, before any label of a defect is computed.
@@ -183,6 +188,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     for fidelity, engine in engines.items():
         # An engine in another Python starts there to know its version, and says what it lacks.
         logger.info("%s fidelity: %s", fidelity, engine.version)
+    prior = context.prior  # its engines are made here, so that one that is not there is found now
     host = read_host_file(study.host)
     warnings = (*check_inputs(study, host), *charge_blind_lines(study.fidelities))
     # Also where one is asked for by another name, so that ours can be said.
@@ -207,6 +213,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
                     "Change the engine's settings: no defect is labelled before the host is",
                 )
         times = _label_times(context, len(host.numbers))
+        if prior is not None:
+            warnings = (*warnings, *measure_prior(context, host))
     check_limits(context, host)
     starts, low, high = label_counts(study)
     rounds = study.exploration.rounds + 1

@@ -9,6 +9,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
 from defectscape.engines.vasp_dos import read_dos
 from defectscape.sampling.contacts import COVALENT_SHARE
+from defectscape.sampling.open_shells import added_atoms
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
 from defectscape.sampling.sites import pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES
@@ -18,13 +19,14 @@ from defectscape.settings.study import Study
 from defectscape.settings.thermo import DensityOfStates
 from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements, composition, mean_potential_eV
 from defectscape.thermo.dos_check import check_dos
+from defectscape.tools.check_prior import check_prior, engines_of
 
 
 def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     """Structures, densities of states and limits that the study names; its frames: ``check_imported``.
 
     Returns:
-        What limits the references' energies.
+        What limits the references' energies and the prior.
 
     Raises:
         DefectscapeError: for the first that cannot be used.
@@ -32,6 +34,8 @@ def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     atoms = composition(host.numbers)
     warnings = _check_elements(study, atoms)
     _check_phases(study, atoms)
+    added = added_atoms(defect.name for defect in study.defects)
+    warnings += check_prior(study, tuple(dict.fromkeys([*atoms, *added])))
     _check_pseudopotentials(study, atoms)
     _check_meshes(study)
     _check_limits(study, atoms)
@@ -76,13 +80,14 @@ def _check_phases(study: Study, atoms: Mapping[str, int]) -> None:
 
 def _check_pseudopotentials(study: Study, atoms: Mapping[str, int]) -> None:
     """An engine with files for each element has those of the host."""
-    for fidelity in (study.fidelities.low, study.fidelities.high):
+    engines = [(f"fidelity {level.name}", level.engine) for level in (study.fidelities.low, study.fidelities.high)]
+    for owner, engine in (*engines, *engines_of(study.prior)):
         for name in ("pseudopotentials", "potcars"):
-            given = getattr(fidelity.engine, name, None)
+            given = getattr(engine, name, None)
             missing = [element for element in atoms if given is not None and element not in given]
             if missing:
                 raise ConfigError(
-                    f"{name} of fidelity {fidelity.name}",
+                    f"{name} of {owner}",
                     f"nothing for {', '.join(missing)}",
                     "Name the file of each element of the host",
                 )
