@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from benchmarks.learning.data import run_data
 from benchmarks.learning.descriptors import draw_projection
 from benchmarks.learning.packed import put_row, read_rows
+from benchmarks.learning.prior import read_prior, with_values
 from benchmarks.learning.runs import ModelRun, runs_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.label import LabelledFrame
@@ -114,7 +115,8 @@ def committee_scales(benchmark: ModelBenchmark, models: Models) -> tuple[Committ
 
 def _scales(benchmark: ModelBenchmark, base: ModelRun, paths: list[Path]) -> tuple[CommitteeScale, ...]:
     """From the validation families of a run, tried on its test families."""
-    committee, data = Committee.load(paths), run_data(benchmark, base)
+    prior = read_prior(benchmark, base)
+    committee, data = Committee.load(paths, prior=prior), with_values(run_data(benchmark, base), prior)
     high = data.fidelities[1]
     valid, test = (_judged(committee, side, high) for side in (data.valid, data.test))
     rng = derive_rng(benchmark.seed, "calibration", base.name)

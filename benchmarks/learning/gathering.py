@@ -18,6 +18,7 @@ from benchmarks.learning.committees import (
 )
 from benchmarks.learning.curves import Curve, make_curves
 from benchmarks.learning.figures import draw_curves, draw_parity
+from benchmarks.learning.novel import NovelRow, novel_rows
 from benchmarks.learning.outcome import RunOutcome, SetError, read_outcomes
 from benchmarks.learning.runs import runs_of
 from benchmarks.learning.selection_figure import draw_selection
@@ -55,6 +56,7 @@ class BenchmarkResult:
         selection: chosen labels against random ones.
         calibration: of the committees.
         separations: of descriptors by charge, with their control.
+        novel: how structures that were found later are ranked.
     """
 
     command: str
@@ -70,6 +72,7 @@ class BenchmarkResult:
     selection: tuple[SelectionRow, ...]
     calibration: tuple[CommitteeScale, ...]
     separations: tuple[Separation, ...]
+    novel: tuple[NovelRow, ...]
 
 
 def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -> BenchmarkResult:
@@ -101,6 +104,7 @@ def gather(benchmark: ModelBenchmark, file: Path, folder: Path, scratch: Path) -
         selection=selection_rows(outcomes),
         calibration=committee_scales(benchmark, models),
         separations=separations(benchmark, models, figures),
+        novel=novel_rows(benchmark, outcomes),
     )
     write_json(folder / f"{benchmark.name}.json", result)
     draw_curves(result.curves, figures)

@@ -11,7 +11,9 @@ import yaml
 from benchmarks.learning.data import read_pair, run_data
 from benchmarks.learning.figures import draw_parity
 from benchmarks.learning.gathering import gather
+from benchmarks.learning.novel import novel_rows
 from benchmarks.learning.outcome import keep_outcome, read_outcomes
+from benchmarks.learning.prior import KnownPrior, read_prior, with_values
 from benchmarks.learning.runs import runs_of, training_of
 from benchmarks.learning.selection_figure import draw_selection
 from benchmarks.learning.settings import ModelBenchmark, load_benchmark
@@ -356,3 +358,66 @@ def test_delta_cannot_do_without_the_charge(file: Path) -> None:
     file.write_text(yaml.safe_dump(content | {"without_charge": ["delta"]}))
     with pytest.raises(ConfigError, match="delta needs the charge"):
         load_benchmark(file)
+
+
+def with_prior(file: Path, tmp_path: Path, **changes: Any) -> ModelBenchmark:
+    """The benchmark with a prior that leaves an eighth of the bonds' energy to the model."""
+    values = {0: str(tmp_path / "prior.extxyz"), 50: str(tmp_path / "prior_later.extxyz")}
+    for first, path in values.items():
+        write_set(Path(path), "prior", 0.315, first)
+    content = yaml.safe_load(file.read_text())
+    content["priors"] = [{"name": "morse_prior", "values": list(values.values())}]
+    content["data"][0] |= {"priors": ["", "morse_prior"], **changes}
+    file.write_text(yaml.safe_dump(content))
+    return load_benchmark(file)
+
+
+def test_over_a_prior_a_run_learns_what_it_leaves_and_is_measured_on_the_whole(file: Path, tmp_path: Path) -> None:
+    before = runs_of(load_benchmark(file))
+    benchmark = with_prior(file, tmp_path)
+    runs = runs_of(benchmark)
+    assert [run for run in runs if not run.prior] == list(before)
+    plain = next(r for r in before if (r.strategy, r.high_labels, r.schedule) == ("high_only", 12, "long"))
+    over = next(r for r in runs if r.prior and replace(r, prior="") == plain)
+    alone, best = (train_run(benchmark, run, tmp_path / "outcomes", tmp_path) for run in (plain, over))
+    assert [frame[:3] for frame in alone.frames] == [frame[:3] for frame in best.frames]
+    assert best.errors[0].force_rmse_meV_A < 0.5 * alone.errors[0].force_rmse_meV_A
+    assert read_outcomes(tmp_path / "outcomes")[over.name].run.label == "high_only over morse_prior"
+    assert train_run(benchmark, over, tmp_path / "outcomes", tmp_path) == best
+
+
+def test_what_a_prior_does_not_know_is_left_out_on_every_side(file: Path, tmp_path: Path) -> None:
+    benchmark = with_prior(file, tmp_path)
+    run = next(run for run in runs_of(benchmark) if run.prior and run.high_labels == 12)
+    prior = read_prior(benchmark, run)
+    data = run_data(benchmark, run)
+    assert with_values(data, prior).train == data.train
+    poor = KnownPrior("poor", [item for item in data.train if item.frame.charge == 0])
+    left = with_values(data, poor)
+    assert {item.frame.charge for item in left.train} == {0}
+    assert not left.test
+    with pytest.raises(ConfigError, match="prior poor"):
+        poor.evaluate_many([data.test[0].frame])
+
+
+def test_structures_found_later_are_ranked(file: Path, tmp_path: Path) -> None:
+    write_set(tmp_path / "later.extxyz", "high", 0.36, first=50)
+    later = str(tmp_path / "later.extxyz")
+    with pytest.raises(ConfigError, match="either test_families above 0 or novel"):
+        with_prior(file, tmp_path, novel=later, novel_charges=[1])
+    benchmark = with_prior(file, tmp_path, novel=later, novel_charges=[1], test_families=0)
+    run = next(run for run in runs_of(benchmark) if run.prior and run.high_labels == 12 and run.schedule == "long")
+    outcome = train_run(benchmark, run, tmp_path / "small", tmp_path)
+    assert len(outcome.frames) == 15
+    (row,) = novel_rows(benchmark, [outcome])
+    assert (row.label, row.charge, row.frames, row.repetitions) == ("high_only over morse_prior", 1, 15, 1)
+    labels, models = (np.array(column, dtype=float) for column in list(zip(*outcome.frames, strict=True))[2:])
+    order = labels.argsort()
+    assert row.lowest_error_eV == pytest.approx((models - labels)[order[:10]].mean())
+    assert row.scatter_eV == pytest.approx((models - labels).std(ddof=1))
+    ranks = [np.argsort(np.argsort(values)) for values in (labels, models)]
+    assert row.rank_correlation == pytest.approx(np.corrcoef(ranks)[0, 1])
+    # Structures that were known in the same charge are none that were found later.
+    pair = benchmark.data[0].model_copy(update={"novel": benchmark.data[0].high})
+    again = benchmark.model_copy(update={"data": [pair]})
+    assert run_data(again, run).test == ()

@@ -10,13 +10,18 @@ from multiprocessing.connection import Connection
 
 from defectscape.domain.errors import EngineError, LabelError
 from defectscape.engines.base import CalculationFailed
+from defectscape.engines.fast_blas import use_openblas
 from defectscape.engines.processor_time import own_core_seconds
 from defectscape.engines.registry import make_local_engine
+from defectscape.settings.tblite import TbliteSettings
 
 
 def serve(connection: Connection) -> None:
     """Answer until the other side is gone."""
-    engine = make_local_engine(connection.recv())
+    settings = connection.recv()
+    if isinstance(settings, TbliteSettings):
+        use_openblas()
+    engine = make_local_engine(settings)
     connection.send("ready")
     while True:
         try:
