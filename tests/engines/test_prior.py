@@ -68,7 +68,7 @@ def test_what_is_labelled_is_kept_in_its_store_and_not_computed_again(prior, cry
     assert call.status == "ok"
     assert call.core_s > 0
     again = prior(engine=GFN1)
-    monkeypatch.setattr("defectscape.engines.isolated._Worker", None)
+    monkeypatch.setattr("defectscape.engines.isolated.WorkerProcess", None)
     assert again.label_many(frames)[0].energy_eV == label.energy_eV
     assert again.evaluate_many(frames)[0].energy_eV == label.energy_eV
 
