@@ -50,6 +50,9 @@ def _draw_row(axes: Sequence[Axes], curves: Sequence[Curve]) -> None:
     for axis, (quantity, title) in zip(axes[:3], TITLES.items(), strict=True):
         _draw_panel(axis, [curve for curve in curves if curve.quantity == quantity], title)
     forces = next(iter(TITLES))
+    if all(point.against_high_only is None for curve in curves for point in curve.points):
+        axes[3].set_axis_off()
+        return
     _draw_panel(
         axes[3],
         [curve for curve in curves if curve.quantity == forces],
