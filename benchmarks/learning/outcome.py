@@ -71,7 +71,7 @@ class RunOutcome:
 
 def read_outcomes(folder: Path) -> dict[str, RunOutcome]:
     """The outcomes of a benchmark's folder by the names of their runs."""
-    found = [decode(RunOutcome, row) for row in read_rows(folder / RUNS)]
+    found = [decode(RunOutcome, {**row, "run": _run_of(row)}) for row in read_rows(folder / RUNS)]
     return {outcome.run.name: outcome for outcome in found}
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,13 +14,14 @@ import pytest
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
+from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
 from defectscape.engines.charge_check import ChargeCheckedEngine
 from defectscape.engines.isolated import IsolatedEngine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.processor_time import core_seconds
 from defectscape.engines.registry import make_engine, make_local_engine
-from defectscape.engines.worker_process import WorkerProcess
+from defectscape.engines.worker_process import PICKLES, WorkerProcess
 from defectscape.settings.ase_calculator import AseSettings
 from defectscape.store.labels import LabelStore
 
@@ -173,3 +175,40 @@ def test_the_record_says_what_the_worker_used(frame, tmp_path: Path) -> None:
     (record,) = store.records()
     assert record.core_s > 0.25
     assert json.loads(record.settings)["arguments"] == {"busy_s": 0.3}
+
+
+def test_a_process_that_never_says_a_word_is_ended() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    worker = WorkerProcess(command, dict(os.environ), PICKLES, "mute")
+    with pytest.raises(EngineError, match=r"mute: had not started after 0\.2 s"):
+        worker.greet(time_limit_s=0.2)
+    assert not worker.alive
+
+
+def test_time_of_workers_that_ended_stays(frame, tblite_settings) -> None:
+    engine = make_engine(tblite_settings())
+    engine.compute(frame, 0)
+    before_s = engine.core_seconds()
+    assert before_s > 0
+    os.kill(engine._worker.number, signal.SIGKILL)
+    engine._worker._process.wait()
+    engine.compute(frame, 0)
+    assert engine.core_seconds() > before_s
+
+
+def test_the_charge_is_checked_with_the_first_label_that_is_quick(frame, monkeypatch) -> None:
+    class Blind:
+        name, version, settings_json, attempts = "blind", "0", "{}", ()
+
+        def settings_of(self, numbers):
+            return self.settings_json
+
+        def compute(self, frame, attempt):
+            return Label(-1.0, np.zeros((len(frame), 3)))
+
+    engine = ChargeCheckedEngine(Blind())
+    monkeypatch.setattr("defectscape.engines.charge_check.LONGEST_S", -1.0)
+    engine.compute(frame, 0)
+    monkeypatch.setattr("defectscape.engines.charge_check.LONGEST_S", 30.0)
+    with pytest.raises(EngineError, match="the same energy"):
+        engine.compute(frame, 0)

@@ -1,6 +1,8 @@
 """A prior of engines: its terms, its store, its failures, whatever is computed side by side."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -105,3 +107,23 @@ def test_its_name_holds_what_changes_its_values(prior) -> None:
     assert prior(engine=GFN1).name == prior(processes=2, engine={**GFN1, "max_iterations": 99}).name
     (term,) = json.loads(prior(engine=GFN1).name)
     assert (term["engine"], term["sign"], term["neutral"]) == ("tblite/GFN1-xTB", 1, False)
+
+
+def test_a_worker_that_dies_costs_no_negative_time(prior, crystal, frame_of) -> None:
+    made = prior(engine=GFN1)
+    made.label_many([frame_of(crystal("CdTe"), 0)])
+    (pool,) = set(made._pools)
+    used_s = pool.engine.core_seconds()
+    assert used_s > 0
+    os.kill(pool.engine._worker.number, signal.SIGKILL)
+    made.label_many([frame_of(crystal("CdTe", rattles=((0.1, 5),)), 0)])
+    made.label_many([frame_of(crystal("CdTe", rattles=((0.1, 6),)), 0)])
+    assert pool.engine.core_seconds() > used_s
+    assert all(call.core_s >= 0 for call in made.store.calls())
+
+
+def test_two_terms_of_one_engine_share_its_processes(prior) -> None:
+    both = prior(engine=IPEA1, landscape=GFN1)
+    landscape, state, neutral = both._pools
+    assert state is neutral
+    assert landscape is not state

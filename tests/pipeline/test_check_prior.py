@@ -86,3 +86,18 @@ def test_a_prior_that_is_the_high_fidelity_is_refused(tmp_path: Path) -> None:
     study["prior"] = {"engine": study["fidelities"]["high"]["engine"]}
     with pytest.raises(DefectscapeError, match="high fidelity ipea1: the model would have nothing to learn"):
         load_study(write_study(study, tmp_path))
+
+
+def test_a_prior_that_states_that_it_knows_no_charge_is_a_landscape(tmp_path: Path) -> None:
+    stated = {**BLIND, "charge": "none", "charge_blind": True}
+    with pytest.raises(DefectscapeError, match=r"prior\.engine knows no charge .* give it as prior\.landscape"):
+        load_study(write_study(study_over(stated), tmp_path))
+    assert load_study(write_study(study_over(IPEA1_HOT, landscape=stated), tmp_path)).prior is not None
+
+
+@pytest.mark.parametrize("block", ["training", "exploration.training"])
+def test_a_foundation_under_a_prior_would_count_twice(tmp_path: Path, block: str) -> None:
+    study = study_over(IPEA1_HOT)
+    (study["training"] if block == "training" else study["exploration"]["training"])["foundation"] = "mace.model"
+    with pytest.raises(DefectscapeError, match=rf"{block}\.foundation starts from the whole energy surface"):
+        load_study(write_study(study, tmp_path))

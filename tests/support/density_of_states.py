@@ -23,6 +23,7 @@ class States:
         missing: share of the electrons that the density of states lacks.
         has_dos: whether there is one.
         width_eV: of the Gaussian that broadens the density of states, VASP's SIGMA, eV.
+        late_eV: above the CBM, where the states of a light band are seen first between the points of a coarse mesh, eV.
     """
 
     vbm_eV: float = 2.0
@@ -33,6 +34,7 @@ class States:
     missing: float = 0.0
     has_dos: bool = True
     width_eV: float = 0.0
+    late_eV: float = 0.0
 
 
 def dos_text(states: States, volume_A3: float, electrons: float) -> str:
@@ -44,6 +46,7 @@ def dos_text(states: States, volume_A3: float, electrons: float) -> str:
     per_root = STATES_PER_EV15_A3 * volume_A3
     density = per_root * HOLE**1.5 * np.sqrt(np.clip(-energies_eV, 0, None))
     density += per_root * ELECTRON**1.5 * np.sqrt(np.clip(energies_eV - gap_eV, 0, None))
+    density[(energies_eV > gap_eV / 2) & (energies_eV < gap_eV + states.late_eV)] = 0.0
     if states.width_eV:
         density = _broadened(density, states)
     below, deep = energies_eV <= gap_eV / 2, energies_eV < -DEEP_EV

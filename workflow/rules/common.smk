@@ -42,13 +42,26 @@ def conda_path():
     return f"export PATH={shlex.quote(str(programs))}:$PATH; "
 
 
+def prior_processes():
+    """Snakemake says the cores of a job as OMP_NUM_THREADS; a prior takes them for processes of one thread each."""
+    if STUDY.prior is None:
+        return ""
+    single = " ".join(f"{name}_NUM_THREADS=1" for name in ("OMP", "OPENBLAS", "MKL"))
+    return f" DEFECTSCAPE_PROCESSES=${{OMP_NUM_THREADS:-1}} {single}"
+
+
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
 shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
-    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}; {conda_path()}"
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}{prior_processes()}; {conda_path()}"
 )
 # One core per job, since two threads on a busy node are slower than one; a prior computes structures side by side.
 PROCESSES = STUDY.prior.processes if STUDY.prior else 1
+# Each of them holds an engine, or two; and a geometry of the prior costs seconds where one of a network costs tenths.
+PRIOR_MB = (
+    0 if STUDY.prior is None else 1000 * PROCESSES * (1 + bool(STUDY.prior.landscape))
+)
+PRIOR_SLOWER = 1 if STUDY.prior is None else 8
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
 
 
@@ -197,6 +210,16 @@ def search_results():
 def grow(base, attempt):
     """A resource that doubles with every retry."""
     return base * 2 ** (attempt - 1)
+
+
+def memory_beside_prior(base):
+    """Memory of a job that asks the prior, MB; it doubles with every retry."""
+    return lambda wildcards, attempt: grow(base + PRIOR_MB, attempt)
+
+
+def time_with_prior(base):
+    """Time limit of a job that asks the prior, minutes; it doubles with every retry."""
+    return lambda wildcards, attempt: grow(base * PRIOR_SLOWER, attempt)
 
 
 FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]

@@ -60,15 +60,15 @@ rule search:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
-        runtime=lambda wildcards, attempt: grow(480, attempt),
+        mem_mb=memory_beside_prior(6000),
+        runtime=time_with_prior(480),
         gpu=DEVICE_GPU,
     params:
         settings=settings("search"),
     message:
         "{wildcards.group}: searching with the committee of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage search {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage search {wildcards.group} {wildcards.round}"
 
 
 rule relax_minima:
@@ -98,14 +98,14 @@ rule relax_minima:
         "../../envs/verification.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
-        runtime=lambda wildcards, attempt: grow(480, attempt),
+        mem_mb=memory_beside_prior(4000),
+        runtime=time_with_prior(480),
     params:
         settings=settings("relax_minima"),
     message:
         "{wildcards.key}: relaxing minima of the search before round {wildcards.round} with the low-fidelity engine"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage relax_minima {wildcards.group} {wildcards.round} {wildcards.key}"
+        "defectscape --log {log:q} stage relax_minima {wildcards.group} {wildcards.round} {wildcards.key}"
 
 
 rule select_round:

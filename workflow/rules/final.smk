@@ -27,15 +27,15 @@ rule search_final:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
-        runtime=lambda wildcards, attempt: grow(480, attempt),
+        mem_mb=memory_beside_prior(6000),
+        runtime=time_with_prior(480),
         gpu=DEVICE_GPU,
     params:
         settings=settings("search_final"),
     message:
         "{wildcards.group}: final search"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage search_final {wildcards.group}"
+        "defectscape --log {log:q} stage search_final {wildcards.group}"
 
 
 rule minima:
@@ -88,14 +88,14 @@ rule verify:
         "../../envs/verification.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
-        runtime=lambda wildcards, attempt: grow(480, attempt),
+        mem_mb=memory_beside_prior(4000),
+        runtime=time_with_prior(480),
     params:
         settings=settings("verify"),
     message:
         "{wildcards.key}: verifying the best minima with the high-fidelity engine"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage verify {wildcards.group} {wildcards.key}"
+        "defectscape --log {log:q} stage verify {wildcards.group} {wildcards.key}"
 
 
 rule dataset_final:
@@ -120,14 +120,14 @@ rule dataset_final:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
-        runtime=lambda wildcards, attempt: grow(30, attempt),
+        mem_mb=memory_beside_prior(4000),
+        runtime=time_with_prior(30),
     params:
         settings=settings("dataset_final"),
     message:
         "Gathering all labels of the study"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage dataset_final"
+        "defectscape --log {log:q} stage dataset_final"
 
 
 rule train_final:
@@ -185,12 +185,12 @@ rule evaluate:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
-        runtime=lambda wildcards, attempt: grow(60, attempt),
+        mem_mb=memory_beside_prior(6000),
+        runtime=time_with_prior(60),
         gpu=DEVICE_GPU,
     params:
         settings=settings("evaluate"),
     message:
         "Measuring the final committee on held-out frames"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage evaluate"
+        "defectscape --log {log:q} stage evaluate"

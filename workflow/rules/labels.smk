@@ -22,14 +22,14 @@ rule label:
         "../../envs/engines.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
-        runtime=lambda wildcards, attempt: grow(480, attempt),
+        mem_mb=memory_beside_prior(2000),
+        runtime=time_with_prior(480),
     params:
         settings=settings("label"),
     message:
         "{wildcards.group}: {wildcards.level}-fidelity labels of round {wildcards.round}, job {wildcards.chunk}"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage label {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage label {wildcards.group} {wildcards.round}"
         " {wildcards.level} {wildcards.chunk}"
 
 
@@ -66,11 +66,11 @@ rule dataset:
         "../../envs/engines.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(4000, attempt),
-        runtime=lambda wildcards, attempt: grow(30, attempt),
+        mem_mb=memory_beside_prior(4000),
+        runtime=time_with_prior(30),
     params:
         settings=settings("dataset"),
     message:
         "{wildcards.group}: gathering the labels of round {wildcards.round}"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage dataset {wildcards.group} {wildcards.round}"
+        "defectscape --log {log:q} stage dataset {wildcards.group} {wildcards.round}"

@@ -25,15 +25,15 @@ rule thermo:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
-        runtime=lambda wildcards, attempt: grow(60, attempt),
+        mem_mb=memory_beside_prior(6000),
+        runtime=time_with_prior(60),
         gpu=DEVICE_GPU,
     params:
         settings=settings("thermo"),
     message:
         "Formation energies and transition levels"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage thermo"
+        "defectscape --log {log:q} stage thermo"
 
 
 rule ccd:
@@ -54,15 +54,15 @@ rule ccd:
         "../../envs/model.yaml"
     threads: PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: grow(6000, attempt),
-        runtime=lambda wildcards, attempt: grow(60, attempt),
+        mem_mb=memory_beside_prior(6000),
+        runtime=time_with_prior(60),
         gpu=DEVICE_GPU,
     params:
         settings=settings("ccd"),
     message:
         "Configuration-coordinate diagrams"
     shell:
-        "defectscape --log {log:q} --processes {threads} stage ccd"
+        "defectscape --log {log:q} stage ccd"
 
 
 rule ccd_check:

@@ -39,7 +39,12 @@ def _root(
     ] = RESULTS,
     log: LogFile = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Structures that a prior computes side by side; else as the study says.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Structures that a prior computes side by side; else as the study says.",
+            envvar="DEFECTSCAPE_PROCESSES",
+        ),
     ] = None,
 ) -> None:
     start_logging(log)

@@ -60,9 +60,8 @@ class ChargeCheckedEngine:
         """
         began = time.perf_counter()
         label = self.engine.compute(frame, attempt)
-        if not self._checked:
-            if time.perf_counter() - began < LONGEST_S:
-                self._check(frame, attempt, label)
+        if not self._checked and time.perf_counter() - began < LONGEST_S:
+            self._check(frame, attempt, label)
             self._checked = True
         return label
 

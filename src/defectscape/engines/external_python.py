@@ -13,8 +13,7 @@ from typing import Any
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines import ase_program
-from defectscape.engines.processor_time import worker_seconds
-from defectscape.engines.worker_process import PLAIN, WorkerProcess
+from defectscape.engines.worker_process import PLAIN, WorkerClock, WorkerProcess
 
 OLDEST = (3, 9)
 """The oldest Python that ``ase_program.py`` is written for."""
@@ -46,6 +45,7 @@ class ExternalCalculator:
         self.name = name
         self._time_limit_s = time_limit_s
         self._worker: WorkerProcess | None = None
+        self.core_seconds = WorkerClock()
         self._version: str | None = None
 
     @property
@@ -67,10 +67,6 @@ class ExternalCalculator:
         told: ase_program.Answer = self._worker.ask(dict(question), self._time_limit_s)
         return told
 
-    def core_seconds(self) -> float:
-        """Processor time that its process has used so far, s."""
-        return worker_seconds(None if self._worker is None else self._worker.number)
-
     def start(self) -> WorkerProcess:
         """The process, once it has found the calculator.
 
@@ -81,12 +77,13 @@ class ExternalCalculator:
         # -I: neither our PYTHONPATH, nor the study's folder, nor the user's own packages are that environment's.
         command = [str(self.python), "-I", ase_program.__file__, self.path]
         worker = WorkerProcess(command, _surroundings(self.python), PLAIN, self.name)
-        hello = worker.greet()
+        hello = worker.greet(time_limit_s=self._time_limit_s)
         if hello["kind"] == "refused":
             thing, value, remedy = hello["words"]
             raise EngineError(f"{thing} in {self.python}", value, remedy)
         self._version = hello["version"]
         self._worker = worker
+        self.core_seconds.follow(worker)
         return worker
 
 

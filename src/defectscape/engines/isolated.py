@@ -14,8 +14,7 @@ from defectscape.domain.errors import EngineError, LabelError
 from defectscape.domain.frame import Frame, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.base import CalculationFailed, Engine
-from defectscape.engines.processor_time import worker_seconds
-from defectscape.engines.worker_process import PICKLES, WorkerProcess
+from defectscape.engines.worker_process import PICKLES, WorkerClock, WorkerProcess
 
 
 class IsolatedEngine:
@@ -36,14 +35,11 @@ class IsolatedEngine:
         self.attempts = engine.attempts
         self._time_limit_s = time_limit_s
         self._worker: WorkerProcess | None = None
+        self.core_seconds = WorkerClock()
 
     def settings_of(self, numbers: Ints) -> str:
         """As the engine's."""
         return self.engine.settings_of(numbers)
-
-    def core_seconds(self) -> float:
-        """Processor time that its process has used so far, s."""
-        return worker_seconds(None if self._worker is None else self._worker.number)
 
     def compute(self, frame: Frame, attempt: int) -> Label:
         """As the engine's.
@@ -54,6 +50,7 @@ class IsolatedEngine:
         """
         if self._worker is None or not self._worker.alive:
             self._worker = self._start()
+            self.core_seconds.follow(self._worker)
         kind, *content = self._worker.ask((frame, attempt), self._time_limit_s)
         return _answer(kind, content)
 
@@ -64,7 +61,7 @@ class IsolatedEngine:
         environment = {**os.environ, "PYTHONPATH": paths}
         command = [sys.executable, "-P", "-m", "defectscape.engines.worker"]
         worker = WorkerProcess(command, environment, PICKLES, self.name)
-        worker.greet(self.settings)
+        worker.greet(self.settings, time_limit_s=self._time_limit_s)
         return worker
 
 

@@ -73,7 +73,9 @@ class EnginePrior:
     def __init__(self, settings: PriorSettings, store: LabelStore, processes: int) -> None:
         self.store = store
         self.terms = terms_of(settings)
-        self._pools = [_Pool(term.engine, processes) for term in self.terms]
+        engines = {term.engine.model_dump_json(): term.engine for term in self.terms}
+        pools = {text: _Pool(engine, processes) for text, engine in engines.items()}
+        self._pools = [pools[term.engine.model_dump_json()] for term in self.terms]
         self._known: OrderedDict[str, Label | str] = OrderedDict()
 
     @cached_property

@@ -28,11 +28,6 @@ def forget_worker(process: int) -> None:
     _running.pop(process, None)
 
 
-def worker_seconds(process: int | None) -> float:
-    """Processor time that one live worker has used so far, s; zero before it has started."""
-    return 0.0 if process is None else _running.get(process, 0.0)
-
-
 def clock_of(engine: object) -> Callable[[], float]:
     """Processor time of an engine's own worker, where it has one: others may compute beside it."""
     inner = engine

@@ -57,6 +57,8 @@ _NO_ROOM = re.compile(r"^.*(?:no space left on device|disk quota exceeded).*$", 
 """What they print where the disk was full."""
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+"""Loaded here and not where it is used, between fork and exec of a process that may have threads."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _refuse_starved(name: str, output: str) -> None:
 def die_with_parent() -> None:
     """Have the kernel end this process if the labelling job is killed (Linux alone can)."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -39,6 +39,8 @@ PLAIN = Language(
 class WorkerProcess:
     """A process and our end of the pipe to it.
 
+    ``core_s`` is the processor time that it had used at its last answer, s; it stays when the process has ended.
+
     Args:
         command: the program and its arguments; the number of its end of the pipe is added to them.
         environment: its environment variables.
@@ -54,6 +56,7 @@ class WorkerProcess:
         self._connection: Connection = ours
         self._language = language
         self._name = name
+        self.core_s = 0.0
         try:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno())],
@@ -83,15 +86,26 @@ class WorkerProcess:
         """Whether it can be asked."""
         return not self._connection.closed and self._process.poll() is None
 
-    def greet(self, *first: Any) -> Any:
+    def greet(self, *first: Any, time_limit_s: float | None = None) -> Any:
         """Tell it what it must know first, if anything, and wait for its first words.
 
+        Args:
+            first: in the worker's language.
+            time_limit_s: wall time after which it is ended, s; None for no limit.
+
         Raises:
-            EngineError: if it ends instead.
+            EngineError: if it ends instead, or says nothing in time.
         """
         try:
             for content in first:
                 self._language.send(self._connection, content)
+            if not self._connection.poll(time_limit_s):
+                self._end()
+                raise EngineError(
+                    f"engine {self._name}",
+                    f"had not started after {time_limit_s:g} s",
+                    "Start its Python and import the calculator by hand, or raise engine.time_limit_s",
+                )
             return self._language.receive(self._connection)
         except (EOFError, ConnectionError):
             raise EngineError(
@@ -125,6 +139,7 @@ class WorkerProcess:
             if status is not None and ended_from_outside(status):
                 raise ended_error(f"of {self._name}", status) from None
             raise CalculationFailed(f"the process of {self._name} died: {_in_words(status)}") from None
+        self.core_s = core_s
         report_worker(self._process.pid, core_s)
         return answer
 
@@ -158,3 +173,20 @@ def _in_words(status: int | None) -> str:
     if status is None:
         return "no answer"
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+class WorkerClock:
+    """Processor time of workers that follow one another: what those that ended had used counts, too."""
+
+    def __init__(self) -> None:
+        self._ended_s = 0.0
+        self._worker: WorkerProcess | None = None
+
+    def follow(self, worker: WorkerProcess) -> None:
+        """A worker takes the place of the one before."""
+        self._ended_s = self()
+        self._worker = worker
+
+    def __call__(self) -> float:
+        """Up to the last answers, s; a calculation in which a worker died counts nothing."""
+        return self._ended_s + (self._worker.core_s if self._worker else 0.0)

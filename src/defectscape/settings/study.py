@@ -97,6 +97,23 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _prior_counts_once(self) -> "Study":
+        if self.prior is None:
+            return self
+        if getattr(self.prior.engine, "charge_blind", False):
+            raise ValueError(
+                "prior.engine knows no charge (charge_blind), so it has nothing to say of charges; give it as "
+                "prior.landscape, and a Hamiltonian as prior.engine"
+            )
+        for key, training in (("exploration.training", self.exploration.training), ("training", self.training)):
+            if training.foundation is not None:
+                raise ValueError(
+                    f"{key}.foundation starts from the whole energy surface, and the prior has taken its own off: give "
+                    "the potential as prior.landscape, or take the prior out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _pairs_are_of_the_study(self) -> "Study":
         states = {d.name: {*d.charges, *d.added_charges} for d in self.defects}
         for name, pairs in (("pairs", self.ccd.pairs or []), ("capture", self.ccd.capture)):
