@@ -116,6 +116,7 @@ def test_a_worker_that_dies_costs_no_negative_time(prior, crystal, frame_of) -> 
     used_s = pool.engine.core_seconds()
     assert used_s > 0
     os.kill(pool.engine._worker.number, signal.SIGKILL)
+    pool.engine._worker._process.wait()
     made.label_many([frame_of(crystal("CdTe", rattles=((0.1, 5),)), 0)])
     made.label_many([frame_of(crystal("CdTe", rattles=((0.1, 6),)), 0)])
     assert pool.engine.core_seconds() > used_s

@@ -77,7 +77,7 @@ class ExternalCalculator:
         # -I: neither our PYTHONPATH, nor the study's folder, nor the user's own packages are that environment's.
         command = [str(self.python), "-I", ase_program.__file__, self.path]
         worker = WorkerProcess(command, _surroundings(self.python), PLAIN, self.name)
-        hello = worker.greet(time_limit_s=self._time_limit_s)
+        hello = worker.greet()
         if hello["kind"] == "refused":
             thing, value, remedy = hello["words"]
             raise EngineError(f"{thing} in {self.python}", value, remedy)

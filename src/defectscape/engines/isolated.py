@@ -61,7 +61,7 @@ class IsolatedEngine:
         environment = {**os.environ, "PYTHONPATH": paths}
         command = [sys.executable, "-P", "-m", "defectscape.engines.worker"]
         worker = WorkerProcess(command, environment, PICKLES, self.name)
-        worker.greet(self.settings, time_limit_s=self._time_limit_s)
+        worker.greet(self.settings)
         return worker
 
 

@@ -35,6 +35,9 @@ PLAIN = Language(
 )
 """JSON, for a process of any Python: it makes no objects here."""
 
+START_LIMIT_S = 600.0
+"""Imports from a slow network disk take minutes; one that takes longer hangs."""
+
 
 class WorkerProcess:
     """A process and our end of the pipe to it.
@@ -86,12 +89,12 @@ class WorkerProcess:
         """Whether it can be asked."""
         return not self._connection.closed and self._process.poll() is None
 
-    def greet(self, *first: Any, time_limit_s: float | None = None) -> Any:
+    def greet(self, *first: Any, time_limit_s: float = START_LIMIT_S) -> Any:
         """Tell it what it must know first, if anything, and wait for its first words.
 
         Args:
             first: in the worker's language.
-            time_limit_s: wall time after which it is ended, s; None for no limit.
+            time_limit_s: wall time after which it is ended, s.
 
         Raises:
             EngineError: if it ends instead, or says nothing in time.
@@ -104,7 +107,7 @@ class WorkerProcess:
                 raise EngineError(
                     f"engine {self._name}",
                     f"had not started after {time_limit_s:g} s",
-                    "Start its Python and import the calculator by hand, or raise engine.time_limit_s",
+                    "Start its Python and import what it needs by hand, and look for what it waits for",
                 )
             return self._language.receive(self._connection)
         except (EOFError, ConnectionError):

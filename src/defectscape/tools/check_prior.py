@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from ase.calculators.calculator import CalculationFailed
 from ase.data import atomic_numbers
 
@@ -15,10 +14,6 @@ from defectscape.settings.prior import PriorSettings
 from defectscape.settings.study import Study
 from defectscape.settings.tblite import HEAVIEST, TbliteSettings
 from defectscape.study.context import StudyContext
-
-BLIND_eV = 1e-6
-BLIND_eV_A = 1e-6
-"""A charge that changes energy and forces by less than these is not known to an engine."""
 
 
 def engines_of(prior: PriorSettings | None) -> Iterator[tuple[str, EngineSettings]]:
@@ -63,7 +58,7 @@ def measure_prior(context: StudyContext, host: HostCrystal) -> tuple[str, ...]:
     """Ask the prior for the perfect supercell, neutral and charged; its values stay in its store.
 
     Returns:
-        That its engine does not know the charge, in words; else nothing.
+        That it fails for the charged one, in words; else nothing.
 
     Raises:
         EngineError: if it fails for the neutral one.
@@ -75,7 +70,7 @@ def measure_prior(context: StudyContext, host: HostCrystal) -> tuple[str, ...]:
     charge = next((key.charge for _, key in context.keys if key.charge), 1)
     (charged,) = prior.label_many([neutral, neutral.recharged(charge, origin=neutral.origin)])[1:]
     try:
-        (value,) = prior.evaluate_many([neutral])
+        prior.evaluate_many([neutral])
     except CalculationFailed as error:
         raise EngineError(
             "prior of the perfect supercell",
@@ -84,12 +79,4 @@ def measure_prior(context: StudyContext, host: HostCrystal) -> tuple[str, ...]:
         ) from error
     if charged is None:
         return (f"the prior fails for the perfect supercell in charge {charge:+d}; frames that it fails for are lost",)
-    blind_eV = abs(charged.energy_eV - value.energy_eV)
-    blind_eV_A = float(np.max(np.abs(charged.forces_eV_A - value.forces_eV_A)))
-    if blind_eV > BLIND_eV or blind_eV_A > BLIND_eV_A:
-        return ()
-    rest = "" if context.study.prior is None or context.study.prior.landscape is None else "; landscape is what is left"
-    return (
-        f"the prior is the same for the perfect supercell in charge 0 and {charge:+d}: prior.engine does not know the "
-        f"charge, and has nothing for charges{rest}. Give a Hamiltonian as engine, and this one as landscape",
-    )
+    return ()
