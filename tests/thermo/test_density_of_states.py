@@ -163,7 +163,7 @@ def test_a_cell_may_be_the_primitive_one(host, energies, solve, unshifted):
 
 
 def test_a_light_band_on_a_coarse_mesh_may_begin_late(host, energies):
-    """Tetrahedra of an 8 x 8 x 8 mesh give GaAs its first states 0.1 eV above the CBM; the eigenvalues are the edges."""
+    """Tetrahedra of an 8 x 8 x 8 mesh give GaAs its first states 0.1 eV above the CBM."""
     placed = bands_of(host, energies, run(replace(STATES, late_eV=0.12)))
     assert placed.fermi_dos is not None
     with pytest.raises(ThermoError, match=r"ends at 2\.290 and 4\.2"):
