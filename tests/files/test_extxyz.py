@@ -146,7 +146,8 @@ def test_no_frames_make_a_file_of_no_frames(tmp_path):
     ("pattern", "replacement", "message"),
     [
         (r"total_charge=\S+ ", "", r"frame 1, total_charge: missing\. Write"),
-        (r"total_charge=\S+", "total_charge=0.5", r"frame 1, total_charge: .*0\.5"),
+        (r"total_charge=\S+", "total_charge=0.5", r"frame 1, total_charge: 0\.5\. "),
+        (r"total_charge=\S+", "total_charge=-1.0", r"frame 1, total_charge: -1\.0\. "),
         (r"total_charge=\S+", "total_charge=T", r"frame 1, total_charge: True"),
         (r"total_charge=\S+", "total_charge=-1", r"frame 1, frame_id: "),
         (r"total_spin=\S+ ", "", r"frame 1, total_spin: missing"),
@@ -154,6 +155,8 @@ def test_no_frames_make_a_file_of_no_frames(tmp_path):
         (r'origin="rattle"', 'origin="magic"', r"frame 1, origin: 'magic'"),
         (r'pbc="T T T"', 'pbc="T T F"', r"frame 1: pbc"),
         (r"\n(Cd|Te|O) \S+", r"\n\1 0.12345", r"frame 1, frame_id: "),
+        (r"\n(Cd|Te|O) \S+", r"\n\1 nan", r"frame 1, positions: NaN or infinity"),
+        (r"\n(Cd|Te|O) ", r"\n48 ", r"not extended XYZ \(unknown name '48'\)"),
     ],
 )
 def test_what_is_missing_or_edited_is_named(tmp_path, pattern, replacement, message):

@@ -332,8 +332,17 @@ def test_quotes_that_are_missing_or_too_many_are_told(tmp_path: Path) -> None:
         ("study: cdte", "study: no", "study: False.*write it in quotes"),
         ("study: cdte", "study: 2026", "study: 2026.*write it in quotes"),
         ("seed: 2026", 'seed: "2026"', "seed: '2026'.*without quotes"),
+        ("steps: 400", "steps: 400.0", "steps: 400.0.*without a point or exponent"),
+        ("study: cdte", "\tstudy: cdte", "not valid YAML.*YAML takes no tabs"),
         ("learning_rate: 0.01", "learning_rate: 1d-2", "learning_rate: '1d-2'.*write it as 0.01, 1e-2"),
     ):
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(ConfigError, match=telling):
             load_study(path)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_study_in_another_encoding_is_told_to_be_saved_as_utf_8(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "study.yaml").write_text("# Für Å\nstudy: cdte\n", encoding=encoding)
+    with pytest.raises(ConfigError, match=r"not UTF-8 text.*save it as UTF-8"):
+        load_study(tmp_path / "study.yaml")

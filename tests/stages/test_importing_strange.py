@@ -33,7 +33,7 @@ from defectscape.tools.check import _label_times
 from defectscape.tools.import_labels import import_paths
 from defectscape.tools.import_offers import SAME_ENERGY_EV, ImportRow, ImportTarget, Offer, take
 from defectscape.tools.import_records import imported_record
-from defectscape.tools.imported_data import check_imported, frame_fault
+from defectscape.tools.imported_data import check_imported, frame_fault, unused_imported
 from defectscape.tools.vasp_runs import is_run_name, offer_run
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
@@ -303,6 +303,18 @@ def test_a_file_that_is_no_vasprun_says_what_is_read(target, tmp_path, content) 
         offer_run(target, tmp_path / "vasprun.xml")
 
 
+def test_a_run_that_ends_inside_its_first_step_is_told_as_cut_short(target, tmp_path) -> None:
+    whole = vasprun_text(Run(VACANCY, steps(2)))
+    said = []
+    for mark in ("</generator>", "<parameters>", "<calculation>", 'name="forces"', "</calculation>"):
+        path = tmp_path / "vasprun.xml"
+        path.write_text(whole[: whole.index(mark)], "latin-1")
+        with pytest.raises(LabelError, match="is cut short, and has no whole ionic step") as caught:
+            offer_run(target, path)
+        said.append(caught.value)
+    mistake("imports", "vasprun.xml cut short inside its first ionic step", said=tuple(said), when="import")
+
+
 @pytest.mark.parametrize("name", [".vasprun.xml.swp", "vasprun.xml.md5", "vasprun.json", "myvasprunner.xml", "OUTCAR"])
 def test_what_is_no_run_is_not_read_as_one(name) -> None:
     assert not is_run_name(name)
@@ -340,6 +352,47 @@ def test_data_of_another_supercell_are_refused(target) -> None:
     mistake("imports", "15-atom data set into an 8-atom study", said=fault(double), when="import, check", right=given)
 
 
+def test_frames_of_another_spin_state_are_refused(target, context, tmp_path) -> None:
+    frame = offered(target, Run(VACANCY, steps(1))).found[0][1].frame
+    study = context.study.model_copy(update={"imported": [tmp_path / "frames.extxyz"]})
+    said = []
+    for multiplicity in (2, 3):
+        other = replace(frame, multiplicity=multiplicity)
+        assert f"multiplicity {multiplicity}, the study computes v_Cd_0 with 1" in frame_fault(
+            target.host, target.sites, other
+        )
+        write_frames(tmp_path / "frames.extxyz", [frame, other])
+        with pytest.raises(LabelError, match=r"frames\.extxyz, frame 1: total_spin: multiplicity") as caught:
+            check_imported(study, target.host, target.sites)
+        said.append(caught.value)
+    mistake(
+        "imports",
+        "frame whose spin its electrons cannot have, or a triplet, in `imported` or a data set",
+        said=tuple(said),
+        when="import, check, run",
+    )
+
+
+def test_frames_that_no_group_uses_are_told(target, context, tmp_path) -> None:
+    frame = offered(target, Run(VACANCY, steps(1))).found[0][1].frame
+    study = context.study.model_copy(update={"imported": [tmp_path / "frames.extxyz"]})
+    charged = replace(frame, key=replace(frame.key, charge=-2))
+    other = replace(frame, key=replace(frame.key, defect="v_Zn"))
+    write_frames(tmp_path / "frames.extxyz", [frame])
+    assert unused_imported(study, [frame.key]) == ()
+    write_frames(tmp_path / "frames.extxyz", [frame, other, charged, charged])
+    (line,) = unused_imported(study, [frame.key])
+    assert "3 frames are not used" in line
+    assert line.endswith(": 2 of v_Cd_-2, 1 of v_Zn_0")
+    mistake(
+        "imports",
+        "frames of another defect or charge state in `imported`",
+        said=line,
+        when="check",
+        right="the others are taken",
+    )
+
+
 def test_imported_labels_have_no_time_to_estimate_with(target, context, tmp_path) -> None:
     host = target.host
     frame = Frame(host.numbers, host.positions_A, host.cell_A, HOST_KEY, 1, Origin.HOST, "host")
@@ -367,6 +420,16 @@ def test_the_check_names_imported_frames_of_another_supercell(target, context, t
         said=caught.value,
         when="check, run",
     )
+
+
+def test_a_data_set_without_a_card_is_told_what_to_give(target, context, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(importing, "enumerate_named_sites", lambda *_, **__: target.sites)
+    path = tmp_path / "mine.extxyz"
+    path.write_text("1\nenergy=-1.0\nCd 0.0 0.0 0.0\n")
+    (row,) = import_paths(context, "low", [path])
+    assert row.taken == 0
+    assert "has no card mine.card.json beside it" in row.reason
+    mistake("imports", "extended XYZ with energies and forces, but without a card", said=row.reason, when="import")
 
 
 def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tmp_path, monkeypatch) -> None:

@@ -275,14 +275,24 @@ def test_a_gaussian_edge_raises_carriers_by_the_factor_that_is_said():
     ("content", "told"),
     [
         (b"<modeling></modeling>", "cannot be read|cut short"),
-        (b"", "cannot be read"),
-        (vasprun_text(run()).encode("latin-1")[:-4000], "cut short|cannot be read"),
+        (b"", "is empty, or no vasprun.xml"),
+        (b"<html></html>", "is empty, or no vasprun.xml"),
     ],
 )
 def test_a_file_that_is_none_is_named(tmp_path, content, told):
     path = tmp_path / "vasprun.xml"
     path.write_bytes(content)
     with pytest.raises(ThermoError, match=rf"vasprun\.xml.*({told})"):
+        read_dos(path)
+
+
+@pytest.mark.parametrize("kept", np.linspace(0, 1, 21))
+def test_a_file_that_ends_anywhere_is_cut_short(tmp_path, kept):
+    text = vasprun_text(run())
+    begin, end = text.index("<modeling>") + len("<modeling>"), text.rindex("</modeling>")
+    path = tmp_path / "vasprun.xml"
+    path.write_text(text[: round(begin + kept * (end - begin))], "latin-1")
+    with pytest.raises(ThermoError, match=r"vasprun\.xml is cut short"):
         read_dos(path)
 
 

@@ -13,6 +13,7 @@ from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.vasp_output import (
     PARSE_FAILURES,
     eigenvalue_channels,
+    file_fault,
     head_of,
     parse_run,
     spin_of,
@@ -78,6 +79,10 @@ def read_dos(path: Path) -> VaspDos:
     """
     try:
         content = unpacked(path.read_bytes())
+        # pymatgen stumbles over what is missing from a half file, in words that do not say so.
+        fault = file_fault(content)
+        if fault:
+            raise _refused(path, fault)
         run, complete = parse_run(path, content, states=True)
         fault = _fault(run, complete)
         if fault:

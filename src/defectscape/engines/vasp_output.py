@@ -118,16 +118,20 @@ def read_run(path: Path) -> VaspRun:
     Raises:
         LabelError: if it is none, or holds no whole ionic step.
     """
+    content = b""
     try:
         content = unpacked(path.read_bytes())
-        if b"<modeling" not in content[:HEAD_BYTES]:
-            raise LabelError(f"VASP run {path}", "is empty, or no vasprun.xml", UNPACK)
+        fault = file_fault(content, whole=False)
+        if fault:
+            raise LabelError(f"VASP run {path}", fault, UNPACK)
         run, complete = parse_run(path, content)
         return _run(path, run, complete, head_of(content))
     except PARSE_FAILURES as error:
+        reason = f"{type(error).__name__}: {error}"
+        cut = content and file_fault(content)
         raise LabelError(
             f"VASP run {path}",
-            f"cannot be read ({type(error).__name__}: {error})",
+            f"{cut}, and has no whole ionic step" if cut else f"cannot be read ({reason})",
             "Give a vasprun.xml, or take it out",
         ) from error
 
@@ -161,6 +165,20 @@ def _read_plain(plain: Path, options: dict[str, bool]) -> tuple[Vasprun, bool]:
         return Vasprun(plain, **options), True
     except (SyntaxError, ParseError):
         return Vasprun(plain, exception_on_bad_xml=False, **options), False
+
+
+def file_fault(content: bytes, *, whole: bool = True) -> str:
+    """Why a file is no vasprun.xml, or nothing.
+
+    Args:
+        content: what it holds, unpacked.
+        whole: whether it must not be cut short.
+    """
+    if b"<modeling" not in content[:HEAD_BYTES]:
+        return "is empty, or no vasprun.xml"
+    if whole and b"</modeling>" not in content[-HEAD_BYTES:]:
+        return "is cut short"
+    return ""
 
 
 def head_of(content: bytes) -> str:

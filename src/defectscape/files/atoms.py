@@ -64,17 +64,18 @@ def from_atoms(atoms: Atoms, thing: str = "frame") -> Frame:
         raise LabelError(thing, f"pbc {atoms.pbc.tolist()}", "Frames are periodic in all directions")
     if abs(np.linalg.det(atoms.cell[:])) < SMALLEST_CELL_A3:
         raise LabelError(f"{thing}, Lattice", "missing, or of no volume", "Write the three vectors of the supercell, A")
-    frame = Frame(
-        numbers=atoms.numbers,
-        positions_A=atoms.positions,
-        cell_A=atoms.cell[:],
-        key=_key(_text(info, "defect", thing), _integer(info, "total_charge", thing), thing),
-        multiplicity=_integer(info, "total_spin", thing),
-        origin=_origin(_text(info, "origin", thing), thing),
-        family=_text(info, "family", thing),
-        parent=_text(info, "parent", thing) if "parent" in info else None,
-        note=_text(info, "note", thing) if "note" in info else "",
-    )
+    key = _key(_text(info, "defect", thing), _integer(info, "total_charge", thing), thing)
+    multiplicity = _integer(info, "total_spin", thing)
+    origin = _origin(_text(info, "origin", thing), thing)
+    family = _text(info, "family", thing)
+    parent = _text(info, "parent", thing) if "parent" in info else None
+    note = _text(info, "note", thing) if "note" in info else ""
+    try:
+        frame = Frame(
+            atoms.numbers, atoms.positions, atoms.cell[:], key, multiplicity, origin, family, parent=parent, note=note
+        )
+    except LabelError as error:
+        raise LabelError(f"{thing}, {error.thing}", error.value, error.remedy) from error
     stored = info.get("frame_id", frame.frame_id)
     if stored != frame.frame_id:
         raise LabelError(
@@ -110,7 +111,8 @@ def _found(info: Mapping[str, object], name: str, thing: str) -> object:
 def _integer(info: Mapping[str, object], name: str, thing: str) -> int:
     value = _found(info, name, thing)
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise LabelError(f"{thing}, {name}", repr(value), _REMEDIES[name])
+        plain = value.item() if isinstance(value, np.generic) else value
+        raise LabelError(f"{thing}, {name}", repr(plain), _REMEDIES[name])
     return int(value)
 
 

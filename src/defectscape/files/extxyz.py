@@ -158,7 +158,8 @@ def _images(path: Path) -> Iterator[tuple[Atoms, str]]:
         blocks = frame_blocks(read_text(path), str(path))
         images = ase.io.read(StringIO("".join(blocks)), index=":", format="extxyz") if blocks else []
     except _READ_FAILURES as error:
-        raise LabelError(str(path), f"not extended XYZ ({error})", "Write the file again") from error
+        reason = f"unknown name {error}" if isinstance(error, KeyError) else str(error)
+        raise LabelError(str(path), f"not extended XYZ ({reason})", "Write the file again") from error
     if len(images) != len(blocks):
         raise LabelError(str(path), f"{len(blocks)} frames, of which {len(images)} can be read", "Write the file again")
     for index, atoms in enumerate(images):

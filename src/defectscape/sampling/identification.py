@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from defectscape.domain.cell import CELL_TOLERANCE_A, cell_difference_A
 from defectscape.domain.errors import DefectError
-from defectscape.domain.frame import Floats, Ints
+from defectscape.domain.frame import Floats, Frame, Ints, lowest_multiplicity
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
 
@@ -136,6 +136,21 @@ def check_atoms(host: HostCrystal, numbers: Ints, added: str | None, removed: st
             f"{_formula(Counter(numbers.tolist()))} in a supercell of {_formula(Counter(host.numbers.tolist()))}, "
             "which is not what the defect's name says",
             "Give frames of the study's supercell",
+        )
+
+
+def check_spin(frame: Frame) -> None:
+    """Refuse a frame of another spin state than the one that the study computes.
+
+    Raises:
+        DefectError: naming both multiplicities.
+    """
+    rule = lowest_multiplicity(frame.numbers, frame.charge)
+    if frame.multiplicity != rule:
+        raise DefectError(
+            "total_spin",
+            f"multiplicity {frame.multiplicity}, the study computes {frame.key} with {rule}",
+            f"Take the frame out, or give its structure alone, without labels, in `imported` with total_spin={rule}",
         )
 
 

@@ -27,12 +27,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("config file", str(path), "There is no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        reason = f"It is not UTF-8 text ({error.reason}); save it as UTF-8"
+        raise ConfigError("config file", str(path), reason) from error
+    except OSError as error:
         raise ConfigError("config file", str(path), f"It cannot be read: {error}") from error
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
-        raise ConfigError("config file", str(path), f"It is not valid YAML: {error}") from error
+        hint = "; indent with spaces, YAML takes no tabs" if "'\\t'" in str(error) else ""
+        raise ConfigError("config file", str(path), f"It is not valid YAML: {error}{hint}") from error
     if not isinstance(data, dict):
         raise ConfigError("config file", str(path), "It must be a mapping of keys to values")
     return data
@@ -137,6 +141,8 @@ def _about_quotes(error: ErrorDetails) -> str:
         return "; write it in quotes, as YAML reads it as something else"
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return "; write it as 0.01, 1e-2 or 400, without quotes"
+    if kind == "int_type" and isinstance(value, float):
+        return "; write it without a point or exponent, as 400"
     return ""
 
 

@@ -7,7 +7,7 @@ from defectscape.domain.errors import DefectError, LabelError
 from defectscape.domain.frame import Origin
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.extxyz import read_frames
-from defectscape.sampling.identification import check_atoms, check_cell, check_crystal
+from defectscape.sampling.identification import check_atoms, check_cell, check_crystal, check_spin
 
 
 def check_frames(
@@ -31,6 +31,7 @@ def check_frames(
                 continue
             try:
                 check_atoms(host, frame.numbers, *table[frame.key.defect])
+                check_spin(frame)
                 if cell_known:
                     check_cell(host, frame.cell_A)
                 check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A)

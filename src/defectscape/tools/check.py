@@ -24,7 +24,7 @@ from defectscape.study.host import known_host
 from defectscape.tools.check_inputs import check_inputs, check_starts
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.check_prior import engines_of, measure_prior
-from defectscape.tools.imported_data import check_imported
+from defectscape.tools.imported_data import check_imported, unused_imported
 
 logger = logging.getLogger(__name__)
 
@@ -220,6 +220,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     rounds = study.exploration.rounds + 1
     groups = exploration_groups(study)
     keys = tuple(key for group in groups for key in group.keys)
+    warnings = (*warnings, *unused_imported(study, keys))
     spins = spin_warning(host, sites, keys)
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(

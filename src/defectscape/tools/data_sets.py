@@ -173,6 +173,13 @@ def read_card(path: Path) -> Card:
     Raises:
         StoreError: if there is none, or it is none.
     """
+    if not card_path(path).exists():
+        raise StoreError(
+            str(path),
+            f"has no card {card_path(path).name} beside it, so that its level of theory is unknown",
+            "Give a data set that `defectscape export` or `relabel` wrote, with its card; the structures alone can be "
+            "labelled by the study, as `imported` frames",
+        )
     data = read_json(card_path(path))
     try:
         if not isinstance(data, dict):

@@ -1,6 +1,7 @@
 """Data sets with their cards, and frames named in a study, held against the study's host."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 from defectscape.domain.cell import onto_cell
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Ints, Origin
-from defectscape.domain.keys import HOST
+from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.sampling.identification import check_atoms, check_cell, check_crystal
+from defectscape.files.extxyz import read_frames
+from defectscape.sampling.identification import check_atoms, check_cell, check_crystal, check_spin
 from defectscape.settings.study import Study
 from defectscape.study.imported import check_frames
 from defectscape.tools.data_sets import Card, read_card, read_data_set
@@ -54,6 +56,7 @@ def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) ->
         return f"{frame.key} is not of this host or its defects"
     try:
         check_atoms(host, frame.numbers, *table[frame.key.defect])
+        check_spin(frame)
         check_cell(host, frame.cell_A)
         check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A)
     except DefectError as error:
@@ -65,6 +68,16 @@ def check_imported(study: Study, host: HostCrystal, sites: Iterable[DefectSite],
     """Refuse frames named under ``imported`` that are none of the study's supercell; as ``check_frames``."""
     wanted = {defect.name for defect in study.defects}
     check_frames(study.imported, host, [site for site in sites if site.name in wanted], cell_known=cell_known)
+
+
+def unused_imported(study: Study, keys: Iterable[DefectKey]) -> tuple[str, ...]:
+    """A line on the frames named under ``imported`` that are of none of the study's charge states, if there are any."""
+    asked = set(keys)
+    others = Counter(frame.key for path in study.imported for frame in read_frames(path) if frame.key not in asked)
+    if not others:
+        return ()
+    named = ", ".join(f"{count} of {key}" for key, count in sorted(others.items()))
+    return (f"imported: {others.total()} frames are not used, the study does not ask for their charge states: {named}",)
 
 
 def _refusal(target: ImportTarget, card: Card, numbers: Ints) -> str:
