@@ -185,6 +185,30 @@ def test_broken_files_are_named(tmp_path):
         read_labelled(path, "pbe")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"REF_energy=\S+", "REF_energy=nan", r"frame 1, energy: NaN or infinity"),
+        (r"REF_energy=\S+", "REF_energy=********", r"frame 1, label: is none \(could not convert"),
+        (r"(\n(?:Cd|Te|O)(?: \S+){3}) \S+", r"\1 nan", r"frame 1, forces: NaN or infinity"),
+        (r'REF_stress="\S+ \S+ \S+ ', 'REF_stress="', r"frame 1, label: is none \(cannot reshape"),
+        (r"REF_energy=\S+", "", r"frame 1: REF_energy or REF_forces missing"),
+    ],
+)
+def test_a_label_that_is_none_is_named(tmp_path, pattern, replacement, message):
+    path = tmp_path / "labels.extxyz"
+    frames = [_frame(5), _frame(6)]
+    labels = [Label(-1.5, np.zeros((len(frame), 3)), np.eye(3)) for frame in frames]
+    write_labelled(path, [LabelledFrame(*item, "pbe") for item in zip(frames, labels, strict=True)])
+    text = path.read_text()
+    cut = text.index("Lattice", 60)
+    broken, count = re.subn(pattern, replacement, text[cut:], count=1)
+    assert count == 1
+    path.write_text(text[:cut] + broken)
+    with pytest.raises(LabelError, match=rf"labels\.extxyz, {message}"):
+        read_labelled(path, "pbe")
+
+
 def test_one_file_holds_one_fidelity(tmp_path):
     frame = _frame(7)
     label = Label(0.0, np.zeros((len(frame), 3)))

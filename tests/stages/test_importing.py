@@ -288,7 +288,7 @@ def test_data_of_other_settings_or_without_a_card_are_refused(exported, tmp_path
     mistake("imports", "a data set of another method", said=row.reason, when="import")
     card_path(path).unlink()
     (row,) = import_paths(tight_binding(tmp_path / "two"), "low", [path])
-    assert (row.taken, "card.json" in row.reason) == (0, True)
+    assert (row.taken, "has no card low.card.json beside it" in row.reason) == (0, True)
     mistake("imports", "a data set without its card", said=row.reason, when="import")
 
 

@@ -422,16 +422,6 @@ def test_the_check_names_imported_frames_of_another_supercell(target, context, t
     )
 
 
-def test_a_data_set_without_a_card_is_told_what_to_give(target, context, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(importing, "enumerate_named_sites", lambda *_, **__: target.sites)
-    path = tmp_path / "mine.extxyz"
-    path.write_text("1\nenergy=-1.0\nCd 0.0 0.0 0.0\n")
-    (row,) = import_paths(context, "low", [path])
-    assert row.taken == 0
-    assert "has no card mine.card.json beside it" in row.reason
-    mistake("imports", "extended XYZ with energies and forces, but without a card", said=row.reason, when="import")
-
-
 def test_a_file_of_another_kind_is_told_what_can_be_imported(target, context, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importing, "enumerate_named_sites", lambda *_, **__: target.sites)
     (tmp_path / "OUTCAR").write_text("x")

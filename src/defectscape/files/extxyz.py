@@ -203,6 +203,15 @@ def frame_blocks(text: str, thing: str) -> list[str]:
 def _label(atoms: Atoms, thing: str) -> Label:
     if "REF_energy" not in atoms.info or "REF_forces" not in atoms.arrays:
         raise LabelError(thing, "REF_energy or REF_forces missing", "Give a file of labelled frames")
+    try:
+        return _label_of(atoms)
+    except LabelError as error:
+        raise LabelError(f"{thing}, {error.thing}", error.value, error.remedy) from error
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"{thing}, label", f"is none ({error})", "Take it out, or write the file again") from error
+
+
+def _label_of(atoms: Atoms) -> Label:
     stress = atoms.info.get("REF_stress")
     return Label(
         energy_eV=float(atoms.info["REF_energy"]),

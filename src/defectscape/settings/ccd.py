@@ -52,7 +52,7 @@ class Capture(ChargePair):
     @model_validator(mode="after")
     def _temperatures_are_absolute(self) -> "Capture":
         if min(self.temperatures_K) <= 0:
-            raise ValueError(f"temperatures_K: {min(self.temperatures_K):g} K")
+            raise ValueError(f"temperatures_K: {min(self.temperatures_K):g} K; give temperatures above 0 K")
         return self
 
 
