@@ -60,7 +60,7 @@ def test_a_level_of_one_committee_has_the_spread_of_the_difference(
     context: StudyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The final committee would only follow the engine's forces, and there are none.
-    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    monkeypatch.setattr(thermo, "load_committee", lambda *_: None)
     compute_levels(context)
     found = read_levels(context)
     assert [state.verified for state in found.ground_states] == [False] * 3
@@ -82,7 +82,7 @@ def test_what_a_library_warns_of_reaches_the_report(context: StudyContext, monke
             warnings.warn("the band gaps differ", UserWarning, stacklevel=1)
         return build(*arguments)
 
-    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    monkeypatch.setattr(thermo, "load_committee", lambda *_: None)
     monkeypatch.setattr(thermo, "build_diagram", warning)
     compute_levels(context)
     found = read_levels(context)
@@ -95,7 +95,7 @@ def test_what_a_library_warns_of_reaches_the_report(context: StudyContext, monke
 
 def test_levels_without_warnings_stay_readable(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """As studies have them that were finished before warnings were kept."""
-    monkeypatch.setattr(thermo, "load_committee", lambda files, settings: None)
+    monkeypatch.setattr(thermo, "load_committee", lambda *_: None)
     compute_levels(context)
     path = context.layout.energies
     content = json.loads(path.read_text())

@@ -47,7 +47,7 @@ def prior_processes():
     if STUDY.prior is None:
         return ""
     single = " ".join(f"{name}_NUM_THREADS=1" for name in ("OMP", "OPENBLAS", "MKL"))
-    return f" DEFECTSCAPE_PROCESSES=${{OMP_NUM_THREADS:-1}} {single}"
+    return f" DEFECTSCAPE_PROCESSES=${{{{OMP_NUM_THREADS:-1}}}} {single}"
 
 
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
