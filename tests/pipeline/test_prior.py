@@ -43,6 +43,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyContext]:
         yield StudyContext.load(config, folder / "results")
 
 
+@pytest.fixture(autouse=True)
+def _in_its_folder(context: StudyContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other study of these tests may have been made since, in a folder of its own."""
+    monkeypatch.chdir(context.layout.folder.parents[1])
+
+
 def planned(study: dict[str, Any]) -> Counter[str]:
     write_study(study, Path.cwd())
     done = snakemake(Path.cwd(), "--dry-run")
