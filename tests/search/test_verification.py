@@ -10,11 +10,12 @@ from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 
 from defectscape.domain.frame import Origin
-from defectscape.domain.label import Label
-from defectscape.domain.minimum import Minimum
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.minimum import PLAIN, Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.corrected_surface import lowest_observation
 from defectscape.search.relaxation import nudged
+from defectscape.search.state_verification import KNOWN, EngineStarts, StateVerification
 from defectscape.search.verification import (
     GROW,
     REACH_A,
@@ -22,9 +23,8 @@ from defectscape.search.verification import (
     corrected_steps,
     relax_with_engine,
     verify,
-    verify_until_certain,
 )
-from defectscape.settings.search import VerificationSettings
+from defectscape.settings.search import MinimaSettings, VerificationSettings
 
 
 class EmtLabels:
@@ -131,7 +131,18 @@ def test_a_second_turn_goes_on_where_the_first_ended(minimum, step):
     assert twice.final_label.energy_eV < once.final_label.energy_eV
 
 
-def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
+@pytest.fixture(scope="module")
+def state(surface_of, step):
+    """The verification of a state by a wrong model."""
+
+    def make(minima, settings, starts=EngineStarts(), engine=None):  # noqa: B008
+        surface = surface_of(lambda charge: WrongEmt())
+        return StateVerification(minima, starts, engine or EmtLabels(), surface, step, settings, MinimaSettings())
+
+    return make
+
+
+def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, state):
     """The other's relaxation ends 0.2 eV above the ground state with forces that may hide more."""
     low, high = nudged(vacancy, 4, 0.02), nudged(vacancy, 5, 0.35)
     minima = [
@@ -141,20 +152,58 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
 
     def run(most):
         settings = _settings(2, 0.02).model_copy(update={"most_per_charge": most})
-        return verify_until_certain(minima, minima, EmtLabels(), step, settings)
+        return state(minima, settings).run(minima)
 
-    verified, labelled = run(None)
+    verified, labelled = run(2)
     ended = verified[1]
     assert ended.relax_steps == 2
     gap_eV = ended.final_label.energy_eV - verified[0].final_label.energy_eV
     assert 0.02 < gap_eV < np.sum(ended.final_label.forces_eV_A**2)
-    further, more = run(6)
+    further, more = run(12)
     assert [item.minimum.rank for item in further] == [0, 1]
     assert further[1].relax_steps > 2
     assert further[1].final_label.energy_eV < ended.final_label.energy_eV
     assert len({frame.frame_id for frame, _ in more}) == len(more) > len(labelled)
     stopped, _ = run(3)
     assert stopped[1].relax_steps == 4, "the third check is a second turn"
+
+
+def test_the_unperturbed_start_and_a_known_structure_are_relaxed_too(vacancy, dumbbell, state):
+    """A model that knows one wrong minimum only: the engine's own relaxations find what it missed."""
+    far = nudged(vacancy, 5, 0.35)
+    only = Minimum(0, far, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    engine = EmtLabels()
+    verified, labels = state([only], _settings(8, 0.02), EngineStarts(plain=vacancy), engine).run([only])
+    plain = next(item for item in verified if PLAIN in item.minimum.found_from)
+    assert plain.final_label.fmax_eV_A < 0.02
+    assert plain.minimum.from_unperturbed
+    assert plain.final_energy_eV <= min(label.energy_eV for _, label in labels) + 0.03
+    assert len(labels) == len(engine.frames), "every label is kept"
+
+    # A structure that was labelled before and lies lower than all that the model found is relaxed from there.
+    low = nudged(vacancy, 6, 0.01)
+    known = LabelledFrame(low, EmtLabels()(low), "high")
+    cut = _settings(0).model_copy(update={"most_per_charge": 1})
+    found, _ = state([only], cut, EngineStarts(known=known)).run([only])
+    assert min(found, key=lambda item: item.final_energy_eV).minimum.found_from == (KNOWN,)
+    higher = LabelledFrame(far, Label(1e3, known.label.forces_eV_A), "high")
+    found, _ = state([only], cut, EngineStarts(known=higher)).run([only])
+    assert [item.minimum.rank for item in found] == [0]
+
+
+def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
+    """The model's minimum next to the end of the plain relaxation goes on from that end: one label, no second row."""
+    near = nudged(vacancy, 4, 0.01)
+    minimum = Minimum(0, near, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), True)
+    engine = EmtLabels()
+    verified, labels = state([minimum], _settings(8, 0.02), EngineStarts(plain=vacancy), engine).run([minimum])
+    assert [item.minimum.rank for item in verified] == [0]
+    assert verified[0].minimum.found_from == ("x", PLAIN)
+    assert verified[0].label is not None
+    assert verified[0].final_label.fmax_eV_A < 0.02
+    alone, _ = state([], _settings(8, 0.02), EngineStarts(plain=vacancy)).run([])
+    assert len(labels) == alone[0].relax_steps + 2
+    assert alone[0].minimum.rank == 0, "also where the model found nothing"
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

@@ -1,12 +1,13 @@
 """What the searches of a study found, and what the engine says of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.domain.minimum import PLAIN, Minimum, Relaxation, VerifiedMinimum
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import (
     load_minima,
@@ -71,6 +72,24 @@ def write_verified(
     files = context.layout.group(group)
     save_verified(files.verified(key), verified)
     write_labelled(files.verified_labels(key), labels)
+
+
+def with_engine_s_own(minima: Sequence[Minimum], verified: Sequence[VerifiedMinimum]) -> tuple[Minimum, ...]:
+    """The minima of one charge state, those included that the engine found by relaxations of its own.
+
+    Where the engine relaxed the unperturbed start, it is the engine that says which minimum that start leads to.
+
+    Args:
+        minima: of the search.
+        verified: what became of them, and what the engine found besides.
+    """
+    known = {item.minimum.rank: item.minimum for item in verified}
+    every = {minimum.rank: minimum for minimum in minima} | known
+    plain = {rank for rank, minimum in known.items() if PLAIN in minimum.found_from}
+    return tuple(
+        replace(minimum, from_unperturbed=rank in plain) if plain else minimum
+        for rank, minimum in sorted(every.items())
+    )
 
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:

@@ -60,10 +60,10 @@ def _defect(
     formation = [energy for energy in found.formation if energy.key == key]
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
-    tolerance_eV = context.study.verification.tolerance_eV
     known = searched.lowest_known.get(key)
     known_eV = known.label.energy_eV if known else math.inf
-    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    settings = context.study.verification
+    assessment = assess(minima, tuple(verified.values()), settings, known_eV, ground.uncertainty_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -71,6 +71,7 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
+        status=assessment.status,
         certain=assessment.certain,
         certainty=assessment.text,
         energy_eV=ground.energy_eV,
