@@ -36,7 +36,7 @@ def engine(minimum, energy_eV, relaxed_eV=None, left_eV_A=0.0, steps=0):
 
 def test_all_verified_is_certain(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.8)]
-    found = assess(minima, [engine(minima[0], -10.1), engine(minima[1], -9.9)], settings(0.02))
+    found = assess(minima, [engine(minima[0], -10.1), engine(minima[1], -9.9)], settings())
     assert found.certain
     assert found.text == "all 2 minima found were verified"
 
@@ -44,11 +44,11 @@ def test_all_verified_is_certain(minimum) -> None:
 def test_a_far_candidate_is_none_and_a_near_one_is(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.95), minimum(2, -9.94), minimum(3, -9.0)]
     verified = [engine(minima[0], -10.1), engine(minima[1], -10.04)]
-    found = assess(minima, verified, settings(0.02))
+    found = assess(minima, verified, settings())
     # Errors are 0.10 and 0.09 eV, so the scatter is the least one; minimum 2 is 0.06 eV above.
     assert found.certain
     doubtful = [engine(minima[0], -10.1), engine(minima[1], -9.95)]
-    open_ = assess(minima, doubtful, settings(0.02))
+    open_ = assess(minima, doubtful, settings())
     assert not open_.certain
     assert open_.candidates_below == (2,)
     assert "1 unverified minimum could be lower" in open_.text
@@ -62,12 +62,9 @@ def test_a_constant_error_of_the_model_changes_nothing(minimum) -> None:
 
     for shift in (0.0, 5.0):
         verified = [engine(minima[0], -10.1 + shift), engine(minima[1], -10.04 + shift)]
-        assert (
-            assess(minima, verified, settings(0.02)).candidates_below
-            == assess(minima, verified[::-1], settings(0.02)).candidates_below
-        )
-    one = assess(minima, [engine(minima[0], -10.1)], settings(0.02))
-    other = assess(minima, [engine(minima[0], -5.1)], settings(0.02))
+        assert found(verified) == found(verified[::-1])
+    one = assess(minima, [engine(minima[0], -10.1)], settings())
+    other = assess(minima, [engine(minima[0], -5.1)], settings())
     assert one == other
     assert one.candidates_below == (1, 2), "a single error leaves both open"
 
@@ -76,16 +73,16 @@ def test_a_committee_that_disagrees_keeps_a_rival_open(minimum) -> None:
     sure = [minimum(0, -10.0), minimum(1, -9.8)]
     unsure = [sure[0], minimum(1, -9.8, spread_eV=0.2)]
     verified = [engine(sure[0], -10.1), engine(minimum(5, -9.7), -9.8)]
-    assert assess(sure, verified, settings(0.02)).certain
-    assert assess(unsure, verified, settings(0.02)).candidates_below == (1,)
+    assert assess(sure, verified, settings()).certain
+    assert assess(unsure, verified, settings()).candidates_below == (1,)
     assert assess(unsure, verified, settings(1.0)).certain
 
 
 def test_a_lower_label_from_training_leaves_it_open(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.0)]
     verified = [engine(minima[0], -10.1)]
-    assert assess(minima, verified, settings(0.02), known_eV=-10.11).certain
-    found = assess(minima, verified, settings(0.02), known_eV=-10.85)
+    assert assess(minima, verified, settings(), known_eV=-10.11).certain
+    found = assess(minima, verified, settings(), known_eV=-10.85)
     assert not found.certain
     assert found.text == "a structure that was labelled for training lies 0.75 eV lower"
 
@@ -93,10 +90,10 @@ def test_a_lower_label_from_training_leaves_it_open(minimum) -> None:
 def test_a_failure_of_the_engine_leaves_it_open(minimum) -> None:
     minima = [minimum(0, -10.0), minimum(1, -9.0)]
     broken = replace(engine(minima[1], -9.0), label=None, final_label=None)
-    found = assess(minima, [engine(minima[0], -10.1), broken], settings(0.02))
+    found = assess(minima, [engine(minima[0], -10.1), broken], settings())
     assert (found.certain, found.candidates_below) == (False, (1,))
     assert found.text == "the engine failed on minimum 1"
-    assert assess(minima, [], settings(0.02)).text == "no minimum was verified"
+    assert assess(minima, [], settings()).text == "no minimum was verified"
 
 
 def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
@@ -104,14 +101,14 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
     ground = engine(minima[0], -10.1)
     # 0.6 eV/A on one atom: 0.18 eV along a soft mode, twice that as a bound.
     ended = engine(minima[1], -9.8, -9.9, left_eV_A=0.6, steps=8)
-    found = assess(minima, [ground, ended], settings(0.02))
+    found = assess(minima, [ground, ended], settings())
     assert (found.certain, found.candidates_below) == (False, (1,))
     assert found.text == ("1 verified minimum could fall lower, as the relaxation ended early, by 0.16 eV at most")
     assert assess(minima, [ground, ended], settings(0.17)).certain
-    assert assess(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], settings(0.02)).certain
+    assert assess(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], settings()).certain
     # What the ground state itself may still gain is in its error bar, not in doubt of which it is.
     assert assess(minima, [engine(minima[0], -10.1, left_eV_A=1.0), ended], settings(0.17)).certain
-    both = assess([*minima, minimum(2, -10.3)], [ground, ended], settings(0.02))
+    both = assess([*minima, minimum(2, -10.3)], [ground, ended], settings())
     assert both.candidates_below == (2, 1), "the most dangerous first"
     assert both.text.startswith("1 unverified minimum could be lower")
     assert "; 1 verified minimum could fall lower" in both.text
