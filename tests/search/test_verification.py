@@ -14,8 +14,9 @@ from defectscape.domain.label import Label, LabelledFrame
 from defectscape.domain.minimum import PLAIN, Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.corrected_surface import lowest_observation
+from defectscape.search.matching import identity
 from defectscape.search.relaxation import nudged
-from defectscape.search.state_verification import KNOWN, EngineStarts, StateVerification
+from defectscape.search.state_verification import KNOWN, EngineStarts, ModelSearch, StateVerification
 from defectscape.search.verification import (
     GROW,
     REACH_A,
@@ -24,7 +25,7 @@ from defectscape.search.verification import (
     relax_with_engine,
     verify,
 )
-from defectscape.settings.search import MinimaSettings, VerificationSettings
+from defectscape.settings.search import MinimaSettings, SearchSettings, VerificationSettings
 
 
 class EmtLabels:
@@ -132,12 +133,15 @@ def test_a_second_turn_goes_on_where_the_first_ended(minimum, step):
 
 
 @pytest.fixture(scope="module")
-def state(surface_of, step):
-    """The verification of a state by a wrong model."""
+def state(surface_of, step, vacancy):
+    """The verification of a state by a wrong model: what was verified, the labels, and the verification."""
 
     def make(minima, settings, starts=EngineStarts(), engine=None):  # noqa: B008
-        surface = surface_of(lambda charge: WrongEmt())
-        return StateVerification(minima, starts, engine or EmtLabels(), surface, step, settings, MinimaSettings())
+        found = ModelSearch(tuple(minima), surface_of(lambda charge: WrongEmt()), step)
+        operations = identity(vacancy.cell_A)
+        ran = StateVerification(found, starts, engine or EmtLabels(), settings, MinimaSettings(), operations)
+        ran.run(minima)
+        return ran.verified(), ran.observations, ran
 
     return make
 
@@ -152,7 +156,7 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, state):
 
     def run(most):
         settings = _settings(2, 0.02).model_copy(update={"most_per_charge": most})
-        return state(minima, settings).run(minima)
+        return state(minima, settings)[:2]
 
     verified, labelled = run(2)
     ended = verified[1]
@@ -173,7 +177,7 @@ def test_the_unperturbed_start_and_a_known_structure_are_relaxed_too(vacancy, du
     far = nudged(vacancy, 5, 0.35)
     only = Minimum(0, far, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
     engine = EmtLabels()
-    verified, labels = state([only], _settings(8, 0.02), EngineStarts(plain=vacancy), engine).run([only])
+    verified, labels, _ = state([only], _settings(8, 0.02), EngineStarts(plain=vacancy), engine)
     plain = next(item for item in verified if PLAIN in item.minimum.found_from)
     assert plain.final_label.fmax_eV_A < 0.02
     assert plain.minimum.from_unperturbed
@@ -184,10 +188,10 @@ def test_the_unperturbed_start_and_a_known_structure_are_relaxed_too(vacancy, du
     low = nudged(vacancy, 6, 0.01)
     known = LabelledFrame(low, EmtLabels()(low), "high")
     cut = _settings(0).model_copy(update={"most_per_charge": 1})
-    found, _ = state([only], cut, EngineStarts(known=known)).run([only])
+    found, *_ = state([only], cut, EngineStarts(known=known))
     assert min(found, key=lambda item: item.final_energy_eV).minimum.found_from == (KNOWN,)
     higher = LabelledFrame(far, Label(1e3, known.label.forces_eV_A), "high")
-    found, _ = state([only], cut, EngineStarts(known=higher)).run([only])
+    found, *_ = state([only], cut, EngineStarts(known=higher))
     assert [item.minimum.rank for item in found] == [0]
 
 
@@ -196,14 +200,48 @@ def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
     near = nudged(vacancy, 4, 0.01)
     minimum = Minimum(0, near, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), True)
     engine = EmtLabels()
-    verified, labels = state([minimum], _settings(8, 0.02), EngineStarts(plain=vacancy), engine).run([minimum])
+    verified, labels, _ = state([minimum], _settings(8, 0.02), EngineStarts(plain=vacancy), engine)
     assert [item.minimum.rank for item in verified] == [0]
     assert verified[0].minimum.found_from == ("x", PLAIN)
     assert verified[0].label is not None
     assert verified[0].final_label.fmax_eV_A < 0.02
-    alone, _ = state([], _settings(8, 0.02), EngineStarts(plain=vacancy)).run([])
+    alone, *_ = state([], _settings(8, 0.02), EngineStarts(plain=vacancy))
     assert len(labels) == alone[0].relax_steps + 2
     assert alone[0].minimum.rank == 0, "also where the model found nothing"
+
+
+def test_a_model_that_learned_searches_again(vacancy, state, surface_of, emt, step):
+    """The first model errs; the second one is the engine itself: it finds the lower minimum, and is believed."""
+    far = nudged(vacancy, 5, 0.35)
+    only = Minimum(0, far, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    cut = _settings(1, 0.02).model_copy(update={"most_per_charge": 1, "plain_relaxation": False})
+    _, _, ran = state([only], cut)
+    assert ran.search_error_eV > 0.1
+    assert not ran.may_search_again, "no budget is left"
+    assert ran.assessment().status == "open"
+
+    usual = cut.model_copy(update={"most_per_charge": 3, "relax_steps": 8, "fmax_eV_A": 0.2})
+    first, before, ran = state([only], usual)
+    assert ran.may_search_again
+    assert "errs by up to" in ran.assessment().text
+    low = nudged(vacancy, 6, 0.01)
+    point = emt.evaluate(low)
+    better = Minimum(0, low, point.energy_eV, point.member_energies_eV, 0.01, 0.0, ("y",), False)
+    same = replace(better, rank=1, frame=first[0].frame)
+    ran.again(
+        ModelSearch(
+            (better, same),
+            emt,
+            corrected_steps(emt, SearchSettings(fmax_eV_A=0.01, max_steps=50, cross_seeds_per_charge=0)),
+        )
+    )
+    second = ran.verified()
+    lowest = min(second, key=lambda item: item.final_energy_eV)
+    if lowest.minimum.found_from == ("y",):
+        assert lowest.model_error_eV != pytest.approx(0.0, abs=1e-3), "the study's own model is held to its word"
+    assert len(ran.observations) > len(before) or ran.search_error_eV == 0.0
+    assert ran.search_error_eV < 0.1
+    assert not ran.may_search_again
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

@@ -202,7 +202,10 @@ def test_a_model_that_erred_leaves_a_finished_state_uncertain(minimum) -> None:
 
 def test_a_bar_above_the_tolerance_is_not_certain(minimum) -> None:
     minima = [minimum(0, -10.0)]
-    verified = [engine(minima[0], -10.1)]
-    assert assess(minima, verified, settings(), bar_eV=0.019).status == "certain"
-    found = assess(minima, verified, settings(), bar_eV=0.05)
-    assert (found.status, found.text) == ("verified", "its energy may still fall by 0.050 eV")
+    found = assess(minima, [engine(minima[0], -10.1)], settings())
+    assert found.within(0.019, 0.02) is found
+    assert found.status == "certain"
+    wide = found.within(0.05, 0.02)
+    assert (wide.status, wide.text) == ("verified", "its energy may still fall by 0.050 eV")
+    cut = assess(minima, [engine(minima[0], -10.1, left_eV_A=0.4)], settings(fmax_eV_A=0.05))
+    assert cut.within(0.05, 0.02).status == "open"

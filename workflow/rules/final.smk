@@ -76,11 +76,14 @@ rule verify:
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
         str(files_of("{group}").minima),
+        str(files_of("{group}").round(ROUNDS).data_low),
         str(files_of("{group}").round(ROUNDS).data_high),
+        str(files_of("{group}").splits),
         last_committee,
     output:
         str(files_of("{group}").verified("{key}")),
         str(files_of("{group}").verified_labels("{key}")),
+        str(files_of("{group}").assessment("{key}")),
     log:
         log_of("verify", "{group}", "{key}"),
     benchmark:

@@ -14,7 +14,7 @@ did not find says nothing.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
@@ -67,22 +67,28 @@ class Assessment:
         """Whether it is finished, and nothing that was found can be lower by more than the tolerance."""
         return self.status == "certain"
 
+    def within(self, bar_eV: float, tolerance_eV: float) -> "Assessment":
+        """The same for a ground state whose energy has a standard uncertainty, eV: no certainty beyond a tolerance."""
+        if not self.certain or bar_eV <= tolerance_eV:
+            return self
+        return replace(self, status="verified", text=f"its energy may still fall by {bar_eV:.3f} eV")
+
 
 def assess(
     minima: Sequence[Minimum],
     verified: Sequence[VerifiedMinimum],
     settings: VerificationSettings,
     known_eV: float = math.inf,
-    bar_eV: float = 0.0,
+    error_eV: float | None = None,
 ) -> Assessment:
     """Compare the minima of one key with its verified ground state.
 
     Args:
         minima: of one defect and charge, as the search ranked them.
         verified: those with a label of the engine, or a failed one.
-        settings: tolerances.
+        settings: convergence and tolerances.
         known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
-        bar_eV: standard uncertainty of the ground state's energy, eV.
+        error_eV: how wrong the model was about what it found, eV; None for its errors on ``verified``.
     """
     labelled = [item for item in verified if item.label is not None and item.final_label is not None]
     if not labelled:
@@ -98,7 +104,12 @@ def assess(
     missing = _missing(labelled, settings, known_eV, ground_eV)
     if missing:
         return Assessment("open", below, "; ".join(missing))
-    doubts = [*_candidate_doubts(below, unverified, unfinished), *_doubts(labelled, failed, settings, bar_eV)]
+    wrong_eV = search_error_eV(labelled) if error_eV is None else error_eV
+    doubts = _candidate_doubts(below, unverified, unfinished)
+    if failed:
+        doubts.append(f"the engine failed on minimum {', '.join(map(str, failed))}")
+    if wrong_eV > settings.search_error_eV:
+        doubts.append(f"the model that searched errs by up to {wrong_eV:.2f} eV on what it found")
     if doubts:
         return Assessment("verified", below, "; ".join(doubts))
     if not unverified:
@@ -149,29 +160,19 @@ def _candidate_doubts(
     ]
 
 
-def _doubts(
-    labelled: Sequence[VerifiedMinimum], failed: Sequence[int], settings: VerificationSettings, bar_eV: float
-) -> list[str]:
-    """What else keeps a finished ground state from being certain, in words."""
-    found = []
-    if failed:
-        found.append(f"the engine failed on minimum {', '.join(map(str, failed))}")
-    error_eV = search_error_eV(labelled)
-    if error_eV > settings.search_error_eV:
-        found.append(f"the model that searched errs by up to {error_eV:.2f} eV on what it found")
-    if bar_eV > settings.tolerance_eV:
-        found.append(f"its energy may still fall by {bar_eV:.3f} eV")
-    return found
-
-
-def search_error_eV(labelled: Sequence[VerifiedMinimum]) -> float:
-    """How wrong the model was about its own minima, eV: the largest of two kinds of errors.
+def search_error_eV(labelled: Sequence[VerifiedMinimum], among: Sequence[VerifiedMinimum] = ()) -> float:
+    """How wrong a model was about its own minima, eV: the largest of two kinds of errors.
 
     The one: its energies of them against each other, before it knew the labels. The other: how far the engine's
     relaxation falls from one. A constant error changes no order and is no part of it.
+
+    Args:
+        labelled: minima that the model found, with the engine's labels.
+        among: those whose mean error is the constant; ``labelled`` if there are none.
     """
     errors = [item.model_error_eV for item in labelled if item.model_error_eV is not None]
-    mean_eV = float(np.mean(errors)) if errors else 0.0
+    known = [item.model_error_eV for item in among or labelled if item.model_error_eV is not None]
+    mean_eV = float(np.mean(known)) if known else 0.0
     falls = [item.label.energy_eV - item.final_energy_eV for item in labelled if item.label is not None]
     return max([abs(error - mean_eV) for error in errors] + falls, default=0.0)
 

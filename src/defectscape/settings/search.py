@@ -96,13 +96,21 @@ class VerificationSettings(Settings):
         "relaxed with the engine, too.",
     )
     search_error_eV: float = Field(
-        0.2,
+        0.1,
         gt=0,
-        description="The ground state does not count as certain where the model errs by more than this on the minima "
-        "that it found, relative to each other: on a wrong surface, other starts may have led elsewhere.",
+        description="Where the model errs by more than this on the minima that it found, relative to each other or by "
+        "what the engine's relaxation gains, it searched a wrong surface, on which starts lead elsewhere: a model that "
+        "learns the new labels searches again. Where the last one still errs so much, the ground state does not "
+        "count as certain, eV.",
+    )
+    search_again: int = Field(
+        2,
+        ge=0,
+        description="At most so many times: the exploration's training goes on from its last models with the labels of "
+        "the verification. 0: never.",
     )
     most_per_charge: int = Field(
-        12,
+        16,
         gt=0,
         description="Go on until the ground state is finished and certain, or until so many turns are done: a turn is "
         "a minimum with its relax_steps, or so many steps more of one that has begun. Easy states need three or four.",
