@@ -15,7 +15,7 @@ from defectscape.domain.minimum import PLAIN, Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.corrected_surface import lowest_observation
 from defectscape.search.matching import identity
-from defectscape.search.relaxation import nudged
+from defectscape.search.relaxation import nudged, relax
 from defectscape.search.state_verification import KNOWN, EngineStarts, ModelSearch, StateVerification
 from defectscape.search.verification import (
     GROW,
@@ -25,7 +25,7 @@ from defectscape.search.verification import (
     relax_with_engine,
     verify,
 )
-from defectscape.settings.search import MinimaSettings, SearchSettings, VerificationSettings
+from defectscape.settings.search import MinimaSettings, VerificationSettings
 
 
 class EmtLabels:
@@ -210,38 +210,55 @@ def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
     assert alone[0].minimum.rank == 0, "also where the model found nothing"
 
 
-def test_a_model_that_learned_searches_again(vacancy, state, surface_of, emt, step):
-    """The first model errs; the second one is the engine itself: it finds the lower minimum, and is believed."""
-    far = nudged(vacancy, 5, 0.35)
-    only = Minimum(0, far, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
-    cut = _settings(1, 0.02).model_copy(update={"most_per_charge": 1, "plain_relaxation": False})
-    _, _, ran = state([only], cut)
-    assert ran.search_error_eV > 0.1
-    assert not ran.may_search_again, "no budget is left"
-    assert ran.assessment().status == "open"
+def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, search):
+    """The first model errs on what it found; the second one, the engine itself, finds the lower split interstitial."""
+    usual = search.model_copy(update={"fmax_eV_A": 0.02})
+    along_x, along_y = (relax(dumbbell(axis, std_A=0.02), emt, usual).final for axis in ((1, 0, 0), (0, 1, 0)))
+    deeper = nudged(along_y, 0, 0.0)
 
-    usual = cut.model_copy(update={"most_per_charge": 3, "relax_steps": 8, "fmax_eV_A": 0.2})
-    first, before, ran = state([only], usual)
+    class Engine(EmtLabels):
+        """One of the two directions, which are alike by symmetry, is lower by 0.5 eV."""
+
+        def __call__(self, frame):
+            label = super().__call__(frame)
+            near = np.abs(frame.positions_A - deeper.positions_A).max() < 0.4
+            return replace(label, energy_eV=label.energy_eV - 0.5 * near)
+
+    engine = Engine()
+    high_eV, low_eV = (engine(frame).energy_eV for frame in (along_x, along_y))
+    found = Minimum(0, nudged(along_x, 1, 0.04), 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    settings = _settings(8, 0.1).model_copy(update={"plain_relaxation": False, "search_error_eV": 0.01})
+    spent = settings.model_copy(update={"most_per_charge": 1})
+    assert not state([found], spent)[2].may_search_again, "no budget is left"
+
+    verified, before, ran = state([found], settings, engine=engine)
+    assert verified[0].final_energy_eV == pytest.approx(high_eV, abs=0.02)
     assert ran.may_search_again
+    assert ran.assessment().status == "verified"
     assert "errs by up to" in ran.assessment().text
-    low = nudged(vacancy, 6, 0.01)
-    point = emt.evaluate(low)
-    better = Minimum(0, low, point.energy_eV, point.member_energies_eV, 0.01, 0.0, ("y",), False)
-    same = replace(better, rank=1, frame=first[0].frame)
-    ran.again(
-        ModelSearch(
-            (better, same),
-            emt,
-            corrected_steps(emt, SearchSettings(fmax_eV_A=0.01, max_steps=50, cross_seeds_per_charge=0)),
-        )
+    minima = tuple(
+        Minimum(rank, frame, energy_eV, (energy_eV, energy_eV), 0.01, 0.0, ("y",), False)
+        for rank, (frame, energy_eV) in enumerate(((along_y, low_eV), (along_x, high_eV)))
     )
-    second = ran.verified()
-    lowest = min(second, key=lambda item: item.final_energy_eV)
-    if lowest.minimum.found_from == ("y",):
-        assert lowest.model_error_eV != pytest.approx(0.0, abs=1e-3), "the study's own model is held to its word"
-    assert len(ran.observations) > len(before) or ran.search_error_eV == 0.0
-    assert ran.search_error_eV < 0.1
-    assert not ran.may_search_again
+
+    class Learned(surface_of):
+        """Knows the engine."""
+
+        def evaluate(self, frame):
+            energy_eV = Engine()(frame).energy_eV
+            return replace(super().evaluate(frame), energy_eV=energy_eV, member_energies_eV=(energy_eV,) * 2)
+
+    learned = Learned(lambda charge: EMT())
+    ran.again(ModelSearch(minima, learned, corrected_steps(learned, usual)))
+    first, second = ran.verified()
+    assert len(ran.observations) == len(before) + 1, "the other one was known"
+    assert second.final_energy_eV == pytest.approx(low_eV, abs=1e-3)
+    assert (second.minimum.found_from, second.minimum.rank) == (("y",), 3)
+    assert ran.search_error_eV < 0.01
+    assert ran.assessment().status == "certain"
+    own = surface_of(lambda charge: WrongEmt()).evaluate(second.minimum.frame)
+    assert second.minimum.energy_eV == own.energy_eV, "the study's own model is held to its word"
+    assert first.minimum.energy_eV == 1.0
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

@@ -213,14 +213,15 @@ class StateVerification:
         return [item for item in self._verified.values() if item.final_label is not None]
 
     def _seen(self) -> tuple[VerifiedMinimum, ...]:
-        """The verified minima as the last search's model sees them: it knows those that were verified before."""
+        """The verified minima as the last search's model sees them: it has learned the ends of those before."""
         if self.search is self.first:
             return tuple(self._verified.values())
         ranks = {minimum.rank for minimum in self.search.minima}
-        return tuple(
-            item if rank in ranks else self._by(self.search.surface, item, item.frame) or item
-            for rank, item in self._verified.items()
-        )
+        return tuple(item if rank in ranks else self._learned(item) for rank, item in self._verified.items())
+
+    def _learned(self, item: VerifiedMinimum) -> VerifiedMinimum:
+        """A minimum that was verified before, as the last search's model sees its end."""
+        return self._by(self.search.surface, replace(item, label=item.final_label), item.frame) or item
 
     def _by(self, surface: Surface, item: VerifiedMinimum, frame: Frame) -> VerifiedMinimum | None:
         """A verified minimum with a model's energy at a geometry; None where the model has no value there."""
