@@ -204,13 +204,14 @@ STAGES = (
         takes=("group", "key"),
         reads=(
             PRIOR,
+            "seed",
             "verification",
             MINIMA,
             HIGH_LABELS,
             "fidelities.low.name",
             Block("search", BEYOND_RELAXING),
             "exploration.rounds",
-            *EXPLORERS,
+            "exploration.training",
         ),
     ),
     Stage(
