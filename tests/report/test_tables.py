@@ -69,7 +69,7 @@ def test_missing_values_are_empty_in_files(tmp_path, summary):
     rows = {(row["Defect"], row["Charge (e)"]): row for row in read(tmp_path / "ground_states.csv")}
     assert rows["Te_Cd", "2"]["Model error (meV)"] == ""
     assert rows["Te_Cd", "0"]["Gain over unperturbed (meV)"] == ""
-    assert rows["Te_Cd", "2"]["Verified"] == "no"
+    assert rows["Te_Cd", "2"]["Status"] == "open"
 
 
 def test_totals_of_the_ledger_are_sums(summary):
