@@ -136,11 +136,11 @@ def test_a_second_turn_goes_on_where_the_first_ended(minimum, step):
 def state(surface_of, step, vacancy):
     """The verification of a state by a wrong model: what was verified, the labels, and the verification."""
 
-    def make(minima, settings, starts=EngineStarts(), engine=None):  # noqa: B008
+    def make(minima, settings, starts=EngineStarts(), engine=None, first=None):  # noqa: B008
         found = ModelSearch(tuple(minima), surface_of(lambda charge: WrongEmt()), step)
         operations = identity(vacancy.cell_A)
         ran = StateVerification(found, starts, engine or EmtLabels(), settings, MinimaSettings(), operations)
-        ran.run(minima)
+        ran.run(minima if first is None else first)
         return ran.verified(), ran.observations, ran
 
     return make
@@ -193,6 +193,25 @@ def test_the_unperturbed_start_and_a_known_structure_are_relaxed_too(vacancy, du
     higher = LabelledFrame(far, Label(1e3, known.label.forces_eV_A), "high")
     found, *_ = state([only], cut, EngineStarts(known=higher))
     assert [item.minimum.rank for item in found] == [0]
+
+
+def test_failed_labels_leave_the_others_their_turn(vacancy, state):
+    """Neither the plain relaxation nor the first minimum can be computed: the next one is, and the state stays open."""
+    frames = [nudged(vacancy, seed, 0.02) for seed in (4, 5)]
+    minima = [Minimum(r, f, 1.0 + r, (1.0, 1.2), 0.01, 0.0, ("x",), False) for r, f in enumerate(frames)]
+
+    class Fails(EmtLabels):
+        def __call__(self, frame):
+            return None if frame.frame_id in {vacancy.frame_id, frames[0].frame_id} else super().__call__(frame)
+
+    settings = _settings(4, 0.2)
+    verified, _, ran = state(minima, settings, EngineStarts(plain=vacancy), Fails(), first=minima[:1])
+    assert [(item.minimum.rank, item.label is None) for item in verified] == [(0, True), (1, False)]
+    assert ran.assessment().status == "open"
+    assert ran.assessment().text == "the relaxation of the unperturbed start with the engine failed"
+    nothing, labels, ran = state([], settings, EngineStarts(plain=vacancy), Fails())
+    assert (nothing, labels, ran.assessment().text) == ((), (), "no minimum was verified")
+    assert not ran.may_search_again
 
 
 def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):

@@ -199,14 +199,13 @@ class StateVerification:
 
     def _next(self) -> list[int]:
         """The rank of the relaxation that the budget is spent on next; none if there is no need, or no budget."""
-        labelled = self._labelled()
-        if not labelled:
-            return []
-        lowest_eV = min(item.final_energy_eV for item in labelled)
+        lowest_eV = min((item.final_energy_eV for item in self._verified.values()), default=math.inf)
         known = self.starts.known
         is_lower = known is not None and known.label.energy_eV < lowest_eV - self.settings.known_eV
         if is_lower and self.known_rank not in self._turns:
             return [self.known_rank]
+        if not self._verified:
+            return []
         return next_to_verify(self.search.minima, self._seen(), self._turns, self.settings)
 
     def _labelled(self) -> list[VerifiedMinimum]:
