@@ -96,7 +96,7 @@ class VerificationSettings(Settings):
         "relaxed with the engine, too.",
     )
     search_error_eV: float = Field(
-        0.1,
+        0.2,
         gt=0,
         description="Where the model errs by more than this on the minima that it found, relative to each other or by "
         "what the engine's relaxation gains, it searched a wrong surface, on which starts lead elsewhere: a model that "
