@@ -113,7 +113,8 @@ def assess(
     if doubts:
         return Assessment("verified", below, "; ".join(doubts))
     if not unverified:
-        return Assessment("certain", (), f"all {len(asked)} minima found were verified")
+        found = f"all {len(minima)} minima found were verified" if len(minima) > 1 else "no other minimum was found"
+        return Assessment("certain", (), found)
     margin_eV = min(every.values()) + settings.tolerance_eV
     return Assessment("certain", (), f"no other minimum found can be lower (margin {margin_eV:.2f} eV)")
 
