@@ -4,6 +4,9 @@ import csv
 
 import pytest
 
+from defectscape.report.facts import key_facts
+from defectscape.report.figures.levels import level_marks
+from defectscape.report.names import charge_text
 from defectscape.report.tables.study import all_tables, write_tables
 from defectscape.report.tables.table import Column, Table, number
 
@@ -33,6 +36,30 @@ def test_headings_carry_units_and_values_are_not_rounded(tmp_path, summary):
     error = read(tmp_path / "errors.csv")[0]
     assert float(error["Force RMSE (meV/Å)"]) == 21.7
     assert error["Charge (e)"] == ""
+
+
+def test_what_rests_on_an_open_state_is_marked(summary):
+    """In the table of levels, in the level diagram, and in the first fact of the page."""
+    rows = [row.model_copy(update={"status": "certain"}) for row in summary.defects]
+    level = next(row for row in summary.levels if row.in_gap)
+    sure = summary.model_copy(update={"defects": rows})
+    assert not any(row[-1] for row in all_tables(sure)["levels"].rows)
+    assert key_facts(sure)[0].text == f"ground states verified; {len(rows)} certain, 0 open"
+    states = [
+        row.model_copy(update={"status": "open"})
+        if (row.defect, row.charge) == (level.defect, level.lower_charge)
+        else row
+        for row in rows
+    ]
+    open_ = sure.model_copy(update={"defects": states})
+    marked = {row[:3]: row[-1] for row in all_tables(open_)["levels"].rows if row[-1]}
+    assert marked[level.defect, level.upper_charge, level.lower_charge] == charge_text(level.lower_charge)
+    assert all(name == level.defect and level.lower_charge in charges for name, *charges in marked)
+    drawn = {(mark.level_eV, bool(mark.open_states)) for mark in level_marks(open_)}
+    assert (level.level_eV, True) in drawn
+    assert key_facts(open_)[0].value == f"{len(rows) - 1} of {len(rows)}"
+    assert key_facts(open_)[0].text.endswith("1 open")
+    assert summary.defects[0].trust in {"verified", "open"}, "a summary of an earlier version"
 
 
 def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
@@ -69,7 +96,7 @@ def test_missing_values_are_empty_in_files(tmp_path, summary):
     rows = {(row["Defect"], row["Charge (e)"]): row for row in read(tmp_path / "ground_states.csv")}
     assert rows["Te_Cd", "2"]["Model error (meV)"] == ""
     assert rows["Te_Cd", "0"]["Gain over unperturbed (meV)"] == ""
-    assert rows["Te_Cd", "2"]["Verified"] == "no"
+    assert rows["Te_Cd", "2"]["Status"] == "open"
 
 
 def test_totals_of_the_ledger_are_sums(summary):
