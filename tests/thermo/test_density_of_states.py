@@ -24,9 +24,8 @@ from defectscape.thermo.concentrations import equilibria
 from defectscape.thermo.corrections import charge_corrections
 from defectscape.thermo.diagram import build_diagram
 from defectscape.thermo.dos_check import check_dos
-from support.density_of_states import ELECTRON, HOLE, States
 from support.mistakes import mistake
-from support.vasprun import Run, Step, vasprun_text
+from support.vasprun import ELECTRON, HOLE, Run, States, Step, vasprun_text
 
 SIDE_A = 6.54
 BASE = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
