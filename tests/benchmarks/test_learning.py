@@ -17,8 +17,7 @@ from benchmarks.learning.data import run_data
 from benchmarks.learning.descriptors import describe, draw_projection, project
 from benchmarks.learning.digest import run_digest
 from benchmarks.learning.folds import draw, make_fold, part
-from benchmarks.learning.outcome import RunOutcome, SetError, read_outcomes
-from benchmarks.learning.packed import put_row, read_rows
+from benchmarks.learning.outcome import RunOutcome, SetError, put_row, read_outcomes, read_rows
 from benchmarks.learning.runs import ModelRun, runs_of, training_of
 from benchmarks.learning.settings import ModelBenchmark, load_benchmark
 from defectscape.domain.errors import ConfigError, ModelError

@@ -12,9 +12,9 @@ from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed, PotentialEngine
 from defectscape.engines.espresso import EspressoEngine
 from defectscape.engines.espresso_input import OUTDIR, PREFIX
+from defectscape.engines.espresso_potentials import WINDOW_A, potentials_at
 from defectscape.engines.gth import choose_potential, find_table, read_potentials
 from defectscape.engines.program import run_program
-from defectscape.engines.site_potentials import WINDOW_A, potentials_at
 from defectscape.engines.vasp_output import read_site_potentials
 from support.pwx import absent, diamond, settings, write_pseudopotentials
 

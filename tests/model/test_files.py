@@ -14,10 +14,9 @@ from defectscape.model.blueprint import blueprint, rebuild
 from defectscape.model.committee import Committee
 from defectscape.model.foundation import foundation_architecture
 from defectscape.model.product_basis import built_with
-from defectscape.model.saving import load_network, save_network, weights_path
+from defectscape.model.saving import load_network, save_network, weights_digest, weights_path
 from defectscape.model.training import train_member
 from defectscape.model.trust import trust
-from defectscape.model.weights import weights_digest
 
 # A foundation start: the file's energies and forces at first, our references, a live embedding.
 

@@ -27,9 +27,8 @@ from defectscape.model.dataset import Graphs, collate
 from defectscape.model.layers.arrangement import as_mace_has_it
 from defectscape.model.network import PRODUCT_BASIS, ChargedMACE
 from defectscape.model.product_basis import built_with, reduced
-from defectscape.model.saving import load_network, save_network, weights_path
+from defectscape.model.saving import load_network, save_network, weights_digest, weights_path
 from defectscape.model.training import train_member
-from defectscape.model.weights import weights_digest
 
 # The network: invariances, forces as gradients, exact references, refusals.
 

@@ -18,8 +18,8 @@ from defectscape.search.relaxation import UNKNOWN_REGION, nudged, relax, relax_a
 from defectscape.search.symmetry import point_group
 from defectscape.search.verification_criterion import first_to_verify
 from defectscape.settings.search import MinimaSettings
-from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.tools.recovery import recover
+from defectscape.tools.surfaces import AseSurface, charge_response
 
 # Structure matching: invariant under symmetry, order and drift; a metric otherwise.
 

@@ -27,8 +27,7 @@ from defectscape.study.host import read_host, site_of
 from defectscape.study.levels import read_levels
 from defectscape.study.references import ReferenceLabel, References, write_references
 from defectscape.summary import provenance
-from defectscape.thermo.host_states import host_state_suspicion
-from defectscape.thermo.levels import transition_levels
+from defectscape.thermo.levels import host_state_suspicion, transition_levels
 from support import ROOT
 from support.small_study import small_study, write_study
 

@@ -22,14 +22,13 @@ from defectscape.stages.references import label_host
 from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
 from defectscape.study.levels import GroundState, Levels
-from defectscape.tools.ase_surface import AseSurface
 from defectscape.tools.direct_relaxations import DirectSearch, ends_of
-from defectscape.tools.engine_surface import EngineSurface
+from defectscape.tools.direct_search import chance, growth
 from defectscape.tools.foundation import compare_foundation
 from defectscape.tools.foundation_figure import draw_foundation
 from defectscape.tools.search_figure import draw_truth
-from defectscape.tools.search_growth import chance, growth
 from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
+from defectscape.tools.surfaces import AseSurface, EngineSurface
 from support.small_study import small_study, write_study
 from support.summary_builder import make_summary
 
