@@ -18,6 +18,7 @@ def ground_states(summary: Summary) -> Table:
         Column("Standard uncertainty", "eV", 3, bar=True),
         Column("Verified", strong=lambda cell: cell is False),
         Column("Certain", strong=lambda cell: cell is False),
+        Column("Found"),
         Column("Distortion"),
         Column("Point group"),
         Column("Engine fmax", "eV/Å", 3),
@@ -50,6 +51,7 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
         row.uncertainty_eV,
         row.verified,
         row.certain,
+        _found(row),
         row.distortion,
         row.point_group,
         ground.engine_fmax_eV_A if ground else None,
@@ -59,6 +61,13 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
         row.distinct_minima,
         row.geometry_file,
     )
+
+
+def _found(row: DefectSummary) -> str | None:
+    """What is there, by name, and where else; nothing in older summaries."""
+    if row.found is None:
+        return None
+    return f"{row.found.name}; same as {', '.join(row.found.same_as)}" if row.found.same_as else row.found.name
 
 
 def minima(summary: Summary) -> Table:
