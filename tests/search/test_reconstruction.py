@@ -7,17 +7,26 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.io import read
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label
+from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.files.extxyz import read_labelled
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
 from defectscape.search.matching import host_operations
 from defectscape.search.reconstruction import reconstruction, same_structures
 from defectscape.settings.structure import SupercellSettings
+from defectscape.study.context import StudyContext
+from defectscape.study.host import write_host, write_sites
+from defectscape.summary.found import found_structures
+from defectscape.summary.searched import Searched
+from defectscape.summary.structures import write_structures
+from support.small_study import small_study, write_study
 
 ROOT = Path(__file__).parents[2]
 CUBIC = [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
@@ -229,6 +238,34 @@ def test_states_that_ended_in_one_structure_say_so(cdte, sb2se3):
     assert alike == {one.key: (other.key,), other.key: (one.key,)}
     unmoved = {state.key: (state, reconstruction(sb2se3.host, sb2se3.sites, state)) for state in (one, other)}
     assert same_structures(unmoved, lambda one, other: every, 0.1) == {one.key: (), other.key: ()}
+
+
+def test_the_summary_and_the_poscars_of_a_study_name_what_was_found(cdte, tmp_path):
+    context = StudyContext.load(write_study(small_study(), tmp_path), tmp_path / "results")
+    write_host(context, cdte.host)
+    write_sites(context, cdte.sites)
+    neutral, minus = cdte.frame("v_Cd", 0), cdte.frame("v_Cd", -1)
+    dimer = pair(cdte, neutral, cdte.place_A("v_Cd"), 2.81)
+    frames = {(f.key, 0): moved(f, dimer) for f in (neutral, minus)} | {(minus.key, 1): minus}
+    found = found_structures(context, {key: frame for (key, rank), frame in frames.items() if rank == 0})
+    assert {str(key): (row.name, row.same_as) for key, row in found.items()} == {
+        "v_Cd_0": ("Te dimer (2.81 A)", ["v_Cd_-1"]),
+        "v_Cd_-1": ("Te dimer (2.81 A)", ["v_Cd_0"]),
+    }
+    minima = tuple(Minimum(rank, f, 0.0, (0.0,), 0.0, 0.0, (), True) for (_, rank), f in frames.items())
+    # The engine relaxed the second minimum of -1 into the dimer: its own geometry is the one that counts.
+    label = Label(0.0, np.zeros((len(minus), 3)))
+    verified = VerifiedMinimum(minima[2], label, frames[minus.key, 0], label, 3)
+    write_structures(context, [Searched(minima, (), {minus.key: (verified,)}, {})])
+    folder = context.layout.folder / "minima"
+    titles = {path.name: path.read_text().splitlines()[0] for path in folder.iterdir()}
+    assert titles == {
+        "v_Cd_0_min0.vasp": "v_Cd_0 minimum 0: Te dimer (2.81 A); total charge +0 e",
+        "v_Cd_-1_min0.vasp": "v_Cd_-1 minimum 0: Te dimer (2.81 A); total charge -1 e",
+        "v_Cd_-1_min1.vasp": "v_Cd_-1 minimum 1: Te dimer (2.81 A); total charge -1 e",
+    }
+    back = read(folder / "v_Cd_0_min0.vasp")
+    assert (len(back), sorted(set(back.symbols))) == (63, ["Cd", "Te"])
 
 
 @pytest.fixture(scope="module")
