@@ -211,7 +211,7 @@ STAGES = (
             "fidelities.low.name",
             Block("search", BEYOND_RELAXING),
             "exploration.rounds",
-            "exploration.training",
+            Block("exploration.training", ("warm_start",)),
         ),
     ),
     Stage(
