@@ -271,11 +271,19 @@ def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, s
             return replace(super().evaluate(frame), energy_eV=energy_eV, member_energies_eV=(energy_eV,) * 2)
 
     learned = Learned(lambda charge: EMT())
+    # A model that is wrong again, and not the last one: what it found is labelled and not relaxed.
+    astray = nudged(along_y, 3, 0.1)
+    wrong = Minimum(0, astray, low_eV - 5.0, (low_eV - 5.0,) * 2, 0.01, 0.0, ("z",), False)
+    ran.again(ModelSearch((wrong,), learned, corrected_steps(learned, usual)), last=False)
+    assert len(ran.observations) == len(before) + 1
+    assert ran.search_error_eV > 4.0
+    assert ran.may_search_again
+    before = ran.observations
     ran.again(ModelSearch(minima, learned, corrected_steps(learned, usual)))
-    first, second = ran.verified()
+    first, _, second = ran.verified()
     assert len(ran.observations) == len(before) + 1, "the other one was known"
     assert second.final_energy_eV == pytest.approx(low_eV, abs=1e-3)
-    assert (second.minimum.found_from, second.minimum.rank) == (("y",), 3)
+    assert (second.minimum.found_from, second.minimum.rank) == (("y",), 4)
     assert ran.search_error_eV < 0.01
     assert ran.assessment().status == "certain"
     own = surface_of(lambda charge: WrongEmt()).evaluate(second.minimum.frame)

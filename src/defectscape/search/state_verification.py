@@ -94,6 +94,10 @@ class StateVerification:
         self._verified: dict[int, VerifiedMinimum] = {}
         self._paths: dict[int, tuple[Observation, ...]] = {}
         self._beside: dict[int, tuple[Observation, ...]] = {}
+        self._now = settings
+        # Minima that were labelled and not relaxed, of the last search and of those before it.
+        self._labelled_only: set[int] = set()
+        self._passed: set[int] = set()
 
     @property
     def observations(self) -> tuple[Observation, ...]:
@@ -102,7 +106,7 @@ class StateVerification:
 
     @property
     def ends(self) -> tuple[Frame, ...]:
-        """Where the relaxations ended, the lowest first."""
+        """Where the relaxations ended or were left, the lowest first."""
         items = sorted(self._verified.values(), key=lambda item: item.final_energy_eV)
         return tuple(item.frame for item in items if item.final_label is not None)
 
@@ -115,20 +119,34 @@ class StateVerification:
         plain = [] if self.starts.plain is None else [self.plain_rank]
         self._go([*plain, *(minimum.rank for minimum in first)])
 
-    def again(self, search: ModelSearch) -> None:
+    def again(self, search: ModelSearch, last: bool = True) -> None:
         """Go on with what a model found that has learned the labels.
+
+        A wrong model's minima are cheaper learned from than relaxed: each gets one label, and only if the model was
+        right, or is the last one, its relaxation.
 
         Args:
             search: its minima; those where the engine's relaxations have ended are left out.
+            last: whether no further model will search.
         """
         new = []
+        self._passed |= self._labelled_only
+        self._labelled_only = set()
+        relaxed = [item.frame for rank, item in self._verified.items() if rank not in self._passed]
         for minimum in search.minima:
-            if all(rmsd_A(minimum.frame, end, self.operations) >= self.merging.merge_rmsd_A for end in self.ends):
+            if all(rmsd_A(minimum.frame, end, self.operations) >= self.merging.merge_rmsd_A for end in relaxed):
                 new.append(replace(minimum, rank=self._next_rank, from_unperturbed=False))
                 self._next_rank += 1
         logger.info("the model that learned has %d minima, %d of them new", len(search.minima), len(new))
         self.search = replace(search, minima=tuple(new))
+        self._now = self.settings.model_copy(update={"relax_steps": 0})
         self._go([])
+        self._now = self.settings
+        if last or self.search_error_eV <= self.settings.search_error_eV:
+            for rank in self._labelled_only:
+                self._turns[rank] = 0
+            self._labelled_only = set()
+            self._go([])
 
     @property
     def search_error_eV(self) -> float:
@@ -183,8 +201,10 @@ class StateVerification:
         if minimum is not None:
             # What a later turn of another relaxation finds must not change the steps that this one repeats.
             beside = self._beside.setdefault(rank, self._near(minimum.frame))
-            found, path = verify(minimum, self.label, step, self.settings, self._turns[rank], beside)
+            found, path = verify(minimum, self.label, step, self._now, self._turns[rank], beside)
             self._verified[rank], self._paths[rank] = found, path
+            if self._now.relax_steps < self.settings.relax_steps:
+                self._labelled_only.add(rank)
             return
         is_plain = rank == self.plain_rank
         start = self.starts.plain if is_plain else (self.starts.known.frame if self.starts.known else None)
@@ -206,17 +226,21 @@ class StateVerification:
             return [self.known_rank]
         if not self._verified:
             return []
-        return next_to_verify(self.search.minima, self._seen(), self._turns, self.settings)
+        return next_to_verify(self.search.minima, self._seen(), self._turns, self._now)
 
     def _labelled(self) -> list[VerifiedMinimum]:
         return [item for item in self._verified.values() if item.final_label is not None]
 
     def _seen(self) -> tuple[VerifiedMinimum, ...]:
-        """The verified minima as the last search's model sees them: it has learned the ends of those before."""
+        """The verified minima as the last search's model sees them: it has learned the ends of those before.
+
+        Those that were labelled and not relaxed are left out: the search began at them, too.
+        """
         if self.search is self.first:
             return tuple(self._verified.values())
         ranks = {minimum.rank for minimum in self.search.minima}
-        return tuple(item if rank in ranks else self._learned(item) for rank, item in self._verified.items())
+        kept = {rank: item for rank, item in self._verified.items() if rank not in self._passed}
+        return tuple(item if rank in ranks else self._learned(item) for rank, item in kept.items())
 
     def _learned(self, item: VerifiedMinimum) -> VerifiedMinimum:
         """A minimum that was verified before, as the last search's model sees its end."""

@@ -104,7 +104,7 @@ class VerificationSettings(Settings):
         "count as certain, eV.",
     )
     search_again: int = Field(
-        2,
+        3,
         ge=0,
         description="At most so many times: the exploration's training goes on from its last models with the labels of "
         "the verification. 0: never.",

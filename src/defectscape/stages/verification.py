@@ -64,7 +64,8 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
         begin = [*starts, *(minimum.frame for minimum in minima), *verification.ends]
         relaxations = relax_all(begin, learned, study.search)
         found = merged(context, key.defect, relaxations, key, study.minima)
-        verification.again(ModelSearch(found, learned, _steps(context, learned)))
+        is_last = number + 1 == settings.search_again
+        verification.again(ModelSearch(found, learned, _steps(context, learned)), is_last)
         logger.info("%s, search %d again: %s", key, number + 1, verification.assessment().text)
     labelled = _labelled(context, key, verification.observations)
     write_verified(context, name, key, verification.verified(), labelled, verification.assessment())
