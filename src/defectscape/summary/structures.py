@@ -30,7 +30,7 @@ def write_structures(context: StudyContext, groups: Sequence[Searched]) -> None:
             key = minimum.frame.key
             frame = verified.get((key, minimum.rank), minimum.frame)
             frames.append(frame)
-            path = context.layout.folder / geometry_name(key, minimum.rank)
+            path = context.layout.together / geometry_name(key, minimum.rank)
             write(path, to_atoms(frame), format="vasp", direct=True, sort=True)
             _title(path, f"{key} minimum {minimum.rank}, total charge {key.charge:+d} e")
     write_frames(context.layout.minima_extxyz, frames)

@@ -1,0 +1,4 @@
+"""``defectscape status``."""
+import typer
+def status(context: typer.Context) -> None:
+    """x"""
