@@ -19,9 +19,7 @@ OWN_CORES = ("--cores", "-c", "--jobs", "-j", "--executor", "-e")
 """Options of snakemake's that say how much runs at once, and where."""
 
 
-Options = Annotated[
-    list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake.")
-]
+Options = Annotated[list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake.")]
 Cores = Annotated[int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)]
 Profile = Annotated[str | None, typer.Option(help="slurm, sge, cluster-generic, or a profile of your own.")]
 

@@ -23,6 +23,7 @@ State = Literal["done", "running", "queued", "failed", "left"]
 """``queued``: handed to a batch system, or about to begin."""
 
 SILENT = "no reason in its log: ended from outside (memory, time limit, a person), or by an error of the program"
+NOT_BEGUN = "it ended before its log began; the newest file in .snakemake/log has more"
 LOGS_READ = 5
 """Snakemake's logs that are read for jobs that failed: the newest ones."""
 TAIL_BYTES = 16384
@@ -67,7 +68,7 @@ class Snakemake:
         """Read the ``.snakemake`` of working directories."""
         marks: dict[Path, float] = {}
         failures: dict[Path, float] = {}
-        locked, places = False, list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders))
+        locked, places = False, list(dict.fromkeys(folder.absolute() for folder in folders))
         for place in places:
             own = place / ".snakemake"
             locked = locked or any((own / "locks").glob("*.lock"))
@@ -132,7 +133,7 @@ def progress_of(jobs: Iterable[Job], snakemake: Snakemake) -> list[JobProgress]:
 
 
 def _progress(job: Job, snakemake: Snakemake) -> JobProgress:
-    outputs = [Path(os.path.abspath(path)) for path in job.outputs]
+    outputs = [Path(os.path.normpath(path.absolute())) for path in job.outputs]
     begun = [snakemake.marks[path] for path in outputs if path in snakemake.marks]
     log_s = _changed(job.log)
     if begun and (snakemake.locked or snakemake.process is not None):
@@ -164,15 +165,12 @@ def reason_in(log: Path) -> str:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))
             lines = file.read().decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        return SILENT
+    except FileNotFoundError:
+        return NOT_BEGUN
+    except OSError as error:
+        return f"its log cannot be read ({error.strerror})"
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return errors[-1] if errors else SILENT
-
-
-def is_done(progress: Iterable[JobProgress]) -> bool:
-    """Whether all of these jobs are done."""
-    return all(item.state == "done" for item in progress)
 
 
 def stopped_at(progress: Sequence[JobProgress]) -> JobProgress | None:

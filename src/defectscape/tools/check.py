@@ -28,6 +28,7 @@ from defectscape.tools.imported_data import check_imported, unused_imported
 
 logger = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True)
 class FidelityPlan:
     """Labels of one fidelity.

@@ -211,9 +211,7 @@ class LabelLedger:
             for frame_id, outcome in self._outcomes(item, level, source, chunk):
                 tallies[keys[frame_id], level].add(outcome)
 
-    def _outcomes(
-        self, item: JobProgress, level: Level, source: Path, chunk: int
-    ) -> Iterator[tuple[str, Outcome]]:
+    def _outcomes(self, item: JobProgress, level: Level, source: Path, chunk: int) -> Iterator[tuple[str, Outcome]]:
         """What became of the labels of a job; of one that has not ended, those that the store has."""
         (path,) = item.job.outputs
         if item.state == "done":

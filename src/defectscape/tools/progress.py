@@ -10,7 +10,7 @@ from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 from defectscape.study.jobs import jobs_of_group, jobs_of_host, jobs_together
 from defectscape.study.layout import PARTIAL, Layout
-from defectscape.study.progress import JobProgress, Snakemake, is_done, progress_of, stopped_at
+from defectscape.study.progress import JobProgress, Snakemake, progress_of, stopped_at
 from defectscape.study.unfinished import Unfinished
 
 RESULTS = Path("results")
@@ -108,6 +108,3 @@ def partial_layout(progress: Progress) -> Layout:
             else f"The page is {progress.shown(progress.layout.report)}",
         )
     return Layout(progress.layout.folder, PARTIAL)
-
-
-__all__ = ["Progress", "is_done", "partial_layout"]
