@@ -100,7 +100,7 @@ def test_a_defect_that_fails_stops_no_other(pooled: Study) -> None:
     assert stages(found, "v_Zn")["starts"] == {"failed": 1}
     (failure,) = found["parts"][1]["failures"]
     assert failure["job"] == "starts"
-    assert failure["reason"].startswith("defect v_Zn")
+    assert failure["reason"].startswith("defect: 'v_Zn'")
     assert (pooled.folder / failure["log"]).is_file()
     assert stages(found, "v_Cd")["label low 0"] == {"done": 2}
     counts = labels(found, "gfn1")

@@ -138,7 +138,7 @@ def test_the_page_of_the_finished_defects(failed: Path, finished: StudyContext) 
     rows = {row["group"]: row for row in summary["unfinished"]}
     assert rows["v_Zn"]["keys"] == ["v_Zn_0", "v_Zn_-1"]
     assert (rows["v_Zn"]["stage"], rows["v_Zn"]["state"]) == ("starts", "failed")
-    assert rows["v_Zn"]["reason"].startswith("defect v_Zn")
+    assert rows["v_Zn"]["reason"].startswith("defect: 'v_Zn'")
     assert (failed / rows["v_Zn"]["log"]).read_text().endswith(f"error: {rows['v_Zn']['reason']}\n")
     assert (rows["v_Cd.-2"]["stage"], rows["v_Cd.-2"]["state"]) == ("starts", "left")
     # The same as the study of the finished defect alone, to the last digit.

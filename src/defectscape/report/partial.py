@@ -12,9 +12,8 @@ def first_line(summary: Summary) -> str:
     if not summary.unfinished:
         return ""
     return (
-        f"Partial: made from the finished defects of {summary.study} alone, without {_names(summary.unfinished)}. "
-        "Everything on this page is what a study of the finished ones would give; the page of the whole study "
-        "replaces it."
+        f"Partial: the finished defects of {summary.study} alone, without {_names(summary.unfinished)}. "
+        "The numbers are those of a study that has the finished ones and no others."
     )
 
 
@@ -72,6 +71,6 @@ def _names(rows: list[UnfinishedRow]) -> str:
 
 
 def _line(row: UnfinishedRow) -> str:
-    words = {"failed": "stopped by", "running": "still at", "queued": "waits in the queue with"}
-    reason = f": {row.reason.rstrip('.')}" if row.reason else ""
-    return f"{_names([row])}, {words.get(row.state, 'has come to')} the job {row.stage}{reason}. Log: {row.log}"
+    words = {"failed": "stopped by", "running": "at work on", "queued": "queued at", "left": "waiting for"}
+    reason = f" ({row.reason.rstrip('.')})" if row.reason else ""
+    return f"{_names([row])}: {words[row.state]} the job {row.stage}{reason}. Log: {row.log}"
