@@ -26,7 +26,7 @@ def report(
     from defectscape.study.jobs import PAGE
     from defectscape.study.layout import PARTIAL, Layout
     from defectscape.study.unfinished import write_unfinished
-    from defectscape.tools.progress import Progress, partial_layout
+    from defectscape.tools.progress import WORDS, Progress, partial_layout
 
     if not partial:
         raise ConfigError(
@@ -42,7 +42,7 @@ def report(
     names = {item.group for item in missing}
     typer.echo(f"finished    {', '.join(group.name for group, _ in progress.groups if group.name not in names)}")
     for item in missing:
-        typer.echo(f"missing     {item.group}: {item.stage} ({item.state}), log {item.log}")
+        typer.echo(f"missing     {item.group}: {item.stage} ({WORDS[item.state]}), log {item.log}")
     typer.echo(f"page        {layout.report}")
     # As the workflow calls its files: from its working directory.
     here = results if results == Path("results") else results.resolve()

@@ -105,8 +105,8 @@ def _jobs_of_round(study: Study, make: "_Maker", group: Group, number: int) -> I
     here, word, last = files.round(number), str(number), study.exploration.rounds
     if number and study.selection.low_relaxed_minima:
         for key in group.keys:
-            outputs = (here.relaxed(key), here.relaxed_ends(key), here.relaxed_outcomes(key))
-            yield make.job("relax_minima", outputs, word, str(key))
+            ends = (here.relaxed(key), here.relaxed_ends(key), here.relaxed_outcomes(key))
+            yield make.job("relax_minima", ends, word, str(key))
     if number:
         yield make.job("select_round", (here.selected, here.selected_low), word)
     for level in ("low", "high"):

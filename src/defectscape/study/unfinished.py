@@ -7,6 +7,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.files.codec import decode
 from defectscape.files.tables import read_json, write_json
 from defectscape.study.layout import Layout
+from defectscape.study.progress import State
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Unfinished:
     group: str
     keys: tuple[DefectKey, ...]
     stage: str
-    state: str
+    state: State
     reason: str
     log: str
 

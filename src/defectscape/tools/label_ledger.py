@@ -235,8 +235,8 @@ class LabelLedger:
         }[item.job.stage]
         if item.state != "done":
             tally.expect(most, exact=False)
-            for record in self._made_since(_begun_s(item), key, level):
-                tally.seen.setdefault(record.key, outcome_of(record))
+            for made in self._made_since(_begun_s(item), key, level):
+                tally.seen.setdefault(made.key, outcome_of(made))
             return
         if item.job.stage == "verify":
             frames = read_frames(item.job.outputs[1])

@@ -10,10 +10,17 @@ from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 from defectscape.study.jobs import jobs_of_group, jobs_of_host, jobs_together
 from defectscape.study.layout import PARTIAL, Layout
-from defectscape.study.progress import JobProgress, Snakemake, progress_of, stopped_at
+from defectscape.study.progress import JobProgress, Snakemake, State, progress_of, stopped_at
 from defectscape.study.unfinished import Unfinished
 
 RESULTS = Path("results")
+WORDS: dict[State, str] = {
+    "done": "done",
+    "running": "running",
+    "queued": "queued",
+    "failed": "failed",
+    "left": "not begun",
+}
 
 
 @dataclass(frozen=True)
@@ -88,21 +95,21 @@ def partial_layout(progress: Progress) -> Layout:
     if stop is not None:
         raise ConfigError(
             "report --partial",
-            f"the job {stop.job.name} of the perfect crystal is {stop.state}, which every page needs",
+            f"the job {stop.job.name} of the perfect crystal is {WORDS[stop.state]}, which every page needs",
             f"Run the study; its log is {progress.shown(stop.job.log)}",
         )
     if len(missing) == len(progress.groups):
         first = missing[0]
         raise ConfigError(
             "report --partial",
-            f"no defect is finished; {first.group} is at the job {first.stage} ({first.state})",
+            f"no defect is finished; {first.group} is at the job {first.stage} ({WORDS[first.state]})",
             f"Run the study; the log of that job is {first.log}",
         )
     if not missing:
         last = stopped_at(progress.together)
         raise ConfigError(
             "report --partial",
-            f"all defects are finished{'' if last is None else f'; the job {last.job.name} is {last.state}'}",
+            f"all defects are finished{'' if last is None else f'; the job {last.job.name} is {WORDS[last.state]}'}",
             "`defectscape run` makes the page of the whole study"
             if last is not None
             else f"The page is {progress.shown(progress.layout.report)}",

@@ -256,7 +256,8 @@ def _other_s_left(progress: Progress) -> tuple[float, list[str]]:
     for item in progress.jobs:
         if item.job.benchmark.is_file():
             measured.setdefault(item.job.stage, []).append(_benchmark_s(item.job.benchmark))
-    total_s, unknown, now = 0.0, {}, time.time()
+    unknown: dict[str, None] = {}
+    total_s, now = 0.0, time.time()
     for item in progress.jobs:
         stage = item.job.stage
         if item.state == "done" or find_stage(stage).kind == "engine":
