@@ -18,6 +18,7 @@ from typing import Literal
 import psutil
 
 from defectscape.study.jobs import Job
+from defectscape.study.layout import PARTIAL
 
 State = Literal["done", "running", "queued", "failed", "left"]
 """``queued``: handed to a batch system, or about to begin."""
@@ -120,7 +121,10 @@ def _process_in(places: Sequence[Path]) -> int | None:
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
-            if any("snakemake" in Path(word).name for word in words[:3]) and process.cwd() in real:
+            # What makes a partial page works beside the study, not on it.
+            if f"{PARTIAL}=true" in words or not any("snakemake" in Path(word).name for word in words[:3]):
+                continue
+            if process.cwd() in real:
                 return int(process.pid)
         except (psutil.Error, OSError):
             continue
