@@ -51,7 +51,7 @@ def files(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def test_the_status_of_a_study_at_work_and_killed(pooled: Study) -> None:
-    pooled.faults(sleep_s=0.5)
+    pooled.faults(sleep_s=3.0)
     running = pooled.start(*LOW)
     pooled.wait_for_labels(4, running)
     before = len(pooled.done())
@@ -65,8 +65,8 @@ def test_the_status_of_a_study_at_work_and_killed(pooled: Study) -> None:
     counts = labels(found, "gfn1")
     assert before <= sum(done for done, _, _ in counts.values()) - 1 <= after
     assert counts["v_Cd_0"][2] + counts["v_Cd_-1"][2] == 24
-    # One label takes half a second at least, and nothing has measured the trainings yet.
-    assert found["estimate"]["wall_s"] > 0.5 * (24 - after) / 2
+    # A label takes three seconds, of which it computes a small part; no final training has been measured.
+    assert found["estimate"]["wall_s"] > 0.5 * (24 - after)
     assert "train_final" in found["estimate"]["unknown"]
 
     os.killpg(running.pid, signal.SIGKILL)
