@@ -293,7 +293,7 @@ def test_a_partial_page_adds_what_it_lacks_and_changes_nothing_else(summary, pag
         group="v_Cd.+1", keys=["v_Cd_+1"], stage="train 0 1", state="failed", reason="no <frames>.", log="logs/t.log"
     )
     made = render_report(summary.model_copy(update={"unfinished": [missing]}), figures, geometries)
-    whole = page.replace("<title>", "<title>Partial, ").splitlines()
+    whole = page.replace("<title>", "<title>Partial, ", 1).splitlines()
     lines = iter(made.splitlines())
     assert all(line in lines for line in whole), "a line of the whole page is not there, or not in its place"
     text = squeezed(" ".join(Scan(made.partition("<body>")[2]).text)).strip()
