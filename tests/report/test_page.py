@@ -20,6 +20,7 @@ from defectscape.report.figures.study import study_figures
 from defectscape.report.page import read_geometries, render_report, write_report
 from defectscape.report.structures import structure_views
 from defectscape.report.tables.study import all_tables
+from defectscape.summary.schema import UnfinishedRow
 from support.summary_builder import over_prior
 
 # The page: answers first, holds every number, loads nothing, executes nothing it was given.
@@ -300,6 +301,26 @@ def test_a_summary_of_an_earlier_version_has_no_prior(summary):
     content = summary.model_dump(mode="json")
     del content["prior"]
     assert type(summary).model_validate(content).prior is None
+
+
+def test_a_partial_page_adds_what_it_lacks_and_changes_nothing_else(summary, page, figures, geometries):
+    missing = UnfinishedRow(
+        group="v_Cd.+1", keys=["v_Cd_+1"], stage="train 0 1", state="failed", reason="no <frames>.", log="logs/t.log"
+    )
+    made = render_report(summary.model_copy(update={"unfinished": [missing]}), figures, geometries)
+    whole = page.replace("<title>", "<title>Partial, ", 1).splitlines()
+    lines = iter(made.splitlines())
+    assert all(line in lines for line in whole), "a line of the whole page is not there, or not in its place"
+    text = squeezed(" ".join(Scan(made.partition("<body>")[2]).text)).strip()
+    assert text.startswith("Partial: the finished defects of cdte-test-data alone, without v_Cd (+1).")
+    for line in (
+        "v_Cd (+1): stopped by the job train 0 1 (no <frames>). Log: logs/t.log",
+        "v_Cd: the formation energies of v_Cd (+1), and the level +1/0; which of its other levels are stable is said",
+        "Partial: concentrations and Fermi level need v_Cd (+1), too.",
+        "Partial: diagrams and captures that begin or end at v_Cd (+1) are not here.",
+    ):
+        assert line in text
+        assert line not in squeezed(" ".join(Scan(page).text))
 
 
 # The page in a real browser: scripts run, structures are drawn, nothing is complained of.

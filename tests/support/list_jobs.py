@@ -16,7 +16,7 @@ from support import ROOT
 
 
 def list_jobs(study: str, results: str) -> list[dict[str, Any]]:
-    """Rule, wildcards, inputs, outputs, settings and command of every job, each after those that it needs."""
+    """All that the DAG says of every job, each after those that it needs."""
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=2),
@@ -32,6 +32,8 @@ def list_jobs(study: str, results: str) -> list[dict[str, Any]]:
                 "wildcards": dict(job.wildcards_dict),
                 "input": list(map(str, job.input)),
                 "output": list(map(str, job.output)),
+                "log": list(map(str, job.log)),
+                "benchmark": str(job.benchmark or ""),
                 "settings": job.params.get("settings"),
                 "command": job.shellcmd or "",
             }

@@ -84,6 +84,7 @@ class Job:
         arguments: of the stage's command.
         inputs, outputs: the files that the rule declares.
         settings: text of the settings that it depends on.
+        log, benchmark: Snakemake's files of it.
     """
 
     rule: str
@@ -91,6 +92,8 @@ class Job:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     settings: str
+    log: str
+    benchmark: str
 
 
 def jobs_of(config: Path, results: Path) -> list[Job]:
@@ -111,6 +114,8 @@ def jobs_of(config: Path, results: Path) -> list[Job]:
             tuple(job["input"]),
             tuple(job["output"]),
             job["settings"],
+            *job["log"],
+            job["benchmark"],
         )
         for job in json.loads(done.stdout)
         if " stage " in job["command"]

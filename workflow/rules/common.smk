@@ -10,13 +10,16 @@ from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files, reference_files
 from defectscape.settings.workflow import study_file
-from defectscape.study.layout import Layout
+from defectscape.study.layout import PARTIAL, Layout
 from defectscape.study.stage_settings import names_come_from_file
 from defectscape.study.stages import find_stage
+from defectscape.study.unfinished import read_unfinished
 
 # A study given with `--configfile` is the config itself; a workflow that imports this one gives its own.
 AS_CONFIGFILE = "host" in config
-GIVEN = workflow.config_settings.config if AS_CONFIGFILE else config
+GIVEN = dict(workflow.config_settings.config if AS_CONFIGFILE else config)
+# `defectscape report --partial` says so: what is made of all groups is made of the finished ones alone.
+PART = PARTIAL if GIVEN.pop(PARTIAL, False) else ""
 try:
     CONFIG = study_file(GIVEN, workflow.configfiles if AS_CONFIGFILE else [])
     STUDY = load_study(CONFIG)
@@ -25,8 +28,13 @@ except DefectscapeError as error:
     # One line, not the stack of the workflow's parser.
     sys.exit(f"error: {error}")
 RESULTS = Path(GIVEN.get("results", "results"))
-LAYOUT = Layout(RESULTS / STUDY.study)
-GROUPS = {group.name: group for group in exploration_groups(STUDY)}
+LAYOUT = Layout(RESULTS / STUDY.study, PART)
+UNFINISHED = {item.group for item in read_unfinished(LAYOUT)}
+GROUPS = {
+    group.name: group
+    for group in exploration_groups(STUDY)
+    if group.name not in UNFINISHED
+}
 ROUNDS = STUDY.exploration.rounds
 CHUNKS = list(range(STUDY.label_jobs))
 EXPLORERS = list(range(STUDY.exploration.training.committee))
@@ -53,7 +61,8 @@ def prior_processes():
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
 shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
-    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))}{prior_processes()}; {conda_path()}"
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))} DEFECTSCAPE_PARTIAL={int(bool(PART))}{prior_processes()};"
+    f" {conda_path()}"
 )
 # One core per job, since two threads on a busy node are slower than one; a prior computes structures side by side.
 PROCESSES = STUDY.prior.processes if STUDY.prior else 1

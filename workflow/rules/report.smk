@@ -116,6 +116,7 @@ rule summary:
         search_results(),
         label_outcomes(),
         IMPORTED if STUDY.prior else [],
+        str(LAYOUT.unfinished) if PART else [],
     output:
         str(LAYOUT.summary),
         str(LAYOUT.minima_extxyz),

@@ -46,9 +46,12 @@ def _root(
             envvar="DEFECTSCAPE_PROCESSES",
         ),
     ] = None,
+    partial: Annotated[
+        bool, typer.Option(hidden=True, help="Of the finished groups alone.", envvar="DEFECTSCAPE_PARTIAL")
+    ] = False,
 ) -> None:
     start_logging(log)
-    context.obj = Paths(study, results, processes)
+    context.obj = Paths(study, results, processes, partial)
 
 
 def register() -> None:
@@ -56,9 +59,11 @@ def register() -> None:
     from defectscape.cli import comparisons, data, people, stages
     from defectscape.cli.new import new
     from defectscape.cli.pseudos import pseudos
+    from defectscape.cli.report import report
     from defectscape.cli.run import run
+    from defectscape.cli.status import status
 
-    for command in (new, run):
+    for command in (new, run, status, report):
         app.command(rich_help_panel="Study")(command)
     stages.register(app)
     people.register(app)

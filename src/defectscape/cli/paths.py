@@ -12,8 +12,10 @@ class Paths:
         study: the study's YAML file.
         results: folder of all studies' results.
         processes: that a prior may use, or None for as many as the study says.
+        partial: whether stages of all groups together take the finished groups alone.
     """
 
     study: Path
     results: Path
     processes: int | None = None
+    partial: bool = False

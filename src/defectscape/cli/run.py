@@ -19,23 +19,27 @@ OWN_CORES = ("--cores", "-c", "--jobs", "-j", "--executor", "-e")
 """Options of snakemake's that say how much runs at once, and where."""
 
 
+Options = Annotated[list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake.")]
+Cores = Annotated[int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)]
+Profile = Annotated[str | None, typer.Option(help="slurm, sge, cluster-generic, or a profile of your own.")]
+
+
 def run(
     context: typer.Context,
     study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
-    options: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake."),
-    ] = None,
-    cores: Annotated[int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="slurm, sge, cluster-generic, or a profile of your own."),
-    ] = None,
+    options: Options = None,
+    cores: Cores = None,
+    profile: Profile = None,
 ) -> None:
     """Check a study, then run it to its report with snakemake, which may be given options after `--`."""
     check(context, study)
     words = snakemake_words(study, options or (), cores, profile, context.obj.results)
     typer.echo(f"command     {shlex.join(['snakemake', *words])}")
+    become_snakemake(words)
+
+
+def become_snakemake(words: Sequence[str]) -> None:
+    """Go on as snakemake with these arguments; this process ends as that one does."""
     sys.stdout.flush()
     # Rules call `defectscape`, which lies beside this Python even where that is not activated.
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -66,7 +66,9 @@ def run_stage(
     """Run one stage of a study; the workflow calls this."""
     from defectscape.study.context import StudyContext
 
-    call_stage(StudyContext.load(context.obj.study, context.obj.results, context.obj.processes), name, items or [])
+    paths = context.obj
+    study = StudyContext.load(paths.study, paths.results, paths.processes, partial=paths.partial)
+    call_stage(study, name, items or [])
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,6 @@ def write_page(context: StudyContext) -> None:
     layout = context.layout
     summary = read_summary(context)
     figures = study_figures(summary)
-    write_report(summary, figures, layout.report, read_geometries(summary, layout.folder))
+    write_report(summary, figures, layout.report, read_geometries(summary, layout.together))
     write_figures(figures, layout.figures)
     write_tables(summary, layout.tables)

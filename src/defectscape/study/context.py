@@ -18,7 +18,8 @@ from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
-from defectscape.study.layout import GroupFiles, Layout
+from defectscape.study.layout import PARTIAL, GroupFiles, Layout
+from defectscape.study.unfinished import Unfinished, read_unfinished
 
 PRIORS = "priors"
 """Folder in the label store: the store of the priors' own values."""
@@ -39,10 +40,17 @@ class StudyContext:
     processes: int | None = None
 
     @classmethod
-    def load(cls, config: Path, results: Path, processes: int | None = None) -> "StudyContext":
-        """Read the config file; files go to ``results/<study>/``."""
+    def load(
+        cls, config: Path, results: Path, processes: int | None = None, *, partial: bool = False
+    ) -> "StudyContext":
+        """Read the config file; files go to ``results/<study>/``.
+
+        Args:
+            config, results, processes: the study's file, the folder of results, processes that a prior may use.
+            partial: whether what is made of all groups together is made of the finished ones alone.
+        """
         study = load_study(config)
-        return cls(study, Layout(results / study.study), processes)
+        return cls(study, Layout(results / study.study, PARTIAL if partial else ""), processes)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -106,8 +114,14 @@ class StudyContext:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The exploration groups, those that others learn from first."""
-        return exploration_groups(self.study)
+        """The exploration groups, those that others learn from first; for a partial page, those that are finished."""
+        missing = {item.group for item in self.unfinished}
+        return tuple(group for group in exploration_groups(self.study) if group.name not in missing)
+
+    @cached_property
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The groups that a partial page lacks; none for the whole study."""
+        return read_unfinished(self.layout)
 
     @cached_property
     def keys(self) -> tuple[tuple[Group, DefectKey], ...]:

@@ -1,12 +1,18 @@
 """Where every file of a study lives. The workflow and the stages ask here, so they cannot differ.
 
 A charge state is given as its defect key; the workflow gives a wildcard in its place.
+
+What is made of all groups together (final training, levels, diagrams, summary, page) can be made of the finished
+groups alone: then it is in a folder of its own, and the files of host and groups are the same.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from defectscape.domain.keys import DefectKey
+
+PARTIAL = "partial"
+"""Folder in a study's: what is made of its finished groups while others are not."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,25 @@ class GroupFiles:
 
 @dataclass(frozen=True)
 class Layout:
-    """Files of one study."""
+    """Files of one study.
+
+    Attributes:
+        folder: the study's.
+        part: folder in it of what is made of a part of the groups; empty for the whole study.
+    """
 
     folder: Path
+    part: str = ""
+
+    @property
+    def together(self) -> Path:
+        """Folder of what is made of all groups together, or of those that are finished."""
+        return self.folder / self.part
+
+    @property
+    def unfinished(self) -> Path:
+        """The groups that a partial page lacks."""
+        return self.folder / PARTIAL / "unfinished.json"
 
     @property
     def host(self) -> Path:
@@ -188,27 +210,27 @@ class Layout:
     @property
     def final(self) -> GroupRound:
         """Data and committee of the final training."""
-        return GroupRound(self.folder / "final")
+        return GroupRound(self.together / "final")
 
     @property
     def final_splits(self) -> Path:
         """Splits of all groups together."""
-        return self.folder / "final" / "splits.json"
+        return self.together / "final" / "splits.json"
 
     @property
     def calibration(self) -> Path:
         """Factors from the final committee's spread to error bars, and their coverage."""
-        return self.folder / "final" / "calibration.json"
+        return self.together / "final" / "calibration.json"
 
     @property
     def errors(self) -> Path:
         """Held-out errors and parity data of the final committee."""
-        return self.folder / "final" / "errors.json"
+        return self.together / "final" / "errors.json"
 
     @property
     def energies(self) -> Path:
         """Ground states, formation energies and levels."""
-        return self.folder / "thermo" / "levels.json"
+        return self.together / "thermo" / "levels.json"
 
     def potentials(self, name: DefectKey | str) -> Path:
         """Potentials at the atoms of a key's ground state, or of the ``host``."""
@@ -217,64 +239,64 @@ class Layout:
     @property
     def thermodynamics(self) -> Path:
         """doped's DefectThermodynamics."""
-        return self.folder / "thermo" / "thermodynamics.json"
+        return self.together / "thermo" / "thermodynamics.json"
 
     @property
     def ccd(self) -> Path:
         """Configuration-coordinate diagrams."""
-        return self.folder / "ccd" / "ccd.json"
+        return self.together / "ccd" / "ccd.json"
 
     @property
     def ccd_check(self) -> Path:
         """Points of the diagrams by the engine."""
-        return self.folder / "ccd" / "engine.json"
+        return self.together / "ccd" / "engine.json"
 
     @property
     def minima_folder(self) -> Path:
         """POSCARs of all minima."""
-        return self.folder / "minima"
+        return self.together / "minima"
 
     @property
     def minima_extxyz(self) -> Path:
         """All minima in one file."""
-        return self.folder / "minima.extxyz"
+        return self.together / "minima.extxyz"
 
     @property
     def summary(self) -> Path:
         """The machine-readable summary."""
-        return self.folder / "summary.json"
+        return self.together / "summary.json"
 
     @property
     def handover(self) -> Path:
         """Folders for a last relaxation by hand."""
-        return self.folder / "handover"
+        return self.together / "handover"
 
     @property
     def model_card(self) -> Path:
         """The final model in words."""
-        return self.folder / "final" / "MODEL_CARD.md"
+        return self.together / "final" / "MODEL_CARD.md"
 
     @property
     def report(self) -> Path:
         """The page."""
-        return self.folder / "report.html"
+        return self.together / "report.html"
 
     @property
     def figures(self) -> Path:
         """Static figures of the report."""
-        return self.folder / "figures"
+        return self.together / "figures"
 
     @property
     def tables(self) -> Path:
         """Tables of the report as CSV."""
-        return self.folder / "tables"
+        return self.together / "tables"
 
     @property
     def benchmarks(self) -> Path:
         """Snakemake's benchmark files."""
-        return self.folder / "benchmarks"
+        return self.together / "benchmarks"
 
     @property
     def logs(self) -> Path:
         """Logs of the rules."""
-        return self.folder / "logs"
+        return self.together / "logs"

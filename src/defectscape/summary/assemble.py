@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 import numpy as np
 
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.codec import encode
 from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.sites import pick_site
 from defectscape.study.context import StudyContext
@@ -28,6 +29,7 @@ from defectscape.summary.schema import (
     SearchPoint,
     StateConcentrationRow,
     Summary,
+    UnfinishedRow,
 )
 from defectscape.summary.searched import Searched
 from defectscape.thermo.concentrations import Equilibrium
@@ -196,8 +198,9 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         gates=model.gate_rows(context),
         warnings=provenance.warnings(context, defects, found),
         model_files=[
-            str(context.layout.final.model(m).relative_to(context.layout.folder))
+            str(context.layout.final.model(m).relative_to(context.layout.together))
             for m in range(context.study.training.committee)
         ],
         provenance=provenance.provenance(context),
+        unfinished=[UnfinishedRow(**encode(item) | {"keys": list(map(str, item.keys))}) for item in context.unfinished],
     )

@@ -14,7 +14,8 @@ def read_summary(context: StudyContext) -> Summary:
 
 def write_summary(context: StudyContext, summary: Summary) -> None:
     """Write the summary."""
-    write_text(context.layout.summary, summary.model_dump_json(indent=1) + "\n")
+    whole = None if summary.unfinished else {"unfinished"}
+    write_text(context.layout.summary, summary.model_dump_json(indent=1, exclude=whole) + "\n")
 
 
 def summary_schema() -> str:

@@ -37,6 +37,7 @@ from defectscape.summary.schema_trust import (
     ParityData,
     Provenance,
     TrainingCurve,
+    UnfinishedRow,
 )
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "StateConcentrationRow",
     "Summary",
     "TrainingCurve",
+    "UnfinishedRow",
 ]
 
 SUMMARY_VERSION = 1
@@ -112,3 +114,6 @@ class Summary(Row):
     warnings: list[str] = Field(description="What the reader must know before using the numbers.")
     model_files: list[str] = Field(description="Final model files, relative to the study's folder.")
     provenance: Provenance
+    unfinished: list[UnfinishedRow] = Field(
+        [], description="What a partial summary lacks; the summary of a whole study has no such entry."
+    )

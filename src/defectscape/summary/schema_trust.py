@@ -162,3 +162,14 @@ class Provenance(Row):
     config_sha256: str = Field(description="Its digest.")
     seed: int = Field(description="Seed of the study.")
     finished: str = Field(description="UTC time of the summary, ISO 8601.")
+
+
+class UnfinishedRow(Row):
+    """Charge states explored together that a partial summary lacks."""
+
+    group: str = Field(description="Name of the exploration group.")
+    keys: list[str] = Field(description="Its defect in its charge states.")
+    stage: str = Field(description="The job that stopped it, or that it has come to: the stage with its arguments.")
+    state: Literal["failed", "running", "queued", "left"] = Field(description="How far that job is.")
+    reason: str = Field(description="Why it failed; empty otherwise.")
+    log: str = Field(description="The job's log.")

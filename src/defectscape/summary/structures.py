@@ -28,7 +28,7 @@ def write_structures(context: StudyContext, groups: Sequence[Searched]) -> None:
         names = names_of(context, structures)
         for (key, rank), frame in structures.items():
             frames.append(frame)
-            path = context.layout.folder / geometry_name(key, rank)
+            path = context.layout.together / geometry_name(key, rank)
             write(path, to_atoms(frame), format="vasp", direct=True, sort=True)
             _title(path, f"{key} minimum {rank}: {names[key, rank]}; total charge {key.charge:+d} e")
     write_frames(context.layout.minima_extxyz, frames)

@@ -13,6 +13,7 @@ from datetime import datetime
 from defectscape.domain.keys import HOST
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
+from defectscape.study.layout import Layout
 from defectscape.study.stage import Kind
 from defectscape.study.stages import STAGES
 from defectscape.summary.schema import JobRow, Overhead
@@ -53,8 +54,13 @@ class Job:
 
 def read_jobs(context: StudyContext) -> tuple[Job, ...]:
     """All jobs that have a benchmark file."""
-    if not context.layout.benchmarks.is_dir():
-        return ()
+    layout = context.layout
+    # Of a partial page's own jobs, and of the study's others.
+    found = {
+        path.relative_to(folder): path
+        for folder in (Layout(layout.folder).benchmarks, layout.benchmarks)
+        for path in folder.glob("*/*.tsv")
+    }
     return tuple(
         # Jobs that end within a second have no sample of their CPU time.
         Job(
@@ -63,7 +69,7 @@ def read_jobs(context: StudyContext) -> tuple[Job, ...]:
             float(line["s"]),
             float(line["cpu_time"]) if line["cpu_time"] not in ("-", "NA") else 0.0,
         )
-        for path in sorted(context.layout.benchmarks.glob("*/*.tsv"))
+        for _, path in sorted(found.items())
         for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")
     )
 

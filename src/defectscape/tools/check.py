@@ -4,7 +4,6 @@ import logging
 import shlex
 import shutil
 from dataclasses import dataclass
-from itertools import pairwise
 
 from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.domain.keys import DefectKey
@@ -21,15 +20,13 @@ from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.host import known_host
+from defectscape.study.label_counts import label_counts
 from defectscape.tools.check_inputs import check_inputs, check_starts
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.check_prior import engines_of, measure_prior
 from defectscape.tools.imported_data import check_imported, unused_imported
 
 logger = logging.getLogger(__name__)
-
-STARTS_BESIDES_DISTORTIONS = 2
-"""The unperturbed structure and a rattled one."""
 
 
 @dataclass(frozen=True)
@@ -85,43 +82,6 @@ def _missing_programs(study: Study) -> tuple[str, ...]:
     )
     words = [shlex.split(e.command)[0] for e in engines if isinstance(e, Program)]
     return tuple(word for word in dict.fromkeys(words) if shutil.which(word) is None)
-
-
-def label_counts(study: Study) -> tuple[int, int, int]:
-    """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
-    sampling, selection = study.sampling, study.selection
-    keys = sum(len(group.keys) for group in exploration_groups(study))
-    rounds = study.exploration.rounds
-    starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
-    # A defect is a vacancy or it is not: never both kinds of candidates.
-    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
-    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
-    low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
-    # Beside the lowest the unperturbed start, what the model makes of it, and the minimum nearest to the lowest label.
-    most = max(study.verification.minima_per_charge + 3, study.verification.most_per_charge)
-    checks = most * (1 + study.verification.relax_steps)
-    high = selection.initial_per_charge + selection.test_per_charge
-    high += rounds * selection.per_charge_per_round + checks
-    # Doubtful minima come beside as many sure ones, a relaxation begins with a label, and goes on in later rounds.
-    begun = 2 * selection.low_relaxed_minima
-    steps = rounds * (rounds + 1) // 2 * selection.low_relaxation_steps
-    low += rounds * selection.low_per_charge_per_round + begun * (rounds + steps)
-    return starts, 1 + keys * low, keys * high + _crystals(study) + _extras(study)
-
-
-def _crystals(study: Study) -> int:
-    """The host, its elements and competing phases."""
-    references = [*study.thermo.elemental_references.values(), *study.thermo.competing_phases.values()]
-    return 1 + sum(reference.energy_eV_per_atom is None for reference in references)
-
-
-def _extras(study: Study) -> int:
-    """Points of the diagrams, and potentials for the correction."""
-    charges = [sorted({*d.charges, *d.added_charges}) for d in study.defects]
-    neighbours = sum(b - a == 1 for states in charges for a, b in pairwise(states))
-    pairs = neighbours if study.ccd.pairs is None else len(study.ccd.pairs)
-    potentials = 1 + sum(map(len, charges)) if study.thermo.correction.kind == "efnv" else 0
-    return 2 * pairs * study.ccd.engine_points + potentials
 
 
 Times = dict[str, list[float]]

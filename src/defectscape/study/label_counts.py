@@ -1,0 +1,98 @@
+"""How many labels a study asks for at most, charge state by charge state, from its settings alone."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.study import Study
+
+STARTS_BESIDES_DISTORTIONS = 2
+"""The unperturbed structure and a rattled one."""
+
+
+@dataclass(frozen=True)
+class MostLabels:
+    """Labels of one charge state, all at most.
+
+    Attributes:
+        starts: relaxation starts.
+        pool: low-fidelity labels of the pool.
+        relaxed_starts: low-fidelity labels of the relaxations of starts.
+        chosen_low: low-fidelity labels chosen in a round, from round 1 on.
+        initial: high-fidelity labels chosen before the first training.
+        chosen_high: high-fidelity labels chosen in a round, from round 1 on.
+        verification: high-fidelity labels of the verification.
+        begun: relaxations of minima with the low-fidelity engine that begin in a round.
+        steps: steps of such a relaxation in a round.
+    """
+
+    starts: int
+    pool: int
+    relaxed_starts: int
+    chosen_low: int
+    initial: int
+    chosen_high: int
+    verification: int
+    begun: int
+    steps: int
+
+    def relaxed_minima(self, number: int) -> int:
+        """Low-fidelity labels of the relaxations of minima in a round, from round 1 on.
+
+        A relaxation begins with a label, and goes on in later rounds.
+        """
+        return self.begun * (1 + number * self.steps)
+
+
+def most_labels(study: Study) -> MostLabels:
+    """What each charge state of a study is labelled for, at most."""
+    sampling, selection = study.sampling, study.selection
+    starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
+    # A defect is a vacancy or it is not: never both kinds of candidates.
+    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
+    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
+    # Beside the lowest the unperturbed start, what the model makes of it, and the minimum nearest to the lowest label.
+    verified = max(study.verification.minima_per_charge + 3, study.verification.most_per_charge)
+    return MostLabels(
+        starts=starts,
+        pool=starts * (1 + rattles),
+        relaxed_starts=sampling.relaxed_starts * sampling.relaxation_steps,
+        chosen_low=selection.low_per_charge_per_round,
+        initial=selection.initial_per_charge + selection.test_per_charge,
+        chosen_high=selection.per_charge_per_round,
+        verification=verified * (1 + study.verification.relax_steps),
+        # Doubtful minima come beside as many sure ones.
+        begun=2 * selection.low_relaxed_minima,
+        steps=selection.low_relaxation_steps,
+    )
+
+
+def label_counts(study: Study) -> tuple[int, int, int]:
+    """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
+    most = most_labels(study)
+    keys = sum(len(group.keys) for group in exploration_groups(study))
+    rounds = study.exploration.rounds
+    low = most.pool + most.relaxed_starts + rounds * most.chosen_low
+    low += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
+    high = most.initial + rounds * most.chosen_high + most.verification
+    return most.starts, 1 + keys * low, keys * high + crystals(study) + diagram_points(study) + potentials(study)
+
+
+def crystals(study: Study) -> int:
+    """The host, its elements and competing phases: high-fidelity labels."""
+    references = [*study.thermo.elemental_references.values(), *study.thermo.competing_phases.values()]
+    return 1 + sum(reference.energy_eV_per_atom is None for reference in references)
+
+
+def diagram_points(study: Study) -> int:
+    """Points of the diagrams by the high-fidelity engine."""
+    charges = [sorted({*d.charges, *d.added_charges}) for d in study.defects]
+    neighbours = sum(b - a == 1 for states in charges for a, b in pairwise(states))
+    pairs = neighbours if study.ccd.pairs is None else len(study.ccd.pairs)
+    return 2 * pairs * study.ccd.engine_points
+
+
+def potentials(study: Study) -> int:
+    """Calculations for potentials at atoms, of the host and of every charge state."""
+    states = sum(len({*d.charges, *d.added_charges}) for d in study.defects)
+    return 1 + states if study.thermo.correction.kind == "efnv" else 0

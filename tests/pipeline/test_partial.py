@@ -1,0 +1,174 @@
+"""The jobs of a study told without Snakemake, and the page of its finished defects while another one has failed."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from defectscape.domain.errors import ConfigError
+from defectscape.settings.groups import exploration_groups
+from defectscape.settings.load import load_study
+from defectscape.study.jobs import PAGE, TOGETHER, jobs_of_group, jobs_of_host, jobs_together
+from defectscape.study.label_counts import label_counts
+from defectscape.study.layout import PARTIAL, Layout
+from defectscape.study.stages import STAGES
+from defectscape.tools.progress import Progress, partial_layout
+from support.mistakes import mistake
+from support.small_study import StudyContext, jobs_of, small_study, write_study
+from support.workflow import ENVIRONMENT, snakemake
+
+pytestmark = pytest.mark.pipeline
+
+VASP = {
+    "kind": "vasp",
+    "functional": "pbe",
+    "command": "vasp_gam",
+    "potcar_dir": "nowhere",
+    "potcars": {"Cd": "Cd", "Te": "Te"},
+    "cutoff_eV": 300.0,
+    "kpoints": [1, 1, 1],
+}
+"""It gives potentials; to list jobs, nothing of it has to be there."""
+
+
+def asked_for_everything() -> dict[str, Any]:
+    """The small study with a job of every stage."""
+    study = small_study()
+    study["label_jobs"] = 3
+    study["defects"] = [
+        {"name": "v_Cd", "charges": ["0", "-1"], "added_charges": ["-2", "+1"]},
+        {"name": "v_Te", "charges": ["0"]},
+    ]
+    study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
+    study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1}
+    study["exploration"]["rounds"] = 2
+    study["fidelities"]["high"] = {"name": "pbe", "engine": VASP}
+    study["thermo"]["correction"]["kind"] = "efnv"
+    return study
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_the_jobs_are_those_of_the_workflow(everything: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_study(asked_for_everything() if everything else small_study(), Path())
+    study, layout = load_study(config), Layout(Path("results/small"))
+    groups = [job for group in exploration_groups(study) for job in jobs_of_group(study, layout, group)]
+    ours = [*jobs_of_host(study, layout), *groups, *jobs_together(study, layout)]
+    told = {(j.stage, j.arguments): ({*map(str, j.outputs)}, str(j.log), str(j.benchmark)) for j in ours}
+    theirs = {(j.rule, j.arguments): ({*j.outputs}, j.log, j.benchmark) for j in jobs_of(config, Path("results"))}
+    assert told == theirs
+    assert len(ours) == len(told)
+    if everything:
+        assert {job.stage for job in ours} == {stage.name for stage in STAGES}
+    assert {*PAGE, "handover"} == {*TOGETHER} == {job.stage for job in jobs_together(study, layout)}
+
+
+def test_no_page_of_a_study_without_a_finished_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_study(small_study(), Path())
+    with pytest.raises(ConfigError) as nothing:
+        partial_layout(Progress.look(config))
+    for job in jobs_of_host(load_study(config), Layout(Path("results/small"))):
+        for path in job.outputs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    with pytest.raises(ConfigError) as early:
+        partial_layout(Progress.look(config))
+    mistake("study", "`defectscape report --partial` too early", said=(nothing.value, early.value), when="report")
+
+
+@pytest.fixture(scope="module")
+def failed(finished: StudyContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The finished study with a defect that the host cannot have, run with all jobs that can go on; its folder.
+
+    What the study had made of all groups together is taken away: the new defect would have replaced it.
+    """
+    folder = tmp_path_factory.mktemp("failed")
+    shutil.copytree(finished.layout.folder, folder / "results/small")
+    shutil.copytree(finished.store.root, folder / "labels")
+    results = folder / "results/small"
+    for name in ("final", "thermo", "ccd", "minima", "figures", "tables", "handover"):
+        shutil.rmtree(results / name)
+    for name in ("summary.json", "report.html", "minima.extxyz"):
+        (results / name).unlink()
+    study = small_study()
+    study["defects"].append({"name": "v_Zn", "charges": ["0", "-1"]})
+    study["defects"][0]["added_charges"] = ["-2"]
+    write_study(study, folder)
+    done = snakemake(
+        folder, "--keep-going", "results/small/groups/v_Zn/minima.json", "results/small/groups/v_Cd/minima.json"
+    )
+    assert done.returncode != 0
+    assert "Error in rule starts" in done.stdout + done.stderr
+    return folder
+
+
+def partial(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "defectscape", "report", "--partial", "study.yaml", "--cores", "2", *words],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def without(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary without what tells one run from another."""
+    return {name: summary[name] for name in summary if name not in {"jobs", "overhead", "provenance", "unfinished"}}
+
+
+def test_the_page_of_the_finished_defects(failed: Path, finished: StudyContext) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (failed / "results").rglob("*") if path.is_file()}
+    made = partial(failed)
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-6000:]
+    results = failed / "results/small"
+    after = {path: path.stat().st_mtime_ns for path in (failed / "results").rglob("*") if path.is_file()}
+    assert before.items() <= after.items(), "a file of the study was changed"
+    assert all(path.is_relative_to(results / PARTIAL) for path in after.keys() - before.keys())
+
+    summary = json.loads((results / PARTIAL / "summary.json").read_text())
+    rows = {row["group"]: row for row in summary["unfinished"]}
+    assert rows["v_Zn"]["keys"] == ["v_Zn_0", "v_Zn_-1"]
+    assert (rows["v_Zn"]["stage"], rows["v_Zn"]["state"]) == ("starts", "failed")
+    assert rows["v_Zn"]["reason"].startswith("defect: 'v_Zn'")
+    assert (failed / rows["v_Zn"]["log"]).read_text().endswith(f"error: {rows['v_Zn']['reason']}\n")
+    assert (rows["v_Cd.-2"]["stage"], rows["v_Cd.-2"]["state"]) == ("starts", "left")
+    # The same as the study of the finished defect alone, to the last digit.
+    whole = json.loads(finished.layout.summary.read_text())
+    assert "unfinished" not in whole
+    assert without(summary) == without(whole)
+
+    page = (results / PARTIAL / "report.html").read_text()
+    first = re.sub(r"<[^>]+>", "", page.partition("<body>")[2]).strip().splitlines()[0]
+    assert first.startswith("Partial: ")
+    assert "v_Zn (0), v_Zn (−1)" in first
+    assert rows["v_Zn"]["log"] in page
+    assert "v_Cd: the formation energies of v_Cd (−2), and the level −1/−2" in page
+    assert "v_Zn: the formation energies of v_Zn (0), v_Zn (−1), and the level 0/−1." in page
+    again = partial(failed)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_whole_page_says_nothing_of_parts(finished: StudyContext) -> None:
+    assert "artial" not in finished.layout.report.read_text().partition("<h1>")[0]
+    with pytest.raises(ConfigError, match=r"all defects are finished\. The page is .*report\.html"):
+        partial_layout(Progress.look(finished.layout.folder.parents[1] / "study.yaml"))
+
+
+def test_counts_of_labels_add_up(tmp_path: Path) -> None:
+    study = load_study(write_study(asked_for_everything(), tmp_path))
+    starts, low, high = label_counts(study)
+    # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds; and
+    # 2 relaxations of minima begun in each, with a label, which take 1 step in this round and in the next.
+    assert (starts, low) == (4, 1 + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
+    # Chosen first, tested, chosen in 2 rounds; 3 minima with 1 step. Host and elements; 2 points of both curves of 3
+    # diagrams; potentials of the host and of each charge state.
+    assert high == 5 * (4 + 1 + 2 * 2 + 3 * 2) + 3 + 2 * 2 * 3 + 1 + 5
