@@ -20,10 +20,11 @@ def wide(sampling):
 def made(cdte, cdte_sites, name, settings):
     site = pick_site(cdte_sites, name)
     frame = defect_frame(cdte, site, 0)
+    asked = settings.split_vacancies, settings.off_centre_A
     return (
         frame,
         site,
-        {label: (note, xyz) for label, note, xyz in candidates(frame, site, settings)},
+        {label: (note, xyz) for label, note, xyz in candidates(frame, site, *asked)},
     )
 
 

@@ -18,8 +18,8 @@ def starts(cdte, cdte_sites, sampling):
 
 
 @pytest.fixture(scope="module")
-def pool(starts, sampling):
-    return make_pool(starts, starts[0], sampling, 3)
+def pool(cdte, starts, sampling):
+    return make_pool(starts, starts[0], sampling, cdte, 3)
 
 
 def test_pool_is_the_starts_and_one_frame_per_fraction_and_amplitude(pool, starts):
@@ -40,31 +40,31 @@ def test_pool_keeps_composition_cell_charge_and_distances(pool, starts):
         assert shortest_distance_A(frame.positions_A, frame.cell_A) >= 1.5
 
 
-def test_amplitude_is_the_standard_deviation_of_the_displacements(starts, sampling):
+def test_amplitude_is_the_standard_deviation_of_the_displacements(cdte, starts, sampling):
     only = sampling.model_copy(update={"rattle_amplitudes_A": [0.04], "relaxed_toward": []})
     start = starts[1]
-    rattled = make_pool([start], starts[0], only, 3)[1]
+    rattled = make_pool([start], starts[0], only, cdte, 3)[1]
     moves = displacements_A(start.positions_A, rattled.positions_A, start.cell_A)
     assert moves.std() == pytest.approx(0.04, rel=0.25)
 
 
-def test_the_way_leads_to_the_unperturbed_geometry(starts, sampling):
+def test_the_way_leads_to_the_unperturbed_geometry(cdte, starts, sampling):
     tiny = sampling.model_copy(update={"rattle_amplitudes_A": [1e-4], "relaxed_toward": [0.5, 1.0]})
-    start, middle, half, end = make_pool([starts[1]], starts[0], tiny, 3)
+    start, middle, half, end = make_pool([starts[1]], starts[0], tiny, cdte, 3)
     assert np.allclose(middle.positions_A, start.positions_A, atol=1e-3)
     assert np.allclose(half.positions_A, (start.positions_A + starts[0].positions_A) / 2, atol=1e-3)
     assert np.allclose(end.positions_A, starts[0].positions_A, atol=1e-3)
     assert "50% toward unperturbed" in half.note
 
 
-def test_frames_do_not_depend_on_the_rest_of_the_pool(pool, starts, sampling):
-    alone = make_pool([starts[2]], starts[0], sampling, 3)
+def test_frames_do_not_depend_on_the_rest_of_the_pool(cdte, pool, starts, sampling):
+    alone = make_pool([starts[2]], starts[0], sampling, cdte, 3)
     ids = {frame.frame_id for frame in pool}
     assert {frame.frame_id for frame in alone} <= ids
-    again = make_pool(starts, starts[0], sampling, 3)
+    again = make_pool(starts, starts[0], sampling, cdte, 3)
     for one, other in zip(pool, again, strict=True):
         assert one.positions_A.tobytes() == other.positions_A.tobytes()
-    other_seed = make_pool(starts, starts[0], sampling, 4)
+    other_seed = make_pool(starts, starts[0], sampling, cdte, 4)
     assert {frame.frame_id for frame in other_seed} & ids == {start.frame_id for start in starts}
 
 
@@ -75,8 +75,8 @@ def test_rattles_are_independent_of_each_other(pool, starts):
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.35
 
 
-def test_overlapping_rattles_are_dropped_with_a_warning(starts, sampling, caplog):
+def test_overlapping_rattles_are_dropped_with_a_warning(cdte, starts, sampling, caplog):
     wild = sampling.model_copy(update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5})
     with caplog.at_level(logging.WARNING):
-        assert make_pool(starts[:1], starts[0], wild, 3) == starts[:1]
+        assert make_pool(starts[:1], starts[0], wild, cdte, 3) == starts[:1]
     assert "atoms too close" in caplog.text

@@ -4,10 +4,18 @@ import logging
 
 import numpy as np
 import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
-from defectscape.sampling.sites import closest_atom, defect_frame, pick_site
+from defectscape.sampling.host import build_host
+from defectscape.sampling.lengths import Lengths, sampling_lengths
+from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.sampling.starts import distorted_neighbours, make_starts
+from defectscape.settings.effort import EFFORTS
+from defectscape.settings.sampling import SamplingSettings
+from defectscape.settings.structure import SupercellSettings
 
 SEED = 7
 
@@ -126,3 +134,33 @@ def test_an_added_atom_is_the_centre_of_its_distortion(cdte, cdte_sites, samplin
         index = closest_atom(frame.positions_A, frame.cell_A, place)
         assert frame.numbers[index] == 33
         assert np.allclose(frame.positions_A[index], place, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def mgo():
+    rocksalt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5] * 3])
+    return build_host(rocksalt, SupercellSettings(matrix=[[2, 0, 0], [0, 2, 0], [0, 0, 2]], min_image_distance_A=8.0))
+
+
+def test_lengths_follow_the_bonds_of_the_crystal_unless_they_are_given(cdte, mgo):
+    sampling = SamplingSettings(**EFFORTS["thorough"]["sampling"])
+    wide, tight = sampling_lengths(sampling, cdte), sampling_lengths(sampling, mgo)
+    bonds = (6.62 * 3**0.5 / 4, 4.21 / 2)
+    for lengths, bond_A in zip((wide, tight), bonds, strict=True):
+        assert lengths.start_rattle_A == pytest.approx(0.018 * bond_A, abs=1e-4)
+        assert lengths.rattle_amplitudes_A == pytest.approx((0.01 * bond_A, 0.03 * bond_A), abs=1e-4)
+        assert lengths.off_centre_A == pytest.approx(0.3 * bond_A, abs=1e-4)
+    given = {"start_rattle_A": 0.1, "rattle_amplitudes_A": [0.2], "off_centre_A": 0.7}
+    assert sampling_lengths(sampling.model_copy(update=given), mgo) == Lengths(0.1, (0.2,), 0.7)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_every_effort_leaves_starts_to_a_crystal_of_short_bonds(mgo, effort):
+    sampling = SamplingSettings(**EFFORTS[effort]["sampling"])
+    (site,) = (site for site in enumerate_sites(mgo) if site.name == "v_O")
+    found = by_family(make_starts(mgo, site, 2, sampling, SEED))
+    assert {"unperturbed", "rattle", "dimer"} < set(found)
+    assert len(found) >= FEWEST_FAMILIES + 2
+    # A limit that fits CdTe leaves nothing but expansions.
+    fits_cdte = sampling.model_copy(update={"shortest_distance_A": 2.2})
+    assert set(by_family(make_starts(mgo, site, 2, fits_cdte, SEED))) == {"unperturbed"}

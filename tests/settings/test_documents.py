@@ -1,13 +1,16 @@
 """Generated documents are the committed ones, and every setting is documented."""
 
+import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel
 
-from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml
+from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml, json_schema
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
 from defectscape.summary.file import SUMMARY_DOCUMENTS
@@ -44,6 +47,18 @@ def test_the_config_page_names_every_key() -> None:
     for model in models(Study):
         for name in model.model_fields:
             assert f"| `{name}` |" in page
+
+
+def test_the_schema_asks_for_what_no_effort_gives() -> None:
+    schema = json.loads(json_schema())
+    written = yaml.safe_load(default_yaml())
+    assert len(default_yaml().splitlines()) <= 40
+    jsonschema.validate(written, schema)
+    for key in ("file", "matrix_"):
+        bad = deepcopy(written)
+        bad["host"].pop("file") if key == "file" else bad["host"]["supercell"].update({key: 1})
+        with pytest.raises(jsonschema.ValidationError, match=key):
+            jsonschema.validate(bad, schema)
 
 
 def test_the_default_file_is_the_default_study() -> None:

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
+from defectscape.settings.effort import proposed
 from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 
@@ -129,7 +130,8 @@ def _explain(error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[B
         hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
-        return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
+        effort = ", or give `effort`, which sets it" if kind is Study and "effort" not in data and proposed(key) else ""
+        return ConfigError(f"{path}: missing key", key, f"Add it{effort}; {page} describes it")
     message = error["msg"].removeprefix("Value error, ") + _about_quotes(error)
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
 
@@ -153,6 +155,11 @@ def read_study(path: Path) -> Study:
         ConfigError: naming the first wrong key, its value and what is expected.
     """
     return load_settings(path, Study, "config/README.md")
+
+
+def full_yaml(study: Study) -> str:
+    """A study with every key that it has, its effort's and the defaults, as YAML; it reads as the same study."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
 
 
 def load_study(path: Path) -> Study:

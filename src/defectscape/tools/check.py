@@ -94,8 +94,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     rounds = study.exploration.rounds
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
     # A defect is a vacancy or it is not: never both kinds of candidates.
-    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
-    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
+    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A or sampling.off_centre else 0)
+    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A or sampling.rattle_amplitudes)
     low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
     # Beside the lowest the unperturbed start's, and the one nearest to the lowest label.
     most = max(study.verification.minima_per_charge + 2, study.verification.most_per_charge or 0)
