@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -148,6 +149,19 @@ def _about_quotes(error: ErrorDetails) -> str:
     return ""
 
 
+FILL_IN = "FILL_IN"
+"""What `defectscape new` writes where only the user knows the value."""
+
+
+def _open_keys(data: Any, where: str = "") -> Iterator[str]:
+    """Keys whose values are still to be filled in."""
+    if data == FILL_IN:
+        yield where
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield from _open_keys(value, f"{where}.{key}" if where else str(key))
+
+
 def read_study(path: Path) -> Study:
     """Read and validate a study, with its paths as they are written.
 
@@ -181,6 +195,11 @@ def load_settings(path: Path, kind: type[S], page: str, folder: Path = Path()) -
         folder: what the paths in it are relative to.
     """
     data = read_yaml(path)
+    still_open = list(_open_keys(data))
+    if still_open:
+        raise ConfigError(
+            f"{path}: {', '.join(still_open)}", FILL_IN, f"Write your values there; {page} describes them"
+        )
     try:
         return kind.model_validate(data, context={"folder": folder})
     except ValidationError as found:
