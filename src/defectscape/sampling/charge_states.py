@@ -27,7 +27,7 @@ class ChargeProposal:
 
     Attributes:
         site: the defect.
-        charges: proposed charge states, units of e, the neutral one first, then by size.
+        charges: proposed charge states, units of e, the highest first.
         reason: why these, in words.
     """
 
@@ -76,7 +76,7 @@ def _propose(host: HostCrystal, unit: Structure, site: DefectSite) -> ChargeProp
         kinds: dict[str, Any] = {"vacancy": Vacancy, "substitution": Substitution, "interstitial": Interstitial}
         guessed: Any = guess_defect_charge_states(kinds[site.kind](unit, place), return_log=True)
     found, why = guessed
-    charges = sorted((int(q) for q in found if abs(q) <= MAX_CHARGE), key=lambda q: (abs(q), -q))
+    charges = sorted((int(q) for q in found if abs(q) <= MAX_CHARGE), reverse=True)
     return ChargeProposal(site, tuple(charges), _reason(site, state, why))
 
 

@@ -5,8 +5,8 @@ Extended tight binding was made for molecules: on some crystals an SCF of it doe
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from defectscape.domain.errors import EngineError
@@ -29,52 +29,60 @@ class Trial:
 
     Attributes:
         method: the Hamiltonian.
-        gap_eV: gap of the host's supercell, eV; None where it did not converge.
+        gap_eV: gap of the host's supercell, eV; None where that did not converge.
         wall_s: time of the host's single point, s.
-        failure: what did not converge and why, or None.
+        failure: why the host did not converge, or None.
+        reference_failure: which element's reference did not converge and why, or None. The high level alone needs them.
     """
 
     method: str
     gap_eV: float | None
     wall_s: float
-    failure: str | None
+    failure: str | None = None
+    reference_failure: str | None = None
 
     @property
     def words(self) -> str:
         """What came of it."""
         if self.failure is not None:
-            return f"{self.method}: {self.failure}"
+            return f"{self.method} fails on the host ({self.failure})"
         gap = "no gap" if self.gap_eV is None else f"gap {self.gap_eV:.2f} eV"
-        return f"{self.method}: converges, {gap}, {self.wall_s:.1f} s"
+        but = f", but fails on {self.reference_failure}" if self.reference_failure else ""
+        return f"{self.method} converges: {gap}, {self.wall_s:.1f} s{but}"
+
+
+OVERLAP = "(sygvd)"
+"""In tblite's message where an overlap matrix is not positive definite."""
 
 
 def try_hamiltonians(host: Frame, references: Mapping[str, Frame]) -> tuple[Trial, ...]:
     """Single points of the host, and where that converges of the references, with every Hamiltonian.
 
-    The slower attempts of the engine are made only where the first one leaves fewer than two Hamiltonians.
+    The slower attempts of the engine are made only where the first one leaves no pair.
 
     Args:
         host: the perfect supercell.
         references: the elements' frames.
     """
-    first = tuple(_try(method, host, references, 1) for method in METHODS)
-    if sum(trial.failure is None for trial in first) >= 2:
-        return first
-    return tuple(trial if trial.failure is None else _try(trial.method, host, references, None) for trial in first)
+    trials = tuple(_try(method, host, references, 1) for method in METHODS)
+    return trials if _candidates(trials) else tuple(_try(method, host, references, None) for method in METHODS)
 
 
 def _try(method: str, host: Frame, references: Mapping[str, Frame], attempts: int | None) -> Trial:
     engine = make_engine(TbliteSettings.model_validate({"kind": "tblite", "method": method}))
-    gap_eV, wall_s = None, 0.0
-    for name, frame in {"the host": host, **references}.items():
+    logger.info("%s: single point of the host, %d atoms", method, len(host))
+    began = time.perf_counter()
+    made = try_attempts(engine, host, engine.compute, attempts)
+    wall_s = time.perf_counter() - began
+    if made.result is None:
+        return Trial(method, None, wall_s, _short(made.failure))
+    trial = Trial(method, _gap_eV(made.result), wall_s)
+    for name, frame in references.items():
         logger.info("%s: single point of %s, %d atoms", method, name, len(frame))
-        began = time.perf_counter()
-        made = try_attempts(engine, frame, engine.compute, attempts)
-        if made.result is None:
-            return Trial(method, gap_eV, wall_s, f"fails on {name} ({_short(made.failure)})")
-        if frame is host:
-            gap_eV, wall_s = _gap_eV(made.result), time.perf_counter() - began
-    return Trial(method, gap_eV, wall_s, None)
+        reference = try_attempts(engine, frame, engine.compute, attempts)
+        if reference.result is None:
+            return replace(trial, reference_failure=f"{name} ({_short(reference.failure)})")
+    return trial
 
 
 def _gap_eV(label: Label) -> float | None:
@@ -83,30 +91,34 @@ def _gap_eV(label: Label) -> float | None:
 
 def _short(failure: str | None) -> str:
     """The last attempt's reason."""
-    return (failure or "").rpartition("; ")[2]
+    reason = (failure or "").rpartition("; ")[2].partition(": ")[2]
+    return "its orbitals overlap too much in this crystal" if OVERLAP in reason else reason
 
 
-def choose_pair(trials: tuple[Trial, ...]) -> tuple[Trial, Trial]:
+def _candidates(trials: Sequence[Trial]) -> list[Trial]:
+    """Hamiltonians that can be the high level beside another one."""
+    usable = [trial for trial in trials if trial.failure is None]
+    return [trial for trial in usable if trial.reference_failure is None] if len(usable) > 1 else []
+
+
+def choose_pair(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
     """Low and high level: the one of the widest gap is high, so that levels lie in it; the fastest other is low.
 
     Raises:
-        EngineError: if fewer than two converge, or the widest gap is none.
+        EngineError: if there is no pair, or the widest gap is none.
     """
-    usable = [trial for trial in trials if trial.failure is None]
     told = "; ".join(trial.words for trial in trials)
-    if len(usable) < 2:
+    candidates = _candidates(trials)
+    if not candidates:
         raise EngineError(
-            "Hamiltonians that converge on the host and its elements",
+            "Hamiltonians for two levels",
             told,
-            "Two levels are needed: try a larger supercell (--image-distance 13), or another engine "
-            "(--engine espresso, vasp or ase)",
+            "Two must converge on the host, and one of them on its elements: try a larger supercell "
+            "(--image-distance 13), or another engine (--engine espresso, vasp or ase)",
         )
-    high = max(usable, key=lambda trial: trial.gap_eV or 0.0)
+    high = max(candidates, key=lambda trial: trial.gap_eV or 0.0)
     if (high.gap_eV or 0.0) < SMALLEST_GAP_EV:
-        raise EngineError(
-            "gap of the host",
-            told,
-            "Without a gap no level is in it: take another engine (--engine espresso, vasp or ase)",
-        )
-    low = min((trial for trial in usable if trial is not high), key=lambda trial: trial.wall_s)
-    return low, high
+        remedy = "Without a gap no level is in it: take another engine (--engine espresso, vasp or ase)"
+        raise EngineError("gap of the host", told, remedy)
+    others = [trial for trial in trials if trial.failure is None and trial is not high]
+    return min(others, key=lambda trial: trial.wall_s), high
