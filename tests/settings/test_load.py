@@ -61,23 +61,23 @@ def test_an_effort_gives_what_is_left_out_and_nothing_that_is_given(effort: Effo
         for key, value in EFFORTS[effort][section].items():
             held = getattr(getattr(bare, section), key)
             assert value.items() <= held.model_dump().items() if isinstance(value, dict) else held == value
-    given = {"exploration": {"training": {"channels": 3}}, "verification": {"most_per_charge": None}}
+    given = {"exploration": {"training": {"channels": 3}}, "verification": {"most_per_charge": 5}}
     some = Study.model_validate(without(*SECTIONS, effort=effort, **given))
     training = bare.exploration.training.model_copy(update={"channels": 3})
     exploration = bare.exploration.model_copy(update={"training": training})
-    verification = bare.verification.model_copy(update={"most_per_charge": None})
+    verification = bare.verification.model_copy(update={"most_per_charge": 5})
     assert some == bare.model_copy(update={"exploration": exploration, "verification": verification})
 
 
 def test_a_study_that_says_all_itself_has_no_effort() -> None:
-    said = {name: section for name, section in EFFORTS["standard"].items() if name != "verification"}
-    own = {"verification": {"minima_per_charge": 1}}
+    said = {name: section for name, section in EFFORTS["standard"].items() if name != "selection"}
+    own = {"selection": {"initial_per_charge": 12, "test_per_charge": 4, "per_charge_per_round": 3}}
     study = Study.model_validate(without("effort", **said, **own))
     assert study.effort is None
-    assert (study.verification.most_per_charge, study.verification.relax_steps) == (None, 0)
+    assert (study.selection.low_per_charge_per_round, study.selection.low_relaxed_minima) == (0, 0)
     # Left out, or with the word, it is the effort's.
-    for left in (without("effort", "verification", **said), without(**said, verification={}, effort="standard")):
-        assert Study.model_validate(left).verification.most_per_charge == 7
+    for left in (without("effort", "selection", **said), without(**said, selection={}, effort="standard")):
+        assert Study.model_validate(left).selection.low_relaxed_minima == 2
         assert Study.model_validate(left).effort == "standard"
 
 

@@ -1,6 +1,5 @@
 """The summary, put together from all results of a study."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -10,7 +9,6 @@ import numpy as np
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.sites import pick_site
-from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
@@ -61,9 +59,7 @@ def _defect(
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
     tolerance_eV = context.study.verification.tolerance_eV
-    known = searched.lowest_known.get(key)
-    known_eV = known.label.energy_eV if known else math.inf
-    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    assessment = searched.assessments[key].within(ground.uncertainty_eV, tolerance_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -71,6 +67,7 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
+        status=assessment.status,
         certain=assessment.certain,
         certainty=assessment.text,
         energy_eV=ground.energy_eV,

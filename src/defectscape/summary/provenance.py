@@ -21,7 +21,7 @@ from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.references import read_references
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
-from defectscape.thermo.host_states import host_state_suspicion
+from defectscape.thermo.levels import host_state_suspicion
 
 PACKAGES = (
     "ase",

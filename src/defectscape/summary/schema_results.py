@@ -98,6 +98,11 @@ class DefectSummary(Row):
     )
     ground_state_rank: int = Field(description="Model rank of the minimum that is the ground state.")
     verified: bool = Field(description="Whether the high-fidelity engine computed the ground state.")
+    status: str = Field(
+        "",
+        description="`open`: the ground state or the plain relaxation is not finished. `verified`: both are, but "
+        "another structure may be lower. `certain`: neither. Empty in summaries of earlier versions.",
+    )
     certain: bool = Field(False, description="Whether no other minimum found can be the ground state, as far as known.")
     certainty: str = Field("", description="Why, in words.")
     energy_eV: float = Field(
@@ -125,6 +130,11 @@ class DefectSummary(Row):
     relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
+
+    @property
+    def trust(self) -> str:
+        """``status``, also for summaries of versions that had none."""
+        return self.status or ("certain" if self.certain else "verified" if self.verified else "open")
 
     @property
     def ground(self) -> MinimumSummary | None:

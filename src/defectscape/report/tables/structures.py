@@ -1,6 +1,6 @@
 """Tables of the structures found: ground states, minima, relaxations."""
 
-from defectscape.report.names import limit_names
+from defectscape.report.names import OPEN, limit_names
 from defectscape.report.tables.table import Cell, Column, Table, milli
 from defectscape.summary.schema import DefectSummary, Summary
 
@@ -16,8 +16,7 @@ def ground_states(summary: Summary) -> Table:
         Column("Charge", "e", charge=True),
         *(Column(f"E_form at VBM, {name}", "eV", 3) for name in names),
         Column("Standard uncertainty", "eV", 3, bar=True),
-        Column("Verified", strong=lambda cell: cell is False),
-        Column("Certain", strong=lambda cell: cell is False),
+        Column("Status", strong=lambda cell: cell == OPEN),
         Column("Distortion"),
         Column("Point group"),
         Column("Engine fmax", "eV/Å", 3),
@@ -48,8 +47,7 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
         row.charge,
         *(row.formation_energy_eV.get(name) for name in names),
         row.uncertainty_eV,
-        row.verified,
-        row.certain,
+        row.trust,
         row.distortion,
         row.point_group,
         ground.engine_fmax_eV_A if ground else None,
