@@ -89,6 +89,9 @@ def _reason(site: DefectSite, state: int, why: Sequence[Mapping[str, Any]]) -> s
         given, threshold = entry["input_parameters"], entry.get("probability_threshold", 0.0)
         if entry["probability"] > threshold and "oxi_state" in given:
             likely[int(given["charge_state"])] = (int(given["oxi_state"]), float(entry["probability"]))
-    where = f"on {site.removed} {state:+d}" if site.removed is not None else "between the ions"
+    if site.removed is None:
+        listed = ", ".join(f"{likely[q][0]:+d}" for q in sorted(likely, reverse=True))
+        return f"oxidation states of {site.added}: {listed or 'none'}, and those between"
+    where = f"on {site.removed} {state:+d}"
     states = ", ".join(f"{likely[q][0]:+d} gives {format_charge(q)}" for q in sorted(likely, reverse=True))
     return f"oxidation states of {site.added} {where}: {states}" if states else f"{site.added} {where}"

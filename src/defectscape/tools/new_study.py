@@ -150,9 +150,7 @@ def _lines(
         "# `defectscape check --full` prints them all with their values. FILL_IN stands for what only you know.\n",
         "# yaml-language-server: $schema=schema.json\n",
         _commented(f"study: {wish.name}", f"results go to results/{wish.name}/"),
-        _commented(
-            f"effort: {effort}", "quick, standard or thorough: sets sampling, selection, search, verification, training"
-        ),
+        _commented(f"effort: {effort}", "quick, standard or thorough: sets all from sampling to training"),
         _commented("seed: 1", "every random number follows from it"),
         _commented("label_store: labels", "folder of all labels; studies may share one"),
         _commented("label_jobs: 2", "jobs that the labels of a step are spread over"),
