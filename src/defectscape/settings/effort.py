@@ -23,6 +23,7 @@ _NETWORK: dict[str, Any] = {"committee": 2, "learning_rate": 0.01, "dtype": "flo
 _SMALL = {**_NETWORK, "channels": 16, "batch_size": 5}
 _MEDIUM = {**_NETWORK, "channels": 32, "batch_size": 2, "ema_decay": 0.995, "validate_every": 200}
 _LARGE = {**_MEDIUM, "channels": 64, "max_ell": 3}
+_BY_RADII: dict[str, Any] = {"shortest_distance_A": None}
 
 EFFORTS: dict[Effort, dict[str, Any]] = {
     "quick": {
@@ -36,9 +37,9 @@ EFFORTS: dict[Effort, dict[str, Any]] = {
         "exploration": {
             "rounds": 2,
             "training": {**_SMALL, "steps": 400, "patience": 6, "warm_start": True},
-            "search": {"fmax_eV_A": 0.05, "max_steps": 80, "cross_seeds_per_charge": 1},
+            "search": {"fmax_eV_A": 0.05, "max_steps": 80, "cross_seeds_per_charge": 1, **_BY_RADII},
         },
-        "search": {"fmax_eV_A": 0.02, "max_steps": 200, "cross_seeds_per_charge": 2},
+        "search": {"fmax_eV_A": 0.02, "max_steps": 200, "cross_seeds_per_charge": 2, **_BY_RADII},
         "verification": {"minima_per_charge": 2, "relax_steps": 8, "fmax_eV_A": 0.05},
         "training": {**_SMALL, "steps": 1500, "patience": 8},
     },
@@ -63,13 +64,14 @@ EFFORTS: dict[Effort, dict[str, Any]] = {
             "rounds": 2,
             "training": {**_MEDIUM, "steps": 4000, "patience": 10, "warm_start": True},
             "search": {
+                **_BY_RADII,
                 "fmax_eV_A": 0.05,
                 "max_steps": 120,
                 "max_force_std_eV_A": 0.3,
                 "cross_seeds_per_charge": 1,
             },
         },
-        "search": {"fmax_eV_A": 0.02, "max_steps": 300, "cross_seeds_per_charge": 2},
+        "search": {"fmax_eV_A": 0.02, "max_steps": 300, "cross_seeds_per_charge": 2, **_BY_RADII},
         "verification": {"minima_per_charge": 1, "relax_steps": 8, "fmax_eV_A": 0.05},
         "training": {**_MEDIUM, "steps": 12000, "patience": 30},
     },
@@ -96,6 +98,7 @@ EFFORTS: dict[Effort, dict[str, Any]] = {
             "rounds": 3,
             "training": {**_LARGE, "steps": 8000, "patience": 15, "warm_start": True},
             "search": {
+                **_BY_RADII,
                 "fmax_eV_A": 0.03,
                 "max_steps": 200,
                 "max_force_std_eV_A": 0.3,
@@ -103,6 +106,7 @@ EFFORTS: dict[Effort, dict[str, Any]] = {
             },
         },
         "search": {
+            **_BY_RADII,
             "fmax_eV_A": 0.01,
             "max_steps": 500,
             "cross_seeds_per_charge": 3,
@@ -142,8 +146,10 @@ def proposed(where: str) -> dict[str, Any]:
     for effort, sections in EFFORTS.items():
         value: Any = {**PROPOSED, **sections}
         for part in where.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if value is not None:
+            if not isinstance(value, dict) or part not in value:
+                break
+            value = value[part]
+        else:
             found[effort] = value
     return found
 
