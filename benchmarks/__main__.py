@@ -182,13 +182,67 @@ def physics(
 
 
 @app.command()
+def hard_study(
+    context: typer.Context,
+    benchmark: BenchmarkFile,
+    name: Annotated[str, typer.Argument(help="Name of the study, such as hard_cdte_1 or hard_cdte_1_prior.")],
+) -> None:
+    """Write the file of one study of the benchmark of defects that reconstruct; `defectscape run` runs it."""
+    from benchmarks.hard.settings import load_hard
+    from benchmarks.hard.variants import find_variant, write_variant
+
+    settings = load_hard(benchmark)
+    target = _scratch(context, settings.name) / "studies" / f"{name}.yaml"
+    write_variant(find_variant(settings, name), settings.label_store, target)
+    typer.echo(str(target))
+
+
+@app.command()
+def truth(
+    context: typer.Context,
+    benchmark: BenchmarkFile,
+    study: Annotated[str, typer.Argument(help="Name of a study of the benchmark, such as hard_cdte.")],
+    key: Annotated[list[str] | None, typer.Option(help="State, such as v_Cd_0; again for more.")] = None,
+) -> None:
+    """Relax every start of a study with its high-level engine; needs no model, and goes on where it was stopped."""
+    from benchmarks.hard.settings import load_hard
+    from benchmarks.hard.truth import find_truth
+    from benchmarks.hard.variants import truth_context
+
+    settings = load_hard(benchmark)
+    scratch = _scratch(context, settings.name)
+    for found in find_truth(truth_context(settings, study, scratch), scratch, key):
+        ends = sum(item.converged for item in found.relaxations)
+        lowest = "no energy" if found.lowest_eV is None else f"lowest {found.lowest_eV:.4f} eV"
+        typer.echo(
+            f"{found.key!s:12} {ends} of {len(found.relaxations)} converged, {lowest}, "
+            f"{found.calls} labels, {found.core_s:.0f} core-s"
+        )
+
+
+@app.command()
+def hard(context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")) -> None:
+    """Compare finished studies of defects that reconstruct with the truth about their states, as JSON."""
+    from benchmarks.hard.gathering import gather_hard
+    from benchmarks.hard.settings import load_hard
+    from benchmarks.hard.tables import state_lines
+
+    settings = load_hard(benchmark)
+    scratch = _scratch(context, settings.name)
+    result = gather_hard(settings, scratch, context.obj.results, folder / f"{settings.name}.json")
+    for line in state_lines(result):
+        typer.echo(line)
+
+
+@app.command()
 def documents(
     folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
 ) -> None:
-    """Write the generated documents: the page and the JSON schema of a benchmark's file."""
+    """Write the generated documents: the page and the JSON schema of a benchmark's file, and tables of results."""
+    from benchmarks.hard.documents import RESULTS_DOCUMENTS
     from benchmarks.learning.documents import DOCUMENTS
 
-    for name, make in DOCUMENTS.items():
+    for name, make in {**DOCUMENTS, **RESULTS_DOCUMENTS}.items():
         (folder / name).write_text(make(), encoding="utf-8")
         typer.echo(name)
 

@@ -7,7 +7,8 @@ from typing import get_origin, get_type_hints
 
 import pytest
 
-from benchmarks.learning.documents import DOCUMENTS
+from benchmarks.hard.documents import RESULTS_DOCUMENTS
+from benchmarks.learning.documents import DOCUMENTS as MODEL_DOCUMENTS
 from benchmarks.learning.gathering import BenchmarkResult
 from benchmarks.learning.outcome import read_outcomes
 from defectscape.files.codec import decode
@@ -16,6 +17,8 @@ from defectscape.tools.direct_search import SearchComparison
 from defectscape.tools.foundation import FoundationComparison
 from support import ROOT
 from support.small_study import small_study, write_study
+
+DOCUMENTS = {**MODEL_DOCUMENTS, **RESULTS_DOCUMENTS}
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,7 @@
 """Tables of the report, what they say of calibration and upper bounds, and the model's card."""
 
 import csv
+import json
 
 import pytest
 
@@ -106,6 +107,20 @@ def test_missing_values_are_empty_in_files(tmp_path, summary):
     assert rows["Te_Cd", "2"]["Model error (meV)"] == ""
     assert rows["Te_Cd", "0"]["Gain over unperturbed (meV)"] == ""
     assert rows["Te_Cd", "2"]["Status"] == "open"
+
+
+def test_what_was_found_has_a_name_and_says_where_else(tmp_path, summary):
+    write_tables(summary, tmp_path)
+    rows = {(row["Defect"], row["Charge (e)"]): row["Found"] for row in read(tmp_path / "ground_states.csv")}
+    assert rows["v_Cd", "0"] == "Te dimer (2.83 A); same as v_Cd_-1"
+    assert rows["v_Cd", "-2"] == "v_Cd"
+    # Summaries of studies that ended before names were told are read, and show none.
+    content = json.loads(summary.model_dump_json())
+    for defect in content["defects"]:
+        del defect["found"]
+    older = Summary.model_validate(content)
+    write_tables(older, tmp_path)
+    assert {row["Found"] for row in read(tmp_path / "ground_states.csv")} == {""}
 
 
 def test_totals_of_the_ledger_are_sums(summary):

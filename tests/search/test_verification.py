@@ -1,5 +1,6 @@
 """Verification counts its labels, keeps the lowest, and survives failed ones."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,8 +20,10 @@ from defectscape.search.relaxation import nudged, relax
 from defectscape.search.state_verification import KNOWN, EngineStarts, ModelSearch, StateVerification
 from defectscape.search.verification import (
     GROW,
+    HALVE,
     REACH_A,
     SHRINK,
+    Step,
     corrected_steps,
     relax_with_engine,
     verify,
@@ -322,7 +325,7 @@ def test_a_committee_that_disagrees_does_not_shorten_a_step(minimum, surface_of,
     limits = search.model_copy(update={"stop_force_std_eV_A": 0.2})
     first = [(minimum.frame, EmtLabels()(minimum.frame))]
     ends = [
-        corrected_steps(surface(lambda charge: WrongEmt()), settings)(first, REACH_A)
+        corrected_steps(surface(lambda charge: WrongEmt()), settings)(first, REACH_A).frame
         for surface, settings in ((surface_of, search), (Disagreeing, limits))
     ]
     assert ends[0].frame_id == ends[1].frame_id != minimum.frame.frame_id
@@ -410,12 +413,35 @@ def test_after_a_step_that_helped_the_next_may_be_longer_again(minimum):
     def step(observations, reach_A):
         reaches.append(reach_A)
         frame, _ = lowest_observation(observations)
-        return nudged(frame, len(observations), 0.01)
+        return Step(nudged(frame, len(observations), 0.01), math.nan)
 
     engine = EmtLabels(adds_eV=lambda call: {2: 50.0, 3: -50.0, 4: -100.0}.get(call, 0.0))
     verify(minimum, engine, step, _settings(4, fmax_eV_A=1e-6))
     short = SHRINK * REACH_A
     assert reaches == [REACH_A, short, GROW * short, min(REACH_A, GROW**2 * short)]
+
+
+@pytest.mark.parametrize(("share", "factor"), [(-0.1, SHRINK), (0.1, HALVE), (0.5, 1.0), (0.9, GROW), (1.5, GROW)])
+def test_the_reach_follows_how_well_the_surface_foretold_the_step(minimum, share, factor):
+    """The engine falls by a share of what the surface said."""
+    reaches = []
+
+    def step(observations, reach_A):
+        reaches.append(reach_A)
+        frame, _ = lowest_observation(observations)
+        return Step(nudged(frame, len(reaches), 0.01), 1.0)
+
+    # The first step halves the reach, so that there is room to grow.
+    falls = iter([0.0, 0.1, share, 0.0])
+    level_eV = 0.0
+
+    def engine(frame):
+        nonlocal level_eV
+        level_eV -= next(falls)
+        return Label(level_eV, np.ones((len(frame), 3)))
+
+    relax_with_engine(minimum.frame, engine, step, 3, 1e-6)
+    assert reaches[:3] == pytest.approx([REACH_A, HALVE * REACH_A, factor * HALVE * REACH_A])
 
 
 def test_the_lowest_geometry_is_kept_not_the_last(minimum, step):
@@ -464,9 +490,9 @@ def test_geometries_at_which_the_prior_fails_have_no_part_in_a_step(vacancy, sur
     low_eV, high_eV = (surface.evaluate(frame).energy_eV for frame in frames)
     assert low_eV < high_eV - 0.1
     failing = FailsAbove(surface, (low_eV + high_eV) / 2)
-    found = corrected_steps(failing, search)(done, REACH_A)
-    assert np.array_equal(found.positions_A, corrected_steps(surface, search)(done[:1], REACH_A).positions_A)
-    assert found.frame_id != corrected_steps(surface, search)(done, REACH_A).frame_id
+    found = corrected_steps(failing, search)(done, REACH_A).frame
+    assert np.array_equal(found.positions_A, corrected_steps(surface, search)(done[:1], REACH_A).frame.positions_A)
+    assert found.frame_id != corrected_steps(surface, search)(done, REACH_A).frame.frame_id
     assert "left out of the step: no convergence of the prior" in caplog.text
 
 

@@ -200,7 +200,7 @@ def search_results():
     found = []
     for files in map(files_of, GROUPS):
         last = files.round(ROUNDS)
-        found += [files.minima, files.relaxations, files.gates, last.data_high]
+        found += [files.minima, files.relaxations, files.gates]
         found += [last.jumps(level) for level in ("low", "high")]
         rounds = [files.round(number) for number in range(ROUNDS + 1)]
         found += [here.history(member) for here in rounds for member in EXPLORERS]

@@ -5,7 +5,9 @@ the model's surface, corrected by all labels of the relaxation so far, so a few 
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase.calculators.calculator import CalculationFailed
@@ -30,15 +32,36 @@ SHRINK = 0.25
 """Factor on the reach after a step that raised the engine's energy; the next step starts at the lowest geometry."""
 
 GROW = 2.0
-"""Factor on the reach, up to ``REACH_A``, after a step that lowered it."""
+"""Factor on the reach, up to ``REACH_A``, after a step that lowered it by most of what the surface said."""
+
+HALVE = 0.5
+"""Factor on the reach after a step that lowered it by little of what the surface said."""
+
+LITTLE, MOST = 0.25, 0.75
+"""Shares of the fall that the surface said: the usual ones of trust-region methods (Nocedal and Wright, Numerical
+Optimization, 2006, algorithm 4.1)."""
 
 NOTE = "verification"
 
 Labeller = Callable[[Frame], Label | None]
 """Gives a frame's label, or None where the calculation failed."""
 
-Stepper = Callable[[Sequence[Observation], float], Frame | None]
-"""Gives the next geometry from the labelled ones and the reach, A: how far an atom may move from the lowest.
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A step from the lowest geometry of a relaxation.
+
+    Attributes:
+        frame: the next geometry.
+        fall_eV: how far the energy falls to it, as the corrected surface has it, eV; NaN where that is not known.
+    """
+
+    frame: Frame
+    fall_eV: float
+
+
+Stepper = Callable[[Sequence[Observation], float], Step | None]
+"""Gives the next step from the labelled geometries and the reach, A: how far an atom may move from the lowest.
 
 None where the model has a value at none of them.
 """
@@ -58,17 +81,27 @@ def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE
     """
     limits = settings.model_copy(update={"stop_force_std_eV_A": None})
 
-    def step(observations: Sequence[Observation], reach_A: float) -> Frame | None:
+    def step(observations: Sequence[Observation], reach_A: float) -> Step | None:
         known = _known_to(surface, observations)
         if not known:
             return None
         frame, _ = lowest_observation(known)
-        way = relax(frame, CorrectedSurface(surface, known), limits, PATH_FRAMES)
+        corrected = CorrectedSurface(surface, known)
+        way = relax(frame, corrected, limits, PATH_FRAMES)
         positions_A = [reached.positions_A for reached in (*way.path, way.final)]
         moved = frame.positions_A + _within(reach_A, [there - frame.positions_A for there in positions_A])
-        return frame.moved(moved, origin=Origin.RELAXATION, note=note)
+        ahead = frame.moved(moved, origin=Origin.RELAXATION, note=note)
+        return Step(ahead, _fall_eV(corrected, frame, ahead))
 
     return step
+
+
+def _fall_eV(surface: Surface, here: Frame, ahead: Frame) -> float:
+    """How far a surface falls from one geometry to another, eV; NaN where it has no value."""
+    first, second = answers(surface, [here, ahead])
+    if isinstance(first, CalculationFailed) or isinstance(second, CalculationFailed):
+        return math.nan
+    return first.energy_eV - second.energy_eV
 
 
 def _known_to(surface: Surface, observations: Sequence[Observation]) -> list[Observation]:
@@ -163,7 +196,7 @@ def relax_with_engine(
         beside: labelled geometries of other relaxations nearby: steps use them, and start from the lowest of all.
     """
     done: list[Observation] = []
-    reach_A = REACH_A
+    reach_A, expected_eV = REACH_A, math.nan
     frame = start
     while True:
         found = label(frame)
@@ -171,8 +204,8 @@ def relax_with_engine(
             logger.warning("%s, %s: label %d failed", start.key, start.note, len(done) + 1)
             break
         if done:
-            rose = found.energy_eV >= lowest_observation((*beside, *done))[1].energy_eV
-            reach_A = reach_A * SHRINK if rose else min(REACH_A, reach_A * GROW)
+            fall_eV = lowest_observation((*beside, *done))[1].energy_eV - found.energy_eV
+            reach_A = _next_reach_A(reach_A, fall_eV, expected_eV)
         done.append((frame, found))
         known = (*beside, *done)
         _, best_label = lowest_observation(known)
@@ -191,7 +224,18 @@ def relax_with_engine(
         if following is None:
             logger.warning("%s, %s: ends here, the model has no value at its geometries", start.key, start.note)
             break
-        frame = following
+        frame, expected_eV = following.frame, following.fall_eV
         if frame.frame_id in {earlier.frame_id for earlier, _ in known}:
             break
     return tuple(done)
+
+
+def _next_reach_A(reach_A: float, fall_eV: float, expected_eV: float) -> float:
+    """The reach after a step whose energy fell by one value where the surface said another (NaN: unknown)."""
+    if fall_eV <= 0.0:
+        return reach_A * SHRINK
+    if fall_eV < LITTLE * expected_eV:
+        return reach_A * HALVE
+    if fall_eV < MOST * expected_eV:
+        return reach_A
+    return min(REACH_A, reach_A * GROW)

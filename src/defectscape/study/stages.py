@@ -211,7 +211,7 @@ STAGES = (
             "fidelities.low.name",
             Block("search", BEYOND_RELAXING),
             "exploration.rounds",
-            "exploration.training",
+            Block("exploration.training", ("warm_start",)),
         ),
     ),
     Stage(
@@ -275,7 +275,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=11, kind="other", reads=(EVERYTHING,)),
+    Stage("summary", "summary:summarise", version=12, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

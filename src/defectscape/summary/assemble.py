@@ -17,6 +17,7 @@ from defectscape.summary.calibration import calibration_rows, level_tests, scale
 from defectscape.summary.capture import capture_rows
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.fidelity_difference import study_differences
+from defectscape.summary.found import found_structures
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
@@ -35,12 +36,14 @@ from defectscape.thermo.concentrations import Equilibrium
 def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:
     host, sites = read_host(context), read_sites(context)
     grounds = {state.key: state for state in found.ground_states}
+    told = found_structures(context, {key: state.frame for key, state in grounds.items()})
     rows = []
     for searched in groups:
         for key in searched.verified:
             if key in grounds:
                 site = pick_site(sites, key.defect)
-                rows.append(_defect(context, searched, host, site, found, grounds[key]))
+                row = _defect(context, searched, host, site, found, grounds[key])
+                rows.append(row.model_copy(update={"found": told[key]}))
     return rows
 
 

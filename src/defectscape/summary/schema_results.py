@@ -87,6 +87,15 @@ class MinimumSummary(Row):
     geometry_file: str = Field(description="POSCAR of the structure, relative to the study's folder.")
 
 
+class FoundStructure(Row):
+    """What a structure holds, in the field's words."""
+
+    name: str = Field(description="Short name, as `v_Cd`, `Se_Sb + v_Se` or `Te dimer (2.81 A)`.")
+    sentence: str = Field(description="The same in words.")
+    plain: bool = Field(description="Whether it is the defect that it began as: no new bond, no atom off-centre.")
+    same_as: list[str] = Field([], description="Keys of the other ground states that have this structure.")
+
+
 class DefectSummary(Row):
     """One defect in one charge state."""
 
@@ -122,6 +131,9 @@ class DefectSummary(Row):
         "from the engine where both are verified, else from the model; null if it failed."
     )
     gain_verified: bool = Field(description="Whether that gain is the engine's.")
+    found: FoundStructure | None = Field(
+        None, description="What the ground state holds, by name; null in summaries from before it was told."
+    )
     point_group: str = Field(description="Schoenflies symbol of the ground state.")
     distortion: str = Field(description="Dominant distortion in words.")
     geometry_file: str = Field(description="POSCAR of the ground state.")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.search.verification_criterion import Assessment
@@ -25,6 +26,17 @@ class Searched:
     relaxations: tuple[Relaxation, ...]
     verified: dict[DefectKey, tuple[VerifiedMinimum, ...]]
     assessments: dict[DefectKey, Assessment]
+
+    def structures(self) -> dict[tuple[DefectKey, int], Frame]:
+        """Structures of all minima by key and rank, the verified geometry where there is one."""
+        verified = {
+            (key, item.minimum.rank): item.frame
+            for key, items in self.verified.items()
+            for item in items
+            if item.final_label is not None
+        }
+        keys = [(minimum.frame.key, minimum.rank, minimum.frame) for minimum in self.minima]
+        return {(key, rank): verified.get((key, rank), frame) for key, rank, frame in keys}
 
     @classmethod
     def read(cls, context: StudyContext, group: Group) -> "Searched":

@@ -1,0 +1,1 @@
+"""Defects that reconstruct: finished studies against every start relaxed with the engine itself."""

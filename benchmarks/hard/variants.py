@@ -1,0 +1,108 @@
+"""Variants of a study: the same host and defects with another seed, and with or without a prior."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.hard.settings import HardBenchmark, PriorName
+from defectscape.domain.errors import ConfigError
+from defectscape.files.text import write_text
+from defectscape.settings.load import load_study, read_yaml
+from defectscape.settings.study import Study
+from defectscape.study.context import StudyContext
+from defectscape.study.layout import Layout
+
+HEADER = "# Written by `python -m benchmarks hard-study` from {file}.\n"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A study that the benchmark runs.
+
+    Attributes:
+        base: name of the study that it is made from.
+        file: that study's file.
+        seed: of the variant.
+        prior: ``none``, or ``low`` for the engine of the low level.
+    """
+
+    base: str
+    file: Path
+    seed: int
+    prior: PriorName
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return f"{self.base}_{self.seed}" + ("" if self.prior == "none" else "_prior")
+
+    def context(self, label_store: Path, results: Path) -> StudyContext:
+        """The study, run or not, with its files in ``results``."""
+        study = Study.model_validate(settings_of(self, label_store), context={"folder": Path()})
+        return StudyContext(study, Layout(results / study.study))
+
+
+def base_names(benchmark: HardBenchmark) -> dict[str, Path]:
+    """Names of the studies with their files."""
+    return {load_study(file).study: file for file in benchmark.studies}
+
+
+def variants_of(benchmark: HardBenchmark) -> Iterator[Variant]:
+    """All variants, study by study."""
+    for base, file in base_names(benchmark).items():
+        for prior in benchmark.priors:
+            for seed in benchmark.seeds:
+                yield Variant(base, file, seed, prior)
+
+
+def find_variant(benchmark: HardBenchmark, name: str) -> Variant:
+    """The variant of that name.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    known = {variant.name: variant for variant in variants_of(benchmark)}
+    if name not in known:
+        raise ConfigError("study", repr(name), f"The benchmark has {', '.join(known)}")
+    return known[name]
+
+
+def settings_of(variant: Variant, label_store: Path) -> dict[str, Any]:
+    """Settings of a variant as plain data; what the study's file leaves to defaults stays out."""
+    data = deepcopy(read_yaml(variant.file))
+    data |= {"study": variant.name, "seed": variant.seed, "label_store": str(label_store)}
+    if variant.prior == "low":
+        data["prior"] = {"engine": data["fidelities"]["low"]["engine"]}
+        # The low level's labels less the prior are zero: nothing can be learned from them.
+        for section in (data.setdefault("exploration", {}), data):
+            section.setdefault("training", {})["strategy"] = "high_only"
+    return data
+
+
+def write_variant(variant: Variant, label_store: Path, target: Path) -> None:
+    """Write the study's file of a variant.
+
+    Raises:
+        ConfigError: if it is no valid study.
+    """
+    text = yaml.safe_dump(settings_of(variant, label_store), sort_keys=False)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, HEADER.format(file=variant.file) + text)
+    load_study(target)
+
+
+def truth_context(benchmark: HardBenchmark, base: str, scratch: Path) -> StudyContext:
+    """The study whose starts the engine relaxes: the file's own, in a folder of its own.
+
+    Raises:
+        ConfigError: if the benchmark has no such study.
+    """
+    known = base_names(benchmark)
+    if base not in known:
+        raise ConfigError("study", repr(base), f"The benchmark has {', '.join(known)}")
+    study = load_study(known[base]).model_copy(update={"label_store": benchmark.label_store})
+    return StudyContext(study, Layout(scratch / "starts" / base))
