@@ -17,7 +17,7 @@ from defectscape.files.structures import atomic_numbers
 from defectscape.sampling.charge_states import ChargeProposal, propose_charges
 from defectscape.sampling.element_crystals import MOLECULES, element_crystal, repeated
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.open_shells import check_host_spin
+from defectscape.sampling.open_shells import OPEN_DOPANTS, check_host_spin
 from defectscape.sampling.references import SMALL_CELL_A
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.standard_states import reference_multiplicity
@@ -111,7 +111,7 @@ def _count(proposals: Sequence[ChargeProposal]) -> str:
     kinds = [proposal.site.kind for proposal in proposals]
     return (
         f"{kinds.count('vacancy')} vacancies and {kinds.count('substitution')} antisites, "
-        f"{kinds.count('interstitial')} interstitials as comments"
+        f"{kinds.count('interstitial')} interstitials, these as comments, as are atoms with open d or f shells"
     )
 
 
@@ -175,14 +175,16 @@ def _lines(
 
 def _defect(proposal: ChargeProposal) -> str:
     charges = ", ".join(f'"{format_charge(charge)}"' for charge in proposal.charges)
-    begin = "  # - " if proposal.site.kind == "interstitial" else "  - "
+    left_out = proposal.site.kind == "interstitial" or proposal.site.added in OPEN_DOPANTS
+    begin = "  # - " if left_out else "  - "
     return _commented(f"{begin}{{name: {proposal.site.name}, charges: [{charges}]}}", _why(proposal))
 
 
 def _why(proposal: ChargeProposal) -> str:
     site: DefectSite = proposal.site
     what = f"{site.doped_name}; " if site.kind == "interstitial" else ""
-    return f"{what}{proposal.reason}"
+    spin = "; it may have unpaired electrons: host.multiplicity" if site.added in OPEN_DOPANTS else ""
+    return f"{what}{proposal.reason}{spin}"
 
 
 def _references(wish: Wish, crystals: dict[str, Structure | None]) -> list[str]:
