@@ -1,19 +1,29 @@
 """`defectscape new` writes a study that is whole in its folder; `defectscape run` gives snakemake its words."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
+from pymatgen.io.vasp.inputs import Poscar
 from typer.testing import CliRunner
 
 from defectscape.cli.app import app
 from defectscape.cli.new import EXAMPLES
 from defectscape.cli.run import snakemake_words
-from defectscape.domain.errors import ConfigError
+from defectscape.domain.errors import ConfigError, EngineError
+from defectscape.sampling.charge_states import propose_charges
+from defectscape.sampling.host import build_host
+from defectscape.sampling.sites import enumerate_sites, pick_site
 from defectscape.settings.load import load_study, read_study
 from defectscape.settings.paths import input_files
+from defectscape.settings.structure import SupercellSettings
+from defectscape.tools.hamiltonians import Trial, choose_pair
 from support import ROOT
 from support.small_study import small_study, write_study
 
@@ -63,6 +73,141 @@ def test_nothing_is_overwritten(here: Path, theirs: str) -> None:
 def test_a_wrong_name_is_told_the_right_ones(here: Path, words: list[str]) -> None:
     with pytest.raises(ConfigError, match=", ".join(EXAMPLES)):
         new(*words)
+    assert not (here / "my").exists()
+
+
+@pytest.fixture(scope="module")
+def poscar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The primitive cell of GaAs."""
+    path = tmp_path_factory.mktemp("host") / "POSCAR"
+    primitive = Structure.from_file(ROOT / "config/hosts/GaAs.vasp").get_primitive_structure()
+    Poscar(primitive).write_file(path)
+    return path
+
+
+def proposed_defects(text: str) -> dict[str, list[str]]:
+    """Names and charges of the defects that a study has, and of those in its comments."""
+    found = re.findall(r"^  (?:# )?- \{name: (\w+), charges: \[(.*)\]\}", text, re.MULTILINE)
+    return {name: charges.replace('"', "").split(", ") for name, charges in found}
+
+
+def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> None:
+    said = new("gaas", "--host", str(poscar), "--image-distance", "7.5")
+    text = (here / "gaas/study.yaml").read_text()
+    assert f"defectscape check {Path('gaas/study.yaml')}" in said
+    assert f"defectscape run {Path('gaas/study.yaml')}" in said
+    assert (here / "gaas/POSCAR").read_bytes() == poscar.read_bytes()
+    bare = [line for line in text.splitlines() if "#" not in line and not line.endswith(":")]
+    assert bare == []
+    assert len(text.splitlines()) <= 40
+    study = read_study(here / "gaas/study.yaml")
+    assert (study.study, study.effort, study.host.relax) == ("gaas", "quick", "none")
+    # What did not converge is in neither level, and is told.
+    methods = {study.fidelities.low.engine.method, study.fidelities.high.engine.method}
+    converge = set(re.findall(r"(\S+) converges: ", said))
+    assert len(methods) == 2
+    assert methods <= converge
+    # doped's: a vacancy from its ion's charge to one beyond neutral; an antisite between the ions' charges at least.
+    defects = proposed_defects(text)
+    assert defects["v_Ga"] == ["+1", "0", "-1", "-2", "-3"]
+    assert defects["v_As"] == ["+3", "+2", "+1", "0", "-1"]
+    assert {"0", "-6"} <= set(defects["As_Ga"])
+    assert {"0", "+6"} <= set(defects["Ga_As"])
+    assert [defect.name for defect in study.defects] == ["v_As", "v_Ga", "As_Ga", "Ga_As"]
+    assert any(name.startswith("i_Ga") for name in defects)
+    checked = CliRunner().invoke(app, ["check", "gaas/study.yaml"], catch_exceptions=False).output
+    assert "gaas: valid" in checked
+    # The interstitials are named as the host has them.
+    (here / "gaas/study.yaml").write_text(text.replace("  # - {name: i_", "  - {name: i_"))
+    checked = CliRunner().invoke(app, ["check", "gaas/study.yaml"], catch_exceptions=False).output
+    assert set(defects) == set(re.search("available   (.*)", checked)[1].split(", "))
+    full = CliRunner().invoke(app, ["check", "--full", "gaas/study.yaml"], catch_exceptions=False).output
+    (here / "gaas/full.yaml").write_text(full)
+    assert read_study(here / "gaas/full.yaml") == read_study(here / "gaas/study.yaml")
+    with pytest.raises(ConfigError, match=r"study.yaml already"):
+        new("gaas", "--host", str(poscar))
+
+
+FILLED = {
+    "vasp": {"potcar_dir": "potcars", "cutoff_eV": "400.0"},
+    "espresso": {"pseudo_dir": "pseudos", "cutoff_Ry": "60.0", "pseudopotentials": "{Ga: Ga.upf, As: As.upf}"},
+    "ase": {"calculator": "gpaw.GPAW", "method": "PBE", "charge": "charge", "multiplicity": "none"},
+}
+
+
+@pytest.mark.parametrize("engine", FILLED)
+def test_what_only_the_user_knows_is_to_fill_in(here: Path, poscar: Path, engine: str) -> None:
+    said = new("my", "--host", str(poscar), "--engine", engine, "--effort", "thorough", "--image-distance", "7.5")
+    path = here / "my/study.yaml"
+    with pytest.raises(ConfigError, match="FILL_IN") as refused:
+        load_study(path)
+    told = re.search("fill in:\n((?: +(?:fidelities|thermo)\\..*\n)+)", said)[1].split()
+    assert told
+    for key in told:
+        assert key in str(refused.value)
+    text = path.read_text()
+    for key, value in FILLED[engine].items():
+        text = re.sub(rf"(?<= {key}: )(FILL_IN|\{{.*FILL_IN.*\}})", value, text)
+    path.write_text(text.replace("FILL_IN", "[[12.9, 0, 0], [0, 12.9, 0], [0, 0, 12.9]]"))
+    study = load_study(path)
+    assert study.effort == "thorough"
+    assert study.fidelities.low.engine.kind == study.fidelities.high.engine.kind == engine
+    assert study.thermo.correction.kind == ("point_charge" if engine == "ase" else "efnv")
+    assert len(study.thermo.elemental_kpoints) == (0 if engine == "ase" else 2)
+
+
+RUTILE = Structure.from_spacegroup(
+    "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
+)
+SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("crystal", "defect", "charges", "reason"),
+    [
+        (RUTILE, "v_O", (2, 1, 0, -1), "O is -2"),
+        (RUTILE, "v_Ti", (1, 0, -1, -2, -3, -4), "Ti is +4"),
+        (SILICON, "v_Si", (1, 0, -1), "Si is +0"),
+    ],
+)
+def test_charge_states_are_doped_s_with_the_reason(
+    crystal: Structure, defect: str, charges: tuple[int, ...], reason: str
+) -> None:
+    supercell = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=2.0)
+    host = build_host(crystal, supercell)
+    (found,) = propose_charges(host, [pick_site(enumerate_sites(host), defect)])
+    assert found.charges == charges
+    assert reason in found.reason
+
+
+def test_the_pair_of_hamiltonians_is_of_those_that_converge() -> None:
+    one, two, three = Trial("GFN1-xTB", 0.9, 2.0), Trial("GFN2-xTB", 0.5, 1.0), Trial("IPEA1-xTB", 1.4, 3.0)
+    assert choose_pair((one, two, three)) == (two, three)
+    # The high level alone computes the elements.
+    no_reference = replace(three, reference_failure="Ga (no)")
+    assert choose_pair((one, two, no_reference)) == (two, one)
+    assert choose_pair((replace(one, reference_failure="Ga (no)"), two, replace(three, failure="no")))[1] == two
+    alone = (one, replace(two, failure="no SCF"), replace(three, failure="no SCF"))
+    for trials in (alone, [replace(trial, reference_failure="Ga (no SCF)") for trial in (one, two)]):
+        with pytest.raises(EngineError, match=r"no SCF.*larger supercell.*--engine"):
+            choose_pair(trials)
+    with pytest.raises(EngineError, match="Without a gap"):
+        choose_pair((Trial("GFN1-xTB", 0.0, 1.0), Trial("GFN2-xTB", 0.01, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("words", "telling"),
+    [
+        (["--engine", "siesta"], "tblite, espresso, vasp, ase"),
+        (["--effort", "fast"], "quick, standard, thorough"),
+        (["--example", "cdte"], "Give one"),
+    ],
+)
+def test_what_cannot_be_proposed_is_refused(here: Path, poscar: Path, words: list[str], telling: str) -> None:
+    with pytest.raises(ConfigError, match=telling):
+        new("my", "--host", str(poscar), *words)
+    with pytest.raises(ConfigError, match="Name the folder"):
+        new("my study", "--host", str(poscar))
     assert not (here / "my").exists()
 
 

@@ -24,7 +24,8 @@ from defectscape.engines.espresso_input import pw_input
 from defectscape.engines.tblite import TbliteEngine
 from defectscape.engines.vasp_input import vasp_incar
 from defectscape.sampling.electron_count import missing_electrons
-from defectscape.sampling.host import build_host, read_reference
+from defectscape.sampling.element_crystals import element_crystal, repeated
+from defectscape.sampling.host import build_host, read_reference, shortest_lattice_vector_A
 from defectscape.sampling.open_shells import added_atoms, check_host_spin, open_shell_ions, spin_warning
 from defectscape.sampling.references import element_frame, sampling_warning
 from defectscape.sampling.sites import enumerate_sites, pick_site
@@ -383,3 +384,35 @@ def test_a_host_with_moments_cannot_be_stated() -> None:
         HostSettings.model_validate(
             {"file": "x", "supercell": {"min_image_distance_A": 8.0}, "relax": "none", "multiplicity": 3}
         )
+
+
+@pytest.mark.parametrize(
+    ("element", "group", "atoms", "bond_A"),
+    [
+        ("Ga", "Cmce", 4, 2.48),
+        ("As", "R-3m", 2, 2.51),
+        ("Se", "P3_121", 3, 2.37),
+        ("Te", "P3_121", 3, 2.84),
+        ("S", "Fddd", 32, 2.05),
+        ("Cu", "Fm-3m", 1, 2.55),
+        ("In", "I4/mmm", 1, 3.25),
+        ("O", None, 2, 1.21),
+        ("Cl", None, 2, 1.99),
+    ],
+)
+def test_elements_have_their_measured_crystals(element: str, group: str | None, atoms: int, bond_A: float) -> None:
+    crystal = element_crystal(element)
+    assert crystal is not None
+    assert (set(crystal.symbol_set), len(crystal)) == ({element}, atoms)
+    wide = repeated(crystal, 7.0)
+    assert shortest_lattice_vector_A(wide.lattice.matrix) >= 6.9
+    distances = wide.distance_matrix + 99 * np.eye(len(wide))
+    assert distances.min() == pytest.approx(bond_A, rel=0.035)
+    if group is not None:
+        assert crystal.get_space_group_info()[0] == group
+        assert wide.get_space_group_info()[0] == group
+
+
+@pytest.mark.parametrize("element", ["Fe", "Mn", "Gd", "Pu"])
+def test_a_metal_with_free_moments_has_no_crystal_that_can_be_computed(element: str) -> None:
+    assert element_crystal(element) is None

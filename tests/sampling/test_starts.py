@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.family import Split
@@ -13,11 +15,16 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
+from defectscape.sampling.host import build_host
+from defectscape.sampling.lengths import Lengths, sampling_lengths
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.relaxed_starts import starts_to_relax
-from defectscape.sampling.sites import closest_atom, defect_frame, pick_site
-from defectscape.sampling.splits import assign_splits
+from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.splits import FEWEST_FAMILIES, assign_splits
 from defectscape.sampling.starts import distorted_neighbours, make_starts
+from defectscape.settings.effort import EFFORTS
+from defectscape.settings.sampling import SamplingSettings
+from defectscape.settings.structure import SupercellSettings
 
 # Starts: unperturbed first, independent rattles, the same families in every charge state.
 
@@ -156,10 +163,11 @@ def wide(sampling):
 def made(cdte, cdte_sites, name, settings):
     site = pick_site(cdte_sites, name)
     frame = defect_frame(cdte, site, 0)
+    asked = settings.split_vacancies, settings.off_centre_A
     return (
         frame,
         site,
-        {label: (note, xyz) for label, note, xyz in candidates(frame, site, settings)},
+        {label: (note, xyz) for label, note, xyz in candidates(frame, site, *asked)},
     )
 
 
@@ -260,8 +268,8 @@ def pool_starts(cdte, cdte_sites, sampling):
 
 
 @pytest.fixture(scope="module")
-def pool(pool_starts, sampling):
-    return make_pool(pool_starts, pool_starts[0], sampling, 3)
+def pool(cdte, pool_starts, sampling):
+    return make_pool(pool_starts, pool_starts[0], sampling, cdte, 3)
 
 
 def test_pool_is_the_starts_and_one_frame_per_fraction_and_amplitude(pool, pool_starts):
@@ -282,31 +290,31 @@ def test_pool_keeps_composition_cell_charge_and_distances(pool, pool_starts):
         assert shortest_distance_A(frame.positions_A, frame.cell_A) >= 1.5
 
 
-def test_amplitude_is_the_standard_deviation_of_the_displacements(pool_starts, sampling):
+def test_amplitude_is_the_standard_deviation_of_the_displacements(cdte, pool_starts, sampling):
     only = sampling.model_copy(update={"rattle_amplitudes_A": [0.04], "relaxed_toward": []})
     start = pool_starts[1]
-    rattled = make_pool([start], pool_starts[0], only, 3)[1]
+    rattled = make_pool([start], pool_starts[0], only, cdte, 3)[1]
     moves = displacements_A(start.positions_A, rattled.positions_A, start.cell_A)
     assert moves.std() == pytest.approx(0.04, rel=0.25)
 
 
-def test_the_way_leads_to_the_unperturbed_geometry(pool_starts, sampling):
+def test_the_way_leads_to_the_unperturbed_geometry(cdte, pool_starts, sampling):
     tiny = sampling.model_copy(update={"rattle_amplitudes_A": [1e-4], "relaxed_toward": [0.5, 1.0]})
-    start, middle, half, end = make_pool([pool_starts[1]], pool_starts[0], tiny, 3)
+    start, middle, half, end = make_pool([pool_starts[1]], pool_starts[0], tiny, cdte, 3)
     assert np.allclose(middle.positions_A, start.positions_A, atol=1e-3)
     assert np.allclose(half.positions_A, (start.positions_A + pool_starts[0].positions_A) / 2, atol=1e-3)
     assert np.allclose(end.positions_A, pool_starts[0].positions_A, atol=1e-3)
     assert "50% toward unperturbed" in half.note
 
 
-def test_frames_do_not_depend_on_the_rest_of_the_pool(pool, pool_starts, sampling):
-    alone = make_pool([pool_starts[2]], pool_starts[0], sampling, 3)
+def test_frames_do_not_depend_on_the_rest_of_the_pool(cdte, pool, pool_starts, sampling):
+    alone = make_pool([pool_starts[2]], pool_starts[0], sampling, cdte, 3)
     ids = {frame.frame_id for frame in pool}
     assert {frame.frame_id for frame in alone} <= ids
-    again = make_pool(pool_starts, pool_starts[0], sampling, 3)
+    again = make_pool(pool_starts, pool_starts[0], sampling, cdte, 3)
     for one, other in zip(pool, again, strict=True):
         assert one.positions_A.tobytes() == other.positions_A.tobytes()
-    other_seed = make_pool(pool_starts, pool_starts[0], sampling, 4)
+    other_seed = make_pool(pool_starts, pool_starts[0], sampling, cdte, 4)
     assert {frame.frame_id for frame in other_seed} & ids == {start.frame_id for start in pool_starts}
 
 
@@ -317,10 +325,10 @@ def test_rattles_are_independent_of_each_other(pool, pool_starts):
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.35
 
 
-def test_overlapping_rattles_are_dropped_with_a_warning(pool_starts, sampling, caplog):
+def test_overlapping_rattles_are_dropped_with_a_warning(cdte, pool_starts, sampling, caplog):
     wild = sampling.model_copy(update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5})
     with caplog.at_level(logging.WARNING):
-        assert make_pool(pool_starts[:1], pool_starts[0], wild, 3) == pool_starts[:1]
+        assert make_pool(pool_starts[:1], pool_starts[0], wild, cdte, 3) == pool_starts[:1]
     assert "atoms too close" in caplog.text
 
 
@@ -367,3 +375,33 @@ def test_the_seed_decides_who_is_held_out(sampling):
 def test_too_few_families_are_refused(sampling):
     with pytest.raises(DefectError, match="bond_distortions"):
         assign_splits(families("v_Cd", 2), sampling, 1)
+
+
+@pytest.fixture(scope="module")
+def mgo():
+    rocksalt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5] * 3])
+    return build_host(rocksalt, SupercellSettings(matrix=[[2, 0, 0], [0, 2, 0], [0, 0, 2]], min_image_distance_A=8.0))
+
+
+def test_lengths_follow_the_bonds_of_the_crystal_unless_they_are_given(cdte, mgo):
+    sampling = SamplingSettings(**EFFORTS["thorough"]["sampling"])
+    wide, tight = sampling_lengths(sampling, cdte), sampling_lengths(sampling, mgo)
+    bonds = (6.62 * 3**0.5 / 4, 4.21 / 2)
+    for lengths, bond_A in zip((wide, tight), bonds, strict=True):
+        assert lengths.start_rattle_A == pytest.approx(0.018 * bond_A, abs=1e-4)
+        assert lengths.rattle_amplitudes_A == pytest.approx((0.01 * bond_A, 0.03 * bond_A), abs=1e-4)
+        assert lengths.off_centre_A == pytest.approx(0.3 * bond_A, abs=1e-4)
+    given = {"start_rattle_A": 0.1, "rattle_amplitudes_A": [0.2], "off_centre_A": 0.7}
+    assert sampling_lengths(sampling.model_copy(update=given), mgo) == Lengths(0.1, (0.2,), 0.7)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_every_effort_leaves_starts_to_a_crystal_of_short_bonds(mgo, effort):
+    sampling = SamplingSettings(**EFFORTS[effort]["sampling"])
+    (site,) = (site for site in enumerate_sites(mgo) if site.name == "v_O")
+    found = by_family(make_starts(mgo, site, 2, sampling, SEED))
+    assert {"unperturbed", "rattle", "dimer"} < set(found)
+    assert len(found) >= FEWEST_FAMILIES + 2
+    # A limit that fits CdTe leaves nothing but expansions.
+    fits_cdte = sampling.model_copy(update={"shortest_distance_A": 2.2})
+    assert set(by_family(make_starts(mgo, site, 2, fits_cdte, SEED))) == {"unperturbed"}

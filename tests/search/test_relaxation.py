@@ -1,6 +1,7 @@
 """Relaxations, one by one and together, and the dynamics and hopping that leave symmetric starts."""
 
 import logging
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from defectscape.domain.frame import Origin
 from defectscape.domain.prediction import Prediction
 from defectscape.files.atoms import to_atoms
 from defectscape.search.global_search import hop, snapshots
+from defectscape.search.guard import StoppedError, Watch
 from defectscape.search.matching import host_operations, rmsd_A
 from defectscape.search.relaxation import (
     HANDOVER_EV_A,
@@ -89,6 +91,19 @@ def test_step_limit_is_the_total(dumbbell, emt, search):
     found = relax(dumbbell((1, 0, 0), 0.2), emt, search.model_copy(update={"max_steps": 7}))
     assert (found.converged, found.reason, found.steps) == (False, "step limit", 7)
     assert found.final.origin is Origin.RELAXATION
+
+
+@pytest.mark.parametrize(("number", "distance_A", "stops"), [(1, 0.74, False), (8, 1.21, False), (52, 1.7, True)])
+def test_without_a_length_the_shortest_distance_follows_the_elements(frame_of, search, number, distance_A, stops):
+    pair = frame_of(Atoms([number] * 2, [[0, 0, 0], [distance_A, 0, 0]], cell=3 * [12.0], pbc=True))
+    watch = Watch(pair, search.model_copy(update={"shortest_distance_A": None}))
+    with pytest.raises(StoppedError, match="came within") if stops else nullcontext():
+        watch.admit(pair.positions_A)
+    # The nearest image counts as well, where the cell is thin.
+    thin = frame_of(Atoms([number] * 2, [[0, 0, 0], [3.0 - distance_A, 0, 0]], cell=[3.0, 12.0, 12.0], pbc=True))
+    watch = Watch(thin, search.model_copy(update={"shortest_distance_A": distance_A + 0.1}))
+    with pytest.raises(StoppedError, match=f"came within {min(distance_A, 3.0 - distance_A):.2f} A"):
+        watch.admit(thin.positions_A)
 
 
 def test_a_charge_changes_the_structure(frame_of, surface_of, search):

@@ -13,8 +13,12 @@ from scipy.spatial.transform import Rotation
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.load import _UniqueKeyLoader, load_study, read_yaml
+from defectscape.settings.effort import EFFORTS, SECTIONS, Effort
+from defectscape.settings.load import _UniqueKeyLoader, full_yaml, load_study, read_study, read_yaml
+from defectscape.settings.study import Study
 from defectscape.settings.thermo import DielectricSettings
+from defectscape.settings.training import TrainingSettings
+from defectscape.study.stages import STAGES
 from support import ROOT
 from support.mistakes import mistake
 
@@ -26,7 +30,7 @@ def write(folder: Path, **changes: Any) -> Path:
         *parents, last = dotted.split("__")
         place: Any = study
         for parent in parents:
-            place = place[int(parent) if parent.isdigit() else parent]
+            place = place[int(parent)] if parent.isdigit() else place.setdefault(parent, {})
         place[last] = value
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(study))
@@ -43,6 +47,72 @@ def refused(path: Path) -> str:
 
 def test_the_default_study_is_valid(tmp_path: Path) -> None:
     assert load_study(write(tmp_path)).study == "cdte"
+
+
+def without(*keys: str, **changes: Any) -> dict[str, Any]:
+    """The default study less some keys, with others."""
+    return {key: value for key, value in deepcopy(DEFAULT_STUDY).items() if key not in keys} | deepcopy(changes)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_an_effort_gives_what_is_left_out_and_nothing_that_is_given(effort: Effort) -> None:
+    bare = Study.model_validate(without(*SECTIONS, effort=effort))
+    for section in SECTIONS:
+        for key, value in EFFORTS[effort][section].items():
+            held = getattr(getattr(bare, section), key)
+            assert value.items() <= held.model_dump().items() if isinstance(value, dict) else held == value
+    given = {"exploration": {"training": {"channels": 3}}, "verification": {"most_per_charge": 5}}
+    some = Study.model_validate(without(*SECTIONS, effort=effort, **given))
+    training = bare.exploration.training.model_copy(update={"channels": 3})
+    exploration = bare.exploration.model_copy(update={"training": training})
+    verification = bare.verification.model_copy(update={"most_per_charge": 5})
+    assert some == bare.model_copy(update={"exploration": exploration, "verification": verification})
+
+
+def test_a_study_that_says_all_itself_has_no_effort() -> None:
+    said = {name: section for name, section in EFFORTS["standard"].items() if name != "selection"}
+    own = {"selection": {"initial_per_charge": 12, "test_per_charge": 4, "per_charge_per_round": 3}}
+    study = Study.model_validate(without("effort", **said, **own))
+    assert study.effort is None
+    assert (study.selection.low_per_charge_per_round, study.selection.low_relaxed_minima) == (0, 0)
+    # Left out, or with the word, it is the effort's.
+    for left in (without("effort", "selection", **said), without(**said, selection={}, effort="standard")):
+        assert Study.model_validate(left).selection.low_relaxed_minima == 2
+        assert Study.model_validate(left).effort == "standard"
+
+
+def test_an_effort_is_no_setting_of_a_stage_but_what_it_gives_is() -> None:
+    # Only the summary, which prints the study, knows that there is such a word.
+    short = Study.model_validate(without(*SECTIONS, effort="quick"))
+    said = Study.model_validate(without("effort", **short.model_dump(include=set(SECTIONS))))
+    more = Study.model_validate(without(*SECTIONS, effort="quick", training={"steps": 1501}))
+    wildcards = {"group": "v_Cd", "round": "1", "level": "low", "chunk": "0", "member": "0", "key": "v_Cd_0"}
+    texts = [[stage.settings_text(study, wildcards) for stage in STAGES] for study in (short, said, more)]
+    names = [stage.name for stage in STAGES]
+    assert [n for n, one, two in zip(names, texts[0], texts[1], strict=True) if one != two] == ["summary"]
+    assert [n for n, one, two in zip(names, texts[0], texts[2], strict=True) if one != two] == [
+        "train_final",
+        "summary",
+    ]
+
+
+def test_a_missing_key_of_an_effort_says_so_and_a_wrong_effort_too(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    whole = without("effort", **EFFORTS["quick"])
+    del whole["training"]["channels"]
+    path.write_text(yaml.safe_dump(whole))
+    assert "training.channels" in refused(path)
+    assert "or give `effort`, which sets it" in refused(path)
+    assert "'quick', 'standard' or 'thorough'" in refused(write(tmp_path, effort="fast"))
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_a_study_in_full_reads_as_the_same_study(tmp_path: Path, effort: Effort) -> None:
+    study = read_study(write(tmp_path, effort=effort))
+    path = tmp_path / "full.yaml"
+    path.write_text(full_yaml(study))
+    assert read_study(path) == study
+    assert set(read_yaml(path)["training"]) == set(TrainingSettings.model_fields)
 
 
 def test_a_typo_names_the_key_that_was_meant(tmp_path: Path) -> None:
@@ -332,9 +402,9 @@ def test_quotes_that_are_missing_or_too_many_are_told(tmp_path: Path) -> None:
         ("study: cdte", "study: no", "study: False.*write it in quotes"),
         ("study: cdte", "study: 2026", "study: 2026.*write it in quotes"),
         ("seed: 2026", 'seed: "2026"', "seed: '2026'.*without quotes"),
-        ("steps: 400", "steps: 400.0", "steps: 400.0.*without a point or exponent"),
+        ("ccd:", "training: {steps: 400.0}\nccd:", "steps.*400.0.*without a point or exponent"),
         ("study: cdte", "\tstudy: cdte", "not valid YAML.*YAML takes no tabs"),
-        ("learning_rate: 0.01", "learning_rate: 1d-2", "learning_rate: '1d-2'.*write it as 0.01, 1e-2"),
+        ("ccd:", "training: {learning_rate: 1d-2}\nccd:", "learning_rate: '1d-2'.*write it as 0.01, 1e-2"),
     ):
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(ConfigError, match=telling):

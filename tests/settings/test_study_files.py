@@ -1,17 +1,19 @@
 """Files of settings: their documents, their groups, their relative paths, and which one is meant."""
 
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
-from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml
+from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml, json_schema
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
@@ -53,6 +55,18 @@ def test_the_config_page_names_every_key() -> None:
     for model in models(Study):
         for name in model.model_fields:
             assert f"| `{name}` |" in page
+
+
+def test_the_schema_asks_for_what_no_effort_gives() -> None:
+    schema = json.loads(json_schema())
+    written = yaml.safe_load(default_yaml())
+    assert len(default_yaml().splitlines()) <= 40
+    jsonschema.validate(written, schema)
+    for key in ("file", "matrix_"):
+        bad = deepcopy(written)
+        bad["host"].pop("file") if key == "file" else bad["host"]["supercell"].update({key: 1})
+        with pytest.raises(jsonschema.ValidationError, match=key):
+            jsonschema.validate(bad, schema)
 
 
 def test_the_default_file_is_the_default_study() -> None:

@@ -36,6 +36,7 @@ SEARCH: dict[str, Any] = {"fmax_eV_A": 0.5, "max_steps": 60, "cross_seeds_per_ch
 def small_study() -> dict[str, Any]:
     """Settings of the small study, to be changed at will."""
     study = deepcopy(DEFAULT_STUDY)
+    del study["effort"]
     study["study"] = "small"
     study["label_store"] = "labels"
     study["label_jobs"] = 1
@@ -45,7 +46,10 @@ def small_study() -> dict[str, Any]:
         "min_image_distance_A": 6.0,
     }
     study["defects"] = [{"name": "v_Cd", "charges": ["0", "-1"]}]
-    study["sampling"] |= {
+    study["sampling"] = {
+        "shortest_distance_A": 2.2,
+        "test_fraction": 0.1,
+        "valid_fraction": 0.1,
         "bond_distortions": [-0.2, 0.2],
         "dimers": False,
         "start_rattle_A": 0.1,

@@ -1,7 +1,7 @@
 """``defectscape new``: a folder with a study and everything that it reads."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -10,27 +10,95 @@ from defectscape.domain.errors import ConfigError
 EXAMPLES = {"cdte": "config.yaml", "si_dft": "examples/si_dft.yaml"}
 """Example studies by name: their files in ``config/``."""
 
+STUDY = Path("study.yaml")
+
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    example: Annotated[str | None, typer.Option(help=f"Study to begin with: {', '.join(EXAMPLES)}.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Folder to write the study into; its name is the study's.")],
+    host: Annotated[Path | None, typer.Option(help="Your crystal: POSCAR, CIF or anything pymatgen reads.")] = None,
+    engine: Annotated[str, typer.Option(help="tblite, espresso, vasp or ase.")] = "tblite",
+    effort: Annotated[
+        str | None, typer.Option(help="quick, standard or thorough; left out, quick with tblite, else standard.")
+    ] = None,
+    image_distance: Annotated[
+        float, typer.Option(min=1.0, help="Smallest distance of a defect to its image, A.")
+    ] = 10.0,
+    example: Annotated[str | None, typer.Option(help=f"An example instead: {', '.join(EXAMPLES)}.")] = None,
 ) -> None:
-    """Write a study with the structures that it reads; overwrites nothing."""
-    from defectscape.files.text import write_text
-
+    """Propose a study of your crystal, or copy an example, with the structures that it reads; overwrites nothing."""
+    if (host is None) == (example is None):
+        raise ConfigError(
+            "new",
+            "nothing to begin with" if host is None else "--host and --example",
+            f"Give one: --host with your crystal, or --example with one of {', '.join(EXAMPLES)}",
+        )
+    if host is not None:
+        _propose(folder, host, engine, effort, image_distance)
+        return
     if example not in EXAMPLES:
-        raise ConfigError("example", example or "none given", f"Give one of {', '.join(EXAMPLES)}")
-    files = _files(EXAMPLES[example])
-    for name in files:
+        raise ConfigError("example", str(example), f"Give one of {', '.join(EXAMPLES)}")
+    _write(folder, {**_documents(), **_example(EXAMPLES[example])})
+    typer.echo(f"next: defectscape run {folder / STUDY}")
+
+
+def _propose(folder: Path, host: Path, engine: str, effort: str | None, image_distance_A: float) -> None:
+    """Write the proposed study, and say what was found and what comes next."""
+    from defectscape.settings.effort import Effort
+    from defectscape.tools.new_engines import Kind
+    from defectscape.tools.new_study import Wish, propose_study
+
+    _one_of("engine", engine, get_args(Kind))
+    if effort is not None:
+        _one_of("effort", effort, get_args(Effort))
+    _refuse_existing(folder, [STUDY])
+    typer.echo(f"looking at {host}: its defects, its elements, what converges ...")
+    wish = Wish(folder.resolve().name, host, cast(Kind, engine), cast("Effort | None", effort), image_distance_A)
+    proposal = propose_study(wish)
+    _write(folder, {**_documents(), **proposal.files})
+    for line in proposal.told:
+        typer.echo(line)
+    study = folder / STUDY
+    typer.echo(f"next        look at {study}" + (", and fill in:" if proposal.open_keys else "; then"))
+    for key in proposal.open_keys:
+        typer.echo(f"              {key}")
+    typer.echo(f"            defectscape check {study}             # what is wrong, or what would run")
+    typer.echo(f"            defectscape check --measure {study}   # and how long the labels take")
+    typer.echo(f"            defectscape run {study}")
+
+
+def _one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"--{what}", value, f"Give one of {', '.join(choices)}")
+
+
+def _refuse_existing(folder: Path, names: list[Path]) -> None:
+    for name in names:
         if (folder / name).exists():
             raise ConfigError("study folder", str(folder), f"It has a {name} already; name another folder")
-    for name, text in files.items():
-        write_text(folder / name, text)
+
+
+def _write(folder: Path, files: dict[Path, bytes]) -> None:
+    """Write all files, or none if one is there."""
+    from defectscape.files.atomic import write_bytes
+
+    _refuse_existing(folder, list(files))
+    for name, content in files.items():
+        write_bytes(folder / name, content)
         typer.echo(str(folder / name))
-    typer.echo(f"next: defectscape run {folder / 'study.yaml'}")
 
 
-def _files(source: str) -> dict[Path, str]:
+def _documents() -> dict[Path, bytes]:
+    """The schema and the page of keys, which every study's folder has."""
+    from defectscape.files.assets import assets
+
+    config = assets() / "config"
+    return {
+        Path("schema.json"): (config / "schema.json").read_bytes(),
+        Path("KEYS.md"): (config / "README.md").read_bytes(),
+    }
+
+
+def _example(source: str) -> dict[Path, bytes]:
     """Contents of an example's files by name; the study names them as they lie beside it."""
     from defectscape.files.assets import assets
     from defectscape.settings.load import read_study
@@ -39,11 +107,10 @@ def _files(source: str) -> dict[Path, str]:
     root = assets()
     config = root / "config"
     study = (config / source).read_text(encoding="utf-8")
-    files = {Path("schema.json"): config / "schema.json", Path("KEYS.md"): config / "README.md"}
+    files: dict[Path, bytes] = {}
     for path in input_files(read_study(config / source)):
         name = path.relative_to("config")
-        files[name] = root / path
+        files[name] = (root / path).read_bytes()
         study = study.replace(str(path), str(name))
     study = study.replace("config/README.md", "KEYS.md").replace("../schema.json", "schema.json")
-    copies = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
-    return {Path("study.yaml"): study, **copies}
+    return {STUDY: study.encode(), **files}

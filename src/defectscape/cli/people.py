@@ -18,17 +18,22 @@ def check(
     context: typer.Context,
     config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
     measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
+    full: Annotated[bool, typer.Option(help="Only print the study with every key, as YAML.")] = False,
 ) -> None:
     """Validate a study and say what would run.
 
     Computes no label unless asked to measure, or to hold stated chemical potentials against a host that the embedded
     engine labels in seconds.
     """
+    from defectscape.settings.load import full_yaml, read_study
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan
 
     paths = context.obj
+    if full:
+        typer.echo(full_yaml(read_study(config or paths.study)), nl=False)
+        return
     study_context = StudyContext.load(config or paths.study, paths.results)
     plan = make_plan(study_context, measure=measure)
     host, study = plan.host, study_context.study

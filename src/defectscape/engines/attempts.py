@@ -29,7 +29,9 @@ class Attempted(Generic[T]):
     last: int
 
 
-def try_attempts(engine: Engine, frame: Frame, call: Callable[[Frame, int], T]) -> Attempted[T]:
+def try_attempts(
+    engine: Engine, frame: Frame, call: Callable[[Frame, int], T], most: int | None = None
+) -> Attempted[T]:
     """Make the engine's attempts until one succeeds, or until one fails for a reason common to all.
 
     Args:
@@ -37,10 +39,11 @@ def try_attempts(engine: Engine, frame: Frame, call: Callable[[Frame, int], T]) 
         frame: the structure.
         call: computes something of the frame with the attempt of this index; raises CalculationFailed or
             LabelError if it fails. Any other exception ends the work.
+        most: how many attempts are made, the first ones; None for all.
     """
     reasons = []
     index = 0
-    for index, attempt in enumerate(engine.attempts):
+    for index, attempt in enumerate(engine.attempts[:most]):
         try:
             return Attempted(call(frame, index), None, index)
         except CalculationFailed as error:

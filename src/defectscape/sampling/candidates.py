@@ -18,24 +18,26 @@ from ase.geometry import find_mic
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.site import DefectSite
 from defectscape.sampling.sites import closest_atom
-from defectscape.settings.sampling import SamplingSettings
 
 SAME_DISTANCE_A = 0.05
 """Neighbours at one distance are taken as equivalent: the nearest of each kind is tried."""
 
 
-def candidates(unperturbed: Frame, site: DefectSite, sampling: SamplingSettings) -> Iterator[tuple[str, str, Floats]]:
+def candidates(
+    unperturbed: Frame, site: DefectSite, split_vacancies: int, off_centre_A: float | None
+) -> Iterator[tuple[str, str, Floats]]:
     """Label (for families), note (for people) and positions (n, 3), A, of each, without a rattle.
 
     Args:
         unperturbed: the defect as it is cut out of the crystal.
         site: the defect.
-        sampling: how many split vacancies, how far off centre.
+        split_vacancies: how many neighbours are tried for a split vacancy.
+        off_centre_A: how far an added atom starts off its site, A; None for not at all.
     """
     if site.added is None and site.removed is not None:
-        yield from _split(unperturbed, site, sampling.split_vacancies)
-    elif site.added is not None and sampling.off_centre_A is not None:
-        yield from _off_centre(unperturbed, site, sampling.off_centre_A)
+        yield from _split(unperturbed, site, split_vacancies)
+    elif site.added is not None and off_centre_A is not None:
+        yield from _off_centre(unperturbed, site, off_centre_A)
 
 
 def _from(frame: Frame, point: Floats) -> tuple[Floats, Floats]:

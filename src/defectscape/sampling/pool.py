@@ -11,7 +11,9 @@ import numpy as np
 
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng
+from defectscape.domain.site import HostCrystal
 from defectscape.sampling.contacts import displacements_A, too_close
+from defectscape.sampling.lengths import sampling_lengths
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,9 @@ ATTEMPTS = 20
 """Rattles drawn for one frame before it is dropped for a short contact."""
 
 
-def make_pool(starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSettings, seed: int) -> tuple[Frame, ...]:
+def make_pool(
+    starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSettings, host: HostCrystal, seed: int
+) -> tuple[Frame, ...]:
     """The starts, then one rattled frame per start, fraction of the way and amplitude.
 
     Displacements are Gaussian in every Cartesian direction; the generator of each frame is derived
@@ -30,17 +34,19 @@ def make_pool(starts: Sequence[Frame], unperturbed: Frame, sampling: SamplingSet
         starts: starts of one defect and charge.
         unperturbed: the unperturbed defect, with the starts' atoms and cell.
         sampling: amplitudes, fractions (0 is always among them) and shortest distance.
+        host: the crystal whose bond length amplitudes may be fractions of.
         seed: the study's seed.
 
     Returns:
         Distinct frames; rattles inherit the family of their start.
     """
     pool = {start.frame_id: start for start in starts}
+    amplitudes_A = sampling_lengths(sampling, host).rattle_amplitudes_A
     fractions = dict.fromkeys((0.0, *sampling.relaxed_toward))
     for start in list(pool.values()):
         way = displacements_A(start.positions_A, unperturbed.positions_A, start.cell_A)
         for fraction in fractions:
-            for amplitude in sampling.rattle_amplitudes_A:
+            for amplitude in amplitudes_A:
                 rng = derive_rng(seed, "pool", start.frame_id, fraction, amplitude)
                 middle = start.positions_A + fraction * way
                 positions = _rattled(start, middle, amplitude, sampling.shortest_distance_A, rng)

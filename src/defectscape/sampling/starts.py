@@ -20,6 +20,7 @@ from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import closest_allowed_A, displacements_A, too_close
 from defectscape.sampling.electron_count import missing_electrons
+from defectscape.sampling.lengths import sampling_lengths
 from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
@@ -89,21 +90,21 @@ def _all(
     seed: int,
 ) -> Iterator[tuple[str, str, Floats | None]]:
     """Label, note and positions (None where atoms overlap) of every start but the unperturbed one."""
-    neighbours = distorted_neighbours(host, site, charge)
-    limit_A = sampling.shortest_distance_A
+    neighbours, lengths = distorted_neighbours(host, site, charge), sampling_lengths(sampling, host)
+    std_A, limit_A = lengths.start_rattle_A, sampling.shortest_distance_A
     # ShakeNBreak's rattle knows one distance for all pairs.
     floor_A = float(closest_allowed_A(unperturbed.numbers, limit_A).min())
     where = _where(unperturbed, site)
     for label, note, factor in _distortions(sampling):
         rattle: Rattle = {
-            "stdev": sampling.start_rattle_A,
+            "stdev": std_A,
             "d_min": floor_A,
-            "seed": derive_seed(seed, site.name, charge, label, sampling.start_rattle_A),
+            "seed": derive_seed(seed, site.name, charge, label, std_A),
         }
         yield label, note, _distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
-    for label, note, bare in candidates(unperturbed, site, sampling):
-        rng = derive_rng(seed, site.name, charge, label, sampling.start_rattle_A)
-        yield label, note, bare + rng.normal(0.0, sampling.start_rattle_A, bare.shape)
+    for label, note, bare in candidates(unperturbed, site, sampling.split_vacancies, lengths.off_centre_A):
+        rng = derive_rng(seed, site.name, charge, label, std_A)
+        yield label, note, bare + rng.normal(0.0, std_A, bare.shape)
 
 
 def _distortions(sampling: SamplingSettings) -> Iterator[tuple[str, str, float | str | None]]:

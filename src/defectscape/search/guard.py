@@ -9,6 +9,7 @@ from ase.geometry import minkowski_reduce
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.prediction import Prediction
+from defectscape.sampling.contacts import closest_allowed_A
 from defectscape.settings.search import SearchSettings
 
 LARGEST_FALL_EV_ATOM = 5.0
@@ -34,7 +35,7 @@ class Watch:
 
     def __init__(self, start: Frame, settings: SearchSettings) -> None:
         self.start_A = start.positions_A
-        self.contacts = _Contacts(start.cell_A)
+        self.contacts = _Contacts(start.cell_A, closest_allowed_A(start.numbers, settings.shortest_distance_A))
         self.limits = settings
         self.positions_A: list[Floats] = []
         self.fmax_eV_A: list[float] = []
@@ -53,9 +54,9 @@ class Watch:
         moved = float(np.max(np.linalg.norm(positions_A - self.start_A, axis=1)))
         if moved > self.limits.max_displacement_A:
             raise StoppedError(f"an atom moved {moved:.2f} A")
-        shortest = self.contacts.shortest_A(positions_A)
-        if shortest < self.limits.shortest_distance_A:
-            raise StoppedError(f"two atoms came within {shortest:.2f} A")
+        close_A = self.contacts.too_close_A(positions_A)
+        if close_A is not None:
+            raise StoppedError(f"two atoms came within {close_A:.2f} A")
 
     def accept(self, positions_A: Floats, point: Prediction) -> None:
         """Check the prediction at a geometry (n, 3), A, and keep both.
@@ -84,13 +85,16 @@ class Watch:
 
 
 class _Contacts:
-    """Shortest interatomic distance in a periodic cell.
+    """Interatomic distances in a periodic cell against what each pair of atoms may have.
 
     In the reduced cell the nearest image of a pair is among the 27 neighbours of the wrapped vector. They
     are computed only where the wrapped distance does not prove itself the shortest.
     """
 
-    def __init__(self, cell_A: Floats) -> None:
+    def __init__(self, cell_A: Floats, allowed_A: Floats) -> None:
+        self.first, self.second = np.triu_indices(len(allowed_A), k=1)
+        self.allowed_A = allowed_A[self.first, self.second]
+        self.own_allowed_A = float(np.max(np.diagonal(allowed_A)))
         self.cell_A, _ = minkowski_reduce(cell_A)
         self.inverse = np.linalg.inv(self.cell_A)
         heights_A = 1.0 / np.linalg.norm(self.inverse, axis=0)
@@ -100,14 +104,17 @@ class _Contacts:
         itself = np.linalg.norm(self.images_A, axis=1)
         self.own_image_A = float(np.min(itself[itself > 0]))
 
-    def shortest_A(self, positions_A: Floats) -> float:
-        first, second = np.triu_indices(len(positions_A), k=1)
-        vectors = positions_A[second] - positions_A[first]
+    def too_close_A(self, positions_A: Floats) -> float | None:
+        """The shortest distance, A, of those that are shorter than allowed, or None."""
+        vectors = positions_A[self.second] - positions_A[self.first]
         fractional = vectors @ self.inverse
         vectors -= np.rint(fractional) @ self.cell_A
         distances = np.linalg.norm(vectors, axis=1)
-        shortest = float(np.min(distances, initial=self.own_image_A))
-        if shortest > self.sure_A:
-            every = np.linalg.norm(vectors[:, None] + self.images_A, axis=2)
-            shortest = float(np.min(every, initial=self.own_image_A))
-        return shortest
+        unsure = (distances > self.sure_A) & (self.sure_A < self.allowed_A)
+        if np.any(unsure):
+            every = np.linalg.norm(vectors[unsure, None] + self.images_A, axis=2)
+            distances[unsure] = every.min(axis=1)
+        close = distances[distances < self.allowed_A].tolist()
+        if self.own_image_A < self.own_allowed_A:
+            close.append(self.own_image_A)
+        return min(close, default=None)

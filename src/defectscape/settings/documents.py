@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from defectscape.settings.default_study import DEFAULT_STUDY
+from defectscape.settings.effort import EFFORTS, PROPOSED, proposed
 from defectscape.settings.references import ReferenceSettings
 from defectscape.settings.study import Study
 
@@ -23,10 +24,16 @@ without a default must be given, and an unknown key is refused. This page and `s
 generated from the settings classes by `defectscape documents`; point your editor's YAML plugin at
 `schema.json` for completion.
 
+`effort` sets whole sections in one word. Where the default is "by effort", the three values are those of
+`quick`, `standard` and `thorough`. `defectscape check --full STUDY` prints a study with every key.
+
 Relative paths start in the folder of the study's file if one of the files that it reads (the host, the
 references, data sets) is there, otherwise in the working directory. Results are written to `results/` in
 the working directory, which `defectscape run` sets to where the paths start.
 """
+
+ONE_LINE = 110
+"""Sections of the default study up to this width stand in one line."""
 
 YAML_HEADER = """# The default study: two defects of CdTe with the embedded tight-binding engine, no DFT needed.
 # Copy it, change it, and call `defectscape run path/to/your.yaml`; config/README.md describes every key.
@@ -37,7 +44,35 @@ YAML_HEADER = """# The default study: two defects of CdTe with the embedded tigh
 
 def json_schema() -> str:
     """The JSON schema of a study, as text."""
-    return json.dumps(Study.model_json_schema(), indent=2, sort_keys=True) + "\n"
+    schema = Study.model_json_schema()
+    for model, where in _places(Study, ""):
+        definition = schema if model is Study else schema["$defs"][model.__name__]
+        for name in definition.get("required", [])[:]:
+            if _is_given(model.model_fields[name], _join(where, name)):
+                definition["required"].remove(name)
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _is_given(field: FieldInfo, where: str) -> bool:
+    """Whether a key may be left out, with all that is in it."""
+    if not field.is_required():
+        return True
+    inner = [(model, name) for model in _models(field.annotation) for name in model.model_fields]
+    return len(proposed(where)) == len(EFFORTS) and all(
+        _is_given(model.model_fields[name], _join(where, name)) for model, name in inner
+    )
+
+
+def _places(model: type[BaseModel], where: str) -> Iterator[tuple[type[BaseModel], str]]:
+    """Every model of the study and each place that it stands in."""
+    yield model, where
+    for name, field in model.model_fields.items():
+        for inner in _models(field.annotation):
+            yield from _places(inner, _join(where, name))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -56,12 +91,28 @@ def _type_text(annotation: Any) -> str:
         text = "list of signed charges" if text.startswith("list") else "signed charge"
     if "FilePath" in text or "Annotated[Path" in text or "Annotated[pathlib" in text:
         text = "mapping of names to paths" if text.startswith("dict") else "path"
+    text = text.replace("Optional[Literal", "Literal").replace("]]", "]") if "Optional[Literal" in text else text
     if text.startswith("Literal["):
         text = "one of " + text[len("Literal[") : -1]
     return text.replace("|", "or")
 
 
-def _default_text(field: FieldInfo) -> str:
+def _default_text(field: FieldInfo, where: str) -> str:
+    given, own = proposed(where), _own_default(field)
+    if not given:
+        return own
+    if len(given) < len(EFFORTS) and own == "required":
+        return "; ".join([own, *(f"{effort}: `{json.dumps(value)}`" for effort, value in given.items())])
+    if any(isinstance(value, dict) for value in given.values()):
+        common = "its defaults" if _is_given(field, where) else "required"
+        return common if where.split(".")[0] in PROPOSED else "by effort"
+    texts = [f"`{json.dumps(given.get(effort, field.default))}`" for effort in EFFORTS]
+    if len(set(texts)) > 1:
+        texts = ["by effort: " + ", ".join(texts)]
+    return texts[0] if own in ("required", texts[0]) else f"{texts[0]}; without, {own}"
+
+
+def _own_default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     if isinstance(field.default, BaseModel):
@@ -77,7 +128,7 @@ def sections(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]
     nested: list[tuple[type[BaseModel], str]] = []
     for name, field in model.model_fields.items():
         inner = list(_models(field.annotation))
-        where = f"{path}.{name}" if path else name
+        where = _join(path, name)
         kind = "section" if inner else _type_text(field.annotation)
         if inner == [ReferenceSettings] and "dict" in str(field.annotation):
             kind = "mapping of names to paths or sections"
@@ -85,7 +136,7 @@ def sections(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]
             kind = "list of sections"
         nested += [(m, where if len(inner) == 1 else f"{name} ({m.__name__})") for m in inner]
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        yield f"| `{name}` | {kind} | {_default_text(field)} | {meaning} |\n"
+        yield f"| `{name}` | {kind} | {_default_text(field, where)} | {meaning} |\n"
     for submodel, where in nested:
         if where not in seen:
             seen.add(where)
@@ -104,13 +155,19 @@ def default_yaml() -> str:
 
 
 def _yaml_model(model: BaseModel, given: dict[str, Any], depth: int) -> Iterator[str]:
-    dump = model.model_dump(mode="json")
+    dump, in_a_row = model.model_dump(mode="json"), False
     for name, field in type(model).model_fields.items():
         indent = "  " * depth
         value = getattr(model, name)
         if name not in given:
             continue
         description = " ".join((field.description or "").split())
+        line = f"{indent}{name}: {_flow(given[name])}"
+        if isinstance(value, BaseModel) and len(line) <= ONE_LINE:
+            yield ("" if depth or in_a_row else "\n") + f"{line}  # {description}\n"
+            in_a_row = True
+            continue
+        in_a_row = False
         if isinstance(value, BaseModel):
             comment = f"  # {description}" if description else ""
             yield ("" if depth else "\n") + f"{indent}{name}:{comment or ''}\n"

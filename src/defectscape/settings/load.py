@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.base import Settings
+from defectscape.settings.effort import proposed
 from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 
@@ -129,7 +131,8 @@ def _explain(error: ErrorDetails, path: Path, data: dict[str, Any], kind: type[B
         hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}"
         return ConfigError(f"{path}: unknown key", key, hint)
     if error["type"] == "missing":
-        return ConfigError(f"{path}: missing key", key, f"Add it; {page} describes it")
+        effort = ", or give `effort`, which sets it" if kind is Study and "effort" not in data and proposed(key) else ""
+        return ConfigError(f"{path}: missing key", key, f"Add it{effort}; {page} describes it")
     message = error["msg"].removeprefix("Value error, ") + _about_quotes(error)
     return ConfigError(f"{path}: {key}", repr(error["input"])[:80], message)
 
@@ -146,6 +149,19 @@ def _about_quotes(error: ErrorDetails) -> str:
     return ""
 
 
+FILL_IN = "FILL_IN"
+"""What `defectscape new` writes where only the user knows the value."""
+
+
+def _open_keys(data: Any, where: str = "") -> Iterator[str]:
+    """Keys whose values are still to be filled in."""
+    if data == FILL_IN:
+        yield where
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        yield from _open_keys(value, f"{where}.{key}" if where else str(key))
+
+
 def read_study(path: Path) -> Study:
     """Read and validate a study, with its paths as they are written.
 
@@ -153,6 +169,11 @@ def read_study(path: Path) -> Study:
         ConfigError: naming the first wrong key, its value and what is expected.
     """
     return load_settings(path, Study, "config/README.md")
+
+
+def full_yaml(study: Study) -> str:
+    """A study with every key that it has, its effort's and the defaults, as YAML; it reads as the same study."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False)
 
 
 def load_study(path: Path) -> Study:
@@ -174,6 +195,11 @@ def load_settings(path: Path, kind: type[S], page: str, folder: Path = Path()) -
         folder: what the paths in it are relative to.
     """
     data = read_yaml(path)
+    still_open = list(_open_keys(data))
+    if still_open:
+        raise ConfigError(
+            f"{path}: {', '.join(still_open)}", FILL_IN, f"Write your values there; {page} describes them"
+        )
     try:
         return kind.model_validate(data, context={"folder": folder})
     except ValidationError as found:

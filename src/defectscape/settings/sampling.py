@@ -18,24 +18,36 @@ class SamplingSettings(Settings):
         description="For vacancies, also start from an atom of the missing species half way out of a "
         "neighbouring site: how many neighbours, each at another distance, are tried.",
     )
-    off_centre_A: float | None = Field(
+    off_centre: float | None = Field(
         None,
         gt=0,
-        description="For substitutions and interstitials, also start with the atom this far toward its "
-        "nearest neighbour and away from it, A. None: not tried.",
+        lt=1,
+        description="For substitutions and interstitials, also start with the atom this far toward its nearest "
+        "neighbour and away from it, as a fraction of the host's bond length. None: not tried.",
     )
-    start_rattle_A: float = Field(
-        gt=0, description="Rattle of every start, standard deviation of the displacements, A."
+    off_centre_A: float | None = Field(None, gt=0, description="A length in place of `off_centre`, A.")
+    start_rattle: float = Field(
+        0.018,
+        gt=0,
+        lt=0.5,
+        description="Rattle of every start, standard deviation of the displacements, as a fraction of the host's bond "
+        "length, which is the shortest distance between its atoms: 0.05 A in CdTe, 0.04 A in MgO.",
     )
+    start_rattle_A: float | None = Field(None, gt=0, description="A length in place of `start_rattle`, A.")
     shortest_distance_A: float | None = Field(
         None,
         gt=0,
         description="Frames with a shorter interatomic distance are dropped, A; left out, with a distance below "
         "0.65 of the sum of two atoms' covalent radii: 1.8 A for Cd and Te, 1.6 A for Zn and Se, 1.3 A for Mg and O.",
     )
-    rattle_amplitudes_A: list[float] = Field(
+    rattle_amplitudes: list[float] = Field(
+        [0.01, 0.03],
         min_length=1,
-        description="Standard deviations of the dense rattles around each start, A; one frame each.",
+        description="Standard deviations of the dense rattles around each start, as fractions of the host's bond "
+        "length; one frame each.",
+    )
+    rattle_amplitudes_A: list[float] | None = Field(
+        None, min_length=1, description="Lengths in place of `rattle_amplitudes`, A."
     )
     relaxed_toward: list[float] = Field(
         [],
@@ -61,7 +73,7 @@ class SamplingSettings(Settings):
         description="Fraction of geometry families used for early stopping, at least one.",
     )
 
-    @field_validator("bond_distortions", "relaxed_toward")
+    @field_validator("bond_distortions", "relaxed_toward", "rattle_amplitudes")
     @classmethod
     def _are_fractions(cls, values: list[float]) -> list[float]:
         # Whoever knows folders called `Bond_Distortion_-40.0%` writes -40.
@@ -74,8 +86,12 @@ class SamplingSettings(Settings):
     def _are_not_negative(self) -> "SamplingSettings":
         if min(self.relaxed_toward, default=0) < 0:
             raise ValueError(f"relaxed_toward: {min(self.relaxed_toward):g} leads away from the unperturbed structure")
-        if min(self.rattle_amplitudes_A) <= 0:
-            raise ValueError(f"rattle_amplitudes_A: {min(self.rattle_amplitudes_A):g} is no standard deviation")
+        for name, values in (
+            ("rattle_amplitudes", self.rattle_amplitudes),
+            ("rattle_amplitudes_A", self.rattle_amplitudes_A or [1.0]),
+        ):
+            if min(values) <= 0:
+                raise ValueError(f"{name}: {min(values):g} is no standard deviation")
         return self
 
 

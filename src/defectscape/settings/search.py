@@ -53,8 +53,11 @@ class SearchSettings(Settings):
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )
-    shortest_distance_A: float = Field(
-        1.2, gt=0, description="A relaxation that brings two atoms closer than this is stopped, A."
+    shortest_distance_A: float | None = Field(
+        1.2,
+        gt=0,
+        description="A relaxation that brings two atoms closer than this is stopped, A; `null`: closer than 0.65 of "
+        "the sum of their covalent radii, as in sampling.",
     )
 
 

@@ -4,6 +4,7 @@ from pydantic import Field, model_validator
 
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
+from defectscape.settings.effort import Effort, with_effort
 from defectscape.settings.engine import FidelitiesSettings
 from defectscape.settings.prior import PriorSettings
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
@@ -27,6 +28,12 @@ class Study(Settings):
     study: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="Name of the study; results go to `results/<study>/`.",
+    )
+    effort: Effort | None = Field(
+        None,
+        description="How much is sampled, labelled, searched, verified and trained: `quick` (minutes with the embedded "
+        "engine), `standard` or `thorough`. It sets every key below that says so; a key that is given stays as it is. "
+        "Left out, it is `standard`; but a study of all six sections that it sets says all itself, and has none.",
     )
     seed: int = Field(ge=0, description="Seed from which every item's own seed is derived.")
     label_store: FilePath = Field(description="Folder of the label store; studies may share one.")
@@ -53,6 +60,11 @@ class Study(Settings):
     training: TrainingSettings = Field(description="Training of the final model.")
     thermo: ThermoSettings = Field(description="Formation energies and transition levels.")
     ccd: CcdSettings = Field(CcdSettings(), description="Configuration-coordinate diagrams.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_effort(cls, data: object) -> object:
+        return with_effort(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Study":

@@ -33,7 +33,7 @@ def make_group_starts(context: StudyContext, name: str) -> None:
     for charge in group.charges:
         mine = make_starts(host, site, charge, study.sampling, study.seed)
         starts += mine
-        pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, study.seed)
+        pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, host, study.seed)
     splits: dict[str, Split] = {}
     families = {frame.family for frame in (*pool, *imported_frames(context, name))}
     # What relaxations find is no descendant of a held-out start: minima always train. They are left

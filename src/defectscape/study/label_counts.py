@@ -49,8 +49,8 @@ def most_labels(study: Study) -> MostLabels:
     sampling, selection = study.sampling, study.selection
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
     # A defect is a vacancy or it is not: never both kinds of candidates.
-    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
-    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
+    starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A or sampling.off_centre else 0)
+    rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A or sampling.rattle_amplitudes)
     # Beside the lowest the unperturbed start, what the model makes of it, and the minimum nearest to the lowest label.
     verified = max(study.verification.minima_per_charge + 3, study.verification.most_per_charge)
     return MostLabels(

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-import yaml
-
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.open_shells import spin_warning
+from defectscape.settings.load import full_yaml
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
@@ -61,7 +60,7 @@ def level_of_theory(context: StudyContext, fidelity: str) -> LevelOfTheory:
 
 def provenance(context: StudyContext) -> Provenance:
     """Versions, configuration and digest."""
-    config = yaml.safe_dump(context.study.model_dump(mode="json"), sort_keys=False)
+    config = full_yaml(context.study)
     packages = {}
     for name in PACKAGES:
         try:

@@ -1,0 +1,97 @@
+"""Charge states that doped proposes for the host's defects, and why.
+
+doped takes a vacancy from the charge of its missing ion to one beyond neutral, and weighs those of antisites and
+interstitials by how common the oxidation states of the added atom are, and by how large the charge is (Kavanagh
+et al., J. Open Source Softw. 9, 6433 (2024)).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymatgen.core.sites import PeriodicSite
+from pymatgen.core.structure import Structure
+
+from defectscape.domain.errors import DefectError
+from defectscape.domain.keys import format_charge
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
+from defectscape.settings.base import MAX_CHARGE
+
+
+@dataclass(frozen=True)
+class ChargeProposal:
+    """Charge states of one defect.
+
+    Attributes:
+        site: the defect.
+        charges: proposed charge states, units of e, the highest first.
+        reason: why these, in words.
+    """
+
+    site: DefectSite
+    charges: tuple[int, ...]
+    reason: str
+
+
+def propose_charges(host: HostCrystal, sites: Sequence[DefectSite]) -> tuple[ChargeProposal, ...]:
+    """doped's charge states of every site, in their order.
+
+    Args:
+        host: the crystal.
+        sites: its defects.
+
+    Raises:
+        DefectError: if the host's ions have no whole oxidation states that balance.
+    """
+    with quiet("doped"):
+        from doped.core import guess_and_set_oxi_states_with_timeout
+
+        unit = guess_and_set_oxi_states_with_timeout(
+            to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
+        )
+    if not isinstance(unit, Structure):
+        raise DefectError(
+            f"charge states of {host.formula}",
+            "its oxidation states do not balance, so doped proposes none",
+            "Write the study by hand, from an example",
+        )
+    return tuple(_propose(host, unit, site) for site in sites)
+
+
+def _propose(host: HostCrystal, unit: Structure, site: DefectSite) -> ChargeProposal:
+    fracs = np.asarray(site.frac_coords) @ host.cell_A @ np.linalg.inv(host.unit_cell_A) % 1.0
+    place = PeriodicSite(site.added or site.removed or "", fracs, unit.lattice)
+    state = 0
+    if site.removed is not None:
+        own = min(unit, key=place.distance)
+        state = round(float(own.specie.oxi_state or 0.0))
+        place = PeriodicSite(site.added or own.specie, own.frac_coords, unit.lattice)
+    with quiet("doped"):
+        from doped.core import Interstitial, Substitution, Vacancy
+        from doped.generation import guess_defect_charge_states
+
+        kinds: dict[str, Any] = {"vacancy": Vacancy, "substitution": Substitution, "interstitial": Interstitial}
+        guessed: Any = guess_defect_charge_states(kinds[site.kind](unit, place), return_log=True)
+    found, why = guessed
+    charges = sorted((int(q) for q in found if abs(q) <= MAX_CHARGE), reverse=True)
+    return ChargeProposal(site, tuple(charges), _reason(site, state, why))
+
+
+def _reason(site: DefectSite, state: int, why: Sequence[Mapping[str, Any]]) -> str:
+    """Why doped takes these, in a few words."""
+    if site.added is None:
+        return f"{site.removed} is {state:+d} in the host: from its ionised vacancy to one beyond neutral"
+    likely = {}
+    for entry in why:
+        given, threshold = entry["input_parameters"], entry.get("probability_threshold", 0.0)
+        if entry["probability"] > threshold and "oxi_state" in given:
+            likely[int(given["charge_state"])] = (int(given["oxi_state"]), float(entry["probability"]))
+    if site.removed is None:
+        listed = ", ".join(f"{likely[q][0]:+d}" for q in sorted(likely, reverse=True))
+        return f"oxidation states of {site.added}: {listed or 'none'}, and those between"
+    where = f"on {site.removed} {state:+d}"
+    states = ", ".join(f"{likely[q][0]:+d} gives {format_charge(q)}" for q in sorted(likely, reverse=True))
+    return f"oxidation states of {site.added} {where}: {states}" if states else f"{site.added} {where}"
