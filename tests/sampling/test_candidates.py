@@ -5,7 +5,8 @@ import pytest
 
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import displacements_A
-from defectscape.sampling.sites import closest_atom, defect_frame, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.sampling.starts import make_starts
 
 BOND_A = 6.62 * 3**0.5 / 4

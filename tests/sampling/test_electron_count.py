@@ -9,7 +9,8 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.electron_count import missing_electrons
 from defectscape.sampling.host import build_host
 from defectscape.sampling.open_shells import spin_warning
-from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 
 RUTILE = Structure.from_spacegroup(

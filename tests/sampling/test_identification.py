@@ -8,7 +8,8 @@ from pymatgen.core.structure import Structure
 from defectscape.domain.errors import DefectError
 from defectscape.sampling.host import build_host
 from defectscape.sampling.identification import identify
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 
 

@@ -8,7 +8,7 @@ import pytest
 from defectscape.domain.frame import Origin
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
 from defectscape.sampling.pool import make_pool
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.starts import make_starts
 
 

@@ -11,7 +11,8 @@ from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Origin
 from defectscape.files.quiet import quiet
 from defectscape.sampling.host import build_host
-from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 
 

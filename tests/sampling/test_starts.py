@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
-from defectscape.sampling.sites import closest_atom, defect_frame, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.sampling.starts import distorted_neighbours, make_starts
 
 SEED = 7

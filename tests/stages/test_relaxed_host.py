@@ -10,7 +10,8 @@ from defectscape.domain.frame import Origin
 from defectscape.domain.site import HostCrystal
 from defectscape.files.extxyz import write_frames
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.stages.host import list_sites
 from defectscape.stages.references import label_host, label_references
 from defectscape.stages.sampling import make_group_starts

@@ -14,11 +14,11 @@ from defectscape.engines.prior import EnginePrior
 from defectscape.engines.registry import make_engine
 from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
-from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
 from defectscape.study.layout import GroupFiles, Layout
+from defectscape.study.names import load_named_study
 
 PRIORS = "priors"
 """Folder in the label store: the store of the priors' own values."""
@@ -41,7 +41,7 @@ class StudyContext:
     @classmethod
     def load(cls, config: Path, results: Path, processes: int | None = None) -> "StudyContext":
         """Read the config file; files go to ``results/<study>/``."""
-        study = load_study(config)
+        study = load_named_study(config, results)
         return cls(study, Layout(results / study.study), processes)
 
     @cached_property
