@@ -24,7 +24,7 @@ SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0
 
 def built(structure: Structure) -> tuple[HostCrystal, tuple[DefectSite, ...]]:
     host = build_host(structure, SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=2.0))
-    return host, enumerate_sites(host)
+    return host, enumerate_sites(host, extrinsic=("Cl", "P", "Zn"))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,14 @@ def built(structure: Structure) -> tuple[HostCrystal, tuple[DefectSite, ...]]:
         (RUTILE, "v_Ti", -4, 0),
         (GALLIUM_ARSENIDE, "v_Ga", 0, 3),
         (GALLIUM_ARSENIDE, "v_As", 0, -3),
+        (GALLIUM_ARSENIDE, "Cl_As", 2, 0),
+        (GALLIUM_ARSENIDE, "Zn_Ga", -1, 0),
+        (GALLIUM_ARSENIDE, "P_As", 0, 0),
+        (RUTILE, "Cl_O", 1, 0),
+        (SILICON, "P_Si", 1, 0),
+        (SILICON, "P_Si", 0, -1),
+        (SILICON, "Zn_Si", -2, 0),
+        (SILICON, "Cl_Si", 0, -3),
     ],
 )
 def test_holes_and_electrons_are_counted_against_the_hosts_ions(structure, defect, charge, missing) -> None:
@@ -51,6 +59,12 @@ def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
     host, sites = built(GALLIUM_ARSENIDE)
     keys = [DefectKey("v_Ga", -charge) for charge in range(4)]
     assert (spin_warning(host, sites, keys) or "").startswith("v_Ga_0, v_Ga_-1: ")
+
+
+def test_a_dopant_in_a_bond_of_an_element_is_counted() -> None:
+    host, sites = built(SILICON)
+    assert spin_warning(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)]) is None
+    assert (spin_warning(host, sites, [DefectKey("P_Si", -1)]) or "").startswith("P_Si_-1: ")
 
 
 def test_broken_bonds_of_an_element_are_told_in_any_charge_state() -> None:

@@ -102,6 +102,14 @@ def test_other_cells_and_atoms_are_refused_with_what_differs(cdte, cdte_sites):
         identify(cdte, cdte_sites, strangers, frame.positions_A, frame.cell_A)
 
 
+def test_a_dopant_that_the_study_has_not_is_told(cdte, cdte_sites):
+    frame = defect_frame(cdte, pick_site(cdte_sites, "v_Cd"), 0)
+    numbers = np.append(frame.numbers, 17)
+    positions = np.vstack([frame.positions_A, cdte.positions_A[0]])
+    with pytest.raises(DefectError, match="Cl_Cd, and Cl is no element of the host or of its dopants"):
+        identify(cdte, cdte_sites, numbers, positions, frame.cell_A)
+
+
 def test_a_defect_at_no_known_site_is_refused_unless_it_is_named(cdte, cdte_sites):
     site = pick_site(cdte_sites, "i_Cd_1")
     frame = defect_frame(cdte, site, 0)

@@ -18,6 +18,8 @@ from defectscape.sampling.orbits import COINCIDE_A, crystal_symmetry, images
 
 SHELL = 1.2
 """Atoms within this factor of the nearest distance are the neighbours that are named."""
+GAP_A = 0.15
+"""Atoms of one element whose distances are further apart are named one by one."""
 REACH_A = 6.0
 """Every site has an atom closer than this; where it has not, twice the distance is looked at, and so on."""
 MARK = 200
@@ -124,9 +126,12 @@ def neighbours(host: HostCrystal, frac: Floats) -> str:
     nearest_A = distances[others].min()
     shell = others & (distances <= SHELL * nearest_A)
     numbers = host.unit_numbers[indices]
-    groups = {int(number): np.sort(distances[shell & (numbers == number)]) for number in np.unique(numbers[shell])}
+    groups = []
+    for number in np.unique(numbers[shell]):
+        lengths = np.sort(distances[shell & (numbers == number)])
+        groups += [(number, part) for part in np.split(lengths, np.flatnonzero(np.diff(lengths) > GAP_A) + 1)]
     words = []
-    for number, lengths in sorted(groups.items(), key=lambda item: float(item[1][0])):
+    for number, lengths in sorted(groups, key=lambda group: float(group[1][0])):
         low, high = f"{lengths[0]:.2f}", f"{lengths[-1]:.2f}"
-        words.append(f"{len(lengths)} {Element.from_Z(number).symbol} {low if low == high else f'{low}-{high}'}")
+        words.append(f"{len(lengths)} {Element.from_Z(int(number)).symbol} {low if low == high else f'{low}-{high}'}")
     return ", ".join(words)
