@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.learning.data import run_data
+from benchmarks.learning.data import read_prior, run_data, with_values
 from benchmarks.learning.descriptors import draw_projection
-from benchmarks.learning.packed import put_row, read_rows
-from benchmarks.learning.prior import read_prior, with_values
+from benchmarks.learning.outcome import put_row, read_rows
 from benchmarks.learning.runs import ModelRun, runs_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.label import LabelledFrame

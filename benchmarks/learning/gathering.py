@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.learning.calibration_figure import draw_calibration
 from benchmarks.learning.committees import (
     CommitteeScale,
     Models,
@@ -17,12 +16,11 @@ from benchmarks.learning.committees import (
     separations,
 )
 from benchmarks.learning.curves import Curve, make_curves
-from benchmarks.learning.figures import draw_curves, draw_parity
+from benchmarks.learning.figures import draw_calibration, draw_curves, draw_parity
 from benchmarks.learning.novel import NovelRow, novel_rows
 from benchmarks.learning.outcome import RunOutcome, SetError, read_outcomes
 from benchmarks.learning.runs import runs_of
-from benchmarks.learning.selection_figure import draw_selection
-from benchmarks.learning.selection_rows import SelectionRow, selection_rows
+from benchmarks.learning.selection_trials import SelectionRow, draw_selection, selection_rows
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape import __version__
 from defectscape.files.tables import write_json

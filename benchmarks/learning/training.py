@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.learning.data import RunData, run_data
+from benchmarks.learning.data import RunData, over, read_prior, run_data, with_values
 from benchmarks.learning.digest import run_digest
 from benchmarks.learning.first_phase import TWO_PHASES, share_first_phase
 from benchmarks.learning.outcome import RunOutcome, SetError, keep_outcome, read_outcomes
-from benchmarks.learning.prior import over, read_prior, with_values
 from benchmarks.learning.runs import ModelRun, choosing_committee, training_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.errors import ConfigError

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.learning.data import read_pair, run_data
+from benchmarks.learning.data import KnownPrior, read_pair, read_prior, run_data, with_values
 from benchmarks.learning.figures import draw_parity
 from benchmarks.learning.gathering import gather
 from benchmarks.learning.novel import novel_rows
 from benchmarks.learning.outcome import keep_outcome, read_outcomes
-from benchmarks.learning.prior import KnownPrior, read_prior, with_values
 from benchmarks.learning.runs import runs_of, training_of
-from benchmarks.learning.selection_figure import draw_selection
+from benchmarks.learning.selection_trials import draw_selection
 from benchmarks.learning.settings import ModelBenchmark, load_benchmark
 from benchmarks.learning.training import train_run
 from defectscape.domain.errors import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.faulty_fixtures import pooled, searched
+from support.faulty_study import pooled, searched
 from support.slurm_node import SlurmNode, why_not
 
 __all__ = ["node", "pooled", "searched"]

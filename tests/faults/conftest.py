@@ -1,5 +1,5 @@
 """The study of pair energies for all tests of faults."""
 
-from support.faulty_fixtures import here, pooled, searched, trained
+from support.faulty_study import here, pooled, searched, trained
 
 __all__ = ["here", "pooled", "searched", "trained"]

@@ -13,9 +13,9 @@ from defectscape.settings.paths import check_files
 from defectscape.study.context import StudyContext
 from defectscape.tools.check import Plan, make_plan
 from defectscape.tools.site_table import site_table
-from support.check import refused
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
+from support.workflow import refused
 
 ZNTE = "ZnTe\n1.0\n0 3.05 3.05\n3.05 0 3.05\n3.05 3.05 0\nZn Te\n1 1\nDirect\n0 0 0\n.25 .25 .25\n"
 

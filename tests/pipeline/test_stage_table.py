@@ -20,10 +20,9 @@ from defectscape.settings.load import load_study
 from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.stages import STAGES, find_stage
-from support.density_of_states import States
 from support.recorder import SettingsRecorder, covers, files_read, leaves, watched_study
 from support.small_study import jobs_of, small_study, write_study
-from support.vasprun import Run, Step, vasprun_text
+from support.vasprun import Run, States, Step, vasprun_text
 
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
@@ -67,6 +66,8 @@ def full_study() -> dict[str, Any]:
         "landscape": study["fidelities"]["low"]["engine"],
     }
     study["exploration"]["rounds"] = 2
+    # A model that errs by more than nothing learns and searches again.
+    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1}
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
     study["search"]["hopping"] = {"hops": 1, "step_A": 0.1}
     study["thermo"]["concentrations"] = {"annealing_K": [900.0], "bands": BANDS}

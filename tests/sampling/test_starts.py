@@ -1,14 +1,27 @@
-"""Starts: unperturbed first, independent rattles, the same families in every charge state."""
+"""Starts of the search, which of them are relaxed, the pool around them, and its splits."""
 
 import logging
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from defectscape.domain.errors import DefectError
+from defectscape.domain.family import Split
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.sampling.candidates import candidates
 from defectscape.sampling.contacts import displacements_A, shortest_distance_A
+from defectscape.sampling.pool import make_pool
+from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import closest_atom, defect_frame
+from defectscape.sampling.splits import assign_splits
 from defectscape.sampling.starts import distorted_neighbours, make_starts
+
+# Starts: unperturbed first, independent rattles, the same families in every charge state.
+
 
 SEED = 7
 
@@ -127,3 +140,231 @@ def test_an_added_atom_is_the_centre_of_its_distortion(cdte, cdte_sites, samplin
         index = closest_atom(frame.positions_A, frame.cell_A, place)
         assert frame.numbers[index] == 33
         assert np.allclose(frame.positions_A[index], place, atol=1e-6)
+
+
+# Split vacancies and atoms off centre: geometry that no distortion of neighbours makes.
+
+
+BOND_A = 6.62 * 3**0.5 / 4
+CADMIUM_A = 6.62 / 2**0.5
+
+
+@pytest.fixture(scope="module")
+def wide(sampling):
+    return sampling.model_copy(update={"split_vacancies": 2, "off_centre_A": 0.7})
+
+
+def made(cdte, cdte_sites, name, settings):
+    site = pick_site(cdte_sites, name)
+    frame = defect_frame(cdte, site, 0)
+    return (
+        frame,
+        site,
+        {label: (note, xyz) for label, note, xyz in candidates(frame, site, settings)},
+    )
+
+
+def test_a_split_vacancy_has_an_atom_half_way_between_two_empty_sites(cdte, cdte_sites, wide):
+    frame, site, found = made(cdte, cdte_sites, "v_Cd", wide)
+    assert list(found) == ["split1", "split2"]
+    place = np.array(site.frac_coords) @ frame.cell_A
+    for label, distance_A in (("split1", CADMIUM_A), ("split2", 6.62)):
+        moves = displacements_A(frame.positions_A, found[label][1], frame.cell_A)
+        (atom,) = np.flatnonzero(np.linalg.norm(moves, axis=1) > 1e-9)
+        assert frame.numbers[atom] == 48
+        assert np.linalg.norm(moves[atom]) == pytest.approx(distance_A / 2, abs=1e-6)
+        from_vacancy = displacements_A(place[None], found[label][1][[atom]], frame.cell_A)
+        assert np.linalg.norm(from_vacancy) == pytest.approx(distance_A / 2, abs=1e-6)
+
+
+def test_an_atom_off_centre_moves_along_a_bond_both_ways(cdte, cdte_sites, wide):
+    frame, site, found = made(cdte, cdte_sites, "Te_Cd", wide)
+    assert set(found) == {"offcentre-toward", "offcentre-away"}
+    atom = closest_atom(frame.positions_A, frame.cell_A, np.array(site.frac_coords) @ frame.cell_A)
+    nearest = {}
+    for label, (_, positions) in found.items():
+        moves = displacements_A(frame.positions_A, positions, frame.cell_A)
+        assert np.flatnonzero(np.linalg.norm(moves, axis=1) > 1e-9).tolist() == [atom]
+        gaps = displacements_A(np.broadcast_to(positions[atom], positions.shape), positions, frame.cell_A)
+        nearest[label] = np.sort(np.linalg.norm(gaps, axis=1))[1]
+    assert nearest["offcentre-toward"] == pytest.approx(BOND_A - 0.7, abs=1e-6)
+    assert nearest["offcentre-away"] > BOND_A - 0.3
+
+
+def test_they_are_starts_with_families_of_their_own_in_every_charge(cdte, cdte_sites, wide, sampling):
+    site = pick_site(cdte_sites, "v_Cd")
+    for charge in (0, -2):
+        starts = make_starts(cdte, site, charge, wide, 7)
+        families = {start.family for start in starts}
+        assert {"v_Cd/split1", "v_Cd/split2"} <= families
+        plain = {start.frame_id for start in make_starts(cdte, site, charge, sampling, 7)}
+        assert plain < {start.frame_id for start in starts}, "other starts have moved"
+    note = next(s.note for s in starts if s.family == "v_Cd/split1")
+    assert note == "split vacancy, Cd from 4.7 A"
+
+
+def test_none_are_made_unless_asked_for(cdte, cdte_sites, sampling):
+    for name in ("v_Cd", "Te_Cd", "i_Cd_1"):
+        assert made(cdte, cdte_sites, name, sampling)[2] == {}
+
+
+# Which starts are relaxed: in turn by split, the same families everywhere, never the perfect one.
+
+
+NAMES = ("unperturbed", "bond-40%", "bond-20%", "bond+20%", "bond+40%", "dimer", "rattle")
+SPLITS = {f"v_Cd/{name}": Split.TRAIN for name in NAMES} | {
+    "v_Cd/dimer": Split.TEST,
+    "v_Cd/rattle": Split.VALID,
+}
+
+
+def frames_named(charge: int = 0, names: tuple[str, ...] = NAMES) -> list[Frame]:
+    key = DefectKey("v_Cd", charge)
+    return [
+        Frame([48, 52], np.eye(2, 3) * (3 + k), np.eye(3) * 9, key, 1, Origin.START, f"v_Cd/{name}")
+        for k, name in enumerate(names)
+    ]
+
+
+def chosen(frames: list[Frame], count: int) -> list[str]:
+    return [frame.family for frame in starts_to_relax(frames, SPLITS, count, 7)]
+
+
+def test_train_and_held_out_families_take_turns() -> None:
+    splits = [SPLITS[family] for family in chosen(frames_named(), 4)]
+    assert splits == [Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALID]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 6, 20])
+def test_as_many_as_asked_for_each_once_and_never_the_unperturbed(count: int) -> None:
+    families = chosen(frames_named(), count)
+    assert len(families) == min(count, len(NAMES) - 1)
+    assert len(set(families)) == len(families)
+    assert "v_Cd/unperturbed" not in families
+
+
+def test_all_charge_states_relax_the_same_families() -> None:
+    assert chosen(frames_named(-2), 3) == chosen(frames_named(1), 3)
+
+
+def test_the_order_of_the_others_does_not_depend_on_one_of_them() -> None:
+    fewer = [name for name in NAMES if name != chosen(frames_named(), 6)[-1].rpartition("/")[2]]
+    assert chosen(frames_named(names=tuple(fewer)), 5) == chosen(frames_named(), 5)
+
+
+# The pool: starts and rattles around their way back, independent, without overlaps.
+
+
+@pytest.fixture(scope="module")
+def pool_starts(cdte, cdte_sites, sampling):
+    return make_starts(cdte, pick_site(cdte_sites, "v_Cd"), 0, sampling, 3)
+
+
+@pytest.fixture(scope="module")
+def pool(pool_starts, sampling):
+    return make_pool(pool_starts, pool_starts[0], sampling, 3)
+
+
+def test_pool_is_the_starts_and_one_frame_per_fraction_and_amplitude(pool, pool_starts):
+    assert pool[: len(pool_starts)] == pool_starts
+    assert len(pool) == len(pool_starts) * (1 + 2 * 2)
+    assert len({frame.frame_id for frame in pool}) == len(pool)
+    families = {start.frame_id: start.family for start in pool_starts}
+    for frame in pool[len(pool_starts) :]:
+        assert frame.origin is Origin.RATTLE
+        assert frame.family == families[frame.parent]
+
+
+def test_pool_keeps_composition_cell_charge_and_distances(pool, pool_starts):
+    for frame in pool:
+        assert np.array_equal(frame.numbers, pool_starts[0].numbers)
+        assert np.array_equal(frame.cell_A, pool_starts[0].cell_A)
+        assert frame.key == pool_starts[0].key
+        assert shortest_distance_A(frame.positions_A, frame.cell_A) >= 1.5
+
+
+def test_amplitude_is_the_standard_deviation_of_the_displacements(pool_starts, sampling):
+    only = sampling.model_copy(update={"rattle_amplitudes_A": [0.04], "relaxed_toward": []})
+    start = pool_starts[1]
+    rattled = make_pool([start], pool_starts[0], only, 3)[1]
+    moves = displacements_A(start.positions_A, rattled.positions_A, start.cell_A)
+    assert moves.std() == pytest.approx(0.04, rel=0.25)
+
+
+def test_the_way_leads_to_the_unperturbed_geometry(pool_starts, sampling):
+    tiny = sampling.model_copy(update={"rattle_amplitudes_A": [1e-4], "relaxed_toward": [0.5, 1.0]})
+    start, middle, half, end = make_pool([pool_starts[1]], pool_starts[0], tiny, 3)
+    assert np.allclose(middle.positions_A, start.positions_A, atol=1e-3)
+    assert np.allclose(half.positions_A, (start.positions_A + pool_starts[0].positions_A) / 2, atol=1e-3)
+    assert np.allclose(end.positions_A, pool_starts[0].positions_A, atol=1e-3)
+    assert "50% toward unperturbed" in half.note
+
+
+def test_frames_do_not_depend_on_the_rest_of_the_pool(pool, pool_starts, sampling):
+    alone = make_pool([pool_starts[2]], pool_starts[0], sampling, 3)
+    ids = {frame.frame_id for frame in pool}
+    assert {frame.frame_id for frame in alone} <= ids
+    again = make_pool(pool_starts, pool_starts[0], sampling, 3)
+    for one, other in zip(pool, again, strict=True):
+        assert one.positions_A.tobytes() == other.positions_A.tobytes()
+    other_seed = make_pool(pool_starts, pool_starts[0], sampling, 4)
+    assert {frame.frame_id for frame in other_seed} & ids == {start.frame_id for start in pool_starts}
+
+
+def test_rattles_are_independent_of_each_other(pool, pool_starts):
+    first, second = (frame for frame in pool if frame.parent == pool_starts[0].frame_id and "0.1 A" in frame.note)
+    one = displacements_A(pool_starts[0].positions_A, first.positions_A, first.cell_A).ravel()
+    two = displacements_A(pool_starts[0].positions_A, second.positions_A, second.cell_A).ravel()
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.35
+
+
+def test_overlapping_rattles_are_dropped_with_a_warning(pool_starts, sampling, caplog):
+    wild = sampling.model_copy(update={"rattle_amplitudes_A": [1.5], "relaxed_toward": [], "shortest_distance_A": 2.5})
+    with caplog.at_level(logging.WARNING):
+        assert make_pool(pool_starts[:1], pool_starts[0], wild, 3) == pool_starts[:1]
+    assert "atoms too close" in caplog.text
+
+
+# Splits: by family, stable, never empty.
+
+
+def families(defect, count):
+    return [f"{defect}/unperturbed", *(f"{defect}/bond{index:+d}%" for index in range(1, count))]
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 12, 40])
+def test_every_split_has_a_family_and_a_third_trains(sampling, count):
+    splits = assign_splits(families("v_Cd", count), sampling, 1)
+    held = list(splits.values())
+    assert len(splits) == count
+    assert held.count(Split.TEST) >= 1
+    assert held.count(Split.VALID) >= 1
+    assert held.count(Split.TRAIN) >= count / 3
+    assert splits["v_Cd/unperturbed"] is Split.TRAIN
+
+
+def test_fractions_round_up(sampling):
+    held = list(assign_splits(families("v_Cd", 11), sampling, 1).values())
+    assert (held.count(Split.TEST), held.count(Split.VALID)) == (3, 3)
+
+
+@given(st.integers(0, 2**31), st.permutations(families("v_Cd", 9)))
+def test_order_and_other_defects_change_nothing(sampling, seed, shuffled):
+    alone = assign_splits(families("v_Cd", 9), sampling, seed)
+    assert assign_splits(shuffled, sampling, seed) == alone
+    both = assign_splits([*families("v_Te", 6), *shuffled, "host"], sampling, seed)
+    assert {family: both[family] for family in alone} == alone
+    assert both["host"] is Split.TRAIN
+
+
+def test_the_seed_decides_who_is_held_out(sampling):
+    chosen = {
+        tuple(sorted(f for f, s in assign_splits(families("v", 9), sampling, seed).items() if s is Split.TEST))
+        for seed in range(20)
+    }
+    assert len(chosen) > 5
+
+
+def test_too_few_families_are_refused(sampling):
+    with pytest.raises(DefectError, match="bond_distortions"):
+        assign_splits(families("v_Cd", 2), sampling, 1)

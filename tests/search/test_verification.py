@@ -10,11 +10,13 @@ from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 
 from defectscape.domain.frame import Origin
-from defectscape.domain.label import Label
-from defectscape.domain.minimum import Minimum
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.minimum import PLAIN, Minimum
 from defectscape.files.atoms import to_atoms
 from defectscape.search.corrected_surface import lowest_observation
-from defectscape.search.relaxation import nudged
+from defectscape.search.matching import identity
+from defectscape.search.relaxation import nudged, relax
+from defectscape.search.state_verification import KNOWN, EngineStarts, ModelSearch, StateVerification
 from defectscape.search.verification import (
     GROW,
     REACH_A,
@@ -22,9 +24,8 @@ from defectscape.search.verification import (
     corrected_steps,
     relax_with_engine,
     verify,
-    verify_until_certain,
 )
-from defectscape.settings.search import VerificationSettings
+from defectscape.settings.search import MinimaSettings, VerificationSettings
 
 
 class EmtLabels:
@@ -131,7 +132,21 @@ def test_a_second_turn_goes_on_where_the_first_ended(minimum, step):
     assert twice.final_label.energy_eV < once.final_label.energy_eV
 
 
-def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
+@pytest.fixture(scope="module")
+def state(surface_of, step, vacancy):
+    """The verification of a state by a wrong model: what was verified, the labels, and the verification."""
+
+    def make(minima, settings, starts=EngineStarts(), engine=None, first=None):  # noqa: B008
+        found = ModelSearch(tuple(minima), surface_of(lambda charge: WrongEmt()), step)
+        operations = identity(vacancy.cell_A)
+        ran = StateVerification(found, starts, engine or EmtLabels(), settings, MinimaSettings(), operations)
+        ran.run(minima if first is None else first)
+        return ran.verified(), ran.observations, ran
+
+    return make
+
+
+def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, state):
     """The other's relaxation ends 0.2 eV above the ground state with forces that may hide more."""
     low, high = nudged(vacancy, 4, 0.02), nudged(vacancy, 5, 0.35)
     minima = [
@@ -141,20 +156,128 @@ def test_a_minimum_that_may_fall_further_is_relaxed_further(vacancy, step):
 
     def run(most):
         settings = _settings(2, 0.02).model_copy(update={"most_per_charge": most})
-        return verify_until_certain(minima, minima, EmtLabels(), step, settings)
+        return state(minima, settings)[:2]
 
-    verified, labelled = run(None)
+    verified, labelled = run(2)
     ended = verified[1]
     assert ended.relax_steps == 2
     gap_eV = ended.final_label.energy_eV - verified[0].final_label.energy_eV
     assert 0.02 < gap_eV < np.sum(ended.final_label.forces_eV_A**2)
-    further, more = run(6)
+    further, more = run(12)
     assert [item.minimum.rank for item in further] == [0, 1]
     assert further[1].relax_steps > 2
     assert further[1].final_label.energy_eV < ended.final_label.energy_eV
     assert len({frame.frame_id for frame, _ in more}) == len(more) > len(labelled)
     stopped, _ = run(3)
     assert stopped[1].relax_steps == 4, "the third check is a second turn"
+
+
+def test_the_unperturbed_start_and_a_known_structure_are_relaxed_too(vacancy, dumbbell, state):
+    """A model that knows one wrong minimum only: the engine's own relaxations find what it missed."""
+    far = nudged(vacancy, 5, 0.35)
+    only = Minimum(0, far, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    engine = EmtLabels()
+    verified, labels, _ = state([only], _settings(8, 0.02), EngineStarts(plain=vacancy), engine)
+    plain = next(item for item in verified if PLAIN in item.minimum.found_from)
+    assert plain.final_label.fmax_eV_A < 0.02
+    assert plain.minimum.from_unperturbed
+    assert plain.final_energy_eV <= min(label.energy_eV for _, label in labels) + 0.03
+    assert len(labels) == len(engine.frames), "every label is kept"
+
+    # A structure that was labelled before and lies lower than all that the model found is relaxed from there.
+    low = nudged(vacancy, 6, 0.01)
+    known = LabelledFrame(low, EmtLabels()(low), "high")
+    cut = _settings(0).model_copy(update={"most_per_charge": 1})
+    found, *_ = state([only], cut, EngineStarts(known=known))
+    assert min(found, key=lambda item: item.final_energy_eV).minimum.found_from == (KNOWN,)
+    higher = LabelledFrame(far, Label(1e3, known.label.forces_eV_A), "high")
+    found, *_ = state([only], cut, EngineStarts(known=higher))
+    assert [item.minimum.rank for item in found] == [0]
+
+
+def test_failed_labels_leave_the_others_their_turn(vacancy, state):
+    """Neither the plain relaxation nor the first minimum can be computed: the next one is, and the state stays open."""
+    frames = [nudged(vacancy, seed, 0.02) for seed in (4, 5)]
+    minima = [Minimum(r, f, 1.0 + r, (1.0, 1.2), 0.01, 0.0, ("x",), False) for r, f in enumerate(frames)]
+
+    class Fails(EmtLabels):
+        def __call__(self, frame):
+            return None if frame.frame_id in {vacancy.frame_id, frames[0].frame_id} else super().__call__(frame)
+
+    settings = _settings(4, 0.2)
+    verified, _, ran = state(minima, settings, EngineStarts(plain=vacancy), Fails(), first=minima[:1])
+    assert [(item.minimum.rank, item.label is None) for item in verified] == [(0, True), (1, False)]
+    assert ran.assessment().status == "open"
+    assert ran.assessment().text == "the relaxation of the unperturbed start with the engine failed"
+    nothing, labels, ran = state([], settings, EngineStarts(plain=vacancy), Fails())
+    assert (nothing, labels, ran.assessment().text) == ((), (), "no minimum was verified")
+    assert not ran.may_search_again
+
+
+def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
+    """The model's minimum next to the end of the plain relaxation goes on from that end: one label, no second row."""
+    near = nudged(vacancy, 4, 0.01)
+    minimum = Minimum(0, near, 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), True)
+    engine = EmtLabels()
+    verified, labels, _ = state([minimum], _settings(8, 0.02), EngineStarts(plain=vacancy), engine)
+    assert [item.minimum.rank for item in verified] == [0]
+    assert verified[0].minimum.found_from == ("x", PLAIN)
+    assert verified[0].label is not None
+    assert verified[0].final_label.fmax_eV_A < 0.02
+    alone, *_ = state([], _settings(8, 0.02), EngineStarts(plain=vacancy))
+    assert len(labels) == alone[0].relax_steps + 2
+    assert alone[0].minimum.rank == 0, "also where the model found nothing"
+
+
+def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, search):
+    """The first model errs on what it found; the second one, the engine itself, finds the lower split interstitial."""
+    usual = search.model_copy(update={"fmax_eV_A": 0.02})
+    along_x, along_y = (relax(dumbbell(axis, std_A=0.02), emt, usual).final for axis in ((1, 0, 0), (0, 1, 0)))
+    deeper = nudged(along_y, 0, 0.0)
+
+    class Engine(EmtLabels):
+        """One of the two directions, which are alike by symmetry, is lower by 0.5 eV."""
+
+        def __call__(self, frame):
+            label = super().__call__(frame)
+            near = np.abs(frame.positions_A - deeper.positions_A).max() < 0.4
+            return replace(label, energy_eV=label.energy_eV - 0.5 * near)
+
+    engine = Engine()
+    high_eV, low_eV = (engine(frame).energy_eV for frame in (along_x, along_y))
+    found = Minimum(0, nudged(along_x, 1, 0.04), 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    settings = _settings(8, 0.1).model_copy(update={"plain_relaxation": False, "search_error_eV": 0.01})
+    spent = settings.model_copy(update={"most_per_charge": 1})
+    assert not state([found], spent)[2].may_search_again, "no budget is left"
+
+    verified, before, ran = state([found], settings, engine=engine)
+    assert verified[0].final_energy_eV == pytest.approx(high_eV, abs=0.02)
+    assert ran.may_search_again
+    assert ran.assessment().status == "verified"
+    assert "errs by up to" in ran.assessment().text
+    minima = tuple(
+        Minimum(rank, frame, energy_eV, (energy_eV, energy_eV), 0.01, 0.0, ("y",), False)
+        for rank, (frame, energy_eV) in enumerate(((along_y, low_eV), (along_x, high_eV)))
+    )
+
+    class Learned(surface_of):
+        """Knows the engine."""
+
+        def evaluate(self, frame):
+            energy_eV = Engine()(frame).energy_eV
+            return replace(super().evaluate(frame), energy_eV=energy_eV, member_energies_eV=(energy_eV,) * 2)
+
+    learned = Learned(lambda charge: EMT())
+    ran.again(ModelSearch(minima, learned, corrected_steps(learned, usual)))
+    first, second = ran.verified()
+    assert len(ran.observations) == len(before) + 1, "the other one was known"
+    assert second.final_energy_eV == pytest.approx(low_eV, abs=1e-3)
+    assert (second.minimum.found_from, second.minimum.rank) == (("y",), 3)
+    assert ran.search_error_eV < 0.01
+    assert ran.assessment().status == "certain"
+    own = surface_of(lambda charge: WrongEmt()).evaluate(second.minimum.frame)
+    assert second.minimum.energy_eV == own.energy_eV, "the study's own model is held to its word"
+    assert first.minimum.energy_eV == 1.0
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

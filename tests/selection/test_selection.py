@@ -1,15 +1,23 @@
-"""Selection: budgets kept exactly, held-out families kept out, each charge on its own."""
+"""Selection: budgets and held-out families, farthest points, and the fingerprints that they are taken by."""
 
 import logging
+import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
+from defectscape.selection.descriptors import frame_descriptors
+from defectscape.selection.farthest_points import farthest_points, standardised
 from defectscape.selection.selection import select_initial, select_round
 from defectscape.settings.sampling import SelectionSettings
+
+# Selection: budgets kept exactly, held-out families kept out, each charge on its own.
+
 
 LABELS = ["unperturbed", "a", "b", "c", "d", "e", "f", "g", "h"]
 SPLITS = {
@@ -179,3 +187,127 @@ def test_too_few_candidates_are_all_taken_and_logged(frames, caplog):
 def test_mixed_charges_are_refused(frames):
     with pytest.raises(DefectError, match="one key at a time"):
         round_of([*frames, *pool(-1)])
+
+
+# Farthest points: spread, deterministic, away from what is taken.
+
+
+def test_points_on_a_line_are_taken_from_the_ends_inward():
+    line = np.arange(9.0)[:, None]
+    assert farthest_points(line, [0], 3) == [8, 4, 2]
+    assert farthest_points(line, [], 2) == [0, 8]
+    assert farthest_points(line, [0, 8], 1) == [4]
+
+
+def test_copies_of_taken_points_come_last():
+    points = np.array([[0.0, 0], [0, 0], [5, 0], [0, 7]])
+    assert farthest_points(points, [0], 3)[-1] == 1
+
+
+def test_units_of_a_feature_do_not_matter():
+    points = np.random.default_rng(0).normal(size=(30, 4))
+    scaled = points * np.array([1e-3, 1.0, 1e3, 7.0]) + 5.0
+    assert farthest_points(points, [3], 8) == farthest_points(scaled, [3], 8)
+
+
+def test_constant_features_are_ignored():
+    points = np.random.default_rng(0).normal(size=(12, 2))
+    noise = 1.0 + 1e-15 * np.random.default_rng(1).normal(size=(12, 1))
+    padded = np.concatenate([points, noise], axis=1)
+    assert farthest_points(points, [0], 5) == farthest_points(padded, [0], 5)
+    assert np.allclose(standardised(points).std(axis=0), 1.0)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 15), st.integers(0, 20))
+def test_no_index_twice_and_never_a_taken_one(seed, size, count):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(size, 3))
+    already = rng.choice(size, size=int(rng.integers(0, size)), replace=False).tolist()
+    chosen = farthest_points(points, already, count)
+    assert len(chosen) == len(set(chosen)) == min(count, size - len(already))
+    assert not set(chosen) & set(already)
+    assert chosen == farthest_points(points, already, count)
+
+
+@given(st.integers(0, 10**6))
+def test_each_choice_is_the_farthest_from_all_before(seed):
+    points = np.random.default_rng(seed).normal(size=(12, 2))
+    chosen = farthest_points(points, [5], 4)
+    scaled = standardised(points)
+    for step, index in enumerate(chosen):
+        before = [5, *chosen[:step]]
+        gaps = np.linalg.norm(scaled[:, None] - scaled[None, before], axis=2).min(axis=1)
+        assert gaps[index] == gaps.max()
+
+
+# Fingerprints: invariant where the physics is, and sharpest near the defect.
+
+
+A = 5.43
+CENTRE = np.array([0.5, 0.5, 0.5])
+
+
+def vacancy(charge=0):
+    """Diamond silicon, 2x2x2, without the atom in the middle."""
+    base = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0]]) / 4
+    base = np.concatenate([base, base + 0.25])
+    grid = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    positions = (base[None] + grid[:, None]).reshape(-1, 3) * A
+    positions = positions[np.linalg.norm(positions - A, axis=1) > 0.1]
+    numbers = np.full(63, 14)
+    key = DefectKey("v_Si", charge)
+    return Frame(numbers, positions, 2 * A * np.eye(3), key, 1, Origin.START, "v_Si/unperturbed")
+
+
+def rattled(frame, seed=0, amplitude_A=0.1):
+    moves = np.random.default_rng(seed).normal(0, amplitude_A, frame.positions_A.shape)
+    return frame.moved(frame.positions_A + moves, origin=Origin.RATTLE)
+
+
+def rebuilt(frame, positions, cell=None):
+    cell = frame.cell_A if cell is None else cell
+    return Frame(frame.numbers, positions, cell, frame.key, 1, Origin.RATTLE, frame.family)
+
+
+@pytest.mark.parametrize("centre", [None, CENTRE])
+def test_order_rotation_and_wrapping_do_not_matter(centre):
+    frame = rattled(vacancy())
+    turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
+    turned = rebuilt(frame, frame.positions_A @ turn, frame.cell_A @ turn)
+    shuffled = rebuilt(frame, frame.positions_A[::-1])
+    wrapped = rebuilt(frame, frame.positions_A + frame.cell_A[1] * (np.arange(63)[:, None] % 2))
+    first, *others = frame_descriptors([frame, turned, shuffled, wrapped], centre)
+    for other in others:
+        assert np.allclose(other, first, rtol=1e-6, atol=1e-6 * np.abs(first).max())
+
+
+def test_charge_does_not_enter_and_geometry_does():
+    neutral, charged, moved = frame_descriptors([vacancy(0), vacancy(-2), rattled(vacancy())], CENTRE)
+    assert np.array_equal(neutral, charged)
+    assert np.linalg.norm(moved - neutral) > 1e-2 * np.linalg.norm(neutral)
+
+
+def test_a_move_near_the_defect_counts_more_than_one_far_away():
+    frame = vacancy()
+    distances = np.linalg.norm(frame.positions_A - A, axis=1)
+    near, far = int(np.argmin(distances)), int(np.argmin(np.linalg.norm(frame.positions_A, axis=1)))
+    changed = []
+    for atom in (near, far):
+        positions = frame.positions_A.copy()
+        positions[atom] += [0.2, 0.1, 0.0]
+        changed.append(rebuilt(frame, positions))
+    start, one, two = frame_descriptors([frame, *changed], CENTRE)
+    half = len(start) // 2
+    assert np.linalg.norm((one - start)[:half]) > 5 * np.linalg.norm((two - start)[:half])
+    assert np.linalg.norm((two - start)[half:]) > np.linalg.norm((two - start)[:half])
+
+
+def test_shapes_repeatability_and_speed():
+    frames = [rattled(vacancy(), seed) for seed in range(10)]
+    started = time.process_time()
+    values = frame_descriptors(frames, CENTRE)
+    assert (time.process_time() - started) / len(frames) < 0.2
+    assert values.shape[0] == 10
+    assert values.shape[1] == 2 * frame_descriptors(frames[:1], None).shape[1] <= 1000
+    assert values.tobytes() == frame_descriptors(frames, CENTRE).tobytes()
+    assert frame_descriptors([], CENTRE).shape == (0, 0)

@@ -1,8 +1,9 @@
-"""Records come back to the last bit, or are refused by name."""
+"""Records: to the last bit, or refused by name, and of earlier versions, too."""
 
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 from defectscape.store.labels import label_key
 from defectscape.store.record import LARGE_FORCE, LabelRecord
+from defectscape.tools.data_sets import read_card
+from support import ROOT
+
+# Records come back to the last bit, or are refused by name.
+
 
 SETTINGS = '{"accuracy": 1.0}'
 
@@ -177,3 +183,34 @@ def test_another_format_is_refused_without_calling_it_damage():
     with pytest.raises(StoreError, match="format 3") as caught:
         LabelRecord.from_json(json.dumps(content), "x")
     assert "remove-damaged" not in str(caught.value)
+
+
+# Files of earlier versions are read, and records come back byte for byte: checksums cover them.
+
+
+RECORDS = ROOT / "tests" / "data" / "records"
+CARDS = sorted((ROOT / "data").glob("*/*.card.json"))
+
+
+@pytest.mark.parametrize("name", ["label", "failure"])
+def test_a_record_of_an_earlier_version_comes_back_byte_for_byte(name: str) -> None:
+    text = (RECORDS / f"{name}.json").read_text(encoding="utf-8")
+    assert LabelRecord.from_json(text, name).to_json() == text
+
+
+def test_a_record_of_an_earlier_version_holds_what_was_written() -> None:
+    text = (RECORDS / "label.json").read_text(encoding="utf-8")
+    record = LabelRecord.from_json(text, "label")
+    assert record.label is not None
+    assert record.label.energy_eV == -1 / 3
+    assert (record.label.vbm_eV, record.label.cbm_eV) == (-5e-324, None)
+    assert record.frame.key == DefectKey("v_Cd", -1)
+    assert record.frame.note == "a note: é"
+    assert record.frame.numbers.dtype == np.int64
+    assert (record.flags, record.rung, record.wall_s) == ((LARGE_FORCE,), 2, 0.1 + 0.2)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.name)
+def test_cards_of_the_data_sets_are_read(path: Path) -> None:
+    data = path.with_name(path.name.removesuffix(".card.json") + ".extxyz.xz")
+    assert sum(count for _, count in read_card(data).labels) > 0

@@ -1,7 +1,8 @@
-"""A small study of pair energies, its folder, and what can be done in it."""
+"""A small study of pair energies: its folder, what can be done in it, and fixtures that copy it for every fault."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from defectscape.domain.frame import Frame
 from defectscape.files.extxyz import read_frames
@@ -20,6 +23,9 @@ from support import ROOT
 from support.faulty import FAULTS, name_of
 from support.outcomes import finished_keys
 from support.small_study import small_study, write_study
+
+# A small study of pair energies, its folder, and what can be done in it.
+
 
 BIN = Path(sys.executable).parent
 GROUP = "results/small/groups/v_Cd"
@@ -152,3 +158,44 @@ class Study:
             assert time.monotonic() < deadline, "too few labels in three minutes"
             time.sleep(0.02)
         return self.done()
+
+
+# Fixtures: the study of pair energies, prepared once, copied for every fault.
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study up to the first search, without faults."""
+    study = Study(tmp_path_factory.mktemp("searched"))
+    study.change(lambda _: None)
+    study.faults()
+    done = study.run(SEARCHED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return study
+
+
+@pytest.fixture
+def pooled(searched: Study, tmp_path: Path) -> Study:
+    """The same with its pool made and no label."""
+    study = Study(tmp_path / "study")
+    shutil.copytree(searched.folder, study.folder)
+    shutil.rmtree(study.folder / "labels")
+    for path in (study.folder / GROUP).glob("round_*"):
+        shutil.rmtree(path)
+    return study
+
+
+@pytest.fixture
+def here(pooled: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The same, with this process in its folder."""
+    monkeypatch.chdir(pooled.folder)
+    monkeypatch.setenv(FAULTS, str(pooled.folder / "faults.json"))
+    return pooled
+
+
+@pytest.fixture
+def trained(searched: Study, tmp_path: Path) -> Study:
+    """A copy of the study up to the first search."""
+    study = Study(tmp_path / "study")
+    shutil.copytree(searched.folder, study.folder)
+    return study

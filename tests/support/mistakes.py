@@ -3,11 +3,11 @@
 To add a row, call ``mistake`` where a test has the message, as a statement of the test's own (in a ``with`` at most,
 so that it cannot be passed over), with the section and the input as literals. Then
 
-    DEFECTSCAPE_MISTAKES_TABLE=write pytest tests/thermo/test_efnv.py
+    DEFECTSCAPE_MISTAKES_TABLE=write pytest tests/thermo/test_corrections.py
 
 puts what the tests of that file recorded into the page: a row that is there is replaced, another comes last in its
 section, from where it may be moved by hand. Without the variable a test fails where the page says something else.
-`tests/mistakes/test_table.py` fails where the page has a row that no test records, or lacks one.
+`tests/reliability/test_page.py` fails where the page has a row that no test records, or lacks one.
 """
 
 import ast

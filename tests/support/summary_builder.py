@@ -20,6 +20,7 @@ from defectscape.summary.schema import (
     EquilibriumRow,
     ErrorSummary,
     FidelityDifferenceRow,
+    FoundStructure,
     GateRow,
     HostSummary,
     JobRow,
@@ -236,6 +237,7 @@ def _defect(name: str, charge: int) -> DefectSummary:
         model_error_eV=error,
         gain_over_unperturbed_eV=gain,
         gain_verified=verified and gain is not None,
+        found=_found(name, charge),
         point_group=minima[0].point_group,
         distortion=minima[0].distortion,
         geometry_file=minima[0].geometry_file,
@@ -245,6 +247,15 @@ def _defect(name: str, charge: int) -> DefectSummary:
         failure_reasons={REASON: 1},
         minima=minima,
     )
+
+
+def _found(name: str, charge: int) -> FoundStructure:
+    """The two upper charge states of the vacancy share a dimer."""
+    if name == "v_Cd" and charge > -2:
+        other = "v_Cd_-1" if charge == 0 else "v_Cd_0"
+        sentence = "The site of Cd is empty. Bonds that the host lacks: Te dimer (2.83 A)."
+        return FoundStructure(name="Te dimer (2.83 A)", sentence=sentence, plain=False, same_as=[other])
+    return FoundStructure(name=name, sentence="The other atoms are within 0.12 A of their sites.", plain=True)
 
 
 def _calibration(fidelity: str, quantity: str, factor: float | None) -> CalibrationRow:

@@ -1,4 +1,4 @@
-"""Capture coefficients: against closed formulas and NONRAD's numbers."""
+"""Capture coefficients, and the vibrational levels that they rest on."""
 
 from math import exp, lgamma, log, pi
 
@@ -16,6 +16,10 @@ from defectscape.thermo.capture import (
     sommerfeld_factor,
 )
 from defectscape.thermo.ccd import PHONON_EV
+from defectscape.thermo.vibrations import vibrational_quantum_eV
+
+# Capture coefficients: against closed formulas and NONRAD's numbers.
+
 
 COUPLING, VOLUME_A3, DEGENERACY = 0.064, 1100.0, 4
 
@@ -125,3 +129,36 @@ def test_the_coulomb_factor_is_nonrads() -> None:
     assert attracted == pytest.approx([9.5094175, 7.7814570, 6.0656651], rel=1e-6)
     repelled = sommerfeld_factor(1, 0.18, 8.9, temperatures)
     assert repelled == pytest.approx([0.01343151, 0.02801693, 0.05987616], rel=1e-5)
+
+
+# Vibrational levels against a parabola, a Morse curve and a box.
+
+
+SPRING_SI = constants.atomic_mass / constants.e * 1e-20  # (rad/s)^2 to eV/(amu A^2)
+
+
+def spring(quantum_eV):
+    """Curvature of an oscillator with this quantum, eV/(amu A^2)."""
+    return (quantum_eV * constants.e / constants.hbar) ** 2 * SPRING_SI
+
+
+@pytest.mark.parametrize("quantum_eV", [0.010, 0.025])
+def test_a_parabola_has_its_quantum(quantum_eV):
+    Q = np.linspace(-6.0, 9.0, 11)
+    energies = 0.5 * spring(quantum_eV) * Q**2
+    assert vibrational_quantum_eV(Q, energies) == pytest.approx(quantum_eV, rel=1e-3)
+
+
+def test_a_morse_curve_has_less_than_its_parabola():
+    """E1 - E0 = hw - 2 (hw)^2 / (4 D)."""
+    quantum_eV, depth_eV = 0.03, 0.4
+    steepness = np.sqrt(spring(quantum_eV) / (2 * depth_eV))
+    Q = np.linspace(-2.5, 12.0, 60)
+    energies = depth_eV * (1 - np.exp(-steepness * Q)) ** 2
+    expected = quantum_eV - 2 * quantum_eV**2 / (4 * depth_eV)
+    assert vibrational_quantum_eV(Q, energies) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_curve_that_ends_too_low_has_none():
+    Q = np.linspace(-0.3, 0.3, 9)
+    assert vibrational_quantum_eV(Q, 0.5 * spring(0.025) * Q**2) is None

@@ -225,6 +225,7 @@ def time_with_prior(base):
 FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]
 KEYS = [(name, key) for name, group in GROUPS.items() for key in group.keys]
 VERIFIED = [str(files_of(name).verified(key)) for name, key in KEYS]
+ASSESSMENTS = [str(files_of(name).assessment(key)) for name, key in KEYS]
 VERIFICATION_LABELS = [str(files_of(name).verified_labels(key)) for name, key in KEYS]
 
 

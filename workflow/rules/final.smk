@@ -67,19 +67,23 @@ rule minima:
 
 
 rule verify:
-    """Label, and on request relax, the best minima of a charge state with the high-fidelity engine.
+    """Relax the best minima and the unperturbed start of a charge state with the high-fidelity engine.
 
-    In: minima, the committee that found them, its labels. Out: the engine's verdict on each, and the labels it took.
+    In: minima, starts, the committee that found them, its labels. Out: the engine's verdict on each, and the labels.
     """
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
+        str(files_of("{group}").starts),
         str(files_of("{group}").minima),
+        str(files_of("{group}").round(ROUNDS).data_low),
         str(files_of("{group}").round(ROUNDS).data_high),
+        str(files_of("{group}").splits),
         last_committee,
     output:
         str(files_of("{group}").verified("{key}")),
         str(files_of("{group}").verified_labels("{key}")),
+        str(files_of("{group}").assessment("{key}")),
     log:
         log_of("verify", "{group}", "{key}"),
     benchmark:

@@ -111,6 +111,7 @@ rule summary:
         [str(LAYOUT.final.history(member)) for member in FINALISTS],
         potential_files(),
         VERIFIED,
+        ASSESSMENTS,
         VERIFICATION_LABELS,
         search_results(),
         label_outcomes(),

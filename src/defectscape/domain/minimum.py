@@ -8,6 +8,8 @@ from defectscape.domain.label import Label
 
 CONVERGED = "converged"
 """Reason of a relaxation that reached its convergence where the committee agrees."""
+PLAIN = "unperturbed, relaxed with the engine"
+"""Note of the minimum that the plain relaxation led to: the unperturbed start relaxed with the engine."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
-"""Why VASP stopped, from what it printed, and whether another attempt can help.
+"""Why VASP stopped, whether another attempt can help, and what it could not print.
 
 VASP ends in many ways with a status of 0, and boxes its messages between lines of asterisks and letters, so the
-last line says little.
+last line says little. A number that did not fit into its format costs the one ionic step that it stands in.
 """
 
 import re
@@ -53,3 +53,30 @@ def failure(output: str, returncode: int) -> CalculationFailed:
     final = None if known else next((line for line in told if FINAL.search(line)), None)
     said = known or final or (lines[-1] if lines else "no output")
     return CalculationFailed(f"VASP ended with status {returncode}: {said}", hopeless=final is not None)
+
+
+_STARS = re.compile(rb"(?<=[\s>])[-+0-9.]*\*+[-+0-9.*]*(?=[\s<])")
+"""Stars alone, or grown together with a neighbour."""
+_VECTOR = re.compile(rb"(<v>)([^<]*)(</v>)")
+
+
+def without_stars(content: bytes) -> bytes:
+    """The file with NaN in place of stars."""
+    return _STARS.sub(rb" NaN ", content)
+
+
+def without_glued_numbers(content: bytes) -> bytes:
+    """The file with NaN in place of vectors whose numbers ran into each other: ``-123.4-123.4``.
+
+    Slow for a large file, and rarely needed.
+    """
+    return _VECTOR.sub(_readable, content)
+
+
+def _readable(found: re.Match[bytes]) -> bytes:
+    try:
+        for word in found.group(2).split():
+            float(word)
+    except ValueError:
+        return found.group(1) + b" NaN NaN NaN " + found.group(3)
+    return found.group(0)

@@ -23,7 +23,7 @@ from defectscape.domain.frame import Floats, Ints
 from defectscape.domain.label import Label
 from defectscape.engines.band_edges import band_edges_eV
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.vasp_overflow import without_glued_numbers, without_stars
+from defectscape.engines.vasp_failures import without_glued_numbers, without_stars
 from defectscape.engines.vasp_tags import RunTags, tags_of_head
 from defectscape.engines.vasp_theory import VaspTheory, theory_of_run
 from defectscape.files.quiet import quiet

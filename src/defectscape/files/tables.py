@@ -1,6 +1,7 @@
 """Tables as JSON: hosts, sites, relaxations, minima and verified minima.
 
-A table is ``{"content": ..., "items": [...]}``; its items are encoded by ``codec``.
+A table is ``{"content": ..., "items": [...]}``; its items are encoded by ``codec``. A table of an earlier version may
+have fields that nothing reads any more.
 """
 
 import json
@@ -12,10 +13,11 @@ from defectscape.domain.errors import DefectscapeError, StoreError
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.codec import decode, encode
-from defectscape.files.retired import without_retired
 from defectscape.files.text import write_text
 
 T = TypeVar("T")
+RETIRED = frozenset({"point_group", "rmsd_to_unperturbed_A"})
+"""Fields of sites and minima of earlier versions, also of the minimum inside a verified one."""
 
 
 def write_json(path: Path, obj: object) -> None:
@@ -106,3 +108,10 @@ def _load(path: Path, content: str, kind: type[T]) -> tuple[T, ...]:
         raise StoreError(
             str(path), f"{content} cannot be read ({error})", "Delete it and run its step again"
         ) from error
+
+
+def without_retired(item: Any) -> Any:
+    """Plain JSON data without retired fields, at any depth."""
+    if isinstance(item, dict):
+        return {name: without_retired(value) for name, value in item.items() if name not in RETIRED}
+    return item

@@ -14,7 +14,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.domain.label import LabelledFrame
 from defectscape.model.backend import read_tensors, write_file
 from defectscape.model.network import PRODUCT_BASIS
-from defectscape.model.weights import weights_digest
+from defectscape.model.saving import weights_digest
 from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)

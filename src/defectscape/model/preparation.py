@@ -17,8 +17,8 @@ from defectscape.model.constants import refit_constants
 from defectscape.model.dataset import Graphs, average_neighbours, rms_force_eV_A
 from defectscape.model.network import PRODUCT_BASIS, ChargedMACE, build_network
 from defectscape.model.references import EnergyReferences, fit_references
+from defectscape.model.saving import copy_weights
 from defectscape.model.validation import Validator, usable_validation
-from defectscape.model.weights import copy_weights
 from defectscape.settings.training import TrainingSettings
 
 logger = logging.getLogger(__name__)

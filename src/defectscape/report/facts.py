@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from defectscape.report.names import key_text
+from defectscape.report.names import CERTAIN, OPEN, key_text
 from defectscape.report.tables.structures import GAIN_LIMIT_MEV
 from defectscape.report.tables.table import number
 from defectscape.summary.schema import LevelOfTheory, Summary
@@ -54,8 +54,9 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
     }
     facts = [
         Fact(
-            f"{sum(row.verified for row in rows)} of {len(rows)}",
-            f"ground states verified; {sum(row.verified and row.certain for row in rows)} certain",
+            f"{sum(row.trust != OPEN for row in rows)} of {len(rows)}",
+            f"ground states verified; {sum(row.trust == CERTAIN for row in rows)} certain, "
+            f"{sum(row.trust == OPEN for row in rows)} open",
         ),
         Fact(
             f"{sum(1e3 * gain > GAIN_LIMIT_MEV for gain in gains)} of {len(rows)}",
@@ -91,8 +92,9 @@ def not_verified(summary: Summary) -> tuple[str, ...]:
     for row in summary.defects:
         name = key_text(row.defect, row.charge)
         unseen = sum(entry.verified_energy_eV is None for entry in row.minima)
-        if not row.certain and row.certainty:
-            found.setdefault("Ground state not certain", []).append(f"{name} ({row.certainty})")
+        if row.trust != CERTAIN and row.certainty:
+            what = "Ground state open" if row.trust == OPEN else "Ground state not certain"
+            found.setdefault(what, []).append(f"{name} ({row.certainty})")
         if not row.verified:
             found.setdefault("Ground state from the model alone", []).append(name)
         if row.gain_over_unperturbed_eV is None:

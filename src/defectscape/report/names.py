@@ -2,6 +2,9 @@
 
 from defectscape.summary.schema import CcdSummary, LevelSummary, Summary
 
+CERTAIN, OPEN = "certain", "open"
+"""Words of a ground state's status that the page counts; what is neither is verified."""
+
 
 def charge_text(charge: int) -> str:
     """A charge for reading: ``+1``, ``0``, ``−2`` (true minus sign)."""
@@ -16,6 +19,13 @@ def key_text(defect: str, charge: int) -> str:
 def level_text(level: LevelSummary) -> str:
     """The charges a level separates, the more positive first: ``0/−1``."""
     return f"{charge_text(level.upper_charge)}/{charge_text(level.lower_charge)}"
+
+
+def open_charges(summary: Summary, level: LevelSummary) -> str:
+    """The charge states of a level whose ground states are open: ``0``, ``0, −1``; empty without any."""
+    charges = (level.upper_charge, level.lower_charge)
+    rows = {row.charge: row for row in summary.defects if row.defect == level.defect}
+    return ", ".join(charge_text(c) for c in charges if c in rows and rows[c].trust == OPEN)
 
 
 def pair_text(ccd: CcdSummary) -> str:

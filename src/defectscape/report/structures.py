@@ -30,7 +30,7 @@ class StructureView:
     """One drawing.
 
     Attributes:
-        caption: which ground state, and its distortion in words.
+        caption: which ground state, and what it holds.
         data: atoms (element's number in the list, x, y, z in A from the site), bonds, elements, as JSON.
         atoms: how many are drawn.
     """
@@ -53,7 +53,8 @@ def structure_views(summary: Summary, geometries: Mapping[str, str]) -> tuple[St
             logger.warning("%s cannot be drawn: %s", row.geometry_file, error)
             continue
         assert isinstance(atoms, Atoms)
-        caption = f"{key_text(row.defect, row.charge)}: {row.distortion}"
+        words = f"{row.found.name}. {row.found.sentence}" if row.found else row.distortion
+        caption = f"{key_text(row.defect, row.charge)}: {words}"
         found.append(_view(caption, atoms, np.array(row.site_frac)))
     return tuple(found)
 

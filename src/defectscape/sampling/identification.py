@@ -73,7 +73,7 @@ def identify(
     added, removed = _difference(host, numbers)
     check_cell(host, cell_A)
     positions_A, inverted = _oriented(host, numbers, _onto_host(host, positions_A, cell_A))
-    shift = _shift_A(host, numbers, positions_A)
+    shift = rigid_shift_A(host, numbers, positions_A)
     order, vacant, extra = _assign(host, numbers, positions_A - shift)
     if added is None and removed is None:
         return Identified(None, order, 0.0, inverted)
@@ -179,7 +179,7 @@ def check_crystal(host: HostCrystal, numbers: Ints, positions_A: Floats, cell_A:
     # Frames of a study lie over its host as they are; the search for their shift is slow.
     left = _left(host, numbers, positions_A)
     if len(left) > allowed:
-        left = _left(host, numbers, positions_A - _shift_A(host, numbers, positions_A))
+        left = _left(host, numbers, positions_A - rigid_shift_A(host, numbers, positions_A))
     if len(left) > allowed:
         raise DefectError(
             "crystal",
@@ -237,7 +237,7 @@ def _distances_A(ones: Floats, others: Floats, cell_A: Floats) -> Floats:
     return np.asarray(np.linalg.norm(gaps @ cell_A, axis=2))
 
 
-def _shift_A(host: HostCrystal, numbers: Ints, positions_A: Floats) -> Floats:
+def rigid_shift_A(host: HostCrystal, numbers: Ints, positions_A: Floats) -> Floats:
     """Rigid shift (3,) of the structure against the host that lays most atoms onto their sites."""
     best, best_cost = np.zeros(3), np.inf
     same = numbers[:, None] == host.numbers[None, :]

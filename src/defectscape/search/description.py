@@ -1,5 +1,7 @@
 """The distortion of a defect in words: dimers, new bonds, split and off-centre atoms, breathing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.geometry import get_distances
@@ -15,9 +17,9 @@ BREATHING = 0.01
 """Least relative change of the first shell's mean distance that is named."""
 _SHELL = 1.2
 """The first shell reaches to this factor times the nearest distance."""
-_BOND = 1.2
+BOND = 1.2
 """Bonded: closer than this factor times the sum of the covalent radii."""
-_NEW_BOND_SHORTER_A = 0.3
+NEW_BOND_SHORTER_A = 0.3
 """A new bond is at least this much shorter than the distance was."""
 _NEIGHBOUR = 1.7
 """Reach of the neighbours in nearest distances. It includes second neighbours: the atom that moves into a vacancy
@@ -54,7 +56,7 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
         return "unchanged"
     relaxed = reference.positions_A + moves
     centre = np.array(centre_frac) @ reference.cell_A
-    from_centre = _distances(reference.cell_A, centre[None], reference.positions_A)[0]
+    from_centre = distances_A(reference.cell_A, centre[None], reference.positions_A)[0]
     on_site = np.flatnonzero(from_centre < CENTRED_A)
     words = [
         *_split(reference, moves, from_centre, on_site, centre),
@@ -66,7 +68,7 @@ def describe(frame: Frame, reference: Frame, centre_frac: tuple[float, float, fl
             words.append(f"{chemical_symbols[reference.numbers[atom]]} off-centre {moved_A:.2f} A")
     others = np.setdiff1d(np.arange(len(reference)), on_site)
     shell = others[from_centre[others] < _SHELL * np.min(from_centre[others])]
-    after = _distances(reference.cell_A, centre[None], relaxed[shell])[0]
+    after = distances_A(reference.cell_A, centre[None], relaxed[shell])[0]
     words += _breathing(float(np.mean(after / from_centre[shell]) - 1.0))
     return ", ".join(words) or f"distorted, largest displacement {largest:.2f} A"
 
@@ -80,7 +82,7 @@ def _split(reference: Frame, moves: Floats, from_centre: Floats, on_site: Ints, 
         return []
     atom = int(near[np.argmax(lengths[near])])
     name, moved_A = chemical_symbols[reference.numbers[atom]], float(lengths[atom])
-    after = _distances(reference.cell_A, centre[None], reference.positions_A[atom][None] + moves[atom])[0, 0]
+    after = distances_A(reference.cell_A, centre[None], reference.positions_A[atom][None] + moves[atom])[0, 0]
     if not len(on_site) and after < _HALFWAY * from_centre[atom]:
         return [f"split vacancy, {name} {moved_A:.2f} A from its site"]
     if len(on_site) and moved_A > _OUT_OF_THE_WAY_A:
@@ -97,23 +99,22 @@ def _breathing(change: float) -> list[str]:
 def _contacts(reference: Frame, relaxed_A: Floats) -> list[str]:
     """New bonds: homonuclear chains as dimer, trimer or cluster, then the two shortest others."""
     numbers = reference.numbers
-    radii = covalent_radii[numbers]
-    limit = _BOND * (radii[:, None] + radii[None, :])
-    before = _distances(reference.cell_A, reference.positions_A, reference.positions_A)
-    after = _distances(reference.cell_A, relaxed_A, relaxed_A)
-    new = (after < limit) & (before > limit) & (after < before - _NEW_BOND_SHORTER_A)
+    limit = bond_limits_A(numbers)
+    before = distances_A(reference.cell_A, reference.positions_A, reference.positions_A)
+    after = distances_A(reference.cell_A, relaxed_A, relaxed_A)
+    new = (after < limit) & (before > limit) & (after < before - NEW_BOND_SHORTER_A)
     first, second = np.nonzero(np.triu(new, k=1))
     order = np.argsort(after[first, second], kind="stable")
     pairs = np.stack([first, second], axis=1)[order].astype(np.int64)
     alike = numbers[pairs[:, 0]] == numbers[pairs[:, 1]]
-    words = [_cluster_words(members, numbers, after) for members in _chains(pairs[alike])]
+    words = [_cluster_words(members, numbers, after) for members in chains(pairs[alike])]
     for i, j in pairs[~alike][:2]:
         names = "-".join(sorted((chemical_symbols[numbers[i]], chemical_symbols[numbers[j]])))
         words.append(f"new {names} bond {after[i, j]:.2f} A")
     return words
 
 
-def _chains(pairs: Ints) -> list[list[tuple[int, int]]]:
+def chains(pairs: Ints) -> list[list[tuple[int, int]]]:
     """Groups of pairs that share atoms, each group in order of length."""
     groups: list[list[tuple[int, int]]] = []
     for i, j in pairs.tolist():
@@ -130,12 +131,21 @@ def _cluster_words(pairs: list[tuple[int, int]], numbers: Ints, after_A: Floats)
     count = len({atom for pair in pairs for atom in pair})
     kind = {2: "dimer", 3: "trimer"}.get(count, f"cluster of {count}")
     name = "-".join([symbol] * min(count, 3)) if count <= 3 else symbol
-    lengths = sorted(float(after_A[i, j]) for i, j in pairs)
-    text = "/".join(dict.fromkeys(f"{length:.2f}" for length in lengths[:3]))
-    return f"{name} {kind} {text} A"
+    return f"{name} {kind} {length_words(sorted(float(after_A[i, j]) for i, j in pairs))} A"
 
 
-def _distances(cell_A: Floats, a: Floats, b: Floats) -> Floats:
+def length_words(lengths_A: Sequence[float]) -> str:
+    """The three shortest of sorted lengths, each once, as ``2.32/2.71``."""
+    return "/".join(dict.fromkeys(f"{length:.2f}" for length in lengths_A[:3]))
+
+
+def bond_limits_A(numbers: Ints) -> Floats:
+    """Distance below which each pair of atoms counts as bonded, shape (n, n), A."""
+    radii = np.asarray(covalent_radii)[numbers]
+    return np.asarray(BOND * (radii[:, None] + radii[None, :]))
+
+
+def distances_A(cell_A: Floats, a: Floats, b: Floats) -> Floats:
     """Minimum-image distances, shape (len(a), len(b)), A."""
     _, distances = get_distances(a, b, cell=cell_A, pbc=True)
     return np.asarray(distances)

@@ -5,7 +5,6 @@ the model's surface, corrected by all labels of the relaxation so far, so a few 
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +16,6 @@ from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.corrected_surface import CorrectedSurface, Observation, lowest_observation
 from defectscape.search.relaxation import relax
 from defectscape.search.surface import Surface, answers
-from defectscape.search.verification_criterion import next_to_verify
 from defectscape.settings.search import SearchSettings, VerificationSettings
 
 logger = logging.getLogger(__name__)
@@ -112,7 +110,12 @@ def _share_within(reach_A: float, inside_A: Floats, outside_A: Floats) -> float:
 
 
 def verify(
-    minimum: Minimum, label: Labeller, step: Stepper, settings: VerificationSettings, turns: int = 1
+    minimum: Minimum,
+    label: Labeller,
+    step: Stepper,
+    settings: VerificationSettings,
+    turns: int = 1,
+    beside: Sequence[Observation] = (),
 ) -> tuple[VerifiedMinimum, tuple[Observation, ...]]:
     """Label a minimum, then relax it a few steps with the engine's forces; the lowest geometry is kept.
 
@@ -122,58 +125,42 @@ def verify(
         step: makes the next geometry.
         settings: steps of a turn, and the convergence.
         turns: how many turns of steps in all; those before are repeated from the store, without new calculations.
+        beside: labelled geometries of another relaxation that ended next to the minimum: this one goes on from the
+            lowest of all.
 
     Returns:
         The verified minimum, and all labelled frames in their order (to train on), the model's
         geometry first.
     """
     most_steps = turns * settings.relax_steps
-    done = relax_with_engine(minimum.frame, label, step, most_steps, settings.fmax_eV_A)
+    done = relax_with_engine(minimum.frame, label, step, most_steps, settings.fmax_eV_A, beside)
     if not done:
         return VerifiedMinimum(minimum, None, minimum.frame, None, 0), ()
-    frame, final_label = lowest_observation(done)
+    frame, final_label = lowest_observation((*done, *beside))
     return VerifiedMinimum(minimum, done[0][1], frame, final_label, len(done) - 1), done
 
 
-def verify_until_certain(
-    first: Sequence[Minimum],
-    minima: Sequence[Minimum],
+def relax_with_engine(
+    start: Frame,
     label: Labeller,
     step: Stepper,
-    settings: VerificationSettings,
-) -> tuple[tuple[VerifiedMinimum, ...], tuple[Observation, ...]]:
-    """Verify some minima of one key, then others or the same ones further, until none can be lower.
-
-    Args:
-        first: those to verify in any case, in this order.
-        minima: all that the search found.
-        label, step, settings: as for ``verify``.
-
-    Returns:
-        The verified minima, and all labelled frames, relaxation by relaxation.
-    """
-    waiting = list(first)
-    turns: Counter[int] = Counter()
-    verified: dict[int, VerifiedMinimum] = {}
-    paths: dict[int, tuple[Observation, ...]] = {}
-    while waiting:
-        minimum = waiting.pop(0)
-        rank = minimum.rank
-        turns[rank] += 1
-        verified[rank], paths[rank] = verify(minimum, label, step, settings, turns[rank])
-        if not waiting:
-            waiting = next_to_verify(minima, tuple(verified.values()), turns, settings)
-    return tuple(verified.values()), tuple(item for path in paths.values() for item in path)
-
-
-def relax_with_engine(
-    start: Frame, label: Labeller, step: Stepper, most_steps: int, fmax_eV_A: float
+    most_steps: int,
+    fmax_eV_A: float,
+    beside: Sequence[Observation] = (),
 ) -> tuple[Observation, ...]:
     """Label a geometry, then relax it with the engine's forces: the labelled frames in their order.
 
     Every step costs one label and starts from the lowest geometry so far. The relaxation ends below
     ``fmax_eV_A``, after ``most_steps`` steps, where a step leads to a labelled geometry or there is none, or at the
     first failed label.
+
+    Args:
+        start: its first geometry.
+        label: the engine.
+        step: makes the next geometry.
+        most_steps: labels beside the first.
+        fmax_eV_A: convergence, largest force on an atom.
+        beside: labelled geometries of other relaxations nearby: steps use them, and start from the lowest of all.
     """
     done: list[Observation] = []
     reach_A = REACH_A
@@ -184,10 +171,11 @@ def relax_with_engine(
             logger.warning("%s, %s: label %d failed", start.key, start.note, len(done) + 1)
             break
         if done:
-            rose = found.energy_eV >= lowest_observation(done)[1].energy_eV
+            rose = found.energy_eV >= lowest_observation((*beside, *done))[1].energy_eV
             reach_A = reach_A * SHRINK if rose else min(REACH_A, reach_A * GROW)
         done.append((frame, found))
-        _, best_label = lowest_observation(done)
+        known = (*beside, *done)
+        _, best_label = lowest_observation(known)
         logger.info(
             "%s, %s: step %d of at most %d, %.3f eV below the start, largest force %.2f eV/A",
             start.key,
@@ -199,11 +187,11 @@ def relax_with_engine(
         )
         if best_label.fmax_eV_A < fmax_eV_A or len(done) > most_steps:
             break
-        following = step(done, reach_A)
+        following = step(known, reach_A)
         if following is None:
             logger.warning("%s, %s: ends here, the model has no value at its geometries", start.key, start.note)
             break
         frame = following
-        if frame.frame_id in {earlier.frame_id for earlier, _ in done}:
+        if frame.frame_id in {earlier.frame_id for earlier, _ in known}:
             break
     return tuple(done)

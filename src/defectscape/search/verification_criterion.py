@@ -1,23 +1,28 @@
-"""Is the verified ground state certain, or could another minimum still be lower?
+"""Is the ground state of a charge state finished, and is it certain?
 
-The model's energy of an unverified minimum is corrected by the mean of the model's errors on the verified minima
-of the same charge. Its uncertainty is the scatter of those errors combined with the committee's standard
-deviation. A minimum whose corrected energy lies more than ``WIDTHS`` such uncertainties above the verified ground
-state is excluded.
+It is finished if the engine's own relaxation of it has converged, and that of the unperturbed start as well, which
+may not end lower; nor may a structure lie lower that was labelled for training. Otherwise the state is open.
+
+It is certain if moreover nothing that was found can be lower. The model's energy of an unverified minimum is
+corrected by the mean of the model's errors on the verified minima of the same charge. Its uncertainty is the scatter
+of those errors combined with the committee's standard deviation. A minimum whose corrected energy lies more than
+``WIDTHS`` such uncertainties above the verified ground state is excluded.
 A verified minimum whose relaxation ended early may still relax to a lower energy; its residual forces say by how
-much. A ground state that lies above a structure labelled for training is not certain either.
+much. And a model that errs much on the minima that it found has searched another surface than the engine's: what it
+did not find says nothing.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Literal
 
 import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.label import Label
-from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.domain.minimum import PLAIN, Minimum, VerifiedMinimum
 from defectscape.search.matching import Operations
 from defectscape.search.merging import lowest_including_doubtful, nearest
 from defectscape.settings.search import VerificationSettings
@@ -38,67 +43,139 @@ with forces under 0.15 eV/A.
 """
 
 
+Status = Literal["certain", "verified", "open"]
+"""``open``: not finished. ``verified``: finished, but another structure may be lower. ``certain``: neither."""
+
+
 @dataclass(frozen=True)
 class Assessment:
-    """Whether the ground state of one charge state is certain.
+    """How far the ground state of one charge state can be trusted.
 
     Attributes:
-        certain: whether no other minimum found can be lower by more than the tolerance.
-        candidates_below: ranks of the minima that can, the one that may be lowest first; verified minima that
-            may relax further are among them.
+        status: open, verified or certain.
+        candidates_below: ranks of the minima that can be lower by more than the tolerance, the one that may be
+            lowest first; verified minima that may relax further are among them.
         text: the reason, in words.
     """
 
-    certain: bool
+    status: Status
     candidates_below: tuple[int, ...]
     text: str
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is finished, and nothing that was found can be lower by more than the tolerance."""
+        return self.status == "certain"
+
+    def within(self, bar_eV: float, tolerance_eV: float) -> "Assessment":
+        """The same for a ground state whose energy has a standard uncertainty, eV: no certainty beyond a tolerance."""
+        if not self.certain or bar_eV <= tolerance_eV:
+            return self
+        return replace(self, status="verified", text=f"its energy may still fall by {bar_eV:.3f} eV")
 
 
 def assess(
     minima: Sequence[Minimum],
     verified: Sequence[VerifiedMinimum],
-    tolerance_eV: float,
+    settings: VerificationSettings,
     known_eV: float = math.inf,
+    error_eV: float | None = None,
 ) -> Assessment:
     """Compare the minima of one key with its verified ground state.
 
     Args:
         minima: of one defect and charge, as the search ranked them.
         verified: those with a label of the engine, or a failed one.
-        tolerance_eV: a ground state may be missed by this much.
+        settings: convergence and tolerances.
         known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
+        error_eV: how wrong the model was about what it found, eV; None for its errors on ``verified``.
     """
     labelled = [item for item in verified if item.label is not None and item.final_label is not None]
     if not labelled:
-        return Assessment(False, tuple(m.rank for m in minima), "no minimum was verified")
+        return Assessment("open", tuple(m.rank for m in minima), "no minimum was verified")
+    ground_eV = min(item.final_energy_eV for item in labelled)
     asked = {item.minimum.rank for item in verified}
     failed = [item.minimum.rank for item in verified if item.label is None]
-    ground_eV = min(item.final_energy_eV for item in labelled)
-    others = [minimum for minimum in minima if minimum.rank not in asked]
-    unverified = _unverified_margins_eV(others, labelled, ground_eV)
+    unverified = _unverified_margins_eV([m for m in minima if m.rank not in asked], labelled, ground_eV)
     unfinished = _unfinished_margins_eV(labelled)
     every = {**unverified, **unfinished}
-    below = sorted((r for r, m in every.items() if m < -tolerance_eV), key=every.__getitem__)
+    below = tuple(sorted((r for r, m in every.items() if m < -settings.tolerance_eV), key=every.__getitem__))
+    below = (*below, *(rank for rank in failed if rank not in below))
+    missing = _missing(labelled, settings, known_eV, ground_eV)
+    if missing:
+        return Assessment("open", below, "; ".join(missing))
+    wrong_eV = search_error_eV(labelled) if error_eV is None else error_eV
+    doubts = _candidate_doubts(below, unverified, unfinished)
     if failed:
-        text = f"the engine failed on minimum {', '.join(map(str, failed))}"
-        return Assessment(False, (*below, *failed), text)
-    if known_eV < ground_eV - tolerance_eV:
-        text = f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower"
-        return Assessment(False, tuple(below), text)
-    if below:
-        texts = [
-            _candidates_text(kind, verb, [among[r] for r in below if r in among])
-            for kind, verb, among in (
-                ("unverified", "could be lower", unverified),
-                ("verified", "could fall lower, as the relaxation ended early", unfinished),
-            )
-            if any(r in among for r in below)
-        ]
-        return Assessment(False, tuple(below), "; ".join(texts))
+        doubts.append(f"the engine failed on minimum {', '.join(map(str, failed))}")
+    if wrong_eV > settings.search_error_eV:
+        doubts.append(f"the model that searched errs by up to {wrong_eV:.2f} eV on what it found")
+    if doubts:
+        return Assessment("verified", below, "; ".join(doubts))
     if not unverified:
-        return Assessment(True, (), f"all {len(asked)} minima found were verified")
-    margin_eV = min(every.values()) + tolerance_eV
-    return Assessment(True, (), f"no other minimum found can be lower (margin {margin_eV:.2f} eV)")
+        found = f"all {len(minima)} minima found were verified" if len(minima) > 1 else "no other minimum was found"
+        return Assessment("certain", (), found)
+    margin_eV = min(every.values()) + settings.tolerance_eV
+    return Assessment("certain", (), f"no other minimum found can be lower (margin {margin_eV:.2f} eV)")
+
+
+def _missing(
+    labelled: Sequence[VerifiedMinimum], settings: VerificationSettings, known_eV: float, ground_eV: float
+) -> list[str]:
+    """What keeps a ground state from being finished, in words."""
+    found = []
+    ground = min(labelled, key=attrgetter("final_energy_eV"))
+    if not finished(ground, settings):
+        found.append(f"its relaxation is not finished: {_force_left(ground, settings)}")
+    if settings.plain_relaxation:
+        plain = next((item for item in labelled if PLAIN in item.minimum.found_from), None)
+        if plain is None:
+            found.append("the relaxation of the unperturbed start with the engine failed")
+        elif plain is not ground and not finished(plain, settings):
+            found.append(f"the relaxation of the unperturbed start is not finished: {_force_left(plain, settings)}")
+    if known_eV < ground_eV - settings.tolerance_eV:
+        found.append(f"a structure that was labelled for training lies {ground_eV - known_eV:.2f} eV lower")
+    return found
+
+
+def finished(item: VerifiedMinimum, settings: VerificationSettings) -> bool:
+    """Whether the engine's relaxation of a minimum has converged."""
+    return item.final_label is not None and item.final_label.fmax_eV_A < settings.fmax_eV_A
+
+
+def _force_left(item: VerifiedMinimum, settings: VerificationSettings) -> str:
+    left_eV_A = math.nan if item.final_label is None else item.final_label.fmax_eV_A
+    return f"{left_eV_A:.2f} eV/A left, {settings.fmax_eV_A:g} asked for"
+
+
+def _candidate_doubts(
+    below: Sequence[int], unverified: Mapping[int, float], unfinished: Mapping[int, float]
+) -> list[str]:
+    return [
+        _candidates_text(kind, verb, [among[r] for r in below if r in among])
+        for kind, verb, among in (
+            ("unverified", "could be lower", unverified),
+            ("verified", "could fall lower, as the relaxation ended early", unfinished),
+        )
+        if any(r in among for r in below)
+    ]
+
+
+def search_error_eV(labelled: Sequence[VerifiedMinimum], among: Sequence[VerifiedMinimum] = ()) -> float:
+    """How wrong a model was about its own minima, eV: the largest of two kinds of errors.
+
+    The one: its energies of them against each other, before it knew the labels. The other: how far the engine's
+    relaxation falls from one. A constant error changes no order and is no part of it.
+
+    Args:
+        labelled: minima that the model found, with the engine's labels.
+        among: those whose mean error is the constant; ``labelled`` if there are none.
+    """
+    errors = [item.model_error_eV for item in labelled if item.model_error_eV is not None]
+    known = [item.model_error_eV for item in among or labelled if item.model_error_eV is not None]
+    mean_eV = float(np.mean(known)) if known else 0.0
+    falls = [item.label.energy_eV - item.final_energy_eV for item in labelled if item.label is not None]
+    return max([abs(error - mean_eV) for error in errors] + falls, default=0.0)
 
 
 def _unverified_margins_eV(
@@ -154,8 +231,8 @@ def next_to_verify(
     verified: Sequence[VerifiedMinimum],
     turns: Mapping[int, int],
     settings: VerificationSettings,
-) -> list[Minimum]:
-    """While the budget lasts: the candidate that may be lowest, then the ground state if its relaxation ended early.
+) -> list[int]:
+    """While the budget lasts: the candidate that may be lowest, then what is not finished.
 
     Args:
         minima: of one defect key.
@@ -163,20 +240,23 @@ def next_to_verify(
         turns: how many turns of ``relax_steps`` each rank has had. A relaxation that used all its steps may go
             on; one that failed or ended by itself is over.
         settings: with the budget of turns.
+
+    Returns:
+        The rank of one, or none. A relaxation from the unperturbed start, and the ground state's own, come last.
     """
-    if settings.most_per_charge is None or sum(turns.values()) >= settings.most_per_charge:
+    if sum(turns.values()) >= settings.most_per_charge:
         return []
     over = {
         item.minimum.rank
         for item in verified
         if settings.relax_steps == 0 or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
     }
-    waiting = [*assess(minima, verified, settings.tolerance_eV).candidates_below]
-    best = min(verified, key=attrgetter("final_energy_eV"))
-    if WIDTHS * harmonic_residual_eV(best.final_label) > settings.tolerance_eV:
-        waiting.append(best.minimum.rank)
+    waiting = [*assess(minima, verified, settings).candidates_below]
+    ground = min(verified, key=attrgetter("final_energy_eV"))
+    plain = [item for item in verified if PLAIN in item.minimum.found_from]
+    waiting += [item.minimum.rank for item in (ground, *plain) if not finished(item, settings)]
     open_ = [rank for rank in waiting if rank not in over]
-    return [minimum for minimum in minima if minimum.rank in open_[:1]]
+    return open_[:1]
 
 
 def _candidates_text(kind: str, verb: str, margins_eV: Sequence[float]) -> str:

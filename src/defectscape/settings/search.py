@@ -77,26 +77,54 @@ class VerificationSettings(Settings):
         description="Lowest minima per defect and charge that are checked in any case, beside the unperturbed "
         "start's and the one nearest to the lowest high-fidelity label.",
     )
+    plain_relaxation: bool = Field(
+        True,
+        description="Relax the unperturbed start with the engine as well, so that the reported ground state is never "
+        "above what a plain relaxation finds. A state without it is not called open for that.",
+    )
     tolerance_eV: float = Field(
         0.02,
         ge=0,
         description="The ground state counts as certain if no other minimum found can be lower by more than this, "
-        "given the model's errors on the verified ones and the forces where their relaxations ended.",
+        "given the model's errors on the verified ones and the forces where their relaxations ended, and if its own "
+        "energy can fall by no more than this.",
     )
-    most_per_charge: int | None = Field(
-        None,
+    known_eV: float = Field(
+        0.001,
+        ge=0,
+        description="A structure labelled for training that lies lower than the verified minima by more than this is "
+        "relaxed with the engine, too.",
+    )
+    search_error_eV: float = Field(
+        0.2,
         gt=0,
-        description="Go on until the ground state is certain and relaxed or so many checks are done: of the minimum "
-        "most likely to be lower, or, where its relaxation has begun, of relax_steps more. None: stop at "
-        "minima_per_charge, certain or not.",
+        description="Where the model errs by more than this on the minima that it found, relative to each other or by "
+        "what the engine's relaxation gains, it searched a wrong surface, on which starts lead elsewhere: a model that "
+        "learns the new labels searches again. Where the last one still errs so much, the ground state does not "
+        "count as certain, eV.",
+    )
+    search_again: int = Field(
+        2,
+        ge=0,
+        description="At most so many times: the exploration's training goes on from its last models with the labels of "
+        "the verification. 0: never.",
+    )
+    most_per_charge: int = Field(
+        16,
+        gt=0,
+        description="Go on until the ground state is finished and certain, or until so many turns are done: a turn is "
+        "a minimum with its relax_steps, or so many steps more of one that has begun. Easy states need three or four.",
     )
     relax_steps: int = Field(
-        0,
+        8,
         ge=0,
-        description="Steps of a short relaxation with the engine's forces from each of them, one label each: to "
-        "the minimum of the model's surface corrected by all labels of that relaxation. 0 for none.",
+        description="Steps of a relaxation with the engine's forces in a turn, one label each: to the minimum of the "
+        "model's surface corrected by all labels of that relaxation. 0: the minima are labelled and not relaxed, and "
+        "no state is finished.",
     )
-    fmax_eV_A: float = Field(0.05, gt=0, description="That relaxation stops below this force, eV/A.")
+    fmax_eV_A: float = Field(
+        0.05, gt=0, description="Such a relaxation is finished below this force; a state that is not is open, eV/A."
+    )
 
 
 class ExplorationSettings(Settings):

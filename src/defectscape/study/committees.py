@@ -53,7 +53,11 @@ def surface_beside_engine(
 
     A committee that was trained on the high level alone gives that one: it is asked for its curvature.
     """
-    committee = load_committee(context, files, settings.model_copy(update={"device": "cpu"}))
+    return of_fidelity(load_committee(context, files, settings.model_copy(update={"device": "cpu"})), fidelity)
+
+
+def of_fidelity(committee: Committee, fidelity: str) -> CommitteeSurface:
+    """A fidelity of a committee, or its only one."""
     known = committee.card.fidelities
     return CommitteeSurface(committee, fidelity if fidelity in known else known[-1])
 

@@ -136,6 +136,10 @@ class GroupFiles:
         """Minima of one charge state with the engine's verdict."""
         return self.folder / "verified" / f"{key}.json"
 
+    def assessment(self, key: DefectKey | str) -> Path:
+        """How far the ground state of one charge state can be trusted."""
+        return self.folder / "verified" / f"{key}_assessment.json"
+
     def verified_labels(self, key: DefectKey | str) -> Path:
         """Every label that their verification took."""
         return self.folder / "verified" / f"{key}.extxyz"

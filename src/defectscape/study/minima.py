@@ -1,22 +1,27 @@
 """What the searches of a study found, and what the engine says of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.domain.minimum import PLAIN, Minimum, Relaxation, VerifiedMinimum
+from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import (
     load_minima,
     load_relaxations,
     load_verified,
+    read_json,
     save_minima,
     save_relaxations,
     save_verified,
+    write_json,
 )
 from defectscape.search.merging import merge
+from defectscape.search.verification_criterion import Assessment
 from defectscape.settings.search import MinimaSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
@@ -60,17 +65,43 @@ def read_verified(context: StudyContext, group: str, key: DefectKey) -> tuple[Ve
     return load_verified(context.layout.group(group).verified(key))
 
 
+def read_assessment(context: StudyContext, group: str, key: DefectKey) -> Assessment:
+    """How far the ground state of one charge state can be trusted."""
+    found: Assessment = decode(Assessment, read_json(context.layout.group(group).assessment(key)))
+    return found
+
+
 def write_verified(
     context: StudyContext,
     group: str,
     key: DefectKey,
     verified: Sequence[VerifiedMinimum],
     labels: Sequence[LabelledFrame],
+    assessment: Assessment,
 ) -> None:
-    """Write them, and every label that verification took."""
+    """Write them, every label that verification took, and how far the lowest can be trusted."""
     files = context.layout.group(group)
     save_verified(files.verified(key), verified)
     write_labelled(files.verified_labels(key), labels)
+    write_json(files.assessment(key), assessment)
+
+
+def with_engine_s_own(minima: Sequence[Minimum], verified: Sequence[VerifiedMinimum]) -> tuple[Minimum, ...]:
+    """The minima of one charge state, those included that the engine found by relaxations of its own.
+
+    Where the engine relaxed the unperturbed start, it is the engine that says which minimum that start leads to.
+
+    Args:
+        minima: of the search.
+        verified: what became of them, and what the engine found besides.
+    """
+    known = {item.minimum.rank: item.minimum for item in verified}
+    every = {minimum.rank: minimum for minimum in minima} | known
+    plain = {rank for rank, minimum in known.items() if PLAIN in minimum.found_from}
+    return tuple(
+        replace(minimum, from_unperturbed=rank in plain) if plain else minimum
+        for rank, minimum in sorted(every.items())
+    )
 
 
 def verification_labels(context: StudyContext) -> list[LabelledFrame]:

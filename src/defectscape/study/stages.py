@@ -199,17 +199,19 @@ STAGES = (
     Stage(
         "verify",
         "verification:verify_key",
-        version=4,
+        version=5,
         kind="engine",
         takes=("group", "key"),
         reads=(
             PRIOR,
-            Block("verification", ("tolerance_eV",)),
+            "seed",
+            "verification",
+            MINIMA,
             HIGH_LABELS,
             "fidelities.low.name",
             Block("search", BEYOND_RELAXING),
             "exploration.rounds",
-            *EXPLORERS,
+            "exploration.training",
         ),
     ),
     Stage(
@@ -273,7 +275,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=10, kind="other", reads=(EVERYTHING,)),
+    Stage("summary", "summary:summarise", version=12, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

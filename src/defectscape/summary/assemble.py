@@ -1,6 +1,5 @@
 """The summary, put together from all results of a study."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -10,7 +9,6 @@ import numpy as np
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.site_names import pick_site
-from defectscape.search.verification_criterion import assess
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
@@ -19,6 +17,7 @@ from defectscape.summary.calibration import calibration_rows, level_tests, scale
 from defectscape.summary.capture import capture_rows
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.fidelity_difference import study_differences
+from defectscape.summary.found import found_structures
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
@@ -37,12 +36,14 @@ from defectscape.thermo.concentrations import Equilibrium
 def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:
     host, sites = read_host(context), read_sites(context)
     grounds = {state.key: state for state in found.ground_states}
+    told = found_structures(context, {key: state.frame for key, state in grounds.items()})
     rows = []
     for searched in groups:
         for key in searched.verified:
             if key in grounds:
                 site = pick_site(sites, key.defect)
-                rows.append(_defect(context, searched, host, site, found, grounds[key]))
+                row = _defect(context, searched, host, site, found, grounds[key])
+                rows.append(row.model_copy(update={"found": told[key]}))
     return rows
 
 
@@ -61,9 +62,7 @@ def _defect(
     gain_eV, gain_verified = gain_over_plain(rows, relaxations, minima[0].energy_eV, ground.rank)
     failed = [relaxation for relaxation in relaxations if not relaxation.converged]
     tolerance_eV = context.study.verification.tolerance_eV
-    known = searched.lowest_known.get(key)
-    known_eV = known.label.energy_eV if known else math.inf
-    assessment = assess(minima, tuple(verified.values()), tolerance_eV, known_eV)
+    assessment = searched.assessments[key].within(ground.uncertainty_eV, tolerance_eV)
     return DefectSummary(
         key=str(key),
         defect=key.defect,
@@ -71,6 +70,7 @@ def _defect(
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
+        status=assessment.status,
         certain=assessment.certain,
         certainty=assessment.text,
         energy_eV=ground.energy_eV,

@@ -25,7 +25,7 @@ from defectscape.study.references import read_references
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.chempots import composition
-from defectscape.thermo.host_states import host_state_suspicion
+from defectscape.thermo.levels import host_state_suspicion
 
 PACKAGES = (
     "ase",

@@ -87,6 +87,15 @@ class MinimumSummary(Row):
     geometry_file: str = Field(description="POSCAR of the structure, relative to the study's folder.")
 
 
+class FoundStructure(Row):
+    """What a structure holds, in the field's words."""
+
+    name: str = Field(description="Short name, as `v_Cd`, `Se_Sb + v_Se` or `Te dimer (2.81 A)`.")
+    sentence: str = Field(description="The same in words.")
+    plain: bool = Field(description="Whether it is the defect that it began as: no new bond, no atom off-centre.")
+    same_as: list[str] = Field([], description="Keys of the other ground states that have this structure.")
+
+
 class DefectSummary(Row):
     """One defect in one charge state."""
 
@@ -98,6 +107,11 @@ class DefectSummary(Row):
     )
     ground_state_rank: int = Field(description="Model rank of the minimum that is the ground state.")
     verified: bool = Field(description="Whether the high-fidelity engine computed the ground state.")
+    status: str = Field(
+        "",
+        description="`open`: the ground state or the plain relaxation is not finished. `verified`: both are, but "
+        "another structure may be lower. `certain`: neither. Empty in summaries of earlier versions.",
+    )
     certain: bool = Field(False, description="Whether no other minimum found can be the ground state, as far as known.")
     certainty: str = Field("", description="Why, in words.")
     energy_eV: float = Field(
@@ -117,6 +131,9 @@ class DefectSummary(Row):
         "from the engine where both are verified, else from the model; null if it failed."
     )
     gain_verified: bool = Field(description="Whether that gain is the engine's.")
+    found: FoundStructure | None = Field(
+        None, description="What the ground state holds, by name; null in summaries from before it was told."
+    )
     point_group: str = Field(description="Schoenflies symbol of the ground state.")
     distortion: str = Field(description="Dominant distortion in words.")
     geometry_file: str = Field(description="POSCAR of the ground state.")
@@ -125,6 +142,11 @@ class DefectSummary(Row):
     relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
+
+    @property
+    def trust(self) -> str:
+        """``status``, also for summaries of versions that had none."""
+        return self.status or ("certain" if self.certain else "verified" if self.verified else "open")
 
     @property
     def ground(self) -> MinimumSummary | None:

@@ -9,30 +9,28 @@ from ase.io import write
 from defectscape.files.atoms import to_atoms
 from defectscape.files.extxyz import write_frames
 from defectscape.study.context import StudyContext
+from defectscape.summary.found import names_of
 from defectscape.summary.minima import geometry_name
 from defectscape.summary.searched import Searched
 
 
 def write_structures(context: StudyContext, groups: Sequence[Searched]) -> None:
-    """POSCARs and one extended XYZ file of all minima, the verified geometry where there is one."""
+    """POSCARs and one extended XYZ file of all minima, the verified geometry where there is one.
+
+    The first line of a POSCAR says what it holds.
+    """
     folder = context.layout.minima_folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     frames = []
     for searched in groups:
-        verified = {
-            (key, item.minimum.rank): item.frame
-            for key, items in searched.verified.items()
-            for item in items
-            if item.final_label is not None
-        }
-        for minimum in searched.minima:
-            key = minimum.frame.key
-            frame = verified.get((key, minimum.rank), minimum.frame)
+        structures = searched.structures()
+        names = names_of(context, structures)
+        for (key, rank), frame in structures.items():
             frames.append(frame)
-            path = context.layout.folder / geometry_name(key, minimum.rank)
+            path = context.layout.folder / geometry_name(key, rank)
             write(path, to_atoms(frame), format="vasp", direct=True, sort=True)
-            _title(path, f"{key} minimum {minimum.rank}, total charge {key.charge:+d} e")
+            _title(path, f"{key} minimum {rank}: {names[key, rank]}; total charge {key.charge:+d} e")
     write_frames(context.layout.minima_extxyz, frames)
 
 

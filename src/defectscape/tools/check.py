@@ -103,8 +103,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     starts += max(sampling.split_vacancies, 2 if sampling.off_centre_A is not None else 0)
     rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A)
     low = starts * (1 + rattles) + sampling.relaxed_starts * sampling.relaxation_steps
-    # Beside the lowest the unperturbed start's, and the one nearest to the lowest label.
-    most = max(study.verification.minima_per_charge + 2, study.verification.most_per_charge or 0)
+    # Beside the lowest the unperturbed start, what the model makes of it, and the minimum nearest to the lowest label.
+    most = max(study.verification.minima_per_charge + 3, study.verification.most_per_charge)
     checks = most * (1 + study.verification.relax_steps)
     high = selection.initial_per_charge + selection.test_per_charge
     high += rounds * selection.per_charge_per_round + checks

@@ -28,8 +28,8 @@ from defectscape.study.frames import read_starts
 from defectscape.study.host import site_operations
 from defectscape.study.levels import read_levels
 from defectscape.study.minima import read_relaxations, read_verified
-from defectscape.tools.ase_surface import AseSurface, charge_response
 from defectscape.tools.recovery import Recovery, recover
+from defectscape.tools.surfaces import AseSurface, charge_response
 
 logger = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from defectscape.study.host import site_operations
 from defectscape.study.levels import GroundState, read_levels
 from defectscape.study.minima import read_verified
 from defectscape.tools.direct_relaxations import DirectEnd, DirectSearch, ends_of
-from defectscape.tools.engine_surface import EngineSurface
 from defectscape.tools.recovery import IDENTIFIED_A
+from defectscape.tools.surfaces import EngineSurface
 
 logger = logging.getLogger(__name__)
 

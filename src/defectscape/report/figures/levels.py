@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from defectscape.report.figures.formation import fermi_range
 from defectscape.report.figures.style import LEADER, Plot, colour, plot, styled
-from defectscape.report.names import level_text
+from defectscape.report.names import level_text, open_charges
 from defectscape.summary.schema import Summary
 
 LABEL_SHARE = 0.055
@@ -49,6 +49,7 @@ class LevelMark:
         level_eV, uncertainty_eV: above the valence band maximum, eV.
         label_eV: height of its label, moved away from its neighbours', eV.
         stable: whether it lies on the hull of stable charge states.
+        open_states: the charge states that it rests on and that are open, in words.
     """
 
     column: int
@@ -57,6 +58,7 @@ class LevelMark:
     uncertainty_eV: float
     label_eV: float
     stable: bool
+    open_states: str = ""
 
 
 def level_marks(summary: Summary) -> tuple[LevelMark, ...]:
@@ -69,7 +71,8 @@ def level_marks(summary: Summary) -> tuple[LevelMark, ...]:
         labels = spread([row.level_eV for row in found], LABEL_SHARE * (high - low))
         for row, label in zip(found, labels, strict=True):
             text = level_text(row)
-            marks.append(LevelMark(column, text, row.level_eV, row.uncertainty_eV, label, row.stable))
+            rests_on = open_charges(summary, row)
+            marks.append(LevelMark(column, text, row.level_eV, row.uncertainty_eV, label, row.stable, rests_on))
     return tuple(marks)
 
 
@@ -102,7 +105,9 @@ def _draw_level(drawn: Plot, mark: LevelMark, name: str) -> None:
     axes.errorbar((left + right) / 2, mark.level_eV, mark.uncertainty_eV, capsize=3, lw=1, color=tint)
     axes.plot([right, mark.column + 0.05], [mark.level_eV, mark.label_eV], color=LEADER, lw=0.7)
     text = mark.text if mark.stable else f"({mark.text})"
+    text += " open" if mark.open_states else ""
     axes.text(mark.column + 0.07, mark.label_eV, text, va="center_baseline", fontsize=8)
     stands = "" if mark.stable else ", never the most stable"
+    stands += f"; open: charge {mark.open_states}" if mark.open_states else ""
     title = f"{name} {mark.text}: {mark.level_eV:.3f} ± {mark.uncertainty_eV:.3f} eV{stands}"
     drawn.hover_line([left, right], [mark.level_eV] * 2, title)

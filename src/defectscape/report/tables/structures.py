@@ -1,6 +1,6 @@
 """Tables of the structures found: ground states, minima, relaxations."""
 
-from defectscape.report.names import limit_names
+from defectscape.report.names import OPEN, limit_names
 from defectscape.report.tables.table import Cell, Column, Table, milli
 from defectscape.summary.schema import DefectSummary, Summary
 
@@ -16,8 +16,8 @@ def ground_states(summary: Summary) -> Table:
         Column("Charge", "e", charge=True),
         *(Column(f"E_form at VBM, {name}", "eV", 3) for name in names),
         Column("Standard uncertainty", "eV", 3, bar=True),
-        Column("Verified", strong=lambda cell: cell is False),
-        Column("Certain", strong=lambda cell: cell is False),
+        Column("Status", strong=lambda cell: cell == OPEN),
+        Column("Found"),
         Column("Distortion"),
         Column("Point group"),
         Column("Engine fmax", "eV/Å", 3),
@@ -48,8 +48,8 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
         row.charge,
         *(row.formation_energy_eV.get(name) for name in names),
         row.uncertainty_eV,
-        row.verified,
-        row.certain,
+        row.trust,
+        _found(row),
         row.distortion,
         row.point_group,
         ground.engine_fmax_eV_A if ground else None,
@@ -59,6 +59,13 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
         row.distinct_minima,
         row.geometry_file,
     )
+
+
+def _found(row: DefectSummary) -> str | None:
+    """What is there, by name, and where else; nothing in older summaries."""
+    if row.found is None:
+        return None
+    return f"{row.found.name}; same as {', '.join(row.found.same_as)}" if row.found.same_as else row.found.name
 
 
 def minima(summary: Summary) -> Table:

@@ -1,5 +1,6 @@
 """Tables of levels, chemical potentials, concentrations, configuration coordinates and capture."""
 
+from defectscape.report.names import open_charges
 from defectscape.report.tables.table import Cell, Column, Table, milli
 from defectscape.summary.schema import Summary
 
@@ -17,6 +18,7 @@ def levels(summary: Summary) -> Table:
             Column("Standard uncertainty", "eV", 3, bar=True),
             Column("Stable"),
             Column("In gap"),
+            Column("Open charge states", strong=bool),
         ),
         tuple(
             (
@@ -27,6 +29,7 @@ def levels(summary: Summary) -> Table:
                 row.uncertainty_eV,
                 row.stable,
                 row.in_gap,
+                open_charges(summary, row),
             )
             for row in summary.levels
         ),
