@@ -307,6 +307,13 @@ def test_holes_and_electrons_are_counted_against_the_hosts_ions(structure, defec
     assert missing_electrons(host, pick_site(sites, defect), charge) == missing
 
 
+@pytest.mark.parametrize(("symbol", "closed"), [("Cl", -1), ("O", -2), ("Zn", 2), ("H", 1)])
+def test_an_interstitial_dopant_is_the_ion_of_its_nature(symbol, closed) -> None:
+    host, _ = built(GALLIUM_ARSENIDE)
+    site = DefectSite(f"i_{symbol}", f"{symbol}_i", "interstitial", symbol, None, (0.5, 0.5, 0.5), 1)
+    assert missing_electrons(host, site, closed) == 0
+
+
 def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
     host, sites = built(RUTILE)
     keys = [DefectKey("v_O", charge) for charge in (0, 1, 2)]

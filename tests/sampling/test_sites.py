@@ -122,6 +122,8 @@ def test_unknown_defect_lists_the_names(cdte_sites):
 def test_unknown_impurity_is_refused(cdte):
     with pytest.raises(DefectError, match="Xx"):
         enumerate_sites(cdte, extrinsic=("Xx",))
+    with pytest.raises(DefectError, match="He has no common oxidation state"):
+        enumerate_sites(cdte, extrinsic=("He",))
 
 
 def test_names_of_others_and_short_ones_are_taken_where_one_site_is_meant(cdte, cdte_sites, sb2se3_sites):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from pymatgen.core.periodic_table import Element
+from ase.data import chemical_symbols
 
 from defectscape.domain.frame import Ints
 from defectscape.sampling.open_shells import added_atoms
@@ -15,8 +15,8 @@ def dopants(numbers: Ints, names: Iterable[str]) -> tuple[str, ...]:
         numbers: atomic numbers of the host's atoms, (n,).
         names: our names of the study's defects; a name without a chemical symbol adds none.
     """
-    own = {Element.from_Z(int(number)).symbol for number in set(numbers.tolist())}
-    return tuple(sorted({symbol for symbol in added_atoms(names) if Element.is_valid_symbol(symbol)} - own))
+    own = {chemical_symbols[int(number)] for number in set(numbers.tolist())}
+    return tuple(sorted({symbol for symbol in added_atoms(names) if symbol in chemical_symbols[1:]} - own))
 
 
 def adding(names: Iterable[str], element: str) -> str:

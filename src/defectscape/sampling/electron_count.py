@@ -9,6 +9,10 @@ from pymatgen.core.periodic_table import Element
 from defectscape.domain.site import DefectSite, HostCrystal
 
 
+ANION_FORMER = 2.5
+"""Pauling electronegativity above which an element rather takes electrons: C, N, O, S, Se, halogens."""
+
+
 def missing_electrons(host: HostCrystal, site: DefectSite, charge: int) -> int:
     """Holes (positive) or electrons (negative) that a charge state has to place, by the host's oxidation states.
 
@@ -52,9 +56,10 @@ def _commonest_state(symbol: str) -> int:
 
 
 def _nearest_state(symbol: str, target: int) -> int:
-    """The element's common oxidation state that is nearest to another, of two the more positive."""
-    common = Element(symbol).common_oxidation_states
-    return int(min(common, key=lambda state: (abs(state - target), -state), default=0))
+    """The element's common oxidation state that is nearest to another; of two, the one of its nature."""
+    element = Element(symbol)
+    sign = -1 if element.X > ANION_FORMER else 1
+    return int(min(element.common_oxidation_states, key=lambda state: (abs(state - target), -sign * state), default=0))
 
 
 def _outer_electrons(symbol: str) -> int:

@@ -78,6 +78,9 @@ def _enumerated(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]
     for symbol in extrinsic:
         if not Element.is_valid_symbol(symbol):
             raise DefectError("extrinsic element", repr(symbol), "Give a chemical symbol")
+        if not Element(symbol).common_oxidation_states:
+            remedy = "doped needs one to make a defect; take this defect out"
+            raise DefectError("dopant", f"{symbol} has no common oxidation state", remedy)
     entries, offset = _doped_entries(host, interstitials, extrinsic)
     symmetry = crystal_symmetry(host)
     owners = unit_cell_indices(host)
