@@ -8,7 +8,6 @@ from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.site import DefectSite, HostCrystal
 
-
 ANION_FORMER = 2.5
 """Pauling electronegativity above which an element rather takes electrons: C, N, O, S, Se, halogens."""
 
