@@ -11,7 +11,7 @@ from defectscape.domain.frame import Frame, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge, parse_charge
 from defectscape.domain.label import Label, LabelledFrame
 from defectscape.domain.seeds import derive_seed
-from defectscape.domain.spelling import names_meant, our_name
+from defectscape.domain.spelling import is_ours, names_meant, our_name, turned
 from defectscape.domain.statistics import less_group_means, rms
 
 # Frames: the geometry hash sees what matters, and nothing else; the spin rule; seeds.
@@ -129,6 +129,13 @@ def test_the_hosts_names_that_were_meant() -> None:
     assert names_meant("Cd_i", KNOWN) == ("i_Cd_1", "i_Cd_2")
     assert names_meant("v_Sb", KNOWN) == ("v_Sb_1",)
     assert names_meant("V_Zn", KNOWN) == ()
+    assert names_meant("v_Sb_Cs", KNOWN) == ("v_Sb_1",)
+
+
+def test_our_form_and_interstitials_written_the_other_way() -> None:
+    assert all(is_ours(name) for name in ("v_Cd", "Cl_Te", "i_Cu", "i_Cu_12", "V_Cd", "v_Sb_1"))
+    assert not any(is_ours(name) for name in ("Cd_i", "Cd_i_C3v", "v_Cd_Td_Te2.83", "Vac_Cd", "v_Sb_0", "host"))
+    assert [turned(name) for name in ("Cd_i", "Cd_i_2", "Cd_i_C3v", "v_Cd")] == ["i_Cd", "i_Cd_2", "Cd_i_C3v", "v_Cd"]
 
 
 # Energies must follow from the forces around them; a label that jumps is found, and only that one.

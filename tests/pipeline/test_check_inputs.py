@@ -11,7 +11,8 @@ from defectscape.domain.spelling import our_name
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files
 from defectscape.study.context import StudyContext
-from defectscape.tools.check import make_plan
+from defectscape.tools.check import Plan, make_plan
+from defectscape.tools.site_table import site_table
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
 from support.workflow import refused
@@ -189,9 +190,99 @@ def test_names_of_other_programs_and_of_no_site_are_told(tmp_path: Path) -> None
         return refused(tmp_path, study)
 
     assert {our_name(name) for name in ("V_Cd", "Vac_Cd", "Va_Cd1")} == {"v_Cd"}
-    mistake("study", "`V_Cd`, `Vac_Cd` or `Va_Cd1` as a defect", said=said("V_Cd"), when="check", right="v_Cd")
-    mistake("study", "`Cd_i` as a defect", said=said("Cd_i"), when="check", right="the one that is meant")
+    assert "Write v_Cd" in said("Va_Cd1")
+    mistake("study", "`Vac_Cd` or `Va_Cd1` as a defect", said=said("Vac_Cd"), when="load", right="v_Cd")
+    mistake("study", "`V_Cd`, a vacancy or vanadium, as a defect", said=said("V_Cd"), when="check", right="v_Cd")
+    several = (said("i_Cd"), said("Cd_i_Td"))
+    mistake("study", "`i_Cd` or `Cd_i_Td` as a defect of CdTe, which has several", said=several, when="check, load")
     mistake("study", "a defect that the host cannot have, `v_Zn`", said=said("v_Zn"), when="check")
+
+
+def test_a_defect_may_have_doped_s_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    study["defects"][0]["name"] = "v_Cd_Td_Te2.83"
+    study["defects"].append({"name": "Cd_i_C3v", "charges": ["0", "+1"]})
+    study["ccd"]["pairs"] = [{"defect": "Cd_i_C3v", "initial": "+1", "final": "0"}]
+    path = write_study(study, tmp_path)
+    context = StudyContext.load(path, Path("results"))
+    names = [defect.name for defect in context.study.defects]
+    assert names == ["v_Cd", "i_Cd_3"]
+    assert context.study.ccd.pairs is not None
+    assert context.study.ccd.pairs[0].defect == "i_Cd_3"
+    mistake("study", "`v_Cd_Td_Te2.83`, doped's name, as a defect", said="", when="load", right="v_Cd is taken")
+
+    # It is looked up once for a host, not by every job.
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("doped is asked again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("defectscape.sampling.sites.enumerate_sites", again)
+        assert StudyContext.load(path, Path("results")).study == context.study
+        (tmp_path / "study.yaml").write_text(path.read_text().replace("Cd_i_C3v", "Cd_i_Td_Te2.80"))
+        with pytest.raises(AssertionError, match="asked again"):
+            StudyContext.load(path, Path("results"))
+    assert [defect.name for defect in StudyContext.load(path, Path("results")).study.defects] == ["v_Cd", "i_Cd_2"]
+    study["defects"][0]["name"] = "i_Cd_3"
+    with pytest.raises(DefectscapeError, match="Cd_i_C3v is i_Cd_3, which is listed already"):
+        StudyContext.load(write_study(study, tmp_path), Path("results"))
+
+
+def doped_study(folder: Path) -> dict[str, Any]:
+    """CdTe with chlorine, whose molecule and chloride lie in a folder."""
+    (folder / "Cl.vasp").write_text("Cl2\n1.0\n9 0 0\n0 9 0\n0 0 10\nCl\n2\nCartesian\n4 4 4\n4 4 6\n")
+    cell = "3.3 1.9053 0\n-3.3 1.9053 0\n0 0 5.9\n"
+    (folder / "CdCl2.vasp").write_text(
+        f"CdCl2\n1.0\n{cell}Cd Cl\n1 2\nDirect\n0 0 0\n.333333 .666667 .25\n.666667 .333333 .75\n"
+    )
+    study = small_study()
+    study["defects"] = [{"name": "Cl_Te", "charges": ["+1", "0"]}]
+    study["thermo"]["elemental_references"]["Cl"] = "Cl.vasp"
+    study["thermo"]["competing_phases"] = {"CdCl2": "CdCl2.vasp"}
+    return study
+
+
+def test_a_dopant_needs_its_reference_and_is_bounded_by_its_phases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = doped_study(tmp_path)
+
+    def plan() -> Plan:
+        return make_plan(StudyContext.load(write_study(study, tmp_path), Path("results")))
+
+    done = plan()
+    assert [str(key) for key in done.keys] == ["Cl_Te_+1", "Cl_Te_0"]
+    assert done.warnings == ()
+    rows = {row.site.name: row for row in done.sites}
+    assert {"v_Cd", "Cl_Te", "Cl_Cd", "i_Cl_1", "i_Cd_3"} <= set(rows)
+    lines = site_table(done.sites, done.proposed)
+    (line,) = [line for line in lines if line.startswith("Cl_Te")]
+    assert line.split()[:8] == ["Cl_Te", "Cl_Te", "4c", "1", "0.2500", "0.2500", "0.2500", "4"]
+    assert line.endswith("0 to +1")
+    del study["thermo"]["competing_phases"]
+    (alone,) = plan().warnings
+    when, right = "check; run (in the report)", "its compounds as `thermo.competing_phases`"
+    mistake("study", "dopant that no competing phase holds", said=alone, when=when, right=right)
+    study["thermo"]["chemical_potentials"] = {"poor": {"Cd": -0.5, "Te": -0.5}}
+    said = refused(tmp_path, study)
+    mistake("study", "stated limits without a dopant", said=said, when="check")
+    del study["thermo"]["chemical_potentials"]
+    del study["thermo"]["elemental_references"]["Cl"]
+    mistake("study", "no reference for a dopant", said=refused(tmp_path, study), when="check")
+    study["defects"][0]["name"] = "U_Cd"
+    study["thermo"]["elemental_references"]["U"] = {"energy_eV_per_atom": -11.0, "source": "own run"}
+    mistake("study", "dopant that the engine has no parameters for", said=refused(tmp_path, study), when="check")
+
+
+def test_charges_beyond_what_doped_proposes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    study["defects"][0] |= {"charges": ["+1", "0", "-1", "-2"], "added_charges": ["+7"]}
+    plan = make_plan(StudyContext.load(write_study(study, tmp_path), tmp_path / "results"))
+    (told,) = [line for line in plan.warnings if "proposes" in line]
+    assert told.startswith("v_Cd in charge +7: doped proposes -2 to +1")
+    mistake("study", "charge state that doped does not propose, `+7` of v_Cd", said=told, when="check")
 
 
 def test_too_few_starts_are_found_before_anything_is_computed(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from defectscape.cli.stages import call_stage
 from defectscape.engines.registry import make_local_engine
 from defectscape.files.extxyz import write_frames
 from defectscape.sampling.host import build_host, host_frame, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.settings.load import load_study
 from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext

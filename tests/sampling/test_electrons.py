@@ -28,7 +28,8 @@ from defectscape.sampling.element_crystals import element_crystal, repeated
 from defectscape.sampling.host import build_host, read_reference, shortest_lattice_vector_A
 from defectscape.sampling.open_shells import added_atoms, check_host_spin, open_shell_ions, spin_warning
 from defectscape.sampling.references import element_frame, sampling_warning
-from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.standard_states import molecules, reference_multiplicity
 from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.references import ReferenceSettings
@@ -280,7 +281,7 @@ SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0
 
 def built(structure: Structure) -> tuple[HostCrystal, tuple[DefectSite, ...]]:
     host = build_host(structure, SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=2.0))
-    return host, enumerate_sites(host)
+    return host, enumerate_sites(host, extrinsic=("Cl", "P", "Zn"))
 
 
 @pytest.mark.parametrize(
@@ -292,11 +293,26 @@ def built(structure: Structure) -> tuple[HostCrystal, tuple[DefectSite, ...]]:
         (RUTILE, "v_Ti", -4, 0),
         (GALLIUM_ARSENIDE, "v_Ga", 0, 3),
         (GALLIUM_ARSENIDE, "v_As", 0, -3),
+        (GALLIUM_ARSENIDE, "Cl_As", 2, 0),
+        (GALLIUM_ARSENIDE, "Zn_Ga", -1, 0),
+        (GALLIUM_ARSENIDE, "P_As", 0, 0),
+        (RUTILE, "Cl_O", 1, 0),
+        (SILICON, "P_Si", 1, 0),
+        (SILICON, "P_Si", 0, -1),
+        (SILICON, "Zn_Si", -2, 0),
+        (SILICON, "Cl_Si", 0, -3),
     ],
 )
 def test_holes_and_electrons_are_counted_against_the_hosts_ions(structure, defect, charge, missing) -> None:
     host, sites = built(structure)
     assert missing_electrons(host, pick_site(sites, defect), charge) == missing
+
+
+@pytest.mark.parametrize(("symbol", "closed"), [("Cl", -1), ("O", -2), ("Zn", 2), ("H", 1)])
+def test_an_interstitial_dopant_is_the_ion_of_its_nature(symbol, closed) -> None:
+    host, _ = built(GALLIUM_ARSENIDE)
+    site = DefectSite(f"i_{symbol}", f"{symbol}_i", "interstitial", symbol, None, (0.5, 0.5, 0.5), 1)
+    assert missing_electrons(host, site, closed) == 0
 
 
 def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
@@ -307,6 +323,12 @@ def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
     host, sites = built(GALLIUM_ARSENIDE)
     keys = [DefectKey("v_Ga", -charge) for charge in range(4)]
     assert (spin_warning(host, sites, keys) or "").startswith("v_Ga_0, v_Ga_-1: ")
+
+
+def test_a_dopant_in_a_bond_of_an_element_is_counted() -> None:
+    host, sites = built(SILICON)
+    assert spin_warning(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)]) is None
+    assert (spin_warning(host, sites, [DefectKey("P_Si", -1)]) or "").startswith("P_Si_-1: ")
 
 
 def test_broken_bonds_of_an_element_are_told_in_any_charge_state() -> None:

@@ -15,8 +15,9 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.identification import identify
 from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
+from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.site_order import keep_names, place_in_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 from support import ROOT
 from support.mistakes import mistake
@@ -230,6 +231,14 @@ def test_other_cells_and_atoms_are_refused_with_what_differs(cdte, cdte_sites):
     strangers = np.where(frame.numbers == 52, 34, frame.numbers)
     with pytest.raises(DefectError, match="Se16Cd15"):
         identify(cdte, cdte_sites, strangers, frame.positions_A, frame.cell_A)
+
+
+def test_a_dopant_that_the_study_has_not_is_told(cdte, cdte_sites):
+    frame = defect_frame(cdte, pick_site(cdte_sites, "v_Cd"), 0)
+    numbers = np.append(frame.numbers, 17)
+    positions = np.vstack([frame.positions_A, cdte.positions_A[0]])
+    with pytest.raises(DefectError, match="Cl_Cd, and Cl is no element of the host or of its dopants"):
+        identify(cdte, cdte_sites, numbers, positions, frame.cell_A)
 
 
 def test_a_defect_at_no_known_site_is_refused_unless_it_is_named(cdte, cdte_sites):

@@ -108,7 +108,12 @@ def with_interstitial(cell):
     return cell
 
 
-@pytest.mark.parametrize("defect", [with_vacancy, with_antisite, with_interstitial])
+def with_dopant(cell):
+    cell.replace(len(cell) // 3, "Cl")
+    return cell
+
+
+@pytest.mark.parametrize("defect", [with_vacancy, with_antisite, with_interstitial, with_dopant])
 @pytest.mark.parametrize("rattle_A", [0.0, 0.05])
 @pytest.mark.parametrize(("name", "repeats"), SUPERCELLS)
 def test_defective_supercells_are_found(name, repeats, rattle_A, defect):

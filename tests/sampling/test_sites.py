@@ -10,9 +10,15 @@ from pymatgen.core.structure import Structure
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Origin
 from defectscape.files.quiet import quiet
+from defectscape.files.structures import to_structure
+from defectscape.sampling.dopants import dopants, unbounded_dopants
 from defectscape.sampling.host import build_host
-from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.site_words import describe_sites
+from defectscape.sampling.sites import _doped_entries, closest_atom, defect_frame, enumerate_sites, propose_charges
 from defectscape.settings.structure import SupercellSettings
+
+LATTICE_A = 6.62
 
 
 def antimony_selenide(scale=1.0):
@@ -31,6 +37,11 @@ def antimony_selenide(scale=1.0):
     )
     matrix = [[1, 0, 0], [0, 2, 0], [0, 0, 1]]
     return build_host(cell, SupercellSettings(matrix=matrix, min_image_distance_A=3.0))
+
+
+def silicon():
+    cell = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
+    return build_host(cell, SupercellSettings(matrix=np.eye(3, dtype=int).tolist(), min_image_distance_A=3.0))
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +122,87 @@ def test_unknown_defect_lists_the_names(cdte_sites):
 def test_unknown_impurity_is_refused(cdte):
     with pytest.raises(DefectError, match="Xx"):
         enumerate_sites(cdte, extrinsic=("Xx",))
+    with pytest.raises(DefectError, match="He has no common oxidation state"):
+        enumerate_sites(cdte, extrinsic=("He",))
+
+
+def test_names_of_others_and_short_ones_are_taken_where_one_site_is_meant(cdte, cdte_sites, sb2se3_sites):
+    of = {site.name: site.doped_name for site in (*cdte_sites, *sb2se3_sites)}
+    for name in ("i_Cd_3", "As_Te", "i_As_2", "v_Sb_2", "Se_Sb_1"):
+        sites = cdte_sites if name in {site.name for site in cdte_sites} else sb2se3_sites
+        assert pick_site(sites, of[name]).name == name
+    assert pick_site(cdte_sites, "Cd_i_C3v").name == "i_Cd_3"
+    assert pick_site(cdte_sites, "Cd_i_2").name == "i_Cd_2"
+    assert pick_site(cdte_sites, "v_Cd_Td_Te2.83").name == "v_Cd"
+    one = [site for site in cdte_sites if site.name != "i_As_1" and site.name != "i_As_3"]
+    assert pick_site(one, "i_As").name == pick_site(one, "As_i").name == "i_As_2"
+    with pytest.raises(DefectError, match=r"'i_Cd'.*has 3 such sites.*i_Cd_1 \(Cd_i_Td_Cd2.87, 4d, 4 Cd 2.87, 6 Te"):
+        pick_site(cdte_sites, "i_Cd", cdte)
+    with pytest.raises(DefectError, match=r"has 2 such sites\. Write i_Cd_1 or i_Cd_2"):
+        pick_site(cdte_sites, "Cd_i_Td")
+    # Where another may be meant they are told, not taken.
+    for name in ("V_Cd", "Vac_Cd", "va_Cd1", "v_cd", "vac_1_Cd"):
+        with pytest.raises(DefectError, match=r"Write v_Cd\. The host has v_Cd"):
+            pick_site(cdte_sites, name)
+
+
+def test_sites_are_described_by_what_tells_them_apart(cdte, cdte_sites):
+    rows = {row.site.name: row for row in describe_sites(cdte, cdte_sites)}
+    told = {name: (rows[name].wyckoff, rows[name].neighbours) for name in ("v_Cd", "As_Te", "i_Cd_1", "i_As_2")}
+    a = LATTICE_A
+    tetrahedral, octahedral = f"{3**0.5 / 4 * a:.2f}", f"{a / 2:.2f}"
+    assert told == {
+        "v_Cd": ("4a", f"4 Te {tetrahedral}"),
+        "As_Te": ("4c", f"4 Cd {tetrahedral}"),
+        "i_Cd_1": ("4d", f"4 Cd {tetrahedral}, 6 Te {octahedral}"),
+        "i_As_2": ("4b", f"4 Te {tetrahedral}, 6 Cd {octahedral}"),
+    }
+    for row in rows.values():
+        # The conventional cell holds four primitive ones.
+        assert row.wyckoff[:-1] == str(4 * row.site.multiplicity)
+    place = np.array(rows["i_Cd_1"].unit_frac_coords) @ cdte.unit_cell_A
+    there = np.array(rows["i_Cd_1"].site.frac_coords) @ cdte.cell_A
+    gap = (place - there) @ np.linalg.inv(cdte.unit_cell_A)
+    assert np.allclose(gap, np.rint(gap), atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [antimony_selenide, silicon])
+def test_wyckoff_positions_and_neighbours_agree_with_doped_and_pymatgen(make):
+    host = make()
+    rows = describe_sites(host, enumerate_sites(host, interstitials=True))
+    entries, _ = _doped_entries(host, True, ())
+    theirs = {entry.name.rpartition("_")[0]: entry.wyckoff for entry in entries}
+    assert {row.site.doped_name: row.wyckoff for row in rows} == theirs
+    structure = to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
+    for row in rows:
+        place = structure.lattice.get_cartesian_coords(row.unit_frac_coords)
+        lengths = sorted(n.nn_distance for n in structure.get_sites_in_sphere(place, 7.0) if n.nn_distance > 0.1)
+        shell = [length for length in lengths if length <= 1.2 * lengths[0]]
+        counts = [int(words.split()[0]) for words in row.neighbours.split(", ")]
+        assert sum(counts) == len(shell), row.short
+        assert row.neighbours.split(", ")[0].split()[2].startswith(f"{shell[0]:.2f}")
+
+
+def test_charges_are_proposed_as_doped_does(cdte):
+    sites, proposed = propose_charges(cdte, interstitials=True, extrinsic=("Cl", "Cu"))
+    assert set(proposed) == {site.name for site in sites}
+    assert proposed["v_Cd"] == (-2, -1, 0, 1)
+    assert proposed["v_Te"] == (-1, 0, 1, 2)
+    # A donor and an acceptor.
+    assert 1 in proposed["Cl_Te"]
+    assert min(proposed["Cl_Te"]) == 0
+    assert -1 in proposed["Cu_Cd"]
+
+
+def test_a_dopant_changes_nothing_of_the_hosts_own_defects(cdte, cdte_sites):
+    own = {site.name: site for site in enumerate_sites(cdte, interstitials=True)}
+    native = [site for site in cdte_sites if site.added != "As"]
+    assert native == list(own.values())
+    for name in ("v_Cd", "Te_Cd", "i_Cd_1"):
+        ours, theirs = (defect_frame(cdte, pick_site(sites, name), 0) for sites in (own.values(), cdte_sites))
+        assert ours.frame_id == theirs.frame_id
+    assert dopants(cdte.numbers, ["Cl_Te", "i_Cu_1", "Te_Cd", "v_Cd", "i_Cd_1", "Va_Cd"]) == ("Cl", "Cu")
+    assert unbounded_dopants(["Cl", "Cu"], [{"Cd": 1, "Cl": 2}, {"Cu": 1}]) == ("Cu",)
 
 
 @pytest.mark.parametrize(

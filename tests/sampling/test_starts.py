@@ -19,7 +19,8 @@ from defectscape.sampling.host import build_host
 from defectscape.sampling.lengths import Lengths, sampling_lengths
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.relaxed_starts import starts_to_relax
-from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES, assign_splits
 from defectscape.sampling.starts import distorted_neighbours, make_starts
 from defectscape.settings.effort import EFFORTS

@@ -17,7 +17,8 @@ from defectscape.domain.label import Label
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.files.extxyz import read_labelled
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.search.matching import host_operations
 from defectscape.search.reconstruction import reconstruction, same_structures
 from defectscape.settings.structure import SupercellSettings

@@ -14,7 +14,8 @@ from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_frames, read_labelled, write_frames
 from defectscape.files.tables import load_host_file, load_sites
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.stages.host import list_sites, prepare_host
 from defectscape.stages.labels import build_round_data, label_chunk
 from defectscape.stages.references import label_host, label_references

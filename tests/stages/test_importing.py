@@ -19,7 +19,8 @@ from defectscape.engines.labelling import label_frames
 from defectscape.engines.vasp_output import read_run
 from defectscape.files.extxyz import read_labelled
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.study.context import StudyContext
 from defectscape.tools import import_labels as importing
 from defectscape.tools.data_sets import card_path, export, read_card, read_data_set

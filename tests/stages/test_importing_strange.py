@@ -27,7 +27,6 @@ from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.store.labels import LabelStore
 from defectscape.study.context import StudyContext
-from defectscape.tools import check as checking
 from defectscape.tools import import_labels as importing
 from defectscape.tools.check import _label_times
 from defectscape.tools.import_labels import import_paths
@@ -506,8 +505,7 @@ def test_runs_with_bad_steps_that_people_import(came_of) -> None:
     mistake("imports", "rocksalt in the zinc-blende cell", said=row.reason, when="import", right=taken(row))
 
 
-def test_the_estimate_after_an_import(target, context, monkeypatch) -> None:
-    monkeypatch.setattr(checking, "enumerate_sites", lambda *_, **__: target.sites)
+def test_the_estimate_after_an_import(target, context) -> None:
     host = target.host
     frame = Frame(host.numbers, host.positions_A, host.cell_A, HOST_KEY, 1, Origin.HOST, "host")
     record = imported_record(target.engine, frame, Label(-20.0, np.zeros((8, 3))), "vasp", {})

@@ -55,8 +55,7 @@ def refused(folder: Path, study: dict[str, Any]) -> str:
     path = write_study(study, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        context = StudyContext.load(path.relative_to(folder), Path("results"))
         with pytest.raises(DefectscapeError) as caught:
-            make_plan(context)
+            make_plan(StudyContext.load(path.relative_to(folder), Path("results")))
     assert not (folder / "labels").exists()
     return str(caught.value)

@@ -301,3 +301,70 @@ def test_given_limits_are_taken_if_the_host_is_in_equilibrium():
         given_limits(CDTE, 4 * -5.2, REFERENCES, {"x": {"Cd": -0.5, "Te": -0.5}})
     with pytest.raises(ThermoError, match="one value for each of Cd, Te"):
         given_limits(CDTE, 4 * -5.2, REFERENCES, {"x": {"Cd": -1.2}})
+
+
+CDCL2 = Phase("chloride", {"Cd": 1, "Cl": 2}, -1.0 - 2 * 2.0 - 3.9)
+WITH_CHLORINE = {**REFERENCES, "Cl": -2.0}
+
+
+def relative_eV(limits):
+    return {limit.name: dict(limit.relative_eV) for limit in limits}
+
+
+def test_a_dopant_is_at_the_solubility_limit_of_the_phase_that_holds_it():
+    limits = relative_eV(chemical_potential_limits(CDTE, 4 * -5.2, WITH_CHLORINE, [CDCL2], ["Cl"]))
+    assert set(limits) == {"Cd-rich with CdCl2", "Te-rich with CdCl2"}
+    # mu(Cd) + 2 mu(Cl) = -3.9 eV in both
+    assert limits["Cd-rich with CdCl2"] == pytest.approx({"Cd": 0.0, "Te": -1.2, "Cl": -1.95})
+    assert limits["Te-rich with CdCl2"] == pytest.approx({"Cd": -1.2, "Te": 0.0, "Cl": -1.35})
+    # Without it chlorine gas is what limits: far too high.
+    alone = relative_eV(chemical_potential_limits(CDTE, 4 * -5.2, WITH_CHLORINE, dopants=["Cl"]))
+    assert {name: row["Cl"] for name, row in alone.items()} == pytest.approx({"Cd-Cl-rich": 0.0, "Cl-Te-rich": 0.0})
+    # What the host's own elements may be is not changed by a dopant.
+    host = relative_eV(chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES))
+    for name, row in limits.items():
+        assert {el: row[el] for el in ("Cd", "Te")} == pytest.approx(host[name.partition(" ")[0]])
+
+
+def test_where_two_phases_of_a_dopant_take_turns_is_a_limit_too():
+    tetrachloride = Phase("tetrachloride", {"Te": 1, "Cl": 4}, -3.0 - 4 * 2.0 - 6.0)
+    limits = relative_eV(chemical_potential_limits(CDTE, 4 * -5.2, WITH_CHLORINE, [CDCL2, tetrachloride], ["Cl"]))
+    assert set(limits) == {"Cd-rich with CdCl2", "Te-rich with TeCl4", "with CdCl2 and TeCl4"}
+    assert limits["Te-rich with TeCl4"]["Cl"] == pytest.approx(-1.5)
+    assert limits["with CdCl2 and TeCl4"] == pytest.approx({"Cd": -1.0, "Te": -0.2, "Cl": -1.45})
+    # Between the corners no mixture of Cd and Te has more chlorine than both phases allow.
+    for cadmium in np.linspace(-1.2, 0.0, 25):
+        highest = min(-1.95 - cadmium / 2, (-6.0 + 1.2 + cadmium) / 4)
+        corners = sorted((row["Cd"], row["Cl"]) for row in limits.values())
+        assert np.interp(cadmium, *zip(*corners, strict=True)) == pytest.approx(highest)
+
+
+@pytest.mark.parametrize("noise_eV", [-5e-4, 0.0, 5e-4])
+def test_an_elemental_host_has_a_dopant_too(noise_eV):
+    phase = Phase("SiP", {"Si": 1, "P": 1}, -5.4 - 4.0 - 0.6)
+    (limit,) = chemical_potential_limits(
+        np.array([14] * 8), 8 * (-5.4 + noise_eV), {"Si": -5.4, "P": -4.0}, [phase], ["P"]
+    )
+    assert limit.name == "with SiP"
+    assert limit.absolute_eV("Si") == pytest.approx(-5.4 + noise_eV)
+    assert dict(limit.relative_eV)["P"] == pytest.approx(-0.6 - noise_eV)
+
+
+def test_two_dopants_are_bounded_together():
+    copper = Phase("telluride", {"Cu": 2, "Te": 1}, -2 * 1.5 - 3.0 - 0.5)
+    references = {**WITH_CHLORINE, "Cu": -1.5}
+    limits = relative_eV(chemical_potential_limits(CDTE, 4 * -5.2, references, [CDCL2, copper], ["Cl", "Cu"]))
+    rich = limits["Te-rich with CdCl2 and Cu2Te"]
+    assert rich == pytest.approx({"Cd": -1.2, "Te": 0.0, "Cl": -1.35, "Cu": -0.25})
+    # At low tellurium, metallic copper comes first.
+    assert limits["Cd-Cu-rich with CdCl2"]["Cu"] == pytest.approx(0.0)
+
+
+def test_a_dopant_needs_its_reference_and_its_own_potential():
+    with pytest.raises(ThermoError, match="nothing for Cl, which the study's defects add"):
+        chemical_potential_limits(CDTE, 4 * -5.2, REFERENCES, dopants=["Cl"])
+    given = {"x": {"Cd": -0.5, "Te": -0.7}}
+    with pytest.raises(ThermoError, match="one value for each of Cd, Te, Cl"):
+        given_limits(CDTE, 4 * -5.2, WITH_CHLORINE, given, ["Cl"])
+    (limit,) = given_limits(CDTE, 4 * -5.2, WITH_CHLORINE, {"x": {**given["x"], "Cl": -1.7}}, ["Cl"])
+    assert limit.absolute_eV("Cl") == pytest.approx(-3.7)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
-from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files, reference_files
 from defectscape.settings.workflow import study_file
 from defectscape.study.layout import PARTIAL, Layout
+from defectscape.study.names import load_named_study
 from defectscape.study.stage_settings import names_come_from_file
 from defectscape.study.stages import find_stage
 from defectscape.study.unfinished import read_unfinished
@@ -22,12 +22,12 @@ GIVEN = dict(workflow.config_settings.config if AS_CONFIGFILE else config)
 PART = PARTIAL if GIVEN.pop(PARTIAL, False) else ""
 try:
     CONFIG = study_file(GIVEN, workflow.configfiles if AS_CONFIGFILE else [])
-    STUDY = load_study(CONFIG)
+    RESULTS = Path(GIVEN.get("results", "results"))
+    STUDY = load_named_study(CONFIG, RESULTS)
     check_files(STUDY)
 except DefectscapeError as error:
     # One line, not the stack of the workflow's parser.
     sys.exit(f"error: {error}")
-RESULTS = Path(GIVEN.get("results", "results"))
 LAYOUT = Layout(RESULTS / STUDY.study, PART)
 UNFINISHED = {item.group for item in read_unfinished(LAYOUT)}
 GROUPS = {

@@ -17,7 +17,9 @@ def import_labels(
         list[Path], typer.Argument(help="vasprun.xml (also .gz, .bz2, .xz), *.extxyz[.xz], or folders of them.")
     ],
     fidelity: Fidelity,
-    defect: Annotated[str | None, typer.Option(help="Our name of the defect, where its site cannot be told.")] = None,
+    defect: Annotated[
+        str | None, typer.Option(help="Name of the defect, ours or doped's, where its site cannot be told.")
+    ] = None,
     frames: Annotated[
         Path | None,
         typer.Option(help="Write the imported frames here, to be named under `imported`."),

@@ -29,6 +29,7 @@ def check(
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan
+    from defectscape.tools.site_table import site_table
 
     paths = context.obj
     if full:
@@ -43,7 +44,12 @@ def check(
         f"host        {host.formula} ({host.spacegroup}), supercell of {len(host.numbers)} atoms, "
         f"images {host.min_image_distance_A:.2f} A apart"
     )
-    echo(f"available   {', '.join(site.name for site in plan.sites)}")
+    echo(
+        f"defects     of the host, their sites in a primitive cell, their places in the cell of {study.host.file}, "
+        "their neighbours in A"
+    )
+    for line in site_table(plan.sites, plan.proposed):
+        echo(f"            {line}")
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")

@@ -107,7 +107,8 @@ class ChemicalPotentialLimit:
     """One corner of the host's stability region.
 
     Attributes:
-        name: the elements at their reference there: ``Cd-rich``, in a ternary ``A-B-rich``.
+        name: the elements at their reference there: ``Cd-rich``, in a ternary ``A-B-rich``; then the phases that are
+            there, those of dopants among them: ``Cd-rich with CdCl2``.
         phases: formulas of the phases in equilibrium.
         potentials_eV: (element, absolute chemical potential per atom, eV), sorted by element.
         references_eV: (element, energy per atom of its reference phase, eV), sorted by element.
@@ -130,7 +131,7 @@ class ChemicalPotentialLimit:
         raise ThermoError(
             f"chemical potential of {element}",
             f"not in the limit {self.name}",
-            "Only defects made of the host's own elements have limits",
+            "Limits have the host's elements and the dopants that the study names among its defects",
         )
 
     @property

@@ -1,8 +1,9 @@
 """Other programs' names of defects, in ours: v_Cd, Te_Cd, i_Cd.
 
 doped writes ``v_Cd_Td_Te2.83`` and ``Cd_i_Td_Te2.83``, pydefect ``Va_Cd1``, pymatgen ``vac_1_Cd`` and
-``as_1_Te_on_Cd``, papers ``V_Cd`` and ``Cd_i``. They are told what to write, never translated in silence: ``V_Cd`` may
-also be vanadium.
+``as_1_Te_on_Cd``, papers ``V_Cd`` and ``Cd_i``. doped's names, whole or without their last words, and ours without an
+index are taken where the host has one such site. The others are told what to write, never translated in silence:
+``V_Cd`` may also be vanadium.
 """
 
 import re
@@ -11,8 +12,40 @@ from collections.abc import Iterable, Mapping
 VACANCY_WORDS = ("v", "va", "vac", "vacancy")
 INTERSTITIAL_WORDS = ("i", "int", "inter", "interstitial")
 SUBSTITUTION_WORDS = ("as", "sub", "antisite", "substitution")
+TYPED_PATTERN = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9.]+)*$"
+"""Names that a study may give a defect: ours, and doped's, which have bond lengths in them."""
+_OURS = re.compile(r"^(v|i|[A-Z][a-z]?)_[A-Z][a-z]?(_[1-9][0-9]*)?$")
+_TURNED = re.compile(r"^([A-Z][a-z]?)_i((?:_[1-9][0-9]*)?)$")
 _ELEMENT = re.compile(r"^([A-Z][a-z]?)[0-9]*$")
 _LOWER = re.compile(r"^([a-z]{1,2})[0-9]*$")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name has our form, so that no host is needed to know what is meant."""
+    return _OURS.match(name) is not None
+
+
+def turned(name: str) -> str:
+    """``Cd_i`` and ``Cd_i_2`` as we write them, ``i_Cd`` and ``i_Cd_2``; other names as they are."""
+    found = _TURNED.match(name)
+    return name if found is None else f"i_{found.group(1)}{found.group(2)}"
+
+
+def says(name: str, kind: str, added: str | None, removed: str | None) -> bool:
+    """Whether a name says a defect as doped or we do, and nothing else can be meant by it.
+
+    Args:
+        name: what somebody wrote.
+        kind, added, removed: the defect: ``vacancy``, ``substitution`` or ``interstitial``, and its elements.
+    """
+    words = name.split("_")
+    first, second = words[0], words[1] if len(words) > 1 else ""
+    forms: dict[str, set[tuple[str | None, str | None]]] = {
+        "vacancy": {("v", removed)},
+        "substitution": {(added, removed)},
+        "interstitial": {("i", added), (added, "i")},
+    }
+    return (first, second) in forms[kind]
 
 
 def our_name(name: str) -> str | None:
@@ -53,7 +86,10 @@ def names_meant(name: str, known: Mapping[str, str]) -> tuple[str, ...]:
         name: what somebody wrote.
         known: what doped calls each defect, by our name.
     """
-    of_doped = [ours for ours, dopeds in known.items() if name == dopeds or name.startswith(f"{dopeds}_")]
+    of_doped = [ours for ours, dopeds in known.items() if name == dopeds]
+    of_doped = of_doped or [
+        ours for ours, dopeds in known.items() if name.startswith(f"{dopeds}_") or dopeds.startswith(f"{name}_")
+    ]
     return tuple(of_doped) or _of_kind(our_name(name), known)
 
 

@@ -87,6 +87,13 @@ def identify(
         found.append((nearest_image_A(symmetry, frac, place @ to_unit), site.name, site))
     if not found or min(found)[0] > far_A:
         name = f"{added or 'v'}_{removed}" if removed else f"i_{added}"
+        known = {site.added for site in sites} | {chemical_symbols[number] for number in host.numbers.tolist()} | {None}
+        if added not in known:
+            raise DefectError(
+                "defect",
+                f"{name}, and {added} is no element of the host or of its dopants",
+                "Name a defect that adds it among the study's defects",
+            )
         raise DefectError(
             "defect",
             f"{name} at no site that the host is known to have",

@@ -125,11 +125,17 @@ def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[
 
 
 def _may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
-    """Two or more electrons or holes; an element has bonds, and no ions to count them by."""
-    return is_element(host) or abs(missing_electrons(host, site, key.charge)) > 1
+    """Two or more electrons or holes; an element has broken bonds, and no ions to count by, but for a substitution."""
+    return (is_element(host) and site.kind != "substitution") or abs(missing_electrons(host, site, key.charge)) > 1
 
 
 def added_atoms(names: Iterable[str]) -> tuple[str, ...]:
     """Symbols of the atoms that defects of these names put in: ``Te`` of ``Te_Cd``, ``Cd`` of ``i_Cd_1``."""
     parts = [name.split("_") for name in names]
     return tuple(dict.fromkeys(words[1] if words[0] == "i" else words[0] for words in parts if words[0] != "v"))
+
+
+def removed_atoms(names: Iterable[str]) -> tuple[str, ...]:
+    """Symbols of the atoms that defects of these names take out: ``Cd`` of ``Te_Cd`` and of ``v_Cd_1``."""
+    parts = [name.split("_") for name in names]
+    return tuple(dict.fromkeys(words[1] for words in parts if words[0] != "i"))

@@ -6,7 +6,7 @@ the lowest unit-cell atom of the orbit, interstitials by ``site_order``. They st
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from defectscape.domain.family import UNPERTURBED, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.domain.spelling import names_meant
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.host import unit_cell_indices
@@ -51,15 +50,44 @@ def enumerate_sites(
         DefectError: if an impurity is no element, or doped's sites are not the host's.
         HostError: if doped cannot work with the crystal.
     """
+    return tuple(site for site, _ in _enumerated(host, interstitials, extrinsic))
+
+
+def propose_charges(
+    host: HostCrystal, *, interstitials: bool = False, extrinsic: Sequence[str] = ()
+) -> tuple[tuple[DefectSite, ...], Mapping[str, tuple[int, ...]]]:
+    """The sites with the charge states that doped proposes for each, by name; arguments as ``enumerate_sites``."""
+    found = _enumerated(host, interstitials, extrinsic)
+    with quiet("doped"):
+        charges = {site.name: _proposed(entry) for site, entry in found}
+    return tuple(site for site, _ in found), charges
+
+
+def _proposed(entry: Any) -> tuple[int, ...]:
+    """doped's charge states of an entry; those around zero where the host's ions have no known charges, as doped."""
+    from doped.generation import guess_defect_charge_states
+
+    if any(getattr(site.specie, "oxi_state", None) is None for site in entry.defect.structure):
+        return (-1, 0, 1)
+    guessed: Any = guess_defect_charge_states(entry.defect)
+    return tuple(int(charge) for charge in guessed)
+
+
+def _enumerated(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]) -> tuple[tuple[DefectSite, Any], ...]:
+    """The sites, each with doped's neutral entry."""
     for symbol in extrinsic:
         if not Element.is_valid_symbol(symbol):
             raise DefectError("extrinsic element", repr(symbol), "Give a chemical symbol")
+        if not Element(symbol).common_oxidation_states:
+            remedy = "doped needs one to make a defect; take this defect out"
+            raise DefectError("dopant", f"{symbol} has no common oxidation state", remedy)
     entries, offset = _doped_entries(host, interstitials, extrinsic)
     symmetry = crystal_symmetry(host)
     owners = unit_cell_indices(host)
-    drafts = [_draft(entry, offset, host, owners, symmetry) for entry in entries]
+    drafts = [(*_draft(entry, offset, host, owners, symmetry), entry) for entry in entries]
     drafts.sort(key=lambda draft: (KINDS.index(draft[1].kind), draft[1].name, *draft[0]))
-    return _indexed([site for _, site in drafts])
+    sites = _indexed([site for _, site, _ in drafts])
+    return tuple((site, entry) for site, (_, _, entry) in zip(sites, drafts, strict=True))
 
 
 def _doped_entries(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]) -> tuple[list[Any], Floats]:
@@ -150,21 +178,6 @@ def _indexed(sites: Sequence[DefectSite]) -> tuple[DefectSite, ...]:
         name = f"{site.name}_{seen[site.name]}" if several else site.name
         numbered.append(replace(site, name=name))
     return tuple(numbered)
-
-
-def pick_site(sites: Iterable[DefectSite], name: str) -> DefectSite:
-    """The site of a name.
-
-    Raises:
-        DefectError: listing the available names.
-    """
-    table = {site.name: site for site in sites}
-    if name not in table:
-        meant = names_meant(name, {site.name: site.doped_name for site in table.values()})
-        hint = f"Write {' or '.join(meant)}. " if meant else ""
-        kinds = "" if name.startswith("i_") else "; interstitials are listed when one is asked for, as i_Cd_1"
-        raise DefectError("defect", repr(name), f"{hint}The host has {', '.join(table)}{kinds}")
-    return table[name]
 
 
 def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:

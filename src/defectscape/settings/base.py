@@ -1,5 +1,6 @@
 """The base of all settings: unknown keys are refused, values are strict and frozen."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from pydantic import (
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.keys import format_charge, parse_charge
+from defectscape.domain.spelling import TYPED_PATTERN, our_name, turned
 
 
 class Settings(BaseModel):
@@ -45,6 +47,22 @@ Charge = Annotated[
     PlainSerializer(format_charge, return_type=str),
 ]
 """A charge state, units of e, written with its sign and in quotes."""
+
+
+def _defect_name(value: object) -> object:
+    """What cannot be a name is told, where possible with the one to write; ``Cd_i`` is ``i_Cd``."""
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(TYPED_PATTERN, value) is None:
+        meant = our_name(value)
+        hint = f"write {meant}" if meant else "write letters, digits and single underscores, as in v_Cd or v_Sb_1"
+        raise ValueError(f"{hint}; `defectscape check` lists the names that the host has")
+    return turned(value)
+
+
+_Typed = Annotated[str, Field(pattern=TYPED_PATTERN)]
+DefectName = Annotated[_Typed, BeforeValidator(_defect_name, json_schema_input_type=_Typed)]
+"""A defect's name: ours, or doped's."""
 
 
 def _path(value: object, info: ValidationInfo) -> object:

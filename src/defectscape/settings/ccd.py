@@ -4,14 +4,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from defectscape.domain.keys import NAME_PATTERN
-from defectscape.settings.base import Charge, Settings
+from defectscape.settings.base import Charge, DefectName, Settings
 
 
 class ChargePair(Settings):
     """Two adjacent charge states of one defect."""
 
-    defect: str = Field(pattern=NAME_PATTERN, description="Our name of the defect.")
+    defect: DefectName = Field(description="The defect, as it is named under `defects`.")
     initial: Charge = Field(description="Charge state before the transition.")
     final: Charge = Field(description="Charge state after it.")
 

@@ -1,13 +1,10 @@
 """Host and defects: what the study is about."""
 
-import re
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from defectscape.domain.keys import NAME_PATTERN
-from defectscape.domain.spelling import our_name
-from defectscape.settings.base import Charge, FilePath, Settings
+from defectscape.settings.base import Charge, DefectName, FilePath, Settings
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
@@ -70,10 +67,10 @@ class HostSettings(Settings):
 class DefectSettings(Settings):
     """One defect and its charge states."""
 
-    name: str = Field(
-        pattern=NAME_PATTERN,
-        description="Our name: `v_Cd`, `Te_Cd`, `i_Cd`; with an index (`v_Sb_1`) where the host has "
-        "inequivalent sites. `defectscape check` lists those available.",
+    name: DefectName = Field(
+        description="Vacancy `v_Cd`, antisite or substitution `Te_Cd`, interstitial `i_Cd`; with an index (`v_Sb_1`) "
+        "where the host has inequivalent sites. An element that the host lacks is a dopant: `Cl_Te`, `i_Cu_1`. doped's "
+        "names (`Cd_i_C3v`) are taken, too. `defectscape check` lists what the host has, and what tells sites apart.",
     )
     charges: list[Charge] = Field(
         min_length=1, description="Charge states explored together, signed and quoted: ['0', '-1']."
@@ -83,16 +80,6 @@ class DefectSettings(Settings):
         description="Charge states added later: explored on top of the others, which stay as they are, "
         "so that nothing of theirs is computed again.",
     )
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _can_be_ours(cls, value: object) -> object:
-        # As doped's with bond lengths cannot: the error says what to write.
-        if isinstance(value, str) and re.fullmatch(NAME_PATTERN, value) is None:
-            meant = our_name(value)
-            hint = f"write {meant}" if meant else "write letters, digits and single underscores, as in v_Cd or v_Sb_1"
-            raise ValueError(f"{hint}; `defectscape check` lists the names that the host has")
-        return value
 
     @model_validator(mode="after")
     def _each_charge_once(self) -> "DefectSettings":

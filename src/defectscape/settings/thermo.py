@@ -140,8 +140,8 @@ class ThermoSettings(Settings):
     """Formation energies and transition levels."""
 
     elemental_references: dict[str, Reference] = Field(
-        description="Each element's reference phase, computed with the high-fidelity engine: its structure file, or a "
-        "section with file, multiplicity, or energy_eV_per_atom and source."
+        description="Reference phase of each element of the host and of the dopants, computed with the high-fidelity "
+        "engine: its structure file, or a section with file, multiplicity, or energy_eV_per_atom and source."
     )
     elemental_kpoints: dict[str, list[int]] = Field(
         {},
@@ -150,8 +150,9 @@ class ThermoSettings(Settings):
     )
     competing_phases: dict[str, Reference] = Field(
         {},
-        description="Each other compound of the host's elements, by a name: its structure file, or a section as for "
-        "the elements; they are computed with the high-fidelity engine and bound the chemical potentials.",
+        description="Each other compound of the host's elements, and each with a dopant (`CdCl2` for Cl in CdTe), "
+        "by a name: its structure file, or a section as for the elements. They are computed with the high-fidelity "
+        "engine and bound the chemical potentials; those of dopants are at their solubility limits.",
     )
     competing_kpoints: dict[str, list[int]] = Field(
         {}, description="Gamma-centred mesh of a competing phase, as for the elements."
@@ -159,7 +160,7 @@ class ThermoSettings(Settings):
     chemical_potentials: dict[str, dict[str, float]] | None = Field(
         None,
         description="Limits of your own: per name, potential of each element relative to its reference, eV, 0 at "
-        "most. They "
+        "most; dopants, too. Those of the host's elements "
         "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")

@@ -19,7 +19,7 @@ from defectscape.study.references import (
     write_host_labels,
     write_references,
 )
-from defectscape.thermo.chempots import given_limits
+from defectscape.thermo.chempots import composition, given_limits
 
 
 def label_host(context: StudyContext) -> None:
@@ -37,7 +37,9 @@ def label_references(context: StudyContext) -> None:
     found = References(host.low, host.high, _elements(context), _phases(context))
     given = context.study.thermo.chemical_potentials
     if given is not None:
-        given_limits(np.array(host.high.numbers), host.high.energy_eV, found.energies_per_atom_eV, given)
+        numbers = np.array(host.high.numbers)
+        foreign = sorted({element for limit in given.values() for element in limit} - set(composition(numbers)))
+        given_limits(numbers, host.high.energy_eV, found.energies_per_atom_eV, given, foreign)
     write_references(context, found)
 
 

@@ -22,13 +22,14 @@ from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.statistics import rms
 from defectscape.files.quiet import listening
-from defectscape.sampling.sites import defect_frame, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame
 from defectscape.search.residual_energy import residual_energy
 from defectscape.search.symmetry import orientations, point_group
 from defectscape.settings.thermo import EfnvCorrection
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
-from defectscape.study.host import read_host, read_sites
+from defectscape.study.host import dopants_of, read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, write_levels
 from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.potentials import read_potentials
@@ -63,14 +64,14 @@ def _limits(
     context: StudyContext, host: HostCrystal, energies: HostEnergies, references: dict[str, float]
 ) -> tuple[ChemicalPotentialLimit, ...]:
     """The study's own limits, or those of elements and competing phases."""
-    given = context.study.thermo.chemical_potentials
+    given, foreign = context.study.thermo.chemical_potentials, dopants_of(context.study, host)
     if given is not None:
-        return given_limits(host.numbers, energies.bulk_energy_eV, references, given)
+        return given_limits(host.numbers, energies.bulk_energy_eV, references, given, foreign)
     phases = [
         Phase(phase.name, composition(np.array(phase.numbers)), phase.energy_eV)
         for phase in read_references(context).phases
     ]
-    return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, phases)
+    return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, phases, foreign)
 
 
 def _check_against_doped(levels: tuple[TransitionLevel, ...], doped: dict[tuple[str, int, int], float]) -> None:

@@ -14,11 +14,11 @@ from defectscape.engines.prior import EnginePrior
 from defectscape.engines.registry import make_engine
 from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
-from defectscape.settings.load import load_study
 from defectscape.settings.study import Study
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
 from defectscape.study.layout import PARTIAL, GroupFiles, Layout
+from defectscape.study.names import load_named_study
 from defectscape.study.unfinished import Unfinished, read_unfinished
 
 PRIORS = "priors"
@@ -49,7 +49,7 @@ class StudyContext:
             config, results, processes: the study's file, the folder of results, processes that a prior may use.
             partial: whether what is made of all groups together is made of the finished ones alone.
         """
-        study = load_study(config)
+        study = load_named_study(config, results)
         return cls(study, Layout(results / study.study, PARTIAL if partial else ""), processes)
 
     @cached_property

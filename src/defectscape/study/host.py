@@ -7,11 +7,14 @@ import numpy as np
 from defectscape.domain.cell import same_cell
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import load_host_file, load_sites, save_host, save_sites
+from defectscape.sampling.dopants import dopants
 from defectscape.sampling.host import read_host_file
+from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.site_order import keep_names
-from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.search.matching import Operations, host_operations
 from defectscape.settings.structure import SupercellSettings
+from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 
 LEAST_DISTANCE_A = 0.1
@@ -26,6 +29,11 @@ def read_host(context: StudyContext) -> HostCrystal:
 def write_host(context: StudyContext, host: HostCrystal) -> None:
     """Write the host."""
     save_host(context.layout.host, host)
+
+
+def dopants_of(study: Study, host: HostCrystal) -> tuple[str, ...]:
+    """Elements that the study's defects add and the host lacks."""
+    return dopants(host.numbers, (defect.name for defect in study.defects))
 
 
 def known_host(context: StudyContext, as_given: HostCrystal) -> HostCrystal | None:
@@ -48,16 +56,18 @@ def known_host(context: StudyContext, as_given: HostCrystal) -> HostCrystal | No
 
 
 def enumerate_named_sites(context: StudyContext, host: HostCrystal, *, interstitials: bool) -> tuple[DefectSite, ...]:
-    """Sites of the study's host; those of a relaxed one have the names of the host in its file.
+    """Sites of the study's host and dopants; those of a relaxed one have the names of the host in its file.
 
     People look at that file, and import by its names.
     """
-    settings, sites = context.study.host, enumerate_sites(host, interstitials=interstitials)
+    settings = context.study.host
+    extrinsic = dopants_of(context.study, host)
+    sites = enumerate_sites(host, interstitials=interstitials, extrinsic=extrinsic)
     if settings.relax == "none" or not interstitials:
         return sites
     supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
     as_given = read_host_file(settings.model_copy(update={"supercell": supercell}))
-    return keep_names(host, enumerate_sites(as_given, interstitials=True), sites)
+    return keep_names(host, enumerate_sites(as_given, interstitials=True, extrinsic=extrinsic), sites)
 
 
 def read_sites(context: StudyContext) -> tuple[DefectSite, ...]:

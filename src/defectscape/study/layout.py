@@ -203,6 +203,11 @@ class Layout:
         """The site table."""
         return self.folder / "host" / "sites.json"
 
+    @property
+    def names(self) -> Path:
+        """Our names of the defects that the study's file names as doped does."""
+        return self.folder / "host" / "names.json"
+
     def group(self, name: str) -> GroupFiles:
         """Files of one exploration group."""
         return GroupFiles(self.folder / "groups" / name)

@@ -3,7 +3,7 @@
 The table of stages (``stages``) names them in ``reads``.
 """
 
-from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms
+from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
 from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
@@ -41,8 +41,11 @@ def fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
 
 
 def interstitials(study: Study, _: Wildcards) -> object:
-    """Whether there are any: their sites take a search of their own."""
-    return any(defect.name.startswith("i_") for defect in study.defects)
+    """Whether there are any, whose sites take a search of their own, and elements that may be dopants."""
+    names = [defect.name for defect in study.defects]
+    found = any(name.startswith("i_") for name in names)
+    foreign = sorted(set(added_atoms(names)) - set(removed_atoms(names)))
+    return {"interstitials": found, "added": foreign} if foreign else found
 
 
 def open_dopants(study: Study, _: Wildcards) -> object:

@@ -9,7 +9,7 @@ import numpy as np
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.codec import encode
 from defectscape.model.calibration import SAME_CHARGE
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.site_names import pick_site
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels

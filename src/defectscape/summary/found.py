@@ -5,7 +5,7 @@ from functools import cache
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.site_names import pick_site
 from defectscape.search.matching import Operations, host_operations
 from defectscape.search.reconstruction import reconstruction, same_structures
 from defectscape.study.context import StudyContext

@@ -5,22 +5,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+
 from defectscape import __version__
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.charge_check import charge_blind_lines
+from defectscape.sampling.dopants import unbounded_dopants, unbounded_line
 from defectscape.sampling.open_shells import spin_warning
 from defectscape.settings.load import full_yaml
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
 from defectscape.study.evaluation import read_errors
-from defectscape.study.host import read_host, read_sites
+from defectscape.study.host import dopants_of, read_host, read_sites
 from defectscape.study.labels import read_jumps
 from defectscape.study.levels import Levels
 from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.references import read_references
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
+from defectscape.thermo.chempots import composition
 from defectscape.thermo.levels import host_state_suspicion
 
 PACKAGES = (
@@ -89,6 +93,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             f"images are {found_distance(context):.1f} A apart."
         )
     lines += charge_blind_lines(context.study.fidelities)
+    lines += _unbounded(context)
     lines += _stated(context.study)
     spins = spin_warning(read_host(context), read_sites(context), [key for _, key in context.keys])
     lines += [f"{spins}."] if spins else []
@@ -113,6 +118,15 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         names = ", ".join(f"{level.defect} {level.label}" for level in outside)
         lines.append(f"Levels outside the band gap, where a supercell gives no bound state: {names}.")
     return lines
+
+
+def _unbounded(context: StudyContext) -> list[str]:
+    """Dopants whose solubility limit is that of their element."""
+    if context.study.thermo.chemical_potentials is not None:
+        return []
+    phases = [composition(np.array(phase.numbers)) for phase in read_references(context).phases]
+    line = unbounded_line(unbounded_dopants(dopants_of(context.study, read_host(context)), phases))
+    return [] if line is None else [f"{line[0].upper()}{line[1:]}."]
 
 
 def _stated(study: Study) -> list[str]:

@@ -1,7 +1,9 @@
 """Chemical potential limits of the host against its elements and the competing phases that are given.
 
 A compound in equilibrium with itself fixes one combination of the chemical potentials; the corners
-of what is left are where other phases begin to form. Phases that are not given do not bound it.
+of what is left are where other phases begin to form. Phases that are not given do not bound it. A dopant's
+potential has no lower end; in each corner it is as high as its element and the phases that hold it allow: the
+dopant is at its solubility limit there. Where two such phases take turns along an edge, that is a corner, too.
 """
 
 from collections import Counter
@@ -67,6 +69,7 @@ def chemical_potential_limits(
     bulk_energy_eV: float,
     references_eV: Mapping[str, float],
     phases: Sequence[Phase] = (),
+    dopants: Sequence[str] = (),
 ) -> tuple[ChemicalPotentialLimit, ...]:
     """The limits of the host between its elements and competing phases, sorted by name.
 
@@ -74,7 +77,8 @@ def chemical_potential_limits(
         numbers: atomic numbers of the host cell, (n,).
         bulk_energy_eV: raw energy of that cell, eV.
         references_eV: energy per atom of each element's reference phase, eV, same engine.
-        phases: other compounds of the host's elements.
+        phases: other compounds of the host's elements and of the dopants.
+        dopants: symbols of the foreign elements.
 
     Raises:
         ThermoError: if an element has no reference, a phase has another element, or the host is
@@ -92,18 +96,20 @@ def chemical_potential_limits(
             "There are no chemical potential limits then; check the elemental references, or "
             "use another high-fidelity engine",
         )
-    references = tuple((element, references_eV[element]) for element in atoms)
-    if len(atoms) == 1:
+    check_references(dopants, references_eV)
+    elements = tuple(sorted({*atoms, *dopants}))
+    references = tuple((element, references_eV[element]) for element in elements)
+    if len(elements) == 1:
         (element,) = atoms
         potential = ((element, bulk_energy_eV / len(numbers)),)
         return (ChemicalPotentialLimit(f"{element}-rich", (element,), potential, references),)
     for phase in phases:
-        strangers = sorted(set(phase.atoms) - set(atoms))
+        strangers = sorted(set(phase.atoms) - set(elements))
         if strangers:
             raise ThermoError(
                 f"competing phase {phase.name}",
                 f"has {', '.join(strangers)}",
-                "Only phases of the host's own elements bound its potentials",
+                "Only phases of the host's own elements and of the study's dopants bound their potentials",
             )
     return _corners(atoms, bulk_energy_eV, references, phases)
 
@@ -118,7 +124,8 @@ def _corners(
     from pymatgen.core.composition import Composition
 
     host = Composition(atoms)
-    entries = [PDEntry(Composition(element), energy) for element, energy in references]
+    # An elemental host is its own reference: what it differs by is noise, which would put one above the other.
+    entries = [PDEntry(Composition(element), energy) for element, energy in references if {element} != set(atoms)]
     entries += [PDEntry(Composition(dict(phase.atoms)), phase.energy_eV) for phase in phases]
     own = PDEntry(host, bulk_energy_eV)
     diagram = PhaseDiagram([*entries, own])
@@ -150,17 +157,35 @@ def _limit_name(phases: Sequence[str], host: Any) -> str:
     return " ".join([*words, *(["with", " and ".join(compounds)] if compounds else [])])
 
 
-def check_elements(name: str, potentials: Mapping[str, float], atoms: Mapping[str, int]) -> None:
-    """A limit that the user gives has a value for each element of the host, and for no other.
+def check_references(dopants: Sequence[str], references_eV: Mapping[str, float]) -> None:
+    """Every dopant has a reference phase.
+
+    Raises:
+        ThermoError: naming those that have none.
+    """
+    missing = [element for element in dopants if element not in references_eV]
+    if missing:
+        raise ThermoError(
+            "thermo.elemental_references",
+            f"nothing for {', '.join(missing)}, which the study's defects add",
+            "Give a structure file of the reference phase of each dopant",
+        )
+
+
+def check_elements(
+    name: str, potentials: Mapping[str, float], atoms: Mapping[str, int], dopants: Sequence[str] = ()
+) -> None:
+    """A limit that the user gives has a value for each element of the host and each dopant, and for no other.
 
     Raises:
         ThermoError: naming the limit and the elements.
     """
-    if set(potentials) != set(atoms):
+    elements = [*atoms, *dopants]
+    if set(potentials) != set(elements):
         raise ThermoError(
             f"thermo.chemical_potentials.{name}",
             f"has {', '.join(sorted(potentials))}",
-            f"Give one value for each of {', '.join(atoms)}",
+            f"Give one value for each of {', '.join(elements)}",
         )
 
 
@@ -174,22 +199,26 @@ def given_limits(
     bulk_energy_eV: float,
     references_eV: Mapping[str, float],
     given: Mapping[str, Mapping[str, float]],
+    dopants: Sequence[str] = (),
 ) -> tuple[ChemicalPotentialLimit, ...]:
     """Limits that the user gives, relative to the elements' references.
 
     Args:
         numbers, bulk_energy_eV, references_eV: as for ``chemical_potential_limits``.
-        given: per name of a limit, potential of each element of the host, eV.
+        given: per name of a limit, potential of each element of the host and of each dopant, eV.
+        dopants: symbols of the foreign elements.
 
     Raises:
         ThermoError: if an element is missing or too many, or the host would not be in equilibrium.
     """
     atoms = composition(numbers)
     gain_eV = formation_energy_per_atom_eV(atoms, bulk_energy_eV, references_eV)
-    references = tuple((element, references_eV[element]) for element in atoms)
+    check_references(dopants, references_eV)
+    elements = sorted({*atoms, *dopants})
+    references = tuple((element, references_eV[element]) for element in elements)
     limits = []
     for name, potentials in given.items():
-        check_elements(name, potentials, atoms)
+        check_elements(name, potentials, atoms, dopants)
         sum_eV = mean_potential_eV(potentials, atoms)
         if abs(sum_eV - gain_eV) > EQUILIBRIUM_TOLERANCE_EV:
             raise ThermoError(
@@ -197,7 +226,7 @@ def given_limits(
                 f"they sum to {sum_eV:.4f} eV per atom, the host's formation energy is {gain_eV:.4f}",
                 "In equilibrium with the host both agree; the engine may differ from the one that they come from",
             )
-        values = tuple((el, potentials[el] + references_eV[el]) for el in atoms)
+        values = tuple((el, potentials[el] + references_eV[el]) for el in elements)
         limits.append(ChemicalPotentialLimit(name, ("given",), values, references))
     return tuple(limits)
 

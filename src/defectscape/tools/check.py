@@ -3,30 +3,35 @@
 import logging
 import shlex
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from defectscape.domain.errors import ConfigError, EngineError
+from defectscape.domain.errors import ConfigError, EngineError, HostError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.domain.spelling import our_name
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.open_shells import added_atoms, check_host_spin, spin_warning
-from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.site_words import SiteWords, describe_sites
+from defectscape.sampling.sites import propose_charges
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
-from defectscape.study.host import known_host
+from defectscape.study.host import dopants_of, known_host
 from defectscape.study.label_counts import label_counts
-from defectscape.tools.check_inputs import check_inputs, check_starts
+from defectscape.tools.check_inputs import check_inputs, check_starts, unusual_charges
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.check_prior import engines_of, measure_prior
 from defectscape.tools.imported_data import check_imported, unused_imported
 
 logger = logging.getLogger(__name__)
+
+MOST_FOR_INTERSTITIALS = 60
+"""Atoms of a unit cell whose interstitials are found in seconds: they are listed though none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class Plan:
 
     Attributes:
         host: the validated crystal, before any relaxation.
-        sites: all defects the host can have.
+        sites: all defects the host can have, with what tells them apart.
+        proposed: charge states that doped proposes for each, by name.
         keys: what is asked for.
         starts_per_key: relaxation starts per defect and charge, at most.
         fidelities: the low and the high one.
@@ -64,7 +70,8 @@ class Plan:
     """
 
     host: HostCrystal
-    sites: tuple[DefectSite, ...]
+    sites: tuple[SiteWords, ...]
+    proposed: Mapping[str, tuple[int, ...]]
     keys: tuple[DefectKey, ...]
     starts_per_key: int
     fidelities: tuple[FidelityPlan, FidelityPlan]
@@ -132,6 +139,19 @@ def _check_families(study: Study) -> None:
         )
 
 
+def _proposals(study: Study, host: HostCrystal) -> tuple[tuple[DefectSite, ...], Mapping[str, tuple[int, ...]]]:
+    """The host's defects and their proposed charges; interstitials also where none is asked for, if that is easy."""
+    foreign = dopants_of(study, host)
+    asked = any(defect.name.startswith("i_") for defect in study.defects)
+    if asked or len(host.unit_numbers) > MOST_FOR_INTERSTITIALS:
+        return propose_charges(host, interstitials=asked, extrinsic=foreign)
+    try:
+        return propose_charges(host, interstitials=True, extrinsic=foreign)
+    except HostError as error:
+        logger.info("interstitials are not listed: %s", error)
+        return propose_charges(host, extrinsic=foreign)
+
+
 def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     """Check the study's config, host, defects and engines, and count what would run.
 
@@ -151,11 +171,9 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     prior = context.prior  # its engines are made here, so that one that is not there is found now
     host = read_host_file(study.host)
     warnings = (*check_inputs(study, host), *charge_blind_lines(study.fidelities))
-    # Also where one is asked for by another name, so that ours can be said.
-    wants_interstitials = any((our_name(defect.name) or "").startswith("i_") for defect in study.defects)
-    sites = enumerate_sites(host, interstitials=wants_interstitials)
+    sites, proposed = _proposals(study, host)
     for defect in study.defects:
-        pick_site(sites, defect.name)
+        pick_site(sites, defect.name, host)
     known = known_host(context, host)
     check_imported(study, known or host, sites, cell_known=known is not None)
     check_host_spin(host, study.host.multiplicity, added_atoms(defect.name for defect in study.defects))
@@ -180,12 +198,13 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     rounds = study.exploration.rounds + 1
     groups = exploration_groups(study)
     keys = tuple(key for group in groups for key in group.keys)
-    warnings = (*warnings, *unused_imported(study, keys))
+    warnings = (*warnings, *unused_imported(study, keys), *unusual_charges(study, proposed))
     spins = spin_warning(host, sites, keys)
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,
-        sites,
+        describe_sites(host, sites),
+        proposed,
         keys,
         starts,
         (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 
 from defectscape.domain.errors import ConfigError, DefectError
+from defectscape.domain.keys import format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
 from defectscape.engines.vasp_dos import read_dos
 from defectscape.sampling.contacts import COVALENT_SHARE
-from defectscape.sampling.open_shells import added_atoms
+from defectscape.sampling.dopants import adding, unbounded_dopants, unbounded_line
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.sampling.starts import make_starts
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.study import Study
+from defectscape.settings.tblite import HEAVIEST, TbliteSettings
 from defectscape.settings.thermo import DensityOfStates
+from defectscape.study.host import dopants_of
 from defectscape.thermo.chempots import EQUILIBRIUM_TOLERANCE_EV, check_elements, composition, mean_potential_eV
 from defectscape.thermo.dos_check import check_dos
 from defectscape.tools.check_prior import check_prior, engines_of
@@ -32,13 +35,15 @@ def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
         DefectscapeError: for the first that cannot be used.
     """
     atoms = composition(host.numbers)
-    warnings = _check_elements(study, atoms)
-    _check_phases(study, atoms)
-    added = added_atoms(defect.name for defect in study.defects)
-    warnings += check_prior(study, tuple(dict.fromkeys([*atoms, *added])))
-    _check_pseudopotentials(study, atoms)
+    foreign = dopants_of(study, host)
+    elements = (*atoms, *foreign)
+    warnings = _check_elements(study, atoms, foreign)
+    warnings += _check_phases(study, elements, foreign)
+    warnings += check_prior(study, elements)
+    _check_pseudopotentials(study, elements)
+    _check_parameters(study, elements)
     _check_meshes(study)
-    _check_limits(study, atoms)
+    _check_limits(study, atoms, foreign)
     concentrations = study.thermo.concentrations
     if concentrations is not None and isinstance(concentrations.bands, DensityOfStates):
         dos = read_dos(concentrations.bands.file)
@@ -46,13 +51,23 @@ def check_inputs(study: Study, host: HostCrystal) -> tuple[str, ...]:
     return warnings
 
 
-def _check_elements(study: Study, atoms: Mapping[str, int]) -> tuple[str, ...]:
-    """Every element of the host has a reference of its own element alone, whose spin is known; what to warn of."""
+def _check_elements(study: Study, atoms: Mapping[str, int], foreign: Sequence[str]) -> tuple[str, ...]:
+    """Every element of the host, and every dopant, has a reference of that alone, whose spin is known; the warnings."""
     given, engine = study.thermo.elemental_references, study.fidelities.high.engine
     for element in atoms:
         if element not in given:
             raise ConfigError(
                 "thermo.elemental_references", f"nothing for {element}", "Give a structure file of its reference phase"
+            )
+    for element in foreign:
+        if element not in given:
+            name = adding([defect.name for defect in study.defects], element)
+            vacancy = f"; {name} is vanadium, a vacancy is v{name[1:]}" if name.startswith("V_") else ""
+            raise ConfigError(
+                "thermo.elemental_references",
+                f"nothing for {element}, which {name} adds to the host{vacancy}",
+                "Give a structure file of its reference phase, and its compounds with the host's elements as "
+                "thermo.competing_phases",
             )
     warnings = []
     for element, reference in given.items():
@@ -63,33 +78,54 @@ def _check_elements(study: Study, atoms: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(text for text in warnings if text)
 
 
-def _check_phases(study: Study, atoms: Mapping[str, int]) -> None:
-    """Competing phases are compounds of the host's elements, whose spin is known."""
+def _check_phases(study: Study, elements: Sequence[str], foreign: Sequence[str]) -> tuple[str, ...]:
+    """Competing phases are compounds of the host's elements and the dopants, whose spin is known; dopants without."""
+    found = []
     for name, phase in study.thermo.competing_phases.items():
         key = f"thermo.competing_phases.{name}"
-        strangers = {chemical_symbols[number] for number in reference_numbers(phase, name).tolist()} - set(atoms)
+        numbers = reference_numbers(phase, name)
+        found.append(composition(numbers))
+        strangers = set(found[-1]) - set(elements)
         if strangers:
             raise ConfigError(
                 key,
                 f"{phase.file} has {', '.join(sorted(strangers))}",
-                f"Only phases of the host's own elements, {', '.join(atoms)}, bound its potentials; take it out",
+                f"Only phases of the elements of the host and its dopants, {', '.join(elements)}, bound their "
+                "potentials; take it out",
             )
         if phase.energy_eV_per_atom is None:
             reference_frame(phase, name, key, study.fidelities.high.engine)
+    if study.thermo.chemical_potentials is not None:
+        return ()
+    line = unbounded_line(unbounded_dopants(foreign, found))
+    return () if line is None else (line,)
 
 
-def _check_pseudopotentials(study: Study, atoms: Mapping[str, int]) -> None:
-    """An engine with files for each element has those of the host."""
+def _check_parameters(study: Study, elements: Sequence[str]) -> None:
+    """The embedded engine has parameters for every element; of other programs that is not known."""
+    for level in (study.fidelities.low, study.fidelities.high):
+        if isinstance(level.engine, TbliteSettings):
+            for element in elements:
+                if atomic_numbers[element] > HEAVIEST:
+                    raise ConfigError(
+                        f"fidelity {level.name}",
+                        f"{level.engine.method} has no parameters for {element}",
+                        f"They end at {chemical_symbols[HEAVIEST]}; take another engine, or leave the element out",
+                    )
+
+
+def _check_pseudopotentials(study: Study, elements: Sequence[str]) -> None:
+    """An engine with files for each element has those of the host and the dopants."""
     engines = [(f"fidelity {level.name}", level.engine) for level in (study.fidelities.low, study.fidelities.high)]
     for owner, engine in (*engines, *engines_of(study.prior)):
         for name in ("pseudopotentials", "potcars"):
             given = getattr(engine, name, None)
-            missing = [element for element in atoms if given is not None and element not in given]
+            missing = [element for element in elements if given is not None and element not in given]
             if missing:
                 raise ConfigError(
                     f"{name} of {owner}",
                     f"nothing for {', '.join(missing)}",
-                    "Name the file of each element of the host",
+                    "Name the file of each element of the host and of each dopant",
                 )
 
 
@@ -104,14 +140,14 @@ def _check_meshes(study: Study) -> None:
             with_mesh(study.fidelities.high.engine, mesh, f"thermo.{name}.{owner}")
 
 
-def _check_limits(study: Study, atoms: Mapping[str, int]) -> None:
-    """Limits have the host's elements, and one sum, which is its formation energy: negative."""
+def _check_limits(study: Study, atoms: Mapping[str, int], foreign: Sequence[str]) -> None:
+    """Limits have the host's elements and the dopants, and one sum over the host, its formation energy: negative."""
     given = study.thermo.chemical_potentials
     if given is None:
         return
     sums_eV = {}
     for name, potentials in given.items():
-        check_elements(name, potentials, atoms)
+        check_elements(name, potentials, atoms, foreign)
         sums_eV[name] = mean_potential_eV(potentials, atoms)
     low, high = min(sums_eV, key=sums_eV.__getitem__), max(sums_eV, key=sums_eV.__getitem__)
     if sums_eV[high] - sums_eV[low] > 2 * EQUILIBRIUM_TOLERANCE_EV:
@@ -126,6 +162,26 @@ def _check_limits(study: Study, atoms: Mapping[str, int]) -> None:
             f"sums to {sums_eV[high]:.4f} eV per atom of the host",
             "The sum is the host's formation energy, which is negative; give potentials relative to the references",
         )
+
+
+def unusual_charges(study: Study, proposed: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
+    """Charge states that doped does not propose for their defect, in words.
+
+    Args:
+        study: the study.
+        proposed: charge states that it proposes, by name of the defect.
+    """
+    lines = []
+    for defect in study.defects:
+        low, high = min(proposed[defect.name]), max(proposed[defect.name])
+        others = sorted(charge for charge in {*defect.charges, *defect.added_charges} if not low <= charge <= high)
+        if others:
+            asked = ", ".join(format_charge(charge) for charge in others)
+            lines.append(
+                f"{defect.name} in charge {asked}: doped proposes {format_charge(low)} to {format_charge(high)}, from "
+                "the oxidation states of the elements; beyond them the charge usually sits in the host's bands"
+            )
+    return tuple(lines)
 
 
 def check_starts(study: Study, host: HostCrystal, sites: Sequence[DefectSite]) -> None:

@@ -11,6 +11,7 @@ from defectscape.sampling.references import element_frame
 from defectscape.settings.tblite import TbliteSettings
 from defectscape.store.labels import label_key
 from defectscape.study.context import StudyContext
+from defectscape.study.host import dopants_of
 from defectscape.study.references import engine_with_mesh
 from defectscape.thermo.chempots import composition, given_limits
 
@@ -44,7 +45,8 @@ def check_limits(context: StudyContext, host: HostCrystal) -> None:
         return
     settings = context.fidelity_settings("high").engine
     references_eV, wanted = {}, {"": _Wanted(host_frame(host), context.engine("high"))}
-    for element in composition(host.numbers):
+    foreign = dopants_of(context.study, host)
+    for element in (*composition(host.numbers), *foreign):
         stated_eV = thermo.elemental_references[element].energy_eV_per_atom
         if stated_eV is not None:
             references_eV[element] = stated_eV
@@ -57,7 +59,7 @@ def check_limits(context: StudyContext, host: HostCrystal) -> None:
     known = {name: energy for name, energy in energies.items() if energy is not None}
     if len(known) == len(wanted):
         bulk_eV = known.pop("") * len(host.numbers)
-        given_limits(host.numbers, bulk_eV, references_eV | known, thermo.chemical_potentials)
+        given_limits(host.numbers, bulk_eV, references_eV | known, thermo.chemical_potentials, foreign)
 
 
 def _are_small(wanted: Iterable[_Wanted]) -> bool:

@@ -12,8 +12,10 @@ from defectscape.domain.seeds import derive_rng
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import read_host_file
-from defectscape.sampling.sites import defect_frame, enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.study.context import StudyContext
+from defectscape.study.host import dopants_of
 
 RATTLE_A = 0.1
 
@@ -45,7 +47,8 @@ def test_frame(context: StudyContext) -> Frame:
     study = context.study
     host = read_host_file(study.host)
     defect = study.defects[0]
-    sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"))
+    extrinsic = dopants_of(study, host)
+    sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"), extrinsic=extrinsic)
     frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])
     rng = derive_rng(study.seed, "convergence", defect.name, defect.charges[0])
     moved = frame.positions_A + rng.normal(0.0, RATTLE_A, frame.positions_A.shape)

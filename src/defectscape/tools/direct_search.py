@@ -5,11 +5,13 @@ From one comparison with all starts follows how the costs of both searches grow 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from defectscape.files.tables import write_json
+from defectscape.sampling.site_names import pick_site
 from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, read_sites
 from defectscape.summary.file import read_summary
 from defectscape.tools.direct_relaxations import DirectSearch
 from defectscape.tools.search_figure import draw_truth
@@ -99,13 +101,25 @@ class SearchComparison:
     growth: tuple[GrowthRow, ...]
 
 
+def _named(context: StudyContext, search: DirectSearch) -> DirectSearch:
+    """The search with the keys under our names."""
+    if search.keys is None:
+        return search
+    host, sites = read_host(context), read_sites(context)
+    parts = [key.rpartition("_") for key in search.keys]
+    keys = (f"{pick_site(sites, name, host).name}_{charge}" for name, _, charge in parts)
+    return replace(search, keys=tuple(keys))
+
+
 def compare_search(context: StudyContext, target: Path, search: DirectSearch) -> SearchComparison:
     """Compare a finished study's search with direct relaxations; JSON to ``target``, a figure beside it.
 
     Raises:
         StoreError: if the study has not run to its summary.
         ConfigError: for a key or a start that it does not have.
+        DefectError: for a key whose defect is no site, or may be several.
     """
+    search = _named(context, search)
     rows = all_truths(context, search)
     cost = _cost(context, rows)
     ours = cost.our_label_core_s + cost.our_training_core_s

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.groups import Group, exploration_groups
-from defectscape.settings.load import load_study, read_study
+from defectscape.settings.load import read_study
 from defectscape.settings.paths import home
 from defectscape.settings.study import Study
 from defectscape.study.jobs import jobs_of_group, jobs_of_host, jobs_together
 from defectscape.study.layout import PARTIAL, Layout
+from defectscape.study.names import load_named_study
 from defectscape.study.progress import JobProgress, Snakemake, State, progress_of, stopped_at
 from defectscape.study.unfinished import Unfinished
 
@@ -54,8 +55,9 @@ class Progress:
             results: folder of all studies' results; the default is meant from where the study's paths start.
         """
         folder = home(read_study(config), config)
-        study = load_study(config)
-        layout = Layout((folder / results if results == RESULTS else results) / study.study)
+        found = folder / results if results == RESULTS else results
+        study = load_named_study(config, found)
+        layout = Layout(found / study.study)
         snakemake = Snakemake.look((folder, layout.folder.parent.parent))
         groups = [
             (group, progress_of(jobs_of_group(study, layout, group), snakemake)) for group in exploration_groups(study)

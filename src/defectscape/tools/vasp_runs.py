@@ -18,7 +18,7 @@ from defectscape.engines.vasp_input import doped_tags
 from defectscape.engines.vasp_output import IonicStep, VaspRun, read_run
 from defectscape.engines.vasp_tags import foreign_tags
 from defectscape.sampling.identification import Identified, check_crystal, identify
-from defectscape.sampling.sites import pick_site
+from defectscape.sampling.site_names import pick_site
 from defectscape.settings.vasp import VaspSettings
 from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, refused, short_path
 from defectscape.tools.import_records import imported_record
@@ -92,7 +92,7 @@ def _identify(target: ImportTarget, run: VaspRun, step: IonicStep) -> Identified
     structure = (run.numbers, step.positions_A, step.cell_A)
     if target.defect is None:
         return identify(target.host, target.sites, *structure)
-    site = pick_site(target.sites, target.defect)
+    site = pick_site(target.sites, target.defect, target.host)
     found = identify(target.host, [site], *structure, far_A=np.inf)
     return replace(found, site=site)
 
