@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectscape.tools.engine_surface import EngineSurface
-
 from benchmarks.hard.results import EndRow, HardResult, StateRow, TruthRow
 from benchmarks.hard.settings import HardBenchmark
 from benchmarks.hard.truth import StateTruth, known_truths
@@ -27,6 +25,7 @@ from defectscape.study.levels import GroundState, read_levels
 from defectscape.summary.file import read_summary
 from defectscape.summary.schema import DefectSummary
 from defectscape.tools.direct_relaxations import DirectSearch
+from defectscape.tools.surfaces import EngineSurface
 
 logger = logging.getLogger(__name__)
 

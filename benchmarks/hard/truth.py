@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectscape.tools.engine_surface import EngineSurface
-
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
@@ -22,6 +20,7 @@ from defectscape.stages.sampling import make_group_starts
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts
 from defectscape.tools.direct_relaxations import DirectSearch
+from defectscape.tools.surfaces import EngineSurface
 
 logger = logging.getLogger(__name__)
 

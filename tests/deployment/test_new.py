@@ -19,7 +19,8 @@ from defectscape.cli.run import snakemake_words
 from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.host import build_host
-from defectscape.sampling.sites import enumerate_sites, pick_site
+from defectscape.sampling.site_names import pick_site
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.load import load_study, read_study
 from defectscape.settings.paths import input_files
 from defectscape.settings.structure import SupercellSettings
