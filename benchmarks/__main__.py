@@ -232,6 +232,20 @@ def hard(context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path
 
 
 @app.command()
+def hard_relaxations(
+    context: typer.Context, benchmark: BenchmarkFile, name: str, folder: Folder = Path("benchmarks")
+) -> None:
+    """Count the labels that relaxations take in a study of the benchmark of defects that reconstruct, by three ways."""
+    from benchmarks.hard.relaxations import measure_relaxations, relaxation_table
+    from benchmarks.hard.settings import load_hard
+    from benchmarks.hard.variants import find_variant
+
+    settings = load_hard(benchmark)
+    study = find_variant(settings, name).context(settings.label_store, context.obj.results)
+    typer.echo(relaxation_table(measure_relaxations(study, folder / f"{settings.name}_relaxations.json")))
+
+
+@app.command()
 def documents(
     folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
 ) -> None:

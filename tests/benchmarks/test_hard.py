@@ -17,6 +17,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
+from defectscape.search.verification_criterion import Assessment
 from defectscape.settings.load import load_study
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import write_pool, write_selected
@@ -83,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         minimum = Minimum(0, frame, label.energy_eV, (label.energy_eV,) * 2, 0.0, 0.0, (), False)
         verified = VerifiedMinimum(minimum, label, frame, label, 0)
         labels = [LabelledFrame(frame, label, "ipea1")]
-        write_verified(context, "v_Cd", truth.key, [verified], labels)
+        write_verified(context, "v_Cd", truth.key, [verified], labels, Assessment("verified", (), "test"))
         states.append(GroundState(truth.key, "v_Cd", 0, frame, label.energy_eV, 0.0, "test", True, None))
         frames.append([item.start for item in truth.relaxations])
     first, second = frames

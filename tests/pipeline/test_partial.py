@@ -15,7 +15,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
 from defectscape.study.jobs import PAGE, TOGETHER, jobs_of_group, jobs_of_host, jobs_together
-from defectscape.study.label_counts import label_counts
+from defectscape.study.label_counts import label_counts, where_easy
 from defectscape.study.layout import PARTIAL, Layout
 from defectscape.study.stages import STAGES
 from defectscape.tools.progress import Progress, partial_layout
@@ -169,6 +169,8 @@ def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds; and
     # 2 relaxations of minima begun in each, with a label, which take 1 step in this round and in the next.
     assert (starts, low) == (4, 1 + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
-    # Chosen first, tested, chosen in 2 rounds; 3 minima with 1 step. Host and elements; 2 points of both curves of 3
-    # diagrams; potentials of the host and of each charge state.
-    assert high == 5 * (4 + 1 + 2 * 2 + 3 * 2) + 3 + 2 * 2 * 3 + 1 + 5
+    # Chosen first, tested, chosen in 2 rounds; 16 turns of verification, each of a minimum and 1 step. Host and
+    # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state.
+    assert high == 5 * (4 + 1 + 2 * 2 + 16 * 2) + 3 + 2 * 2 * 3 + 1 + 5
+    # Easy states: a plain relaxation of 4 labels, and a label at the one minimum.
+    assert where_easy(study) == 5 * (16 * 2 - (4 + 1))

@@ -68,11 +68,14 @@ def check(
             total_s = None
             text = "no label like these in the store yet: time unknown (try --measure)"
         else:
-            total_s = None if total_s is None else total_s + part.labels * cost
-            text = f"{cost:.2f} core-s each (mean of {part.known}), {_hours(part.labels * cost)}"
-        echo(f"labels      {part.fidelity} ({part.method}): at most {part.labels}; {text}")
+            total_s = None if total_s is None else total_s + part.easy_labels * cost
+            text = f"{cost:.2f} core-s each (mean of {part.known}), {_hours(part.easy_labels * cost)}"
+            if part.labels > part.easy_labels:
+                text += f", at most {_hours(part.labels * cost)}"
+        easy = f"{part.easy_labels} where states are easy, " if part.labels > part.easy_labels else ""
+        echo(f"labels      {part.fidelity} ({part.method}): {easy}at most {part.labels}; {text}")
     if total_s is not None:
-        echo(f"label time  {_hours(total_s)} of one core, less what the store holds already")
+        echo(f"label time  {_hours(total_s)} of one core where states are easy, less what the store holds already")
 
 
 def labels(

@@ -8,6 +8,8 @@ from defectscape.settings.study import Study
 
 STARTS_BESIDES_DISTORTIONS = 2
 """The unperturbed structure and a rattled one."""
+EASY_PLAIN = 4
+"""Labels of a plain relaxation on a good model's surface: 3 or 4 for the states of the default study."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class MostLabels:
         initial: high-fidelity labels chosen before the first training.
         chosen_high: high-fidelity labels chosen in a round, from round 1 on.
         verification: high-fidelity labels of the verification.
+        easy_verification: of these, the labels where the state is easy, as most are.
         begun: relaxations of minima with the low-fidelity engine that begin in a round.
         steps: steps of such a relaxation in a round.
     """
@@ -33,6 +36,7 @@ class MostLabels:
     initial: int
     chosen_high: int
     verification: int
+    easy_verification: int
     begun: int
     steps: int
 
@@ -53,6 +57,7 @@ def most_labels(study: Study) -> MostLabels:
     rattles = (1 + len(sampling.relaxed_toward)) * len(sampling.rattle_amplitudes_A or sampling.rattle_amplitudes)
     # Beside the lowest the unperturbed start, what the model makes of it, and the minimum nearest to the lowest label.
     verified = max(study.verification.minima_per_charge + 3, study.verification.most_per_charge)
+    plain = EASY_PLAIN if study.verification.plain_relaxation else 1
     return MostLabels(
         starts=starts,
         pool=starts * (1 + rattles),
@@ -61,6 +66,7 @@ def most_labels(study: Study) -> MostLabels:
         initial=selection.initial_per_charge + selection.test_per_charge,
         chosen_high=selection.per_charge_per_round,
         verification=verified * (1 + study.verification.relax_steps),
+        easy_verification=study.verification.minima_per_charge + plain,
         # Doubtful minima come beside as many sure ones.
         begun=2 * selection.low_relaxed_minima,
         steps=selection.low_relaxation_steps,
@@ -76,6 +82,13 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     low += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
     high = most.initial + rounds * most.chosen_high + most.verification
     return most.starts, 1 + keys * low, keys * high + crystals(study) + diagram_points(study) + potentials(study)
+
+
+def where_easy(study: Study) -> int:
+    """High-fidelity labels that a study does not need where all its states are easy."""
+    most = most_labels(study)
+    keys = sum(len(group.keys) for group in exploration_groups(study))
+    return keys * (most.verification - most.easy_verification)
 
 
 def crystals(study: Study) -> int:

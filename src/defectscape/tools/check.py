@@ -21,7 +21,7 @@ from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.host import dopants_of, known_host
-from defectscape.study.label_counts import label_counts
+from defectscape.study.label_counts import label_counts, where_easy
 from defectscape.tools.check_inputs import check_inputs, check_starts, unusual_charges
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.check_prior import engines_of, measure_prior
@@ -40,6 +40,7 @@ class FidelityPlan:
     Attributes:
         fidelity, method: name of the fidelity and the engine's method.
         labels: how many at most.
+        easy_labels: how many where all states are easy: each verification ends with its first relaxations.
         core_s_per_label: mean of the store's labels with these settings and this number of atoms,
             core-seconds; None where there is none yet.
         known: how many labels that mean is of.
@@ -48,6 +49,7 @@ class FidelityPlan:
     fidelity: str
     method: str
     labels: int
+    easy_labels: int
     core_s_per_label: float | None
     known: int
 
@@ -111,11 +113,11 @@ def _label_times(context: StudyContext, atoms: int) -> Times:
     return times
 
 
-def _plan_of(context: StudyContext, fidelity: str, labels: int, times: Times) -> FidelityPlan:
-    """What is known of the cost of a fidelity's labels."""
+def _plan_of(context: StudyContext, fidelity: str, labels: int, spared: int, times: Times) -> FidelityPlan:
+    """What is known of the cost of a fidelity's labels, of which some are spared where states are easy."""
     settings, seconds = context.fidelity_settings(fidelity), times[fidelity]
     mean = sum(seconds) / len(seconds) if seconds else None
-    return FidelityPlan(settings.name, settings.engine.method, labels, mean, len(seconds))
+    return FidelityPlan(settings.name, settings.engine.method, labels, labels - spared, mean, len(seconds))
 
 
 def _check_foundations(study: Study) -> None:
@@ -206,7 +208,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         proposed,
         keys,
         starts,
-        (_plan_of(context, "low", low, times), _plan_of(context, "high", high, times)),
+        (_plan_of(context, "low", low, 0, times), _plan_of(context, "high", high, where_easy(study), times)),
         trainings + study.training.committee,
         _missing_programs(study),
         warnings if spins is None else (*warnings, spins),
