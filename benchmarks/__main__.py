@@ -237,8 +237,7 @@ def hard_relaxations(
 ) -> None:
     """Count the labels that relaxations take in a study of the benchmark of defects that reconstruct, by three ways."""
     from benchmarks.hard.relaxations import measure_relaxations, relaxation_table
-    from benchmarks.hard.settings import load_hard
-    from benchmarks.hard.variants import find_variant
+    from benchmarks.hard.variants import find_variant, load_hard
 
     settings = load_hard(benchmark)
     study = find_variant(settings, name).context(settings.label_store, context.obj.results)
