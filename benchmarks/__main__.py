@@ -10,8 +10,7 @@ import typer
 
 import defectscape.cli.app  # noqa: F401  one thread for each process, said before numpy is imported
 from defectscape.cli.logs import start_logging, write_to_log
-from defectscape.cli.options import RESULTS, STUDY, LogFile
-from defectscape.cli.paths import Paths
+from defectscape.cli.options import RESULTS, STUDY, LogFile, Paths
 from defectscape.domain.errors import ConfigError, DefectscapeError
 
 BenchmarkFile = Annotated[Path, typer.Argument(help="The benchmark's YAML file.")]
@@ -188,8 +187,7 @@ def hard_study(
     name: Annotated[str, typer.Argument(help="Name of the study, such as hard_cdte_1 or hard_cdte_1_prior.")],
 ) -> None:
     """Write the file of one study of the benchmark of defects that reconstruct; `defectscape run` runs it."""
-    from benchmarks.hard.settings import load_hard
-    from benchmarks.hard.variants import find_variant, write_variant
+    from benchmarks.hard.variants import find_variant, load_hard, write_variant
 
     settings = load_hard(benchmark)
     target = _scratch(context, settings.name) / "studies" / f"{name}.yaml"
@@ -205,9 +203,8 @@ def truth(
     key: Annotated[list[str] | None, typer.Option(help="State, such as v_Cd_0; again for more.")] = None,
 ) -> None:
     """Relax every start of a study with its high-level engine; needs no model, and goes on where it was stopped."""
-    from benchmarks.hard.settings import load_hard
     from benchmarks.hard.truth import find_truth
-    from benchmarks.hard.variants import truth_context
+    from benchmarks.hard.variants import load_hard, truth_context
 
     settings = load_hard(benchmark)
     scratch = _scratch(context, settings.name)
@@ -224,8 +221,8 @@ def truth(
 def hard(context: typer.Context, benchmark: BenchmarkFile, folder: Folder = Path("benchmarks")) -> None:
     """Compare finished studies of defects that reconstruct with the truth about their states, as JSON."""
     from benchmarks.hard.gathering import gather_hard
-    from benchmarks.hard.settings import load_hard
     from benchmarks.hard.tables import state_lines
+    from benchmarks.hard.variants import load_hard
 
     settings = load_hard(benchmark)
     scratch = _scratch(context, settings.name)
@@ -240,8 +237,7 @@ def hard_relaxations(
 ) -> None:
     """Count the labels that relaxations take in a study of the benchmark of defects that reconstruct, by three ways."""
     from benchmarks.hard.relaxations import measure_relaxations, relaxation_table
-    from benchmarks.hard.settings import load_hard
-    from benchmarks.hard.variants import find_variant
+    from benchmarks.hard.variants import find_variant, load_hard
 
     settings = load_hard(benchmark)
     study = find_variant(settings, name).context(settings.label_store, context.obj.results)
@@ -253,8 +249,8 @@ def documents(
     folder: Annotated[Path, typer.Argument(help="Root of the repository.")] = Path(),
 ) -> None:
     """Write the generated documents: the page and the JSON schema of a benchmark's file, and tables of results."""
-    from benchmarks.hard.documents import RESULTS_DOCUMENTS
-    from benchmarks.learning.documents import DOCUMENTS
+    from benchmarks.hard.tables import RESULTS_DOCUMENTS
+    from benchmarks.learning.settings import DOCUMENTS
 
     for name, make in {**DOCUMENTS, **RESULTS_DOCUMENTS}.items():
         (folder / name).write_text(make(), encoding="utf-8")

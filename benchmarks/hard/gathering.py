@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.hard.results import EndRow, HardResult, StateRow, TruthRow
-from benchmarks.hard.settings import HardBenchmark
 from benchmarks.hard.truth import StateTruth, known_truths
-from benchmarks.hard.variants import Variant, base_names, truth_context, variants_of
+from benchmarks.hard.variants import HardBenchmark, Variant, base_names, truth_context, variants_of
 from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey

@@ -1,9 +1,11 @@
-"""The benchmark's result as tables."""
+"""The benchmark's result as tables, and their place in docs/benchmarks.md; a test compares them with the result."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
-from benchmarks.hard.results import RIGHT_MEV, EndRow, HardResult, StateRow, TruthRow
+from benchmarks.hard.results import RIGHT_MEV, EndRow, HardResult, StateRow, TruthRow, read_hard
+from defectscape.domain.errors import ConfigError
 
 TRUTH_HEAD = (
     "| host | state | starts | converged | end at the lowest | unperturbed start (meV) | other ends (meV) | labels "
@@ -110,3 +112,27 @@ def _counts(rows: Sequence[StateRow]) -> Iterator[str]:
 
 def _all(values: Sequence[float | None], digits: int) -> str:
     return ", ".join("none" if value is None else f"{value:.{digits}f}" for value in values)
+
+
+ROOT = Path(__file__).parents[2]
+PAGE = "docs/benchmarks.md"
+RESULT = "benchmarks/hard.json"
+BEGIN, END = "<!-- hard: begin -->", "<!-- hard: end -->"
+
+
+def page() -> str:
+    """The page with the tables of the committed result between their marks.
+
+    Raises:
+        ConfigError: if the marks are gone.
+    """
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ConfigError(PAGE, f"no {BEGIN} ... {END}", "Put the two lines back where the tables shall be")
+    return f"{before}{begin}\n\n{page_tables(read_hard(ROOT / RESULT))}\n{end}{after}"
+
+
+RESULTS_DOCUMENTS = {PAGE: page}
+"""Generated files, relative to the repository, and what makes them."""

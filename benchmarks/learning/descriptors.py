@@ -22,7 +22,7 @@ from defectscape.model.backend import numerics, to_numpy
 from defectscape.model.dataset import Graphs, collate
 from defectscape.model.saving import Network, load_network
 from defectscape.report.figures.style import PALETTE
-from defectscape.tools.figure_files import save_figure
+from defectscape.tools.figures import save_figure
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from benchmarks.learning.outcome import RunOutcome
 from defectscape.domain.keys import DefectKey
 from defectscape.report.figures.style import PALETTE
 from defectscape.report.tables.model import CALIBRATED
-from defectscape.tools.figure_files import save_figure, share_legend
+from defectscape.tools.figures import save_figure, share_legend
 
 TITLES = {
     "force_rmse_meV_A": "Force RMSE (meV/Å)",

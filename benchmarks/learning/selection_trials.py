@@ -12,7 +12,7 @@ from benchmarks.learning.figures import TITLES
 from benchmarks.learning.outcome import RunOutcome
 from benchmarks.learning.runs import ModelRun
 from defectscape.report.figures.style import PALETTE
-from defectscape.tools.figure_files import save_figure
+from defectscape.tools.figures import save_figure
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,12 @@
-"""One run, from its data to its errors."""
+"""One run, from its data to its errors.
+
+The first phase of a strategy of two is trained once for all runs that differ in the number of labels alone: it sees
+low-fidelity labels only, which these runs have in common. Its checkpoint is copied to where the training of a run
+looks for its own: that finds its first phase finished.
+"""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +15,39 @@ import torch
 
 from benchmarks.learning.data import RunData, over, read_prior, run_data, with_values
 from benchmarks.learning.digest import run_digest
-from benchmarks.learning.first_phase import TWO_PHASES, share_first_phase
 from benchmarks.learning.outcome import RunOutcome, SetError, keep_outcome, read_outcomes
 from benchmarks.learning.runs import ModelRun, choosing_committee, training_of
 from benchmarks.learning.settings import ModelBenchmark
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
+from defectscape.model.backend import find_device, numerics
 from defectscape.model.committee import Committee
 from defectscape.model.history import TrainingHistory
+from defectscape.model.job import Job
 from defectscape.model.training import train_member
 from defectscape.settings.training import TrainingSettings
+
+TWO_PHASES = ("pretrain_finetune", "delta")
+
+
+def share_first_phase(data: RunData, settings: TrainingSettings, seed: int, shared: Path, checkpoint: Path) -> None:
+    """Finish the first phase, if it is not finished yet, and hand its checkpoint to a training.
+
+    Args:
+        data: of the run.
+        settings: of the run.
+        seed: of the member.
+        shared: its checkpoint lies beside this path, as ``<shared>.first``, and stays.
+        checkpoint: of the training that goes on from there.
+    """
+    device, low = find_device(settings.device), data.fidelities[0]
+    job = Job(data.train, data.valid, data.fidelities, settings, seed, 0, device, None, shared)
+    with numerics(settings.dtype, device):
+        job.run("first phase", *job.part(low), (low,), None, first=True, steps=job.pretrain_steps)
+    _, first = job.checkpoints
+    shutil.copyfile(first, checkpoint.with_name(f"{checkpoint.name}.first"))
+
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,11 @@
 """How the pipeline's own work grows with the number of labels: a null engine, and everything else real.
 
 A label's arithmetic takes no time here, so what is timed is the store, the gathering of labels, the
-selection and Snakemake's planning: what a study of many defects pays beside its labels.
+selection and Snakemake's planning: what a study of many defects pays beside its labels. The null engine's labels cost
+nothing and mean nothing.
 """
 
+import json
 import logging
 import resource
 import subprocess
@@ -19,14 +21,57 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.timing.null_labels import NullEngine, null_frames
-from defectscape.domain.label import LabelledFrame
+from defectscape.domain.frame import Frame, Ints, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.engines.base import ScfAttempt
 from defectscape.engines.labelling import label_frame
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import write_json
 from defectscape.selection.farthest_points import farthest_points
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.store.labels import LabelStore, label_key
+
+ATOMS = 31
+"""Of the default study's cells."""
+BOX_A = 11.2
+
+
+class NullEngine:
+    """Energy and forces of atoms on springs to the origin: no physics, hardly any time."""
+
+    name = "null"
+    version = "null"
+    settings_json = json.dumps({"method": "null"})
+    attempts = (ScfAttempt("configured", "The only one."),)
+
+    def settings_of(self, numbers: Ints) -> str:
+        """All settings."""
+        return self.settings_json
+
+    def compute(self, frame: Frame, attempt: int) -> Label:
+        """Energy (eV) and forces (eV/A), finite and different for every frame."""
+        forces = -0.01 * frame.positions_A
+        return Label(float(0.005 * np.sum(frame.positions_A**2)), forces)
+
+
+def null_frames(count: int) -> list[Frame]:
+    """Random structures of the size of the default study's, all different."""
+    rng = np.random.default_rng(7)
+    numbers, cell = np.full(ATOMS, 52), BOX_A * np.eye(3)
+    return [
+        Frame(
+            numbers,
+            rng.uniform(0, BOX_A, (ATOMS, 3)),
+            cell,
+            DefectKey("v_Cd", 0),
+            1,
+            Origin.RATTLE,
+            f"family {number % 50}",
+        )
+        for number in range(count)
+    ]
+
 
 logger = logging.getLogger(__name__)
 

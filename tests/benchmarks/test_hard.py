@@ -9,10 +9,9 @@ import yaml
 
 from benchmarks.hard.gathering import gather_hard
 from benchmarks.hard.results import HardResult, StateRow, read_hard
-from benchmarks.hard.settings import HardBenchmark, load_hard
 from benchmarks.hard.tables import page_tables
 from benchmarks.hard.truth import find_truth, known_truths
-from benchmarks.hard.variants import find_variant, truth_context, variants_of, write_variant
+from benchmarks.hard.variants import HardBenchmark, find_variant, load_hard, truth_context, variants_of, write_variant
 from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin

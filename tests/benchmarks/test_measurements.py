@@ -114,7 +114,7 @@ def test_a_study_is_planned_before_its_first_job(result) -> None:
 
 
 def test_a_null_label_says_what_it_is(tmp_path: Path) -> None:
-    from benchmarks.timing.null_labels import NullEngine, null_frames
+    from benchmarks.timing.scale import NullEngine, null_frames
     from defectscape.engines.labelling import label_frame
     from defectscape.store.labels import LabelStore
 

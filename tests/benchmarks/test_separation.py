@@ -7,10 +7,10 @@ from typing import get_origin, get_type_hints
 
 import pytest
 
-from benchmarks.hard.documents import RESULTS_DOCUMENTS
-from benchmarks.learning.documents import DOCUMENTS as MODEL_DOCUMENTS
+from benchmarks.hard.tables import RESULTS_DOCUMENTS
 from benchmarks.learning.gathering import BenchmarkResult
 from benchmarks.learning.outcome import read_outcomes
+from benchmarks.learning.settings import DOCUMENTS as MODEL_DOCUMENTS
 from defectscape.files.codec import decode
 from defectscape.files.tables import read_json
 from defectscape.tools.direct_search import SearchComparison

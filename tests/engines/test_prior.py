@@ -10,7 +10,7 @@ from ase.calculators.calculator import CalculationFailed
 
 from defectscape.engines.prior import EnginePrior
 from defectscape.engines.registry import make_engine
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import PriorSettings
 from defectscape.store.labels import LabelStore
 
 GFN1 = {"kind": "tblite", "method": "GFN1-xTB", "electronic_temperature_K": 1500.0}

@@ -14,9 +14,9 @@ from ase.units import Hartree, kB
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Origin
 from defectscape.engines.base import CalculationFailed
-from defectscape.engines.fast_blas import LIBRARY, use_openblas
 from defectscape.engines.registry import make_engine
 from defectscape.engines.tblite import TbliteEngine
+from defectscape.engines.worker import LIBRARY, use_openblas
 
 # The embedded engine: forces and stress are derivatives of the energy, labels are functions of frames.
 
@@ -224,7 +224,7 @@ WITH_IT = (
         [
             sys.executable,
             "-c",
-            "import sys\nfrom defectscape.engines.fast_blas import use_openblas\nsys.exit(not use_openblas())",
+            "import sys\nfrom defectscape.engines.worker import use_openblas\nsys.exit(not use_openblas())",
         ],
         check=False,
     ).returncode
@@ -253,5 +253,5 @@ def test_the_worker_has_loaded_it_and_this_process_has_not(crystal, frame_of, tb
 
 
 def test_without_it_nothing_is_done(monkeypatch) -> None:
-    monkeypatch.setattr("defectscape.engines.fast_blas.LIBRARY", "libnothing.so.99")
+    monkeypatch.setattr("defectscape.engines.worker.LIBRARY", "libnothing.so.99")
     assert not use_openblas()

@@ -20,7 +20,7 @@ from defectscape.model.errors import error_table
 from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.search.relaxation import relax, relax_all
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import PriorSettings
 from defectscape.settings.search import SearchSettings
 from defectscape.store.labels import LabelStore
 from defectscape.study.calculator import prior_of_card

@@ -92,7 +92,7 @@ def test_a_failed_label_of_the_host_says_the_engines_reason(tmp_path: Path, monk
 def test_contacts_follow_the_elements() -> None:
     from ase.data import atomic_numbers
 
-    from defectscape.sampling.contacts import too_close
+    from defectscape.sampling.lengths import too_close
 
     cell = 20.0 * np.eye(3)
     bonds = {

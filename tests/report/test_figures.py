@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from defectscape.report.figures.concentrations import draw_concentrations
 from defectscape.report.figures.coordinates import ccd_curves, draw_coordinates
+from defectscape.report.figures.errors import draw_verification, parity_by_fidelity, verification_errors
 from defectscape.report.figures.formation import (
     ChargeLine,
     draw_formation,
@@ -20,14 +21,12 @@ from defectscape.report.figures.formation import (
     lower_envelope,
 )
 from defectscape.report.figures.levels import draw_levels, level_marks, spread
-from defectscape.report.figures.parity import parity_by_fidelity
 from defectscape.report.figures.search import draw_search, search_by_defect, search_strip
 from defectscape.report.figures.study import StudyFigure, study_figures, write_figures
 from defectscape.report.figures.style import Plot, marker, plot, styled
 from defectscape.report.figures.svg import to_svg
 from defectscape.report.figures.times import rule_times
 from defectscape.report.figures.training import training_by_group
-from defectscape.report.figures.verification import draw_verification, verification_errors
 from defectscape.report.names import charge_text
 from defectscape.summary.schema import PathPoint, SearchPoint
 

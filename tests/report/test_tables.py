@@ -6,7 +6,7 @@ import json
 import pytest
 
 from defectscape.report.facts import key_facts
-from defectscape.report.figures.calibration import coverage_bars, draw_calibration
+from defectscape.report.figures.errors import coverage_bars, draw_calibration
 from defectscape.report.figures.levels import level_marks
 from defectscape.report.model_card import model_card
 from defectscape.report.names import charge_text

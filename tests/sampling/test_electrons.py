@@ -23,10 +23,15 @@ from defectscape.engines.espresso import STEPS
 from defectscape.engines.espresso_input import pw_input
 from defectscape.engines.tblite import TbliteEngine
 from defectscape.engines.vasp_input import vasp_incar
-from defectscape.sampling.electron_count import missing_electrons
+from defectscape.sampling.electrons import (
+    added_atoms,
+    check_host_spin,
+    missing_electrons,
+    open_shell_ions,
+    spin_warning,
+)
 from defectscape.sampling.element_crystals import element_crystal, repeated
 from defectscape.sampling.host import build_host, read_reference, shortest_lattice_vector_A
-from defectscape.sampling.open_shells import added_atoms, check_host_spin, open_shell_ions, spin_warning
 from defectscape.sampling.references import element_frame, sampling_warning
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites

@@ -14,9 +14,8 @@ from defectscape.domain.errors import DefectError
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.identification import identify
-from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
+from defectscape.sampling.orbits import crystal_symmetry, keep_names, nearest_image_A, place_in_cell
 from defectscape.sampling.site_names import pick_site
-from defectscape.sampling.site_order import keep_names, place_in_cell
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 from support import ROOT

@@ -14,14 +14,12 @@ from defectscape.domain.family import Split
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.sampling.candidates import candidates
-from defectscape.sampling.contacts import displacements_A, shortest_distance_A
 from defectscape.sampling.host import build_host
-from defectscape.sampling.lengths import Lengths, sampling_lengths
+from defectscape.sampling.lengths import Lengths, displacements_A, sampling_lengths, shortest_distance_A
 from defectscape.sampling.pool import make_pool
-from defectscape.sampling.relaxed_starts import starts_to_relax
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import closest_atom, defect_frame, enumerate_sites
-from defectscape.sampling.splits import FEWEST_FAMILIES, assign_splits
+from defectscape.sampling.splits import FEWEST_FAMILIES, assign_splits, starts_to_relax
 from defectscape.sampling.starts import distorted_neighbours, make_starts
 from defectscape.settings.effort import EFFORTS
 from defectscape.settings.sampling import SamplingSettings

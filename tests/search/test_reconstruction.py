@@ -24,9 +24,8 @@ from defectscape.search.reconstruction import reconstruction, same_structures
 from defectscape.settings.structure import SupercellSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import write_host, write_sites
-from defectscape.summary.found import found_structures
-from defectscape.summary.searched import Searched
-from defectscape.summary.structures import write_structures
+from defectscape.summary.minima import write_structures
+from defectscape.summary.searched import Searched, found_structures
 from support.small_study import small_study, write_study
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml, json_schema
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
+from defectscape.settings.paths import study_file
 from defectscape.settings.study import Study
-from defectscape.settings.workflow import study_file
 from defectscape.summary.file import SUMMARY_DOCUMENTS
 from support import ROOT
 from support.mistakes import mistake

@@ -16,7 +16,7 @@ from defectscape.stages.ccd_check import check_diagrams
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import Diagram, read_diagram_checks, write_diagrams
 from defectscape.study.levels import GroundState
-from defectscape.summary.capture import capture_rows
+from defectscape.summary.ccd import capture_rows
 from defectscape.summary.cost import _path_points
 from defectscape.summary.schema import CcdSummary, LevelSummary
 from defectscape.thermo.ccd import PHONON_EV, trace_ccd

@@ -30,8 +30,7 @@ from defectscape.study.context import StudyContext
 from defectscape.tools import import_labels as importing
 from defectscape.tools.check import _label_times
 from defectscape.tools.import_labels import import_paths
-from defectscape.tools.import_offers import SAME_ENERGY_EV, ImportRow, ImportTarget, Offer, take
-from defectscape.tools.import_records import imported_record
+from defectscape.tools.import_offers import SAME_ENERGY_EV, ImportRow, ImportTarget, Offer, imported_record, take
 from defectscape.tools.imported_data import check_imported, frame_fault, unused_imported
 from defectscape.tools.vasp_runs import is_run_name, offer_run
 from support.mistakes import mistake

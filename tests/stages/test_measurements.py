@@ -18,8 +18,8 @@ from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord
 from defectscape.study.committees import read_check_report, write_check_report
 from defectscape.study.context import StudyContext
+from defectscape.summary.cost import Job, overhead, read_jobs, rule_times, share_out
 from defectscape.summary.fidelity_difference import fidelity_differences
-from defectscape.summary.times import Job, overhead, read_jobs, rule_times, share_out
 from defectscape.tools.convergence import converge
 from support.small_study import small_study, write_study
 

@@ -24,9 +24,8 @@ from defectscape.study.context import StudyContext
 from defectscape.study.levels import GroundState, Levels
 from defectscape.tools.direct_relaxations import DirectSearch, ends_of
 from defectscape.tools.direct_search import chance, growth
+from defectscape.tools.figures import draw_foundation, draw_truth
 from defectscape.tools.foundation import compare_foundation
-from defectscape.tools.foundation_figure import draw_foundation
-from defectscape.tools.search_figure import draw_truth
 from defectscape.tools.search_truth import KeyTruth, all_truths, level_truths
 from defectscape.tools.surfaces import AseSurface, EngineSurface
 from support.small_study import small_study, write_study

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, label_rounds
-from defectscape.settings.paths import check_files, reference_files
-from defectscape.settings.workflow import study_file
+from defectscape.settings.paths import check_files, reference_files, study_file
 from defectscape.study.layout import PARTIAL, Layout
 from defectscape.study.names import load_named_study
 from defectscape.study.stage_settings import names_come_from_file

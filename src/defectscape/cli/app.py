@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from defectscape.cli.logs import start_logging, write_to_log
-from defectscape.cli.options import RESULTS, STUDY, LogFile
-from defectscape.cli.paths import Paths
+from defectscape.cli.options import RESULTS, STUDY, LogFile, Paths
 from defectscape.domain.errors import DefectscapeError
 
 # One thread per process: the workflow runs one job per core, and two threads on a busy core are
@@ -59,9 +58,7 @@ def register() -> None:
     from defectscape.cli import comparisons, data, people, stages
     from defectscape.cli.new import new
     from defectscape.cli.pseudos import pseudos
-    from defectscape.cli.report import report
-    from defectscape.cli.run import run
-    from defectscape.cli.status import status
+    from defectscape.cli.run import report, run, status
 
     for command in (new, run, status, report):
         app.command(rich_help_panel="Study")(command)

@@ -81,8 +81,8 @@ def foundation_search(
 ) -> None:
     """Relax a finished study's starts with a foundation potential, and compare what it finds."""
     from defectscape.study.context import StudyContext
+    from defectscape.tools.figures import draw_foundation
     from defectscape.tools.foundation import compare_foundation
-    from defectscape.tools.foundation_figure import draw_foundation
 
     try:
         keywords = json.loads(arguments)

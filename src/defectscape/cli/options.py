@@ -1,5 +1,6 @@
-"""Options that stand before a subcommand, in the package's command and in that of the benchmarks."""
+"""Options that stand before a subcommand, in the package's command and the benchmarks', and what they hand on."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,3 +13,20 @@ RESULTS = Path("results")
 """Folder of all studies' results, where none is given."""
 
 LogFile = Annotated[Path | None, typer.Option(help="Write the full log to this file.")]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the study is and where results go.
+
+    Attributes:
+        study: the study's YAML file.
+        results: folder of all studies' results.
+        processes: that a prior may use, or None for as many as the study says.
+        partial: whether stages of all groups together take the finished groups alone.
+    """
+
+    study: Path
+    results: Path
+    processes: int | None = None
+    partial: bool = False

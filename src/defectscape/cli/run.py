@@ -1,9 +1,11 @@
-"""``defectscape run``: the package's workflow, run by snakemake.
+"""A study on its way to its page: ``defectscape run``, ``status`` and ``report --partial``.
 
-The check comes first, so that a mistake in the study costs no label. It is no rule of the workflow: an
-input marked ``ancient()`` would keep Snakemake from seeing other changes behind it.
+``run`` calls snakemake for the package's workflow. The check comes first, so that a mistake in the study costs no
+label. It is no rule of the workflow: an input marked ``ancient()`` would keep Snakemake from seeing other changes
+behind it.
 """
 
+import json
 import os
 import shlex
 import sys
@@ -14,6 +16,7 @@ from typing import Annotated
 import typer
 
 from defectscape.cli.people import check
+from defectscape.domain.errors import ConfigError
 
 OWN_CORES = ("--cores", "-c", "--jobs", "-j", "--executor", "-e")
 """Options of snakemake's that say how much runs at once, and where."""
@@ -103,3 +106,68 @@ def _with_settings(words: list[str], options: list[str], settings: list[str]) ->
             return [*words, *options[:place], "--config", *settings, *own, *options[place + 1 :]]
     # Before another option, since targets that follow `--config` would be taken for its values.
     return [*words[:2], "--config", *settings, *words[2:], *options]
+
+
+def status(
+    context: typer.Context,
+    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Say what is done, running, left and failed of a study, what its labels took, and what is left.
+
+    Looks at files alone: it takes no lock and writes nothing, so it may be asked at any time.
+    """
+    from defectscape.files.codec import encode
+    from defectscape.tools.status import look_at
+    from defectscape.tools.status_text import status_lines
+
+    found = look_at(study, context.obj.results)
+    if as_json:
+        typer.echo(json.dumps(encode(found), indent=1))
+        return
+    for line in status_lines(found):
+        typer.echo(line)
+
+
+def report(
+    context: typer.Context,
+    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    options: Options = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Of the finished defects alone.")] = False,
+    cores: Cores = None,
+    profile: Profile = None,
+) -> None:
+    """Make the page of the defects that are finished; it says which are missing, and what stopped them.
+
+    What the page needs beside them, such as the training of a final model, is run by snakemake in a folder of its own:
+    nothing of the study is changed, and it may go on meanwhile.
+    """
+    from defectscape.study.jobs import PAGE
+    from defectscape.study.layout import PARTIAL, Layout
+    from defectscape.study.unfinished import write_unfinished
+    from defectscape.tools.progress import WORDS, Progress, partial_layout
+
+    if not partial:
+        raise ConfigError(
+            "report",
+            "without --partial",
+            "`defectscape run` makes the page of the whole study; --partial makes one of its finished defects",
+        )
+    results = context.obj.results
+    progress = Progress.look(study, results)
+    layout = partial_layout(progress)
+    missing = progress.unfinished
+    write_unfinished(layout, missing)
+    names = {item.group for item in missing}
+    typer.echo(f"finished    {', '.join(group.name for group, _ in progress.groups if group.name not in names)}")
+    for item in missing:
+        typer.echo(f"missing     {item.group}: {item.stage} ({WORDS[item.state]}), log {item.log}")
+    typer.echo(f"page        {layout.report}")
+    # As the workflow calls its files: from its working directory.
+    here = results if results == Path("results") else results.resolve()
+    page = Layout(here / progress.study.study, PARTIAL).report
+    # What it writes is written by no other run, and what it reads is finished, so that it needs no lock.
+    own = [str(page), "--allowed-rules", *PAGE, "--nolock", "--config", f"{PARTIAL}=true"]
+    words = snakemake_words(study, [*own[:-2], *(options or ()), *own[-2:]], cores, profile, results)
+    typer.echo(f"command     {shlex.join(['snakemake', *words])}")
+    become_snakemake(words)

@@ -23,8 +23,7 @@ from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame
 from defectscape.engines.processor_time import clock_of
 from defectscape.engines.registry import make_engine
-from defectscape.settings.engine import EngineSettings
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import EngineSettings, PriorSettings
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord, check_label
 

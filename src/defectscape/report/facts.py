@@ -1,11 +1,13 @@
-"""What the page states in words about a study: what it is, what stands out, what is open."""
+"""What the page states in words about a study: what it is, what stands out, what is open, what a partial page lacks."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-from defectscape.report.names import CERTAIN, OPEN, key_text
+from defectscape.domain.keys import DefectKey
+from defectscape.report.names import CERTAIN, OPEN, charge_text, key_text
 from defectscape.report.tables.structures import GAIN_LIMIT_MEV
 from defectscape.report.tables.table import number
-from defectscape.summary.schema import LevelOfTheory, Summary
+from defectscape.summary.schema import LevelOfTheory, Summary, UnfinishedRow
 
 TIGHT_BINDING = "tblite"
 
@@ -120,3 +122,72 @@ def uncertainties(summary: Summary) -> tuple[str, ...]:
     if len(found) == 1:
         return tuple(found)
     return tuple(f"{origin} — {', '.join(keys)}" for origin, keys in found.items())
+
+
+def partial_line(summary: Summary) -> str:
+    """That the page is partial, and without what; empty for a whole study's."""
+    if not summary.unfinished:
+        return ""
+    return (
+        f"Partial: the finished defects of {summary.study} alone, without {_missing_names(summary.unfinished)}. "
+        "The numbers are those of a study that has the finished ones and no others."
+    )
+
+
+def left_out(summary: Summary) -> tuple[str, ...]:
+    """Of every group that is missing the job that stopped it, and its log."""
+    return tuple(_missing_line(row) for row in summary.unfinished)
+
+
+def missing_levels(summary: Summary) -> tuple[str, ...]:
+    """Formation energies and levels that need a charge state that is missing."""
+    lines = []
+    for defect, missing in _missing(summary).items():
+        present = {row.charge for row in summary.defects if row.defect == defect}
+        names = ", ".join(key_text(defect, charge) for charge in missing)
+        line = f"{defect}: the formation energies of {names}"
+        states = sorted({*present, *missing}, reverse=True)
+        pairs = [pair for pair in pairwise(states) if set(pair) & set(missing)]
+        if pairs:
+            levels = ", ".join(f"{charge_text(upper)}/{charge_text(lower)}" for upper, lower in pairs)
+            line += f", and the level{'s' * (len(pairs) > 1)} {levels}"
+        if present:
+            line += "; which of its other levels are stable is said among its finished charge states alone"
+        lines.append(f"{line}.")
+    return tuple(lines)
+
+
+def missing_carriers(summary: Summary) -> str:
+    """What the concentrations rest on; empty where nothing is missing or none were asked for."""
+    if not summary.unfinished or not summary.equilibria:
+        return ""
+    return (
+        f"Partial: concentrations and Fermi level need {_missing_names(summary.unfinished)}, too. These are of a "
+        "crystal that has the finished defects alone; charge neutrality moves them when the others come."
+    )
+
+
+def missing_diagrams(summary: Summary) -> str:
+    """Which diagrams are not here; empty where nothing is missing."""
+    if not summary.unfinished:
+        return ""
+    return f"Partial: diagrams and captures that begin or end at {_missing_names(summary.unfinished)} are not here."
+
+
+def _missing(summary: Summary) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row in summary.unfinished:
+        for key in map(DefectKey.parse, row.keys):
+            found.setdefault(key.defect, []).append(key.charge)
+    return found
+
+
+def _missing_names(rows: list[UnfinishedRow]) -> str:
+    keys = [DefectKey.parse(key) for row in rows for key in row.keys]
+    return ", ".join(key_text(key.defect, key.charge) for key in keys)
+
+
+def _missing_line(row: UnfinishedRow) -> str:
+    words = {"failed": "stopped by", "running": "at work on", "queued": "queued at", "left": "waiting for"}
+    reason = f" ({row.reason.rstrip('.')})" if row.reason else ""
+    return f"{_missing_names([row])}: {words[row.state]} the job {row.stage}{reason}. Log: {row.log}"

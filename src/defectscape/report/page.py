@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from defectscape.files.text import write_text
-from defectscape.report import facts, partial
+from defectscape.report import facts
 from defectscape.report.figures.study import StudyFigure
 from defectscape.report.figures.svg import to_svg
 from defectscape.report.names import defect_names, level_text
@@ -48,11 +48,11 @@ def render_report(summary: Summary, figures: Iterable[StudyFigure], geometries: 
         tables=all_tables(summary),
         minima={name: minima_of(summary, name) for name in defect_names(summary)},
         plots=_plots(figures),
-        partial=partial.first_line(summary),
-        left_out=partial.left_out(summary),
-        missing_levels=partial.missing_levels(summary),
-        missing_carriers=partial.missing_carriers(summary),
-        missing_diagrams=partial.missing_diagrams(summary),
+        partial=facts.partial_line(summary),
+        left_out=facts.left_out(summary),
+        missing_levels=facts.missing_levels(summary),
+        missing_carriers=facts.missing_carriers(summary),
+        missing_diagrams=facts.missing_diagrams(summary),
         facts=facts.key_facts(summary),
         theory_note=facts.theory_note(summary),
         level_names=(facts.level_name(summary.low), facts.level_name(summary.high)),

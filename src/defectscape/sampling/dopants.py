@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from ase.data import chemical_symbols
 
 from defectscape.domain.frame import Ints
-from defectscape.sampling.open_shells import added_atoms
+from defectscape.sampling.electrons import added_atoms
 
 
 def dopants(numbers: Ints, names: Iterable[str]) -> tuple[str, ...]:

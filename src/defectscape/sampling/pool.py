@@ -12,8 +12,7 @@ import numpy as np
 from defectscape.domain.frame import Floats, Frame, Origin
 from defectscape.domain.seeds import derive_rng
 from defectscape.domain.site import HostCrystal
-from defectscape.sampling.contacts import displacements_A, too_close
-from defectscape.sampling.lengths import sampling_lengths
+from defectscape.sampling.lengths import displacements_A, sampling_lengths, too_close
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)

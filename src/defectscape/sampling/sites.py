@@ -2,7 +2,7 @@
 
 doped enumerates the defects. Its names contain bond lengths and so change with the volume; ours are
 built from the elements and, where a site is one of several inequivalent ones, an index: ordered by
-the lowest unit-cell atom of the orbit, interstitials by ``site_order``. They stay the same when the host is relaxed.
+the lowest unit-cell atom of the orbit, interstitials by ``place_in_cell``. They stay the same when the host is relaxed.
 """
 
 import logging
@@ -25,9 +25,9 @@ from defectscape.sampling.orbits import (
     CrystalSymmetry,
     are_equivalent,
     crystal_symmetry,
+    place_in_cell,
     site_multiplicity,
 )
-from defectscape.sampling.site_order import place_in_cell
 
 log = logging.getLogger(__name__)
 

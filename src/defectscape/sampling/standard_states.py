@@ -16,7 +16,7 @@ from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.frame import NO_MOMENT, Floats, Ints, lowest_multiplicity
-from defectscape.sampling.open_shells import open_shell_ions
+from defectscape.sampling.electrons import open_shell_ions
 
 BOND_FACTOR = 1.3
 """Atoms closer than this multiple of the sum of their covalent radii are bonded."""

@@ -18,9 +18,8 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
-from defectscape.sampling.contacts import closest_allowed_A, displacements_A, too_close
-from defectscape.sampling.electron_count import missing_electrons
-from defectscape.sampling.lengths import sampling_lengths
+from defectscape.sampling.electrons import missing_electrons
+from defectscape.sampling.lengths import closest_allowed_A, displacements_A, sampling_lengths, too_close
 from defectscape.sampling.sites import closest_atom, defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
@@ -46,7 +45,7 @@ def make_starts(
     """All starts of one defect and charge; the first is the exact unperturbed geometry.
 
     The family of a start, ``<defect>/<distortion>``, is the same in every charge state. Starts with
-    a contact below ``sampling.shortest_distance_A``, or below ``contacts.COVALENT_SHARE`` of the sum of two radii
+    a contact below ``sampling.shortest_distance_A``, or below ``lengths.COVALENT_SHARE`` of the sum of two radii
     where that is not given, are dropped with a warning in the log.
 
     Args:

@@ -9,7 +9,7 @@ from ase.geometry import minkowski_reduce
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.prediction import Prediction
-from defectscape.sampling.contacts import closest_allowed_A
+from defectscape.sampling.lengths import closest_allowed_A
 from defectscape.settings.search import SearchSettings
 
 LARGEST_FALL_EV_ATOM = 5.0

@@ -1,4 +1,4 @@
-"""Engines and fidelities: which electronic structure computes which labels."""
+"""Engines, fidelities and the prior: which electronic structure computes which labels, and what is under the model."""
 
 from typing import Annotated
 
@@ -42,3 +42,25 @@ class FidelitiesSettings(Settings):
 
     low: FidelitySettings = Field(description="Cheap level: labels the whole pool.")
     high: FidelitySettings = Field(description="Expensive level: labels the selection, and decides.")
+
+
+class PriorSettings(Settings):
+    """Cheap energies and forces that are taken off every label before training, and put back afterwards.
+
+    The model then learns what they leave. What the prior knows of bonds and charges that no label has shown, the
+    model need not extrapolate.
+    """
+
+    engine: EngineSettings
+    landscape: EngineSettings | None = Field(
+        None,
+        description="An engine for the energy surface that all charge states share, commonly a foundation potential. "
+        "The prior is then its energy, plus what `engine` says that the charge adds: `engine` in the state's charge "
+        "less `engine` in charge 0.",
+    )
+    processes: int = Field(
+        1,
+        gt=0,
+        description="Structures that one search, labelling or evaluation computes side by side, a core each. "
+        "Results do not depend on it.",
+    )

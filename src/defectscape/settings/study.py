@@ -5,8 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
-from defectscape.settings.engine import FidelitiesSettings
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import FidelitiesSettings, PriorSettings
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,

@@ -8,8 +8,8 @@ from ase.io import write
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.stored_calculator import StoredCalculator
+from defectscape.sampling.electrons import added_atoms, check_host_spin
 from defectscape.sampling.host import read_host_file, relax_host
-from defectscape.sampling.open_shells import added_atoms, check_host_spin
 from defectscape.study.context import StudyContext
 from defectscape.study.host import enumerate_named_sites, read_host, write_host, write_sites
 

@@ -11,6 +11,7 @@ from defectscape.study.frames import frames_to_label, pool_frames, relaxed_minim
 from defectscape.study.labels import (
     gather,
     imported_labels,
+    known_to_prior,
     logger,
     read_group_data,
     round_outcomes,
@@ -19,7 +20,6 @@ from defectscape.study.labels import (
     write_jumps,
     write_outcomes,
 )
-from defectscape.study.prior import known_to_prior
 
 
 def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:

@@ -11,8 +11,8 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.files.atoms import to_atoms
-from defectscape.sampling.contacts import too_close
-from defectscape.sampling.relaxed_starts import starts_to_relax
+from defectscape.sampling.lengths import too_close
+from defectscape.sampling.splits import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts

@@ -10,7 +10,7 @@ from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Relaxation
-from defectscape.sampling.contacts import too_close
+from defectscape.sampling.lengths import too_close
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_round

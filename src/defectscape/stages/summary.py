@@ -3,8 +3,8 @@
 from defectscape.study.context import StudyContext
 from defectscape.summary.assemble import make_summary
 from defectscape.summary.file import write_summary
+from defectscape.summary.minima import write_structures
 from defectscape.summary.searched import read_searches
-from defectscape.summary.structures import write_structures
 
 
 def summarise(context: StudyContext) -> None:

@@ -9,10 +9,9 @@ from defectscape.model.training import train_member
 from defectscape.settings.training import TrainingSettings
 from defectscape.study.committees import write_history
 from defectscape.study.context import StudyContext
-from defectscape.study.labels import read_data, read_group_data, unique, write_data
+from defectscape.study.labels import known_to_prior, over_prior, read_data, read_group_data, unique, write_data
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
-from defectscape.study.prior import known_to_prior, over_prior
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
 
 

@@ -14,7 +14,7 @@ from defectscape.domain.errors import ModelError
 from defectscape.engines.prior import EnginePrior
 from defectscape.model.committee import Committee, CommitteeCalculator
 from defectscape.model.saving import load_network
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import PriorSettings
 from defectscape.store.labels import LabelStore
 from defectscape.study.committees import load_committee
 from defectscape.study.context import PRIORS, StudyContext

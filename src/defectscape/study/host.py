@@ -9,8 +9,8 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.tables import load_host_file, load_sites, save_host, save_sites
 from defectscape.sampling.dopants import dopants
 from defectscape.sampling.host import read_host_file
+from defectscape.sampling.orbits import keep_names
 from defectscape.sampling.site_names import pick_site
-from defectscape.sampling.site_order import keep_names
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.search.matching import Operations, host_operations
 from defectscape.settings.structure import SupercellSettings

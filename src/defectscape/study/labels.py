@@ -1,4 +1,4 @@
-"""Labels of a study: what became of each, and all that a group knows after a round."""
+"""Labels of a study: what became of each, all that a group knows after a round, and what of it lies over the prior."""
 
 import logging
 from collections import Counter
@@ -10,7 +10,9 @@ from defectscape.domain.consistency import Jump
 from defectscape.domain.errors import LabelError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.label import LabelledFrame
+from defectscape.domain.label import Label, LabelledFrame
+from defectscape.domain.prior import taken_off
+from defectscape.engines.prior import EnginePrior
 from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_labelled, write_frames, write_labelled
 from defectscape.files.tables import read_json, write_json
@@ -160,3 +162,26 @@ def unique(data: Iterable[LabelledFrame]) -> list[LabelledFrame]:
     for item in data:
         seen.setdefault(item.frame.frame_id, item)
     return list(seen.values())
+
+
+def over_prior(context: StudyContext, data: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The data with the prior taken off, in their order; without those that it fails for, which its store records.
+
+    The prior's values come from its store, or are computed now and kept there. Without a prior, the data as they are.
+    """
+    if context.prior is None:
+        return list(data)
+    return [taken_off(item, value) for item, value in _with_values(context.prior, data)]
+
+
+def known_to_prior(context: StudyContext, data: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The data that the prior has a value for: all of them without a prior."""
+    if context.prior is None:
+        return list(data)
+    return [item for item, _ in _with_values(context.prior, data)]
+
+
+def _with_values(prior: EnginePrior, data: Sequence[LabelledFrame]) -> list[tuple[LabelledFrame, Label]]:
+    """The data that the prior does not fail for, with its values."""
+    values = prior.label_many([item.frame for item in data])
+    return [(item, value) for item, value in zip(data, values, strict=True) if value is not None]

@@ -11,8 +11,7 @@ from defectscape.model.committee import Committee
 from defectscape.model.training import train_member
 from defectscape.study.committees import CommitteeSurface, of_fidelity
 from defectscape.study.context import StudyContext
-from defectscape.study.labels import read_group_data, unique
-from defectscape.study.prior import over_prior
+from defectscape.study.labels import over_prior, read_group_data, unique
 from defectscape.study.splits import of_split, read_splits
 
 

@@ -3,7 +3,7 @@
 The table of stages (``stages``) names them in ``reads``.
 """
 
-from defectscape.sampling.open_shells import OPEN_DOPANTS, added_atoms, removed_atoms
+from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
 from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of

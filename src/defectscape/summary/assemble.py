@@ -13,12 +13,10 @@ from defectscape.sampling.site_names import pick_site
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
-from defectscape.summary import cost, model, prior, provenance, times
+from defectscape.summary import cost, model, prior, provenance
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
-from defectscape.summary.capture import capture_rows
-from defectscape.summary.ccd import diagrams
+from defectscape.summary.ccd import capture_rows, diagrams
 from defectscape.summary.fidelity_difference import study_differences
-from defectscape.summary.found import found_structures
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
@@ -31,7 +29,7 @@ from defectscape.summary.schema import (
     Summary,
     UnfinishedRow,
 )
-from defectscape.summary.searched import Searched
+from defectscape.summary.searched import Searched, found_structures
 from defectscape.thermo.concentrations import Equilibrium
 
 
@@ -171,7 +169,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
     defects = _defects(context, groups, found)
     low, high = (provenance.level_of_theory(context, name) for name in ("low", "high"))
     under = prior.prior_summary(context)
-    jobs = times.read_jobs(context)
+    jobs = cost.read_jobs(context)
     levels, ccd = _levels(found), diagrams(context)
     return Summary(
         study=context.study.study,
@@ -192,8 +190,8 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         ccd=ccd,
         capture=capture_rows(context.study.ccd.capture, ccd, levels, found.host.gap_eV),
         cost=[*cost.label_costs(context), *prior.cost_rows(under)],
-        jobs=times.rule_times(jobs),
-        overhead=times.overhead(context, jobs),
+        jobs=cost.rule_times(jobs),
+        overhead=cost.overhead(context, jobs),
         training=model.training_curves(context),
         gates=model.gate_rows(context),
         warnings=provenance.warnings(context, defects, found),

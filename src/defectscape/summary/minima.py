@@ -1,18 +1,30 @@
-"""The minima of one key as rows of the summary, and how far the plain relaxation ends above the lowest."""
+"""The minima of a study: of one key as rows of the summary, and all of them as files.
+
+A row says how far the plain relaxation ends above the lowest minimum; the files are POSCARs and one extended XYZ file.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from ase.io import write
 
 from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.files.atoms import to_atoms
+from defectscape.files.extxyz import write_frames
 from defectscape.model.calibration import Scale
 from defectscape.sampling.sites import defect_frame
 from defectscape.search.description import describe
 from defectscape.search.symmetry import lowering, orientations, point_group
+from defectscape.study.context import StudyContext
 from defectscape.summary.calibration import relative_bar_eV
 from defectscape.summary.schema import MinimumSummary
+from defectscape.summary.searched import Searched, names_of
 
 
 def geometry_name(key: DefectKey, rank: int) -> str:
@@ -87,3 +99,28 @@ def gain_over_plain(
             # Above the window of listed minima.
             return relaxation.energy_eV - lowest_eV - best.energy_above_lowest_eV, False
     return None, False
+
+
+def write_structures(context: StudyContext, groups: Sequence[Searched]) -> None:
+    """POSCARs and one extended XYZ file of all minima, the verified geometry where there is one.
+
+    The first line of a POSCAR says what it holds.
+    """
+    folder = context.layout.minima_folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    frames = []
+    for searched in groups:
+        structures = searched.structures()
+        names = names_of(context, structures)
+        for (key, rank), frame in structures.items():
+            frames.append(frame)
+            path = context.layout.together / geometry_name(key, rank)
+            write(path, to_atoms(frame), format="vasp", direct=True, sort=True)
+            _title(path, f"{key} minimum {rank}: {names[key, rank]}; total charge {key.charge:+d} e")
+    write_frames(context.layout.minima_extxyz, frames)
+
+
+def _title(path: Path, text: str) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([text, *lines[1:]]) + "\n", encoding="utf-8")

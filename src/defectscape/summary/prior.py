@@ -4,9 +4,8 @@ from collections import Counter
 
 from defectscape.domain.frame import Frame
 from defectscape.engines.prior import EnginePrior
-from defectscape.settings.engine import EngineSettings
+from defectscape.settings.engine import EngineSettings, PriorSettings
 from defectscape.settings.groups import label_rounds
-from defectscape.settings.prior import PriorSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames
 from defectscape.study.labels import round_outcomes

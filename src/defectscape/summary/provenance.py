@@ -11,7 +11,7 @@ from defectscape import __version__
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.dopants import unbounded_dopants, unbounded_line
-from defectscape.sampling.open_shells import spin_warning
+from defectscape.sampling.electrons import spin_warning
 from defectscape.settings.load import full_yaml
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext

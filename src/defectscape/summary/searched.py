@@ -1,14 +1,21 @@
-"""What the searches of a group left, read once for all that is said of it."""
+"""What the searches of a group left, read once for all that is said of it, and what it holds by name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.sampling.site_names import pick_site
+from defectscape.search.matching import Operations, host_operations
+from defectscape.search.reconstruction import reconstruction, same_structures
 from defectscape.search.verification_criterion import Assessment
 from defectscape.settings.groups import Group
 from defectscape.study.context import StudyContext
+from defectscape.study.host import read_host, read_sites
 from defectscape.study.minima import read_assessment, read_minima, read_relaxations, read_verified, with_engine_s_own
+from defectscape.summary.schema import FoundStructure
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,36 @@ class Searched:
 def read_searches(context: StudyContext) -> list[Searched]:
     """Those of all groups, in the study's order."""
     return [Searched.read(context, group) for group in context.groups]
+
+
+def names_of(context: StudyContext, frames: Mapping[tuple[DefectKey, int], Frame]) -> dict[tuple[DefectKey, int], str]:
+    """Short names of minima, by defect key and rank."""
+    host, sites = read_host(context), read_sites(context)
+    return {place: reconstruction(host, sites, frame).name for place, frame in frames.items()}
+
+
+def found_structures(context: StudyContext, grounds: Mapping[DefectKey, Frame]) -> dict[DefectKey, FoundStructure]:
+    """What the ground states hold, as rows of the summary.
+
+    Args:
+        context: a study.
+        grounds: the structure of every ground state.
+    """
+    host, sites = read_host(context), read_sites(context)
+
+    @cache
+    def kept(defect: str | None) -> Operations:
+        return host_operations(host, pick_site(sites, defect).frac_coords if defect else None)
+
+    def operations(one: DefectKey, other: DefectKey) -> Operations:
+        """Those that keep the site of one defect; between two defects all of them, which are many."""
+        return kept(one.defect if one.defect == other.defect else None)
+
+    named = {key: (frame, reconstruction(host, sites, frame)) for key, frame in grounds.items()}
+    alike = same_structures(named, operations, context.study.minima.merge_rmsd_A)
+    return {
+        key: FoundStructure(
+            name=name.name, sentence=name.sentence, plain=name.plain, same_as=[str(other) for other in alike[key]]
+        )
+        for key, (_, name) in named.items()
+    }

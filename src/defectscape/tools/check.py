@@ -10,10 +10,9 @@ from defectscape.domain.errors import ConfigError, EngineError, HostError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.charge_check import charge_blind_lines
+from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.host import host_frame, read_host_file
-from defectscape.sampling.open_shells import added_atoms, check_host_spin, spin_warning
-from defectscape.sampling.site_names import pick_site
-from defectscape.sampling.site_words import SiteWords, describe_sites
+from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import propose_charges
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups

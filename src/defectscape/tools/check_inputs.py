@@ -9,8 +9,8 @@ from defectscape.domain.keys import format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.registry import with_mesh
 from defectscape.engines.vasp_dos import read_dos
-from defectscape.sampling.contacts import COVALENT_SHARE
 from defectscape.sampling.dopants import adding, unbounded_dopants, unbounded_line
+from defectscape.sampling.lengths import COVALENT_SHARE
 from defectscape.sampling.references import element_frame, reference_frame, reference_numbers, sampling_warning
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.splits import FEWEST_FAMILIES

@@ -9,8 +9,7 @@ from defectscape.domain.errors import ConfigError, EngineError
 from defectscape.domain.site import HostCrystal
 from defectscape.sampling.host import host_frame
 from defectscape.settings.ase_calculator import AseSettings
-from defectscape.settings.engine import EngineSettings
-from defectscape.settings.prior import PriorSettings
+from defectscape.settings.engine import EngineSettings, PriorSettings
 from defectscape.settings.study import Study
 from defectscape.settings.tblite import HEAVIEST, TbliteSettings
 from defectscape.study.context import StudyContext

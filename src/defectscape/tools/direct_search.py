@@ -14,7 +14,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.summary.file import read_summary
 from defectscape.tools.direct_relaxations import DirectSearch
-from defectscape.tools.search_figure import draw_truth
+from defectscape.tools.figures import draw_truth
 from defectscape.tools.search_truth import KeyTruth, LevelTruth, all_truths, level_truths
 
 

@@ -1,23 +1,47 @@
-"""What the files of one import offer, and what is taken of it.
+"""What the files of one import offer, what is taken of it, and the records that this makes.
 
 Files are read first and labels are taken last: whether two files disagree on the energy of one geometry is
 known only when all have been read.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from defectscape.domain.frame import GEOMETRY_DECIMALS, Frame
+from defectscape.domain.label import Label
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.base import Engine
-from defectscape.store.labels import LabelStore
-from defectscape.store.record import LabelRecord
+from defectscape.store.labels import LabelStore, label_key
+from defectscape.store.record import LabelRecord, timestamp_now
 from defectscape.study.context import StudyContext
+
+
+def imported_record(engine: Engine, frame: Frame, label: Label, version: str, info: Mapping[str, Any]) -> LabelRecord:
+    """A record as if it had been computed here; its time is what the data say, or none."""
+    settings = engine.settings_of(frame.numbers)
+    key = label_key(frame, engine.name, settings)
+    return LabelRecord(
+        key,
+        frame,
+        engine.name,
+        settings,
+        version,
+        label,
+        None,
+        (),
+        int(info.get("rung", 0)),
+        float(info.get("wall_s", 0.0)),
+        float(info.get("core_s", 0.0)),
+        "imported",
+        str(info.get("computed", timestamp_now())),
+    )
+
 
 SAME_ENERGY_EV = 1e-3
 """Two energies of one geometry at one level of theory that differ by less are noise of convergence, eV."""

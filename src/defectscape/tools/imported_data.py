@@ -17,8 +17,7 @@ from defectscape.sampling.identification import check_atoms, check_cell, check_c
 from defectscape.settings.study import Study
 from defectscape.study.imported import check_frames
 from defectscape.tools.data_sets import Card, read_card, read_data_set
-from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, refused
-from defectscape.tools.import_records import imported_record
+from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, imported_record, refused
 
 
 def offer_data(target: ImportTarget, path: Path) -> Offer:

@@ -15,9 +15,9 @@ from defectscape.domain.keys import HOST_KEY, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.structures import atomic_numbers
 from defectscape.sampling.charge_states import ChargeProposal, propose_charges
+from defectscape.sampling.electrons import OPEN_DOPANTS, check_host_spin
 from defectscape.sampling.element_crystals import MOLECULES, element_crystal, repeated
 from defectscape.sampling.host import build_host, read_unit_cell
-from defectscape.sampling.open_shells import OPEN_DOPANTS, check_host_spin
 from defectscape.sampling.references import SMALL_CELL_A
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.standard_states import reference_multiplicity

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from defectscape.domain.keys import format_charge
-from defectscape.sampling.site_words import SiteWords
+from defectscape.sampling.site_names import SiteWords
 
 HEAD = ("name", "doped's name", "Wyckoff", "per cell", "x", "y", "z", "neighbours", "doped proposes")
 RIGHT = range(3, 7)

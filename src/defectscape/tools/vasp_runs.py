@@ -20,8 +20,7 @@ from defectscape.engines.vasp_tags import foreign_tags
 from defectscape.sampling.identification import Identified, check_crystal, identify
 from defectscape.sampling.site_names import pick_site
 from defectscape.settings.vasp import VaspSettings
-from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, refused, short_path
-from defectscape.tools.import_records import imported_record
+from defectscape.tools.import_offers import ImportTarget, LeftOut, Offer, imported_record, refused, short_path
 
 PROGRAM_FOLDERS = re.compile(r"^vasp_(gam|std|ncl|nkred_std)$")
 CHARGED_NAME = re.compile(r"_(0|[+-][1-9]\d*)$")

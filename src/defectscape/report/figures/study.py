@@ -5,17 +5,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from defectscape.report.figures.calibration import coverage_bars, draw_calibration
 from defectscape.report.figures.concentrations import concentration_limits, draw_concentrations
 from defectscape.report.figures.coordinates import draw_coordinates
+from defectscape.report.figures.errors import (
+    ENERGIES,
+    FORCES,
+    coverage_bars,
+    draw_calibration,
+    draw_parity,
+    draw_verification,
+    parity_by_fidelity,
+    verification_errors,
+)
 from defectscape.report.figures.formation import draw_formation
 from defectscape.report.figures.levels import draw_levels
-from defectscape.report.figures.parity import ENERGIES, FORCES, draw_parity, parity_by_fidelity
 from defectscape.report.figures.search import draw_search, search_by_defect
 from defectscape.report.figures.style import Plot, styled
 from defectscape.report.figures.times import draw_label_times, draw_rule_times
 from defectscape.report.figures.training import draw_training, final_curves
-from defectscape.report.figures.verification import draw_verification, verification_errors
 from defectscape.report.names import limit_names, pair_text
 from defectscape.summary.schema import Summary
 

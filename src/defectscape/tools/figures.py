@@ -1,16 +1,63 @@
-"""The figure of the truth: energies of both searches above the lowest, per key."""
+"""Figures of comparisons, as PNG to look at and as PDF to print.
+
+Of foundation potentials: how far each lowest minimum is from the ground state. Of direct relaxations: energies of
+both searches above the lowest, per key.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from defectscape.report.figures.style import PALETTE
 from defectscape.tools.direct_relaxations import DirectSearch
-from defectscape.tools.figure_files import save_figure
+from defectscape.tools.foundation import FoundationComparison
+from defectscape.tools.recovery import IDENTIFIED_A
 from defectscape.tools.search_truth import KeyTruth
+
+
+def share_legend(figure: Figure, axis: Axes, columns: int) -> None:
+    """One legend below all panels, of what the given one has."""
+    handles, names = axis.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> Path:
+    """Write and close a figure as ``name.png`` and ``name.pdf``; returns the PNG file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending in ("png", "pdf"):
+        figure.savefig(folder / f"{name}.{ending}", dpi=130)
+    plt.close(figure)
+    return folder / f"{name}.png"
+
+
+LEAST_A = 1e-3
+"""What is drawn for a structure that is the reference itself."""
+
+
+def draw_foundation(result: FoundationComparison, path: Path) -> None:
+    """Bars per key, foundation beside ours, as PNG and PDF; a missing bar is a missing minimum."""
+    keys = [row.key for row in result.foundation]
+    figure, axis = plt.subplots(figsize=(1.4 + 0.9 * len(keys), 3.6), constrained_layout=True)
+    places = np.arange(len(keys))
+    for index, (name, rows) in enumerate(((result.name, result.foundation), ("committee, not verified", result.ours))):
+        heights = [np.nan if r.rmsd_A is None else max(r.rmsd_A, LEAST_A) for r in rows]
+        axis.bar(places + 0.4 * index - 0.2, heights, 0.38, label=name, color=PALETTE[index])
+    axis.axhline(IDENTIFIED_A, color="#444444", linewidth=0.9, linestyle="--")
+    axis.set_yscale("log")
+    axis.set_ylim(LEAST_A / 2, 2.0)
+    axis.set_xticks(places, keys, rotation=30, ha="right", fontsize=8)
+    axis.set_ylabel("RMSD of the lowest minimum\nto the ground state (Å)")
+    axis.legend(frameon=False, fontsize=8)
+    save_figure(figure, path.parent, path.stem)
+
 
 Heights = tuple[float | None, ...]
 """Of one key: the unperturbed relaxation, the direct search, as reported, relaxed further; eV."""
