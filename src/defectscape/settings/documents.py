@@ -120,8 +120,15 @@ def _own_default(field: FieldInfo) -> str:
     return f"`{json.dumps(field.default)}`"
 
 
-def sections(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]:
-    """A model and all below it; the choices of a union are described where they come first."""
+def sections(model: type[BaseModel], path: str, seen: set[str], *, by_effort: bool = False) -> Iterator[str]:
+    """A model and all below it; the choices of a union are described where they come first.
+
+    Args:
+        model: the class of settings.
+        path: where it stands in the file; empty for the file itself.
+        seen: places that are described already, or elsewhere.
+        by_effort: whether it is a study's, whose defaults follow its effort.
+    """
     title = path or "study file"
     yield f"\n## `{title}`\n\n{(model.__doc__ or '').strip()}\n\n"
     yield "| key | type | default | meaning |\n|---|---|---|---|\n"
@@ -136,16 +143,17 @@ def sections(model: type[BaseModel], path: str, seen: set[str]) -> Iterator[str]
             kind = "list of sections"
         nested += [(m, where if len(inner) == 1 else f"{name} ({m.__name__})") for m in inner]
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        yield f"| `{name}` | {kind} | {_default_text(field, where)} | {meaning} |\n"
+        default = _default_text(field, where) if by_effort else _own_default(field)
+        yield f"| `{name}` | {kind} | {default} | {meaning} |\n"
     for submodel, where in nested:
         if where not in seen:
             seen.add(where)
-            yield from sections(submodel, where, seen)
+            yield from sections(submodel, where, seen, by_effort=by_effort)
 
 
 def config_page() -> str:
     """The documentation of every key, in Markdown."""
-    return HEADER + "".join(sections(Study, "", set()))
+    return HEADER + "".join(sections(Study, "", set(), by_effort=True))
 
 
 def default_yaml() -> str:
