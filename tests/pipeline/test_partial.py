@@ -169,8 +169,8 @@ def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds; and
     # 2 relaxations of minima begun in each, with a label, which take 1 step in this round and in the next.
     assert (starts, low) == (4, 1 + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
-    # Chosen first, tested, chosen in 2 rounds; 16 turns of verification, each of a minimum and 1 step. Host and
+    # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step. Host and
     # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state.
-    assert high == 5 * (4 + 1 + 2 * 2 + 16 * 2) + 3 + 2 * 2 * 3 + 1 + 5
+    assert high == 5 * (4 + 1 + 2 * 2 + 4 * 2) + 3 + 2 * 2 * 3 + 1 + 5
     # Easy states: a plain relaxation of 4 labels, and a label at the one minimum.
-    assert where_easy(study) == 5 * (16 * 2 - (4 + 1))
+    assert where_easy(study) == 5 * (4 * 2 - (4 + 1))

@@ -67,7 +67,7 @@ def full_study() -> dict[str, Any]:
     }
     study["exploration"]["rounds"] = 2
     # A model that errs by more than nothing learns and searches again.
-    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1}
+    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1, "most_per_charge": 8}
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}
     study["search"]["hopping"] = {"hops": 1, "step_A": 0.1}
     study["thermo"]["concentrations"] = {"annealing_K": [900.0], "bands": BANDS}
