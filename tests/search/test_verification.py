@@ -232,21 +232,31 @@ def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
     assert alone[0].minimum.rank == 0, "also where the model found nothing"
 
 
-def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, search):
+class Deeper(EmtLabels):
+    """What lies around one structure is lower by 0.5 eV."""
+
+    def __init__(self, deeper):
+        super().__init__()
+        self.deeper = deeper
+
+    def __call__(self, frame):
+        label = super().__call__(frame)
+        near = np.abs(frame.positions_A - self.deeper.positions_A).max() < 0.4
+        return replace(label, energy_eV=label.energy_eV - 0.5 * near)
+
+
+@pytest.fixture(scope="module")
+def splits(dumbbell, emt, search):
+    """Split interstitials of two directions, which are alike by symmetry."""
+    usual = search.model_copy(update={"fmax_eV_A": 0.02})
+    return tuple(relax(dumbbell(axis, std_A=0.02), emt, usual).final for axis in ((1, 0, 0), (0, 1, 0)))
+
+
+def test_a_model_that_learned_searches_again(splits, state, surface_of, search):
     """The first model errs on what it found; the second one, the engine itself, finds the lower split interstitial."""
     usual = search.model_copy(update={"fmax_eV_A": 0.02})
-    along_x, along_y = (relax(dumbbell(axis, std_A=0.02), emt, usual).final for axis in ((1, 0, 0), (0, 1, 0)))
-    deeper = nudged(along_y, 0, 0.0)
-
-    class Engine(EmtLabels):
-        """One of the two directions, which are alike by symmetry, is lower by 0.5 eV."""
-
-        def __call__(self, frame):
-            label = super().__call__(frame)
-            near = np.abs(frame.positions_A - deeper.positions_A).max() < 0.4
-            return replace(label, energy_eV=label.energy_eV - 0.5 * near)
-
-    engine = Engine()
+    along_x, along_y = splits
+    engine = Deeper(along_y)
     high_eV, low_eV = (engine(frame).energy_eV for frame in (along_x, along_y))
     found = Minimum(0, nudged(along_x, 1, 0.04), 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
     settings = _settings(8, 0.1).model_copy(update={"plain_relaxation": False, "search_error_eV": 0.01})
@@ -267,7 +277,7 @@ def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, s
         """Knows the engine."""
 
         def evaluate(self, frame):
-            energy_eV = Engine()(frame).energy_eV
+            energy_eV = Deeper(along_y)(frame).energy_eV
             return replace(super().evaluate(frame), energy_eV=energy_eV, member_energies_eV=(energy_eV,) * 2)
 
     learned = Learned(lambda charge: EMT())
@@ -289,6 +299,32 @@ def test_a_model_that_learned_searches_again(dumbbell, state, surface_of, emt, s
     own = surface_of(lambda charge: WrongEmt()).evaluate(second.minimum.frame)
     assert second.minimum.energy_eV == own.energy_eV, "the study's own model is held to its word"
     assert first.minimum.energy_eV == 1.0
+
+
+@pytest.mark.parametrize(("found_again", "status"), [(False, "verified"), (True, "certain")])
+def test_a_lower_structure_that_was_only_labelled_is_relaxed_in_the_end(
+    splits, state, surface_of, search, found_again, status
+):
+    """A wrong model's minimum lies below all others; the next model finds nothing there, or nothing at all."""
+    along_x, along_y = splits
+    settings = _settings(8, 0.1).model_copy(update={"plain_relaxation": False, "search_error_eV": 0.01})
+    first = Minimum(0, nudged(along_x, 1, 0.04), 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False)
+    wrong = Minimum(0, nudged(along_y, 3, 0.012), -5.0, (-5.0, -5.0), 0.01, 0.0, ("y",), False)
+    surface = surface_of(lambda charge: WrongEmt())
+    steps = corrected_steps(surface, search.model_copy(update={"fmax_eV_A": 0.02}))
+
+    def lowest(ran):
+        return min(ran.verified(), key=lambda item: item.final_energy_eV)
+
+    *_, ran = state([first], settings, engine=Deeper(along_y))
+    ran.again(ModelSearch((wrong,), surface, steps), last=False)
+    assert (lowest(ran).minimum.found_from, lowest(ran).relax_steps) == (("y",), 0)
+    assert ran.assessment().status == "open"
+    known = replace(first, frame=ran.verified()[0].frame)
+    ran.again(ModelSearch((known,) if found_again else (), surface, steps))
+    assert lowest(ran).minimum.found_from == ("y",)
+    assert lowest(ran).final_label.fmax_eV_A < 0.1
+    assert ran.assessment().status == status, "a model without minima takes no error away"
 
 
 def test_a_model_s_curvature_saves_labels(minimum, step):

@@ -18,7 +18,7 @@ from defectscape.settings.load import _UniqueKeyLoader, full_yaml, load_study, r
 from defectscape.settings.study import Study
 from defectscape.settings.thermo import DielectricSettings
 from defectscape.settings.training import TrainingSettings
-from defectscape.study.stages import STAGES
+from defectscape.study.stages import STAGES, find_stage
 from support import ROOT
 from support.mistakes import mistake
 
@@ -94,6 +94,15 @@ def test_an_effort_is_no_setting_of_a_stage_but_what_it_gives_is() -> None:
         "train_final",
         "summary",
     ]
+
+
+@pytest.mark.parametrize(("name", "foreign"), [("Te_Cd", False), ("Cl_Te", True)])
+def test_an_antisite_asks_for_no_other_sites_and_a_dopant_does(name: str, foreign: bool) -> None:
+    host = {**DEFAULT_STUDY["host"], "file": str(ROOT / DEFAULT_STUDY["host"]["file"])}
+    defects = [{"name": "v_Cd", "charges": ["0"]}, {"name": name, "charges": ["0"]}]
+    one, two = (Study.model_validate(without(host=host, defects=defects[:count])) for count in (1, 2))
+    sites = find_stage("sites")
+    assert (sites.settings_text(one, {}) != sites.settings_text(two, {})) == foreign
 
 
 def test_a_missing_key_of_an_effort_says_so_and_a_wrong_effort_too(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ the new labels may then search again: what it finds competes as well.
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,6 +129,21 @@ class StateVerification:
             search: its minima; those where the engine's relaxations have ended are left out.
             last: whether no further model will search.
         """
+        if search.minima:
+            self._begin_with(search)
+        else:
+            # That says nothing of the surface: the error of the model before it stands.
+            logger.warning("the model that learned has no minimum")
+        if last or not self.may_search_again:
+            self._relax(self._labelled_only)
+            self._labelled_only = set()
+            # What an earlier model found is left to the last search, unless it is lower than all that this one found.
+            while lowest := self._passed & {self._lowest_rank}:
+                self._passed -= lowest
+                self._relax(lowest)
+
+    def _begin_with(self, search: ModelSearch) -> None:
+        """Label what a model found that may be the ground state."""
         new = []
         self._passed |= self._labelled_only
         self._labelled_only = set()
@@ -142,11 +157,6 @@ class StateVerification:
         self._now = self.settings.model_copy(update={"relax_steps": 0})
         self._go([])
         self._now = self.settings
-        if last or self.search_error_eV <= self.settings.search_error_eV:
-            for rank in self._labelled_only:
-                self._turns[rank] = 0
-            self._labelled_only = set()
-            self._go([])
 
     @property
     def search_error_eV(self) -> float:
@@ -189,6 +199,18 @@ class StateVerification:
         while waiting:
             self._turn(waiting.pop(0))
             waiting = waiting or self._next()
+
+    def _relax(self, labelled: Iterable[int]) -> None:
+        """Relax minima that were only labelled, as far as they may be the ground state and the budget lasts."""
+        for rank in labelled:
+            self._turns[rank] = 0
+        self._go([])
+
+    @property
+    def _lowest_rank(self) -> int:
+        """The rank of the lowest end so far; -1 without any."""
+        items = sorted(self._labelled(), key=lambda item: item.final_energy_eV)
+        return items[0].minimum.rank if items else -1
 
     def _turn(self, rank: int) -> None:
         self._turns[rank] += 1

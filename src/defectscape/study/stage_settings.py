@@ -3,6 +3,9 @@
 The table of stages (``stages``) names them in ``reads``.
 """
 
+from functools import cache
+from pathlib import Path
+
 from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study
@@ -41,11 +44,21 @@ def fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
 
 
 def interstitials(study: Study, _: Wildcards) -> object:
-    """Whether there are any, whose sites take a search of their own, and elements that may be dopants."""
+    """Whether there are any, whose sites take a search of their own, and the dopants, which have sites, too."""
     names = [defect.name for defect in study.defects]
     found = any(name.startswith("i_") for name in names)
-    foreign = sorted(set(added_atoms(names)) - set(removed_atoms(names)))
+    added = set(added_atoms(names)) - set(removed_atoms(names))
+    # An antisite adds an element that no other defect takes out, and brings no site: only the host tells it apart.
+    foreign = sorted(added - _elements(study.host.file)) if added else []
     return {"interstitials": found, "added": foreign} if foreign else found
+
+
+@cache
+def _elements(host: Path) -> frozenset[str]:
+    """The elements of the host's file; reading it takes seconds, so it is read only where it matters."""
+    from defectscape.sampling.host import read_unit_cell
+
+    return frozenset(element.symbol for element in read_unit_cell(host, taken_as_perfect=True).elements)
 
 
 def open_dopants(study: Study, _: Wildcards) -> object:
