@@ -185,6 +185,7 @@ def test_as_a_landscape_it_is_fine(tmp_path: Path) -> None:
 def test_an_element_that_a_hamiltonian_lacks_is_refused_with_its_method(tmp_path: Path) -> None:
     study = study_over(IPEA1_HOT)
     study["defects"][0]["name"] = "U_Cd"
+    study["thermo"]["elemental_references"]["U"] = {"energy_eV_per_atom": -1.0, "source": "a test"}
     with pytest.raises(ConfigError, match=r"^prior\.engine: IPEA1-xTB has no parameters for U\. Take another engine"):
         make_plan(context_of(study, tmp_path))
 

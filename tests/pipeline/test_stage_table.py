@@ -134,6 +134,7 @@ def found(folder: Path) -> dict[str, Read]:
 
 
 CONDITIONAL = {
+    "rattle_amplitudes": "amplitudes that are given in A",
     "pretrain_steps": "another strategy of training",
     "finetune_rate": "another strategy of training",
     "off_centre_A": "an added atom, which a vacancy has not",
