@@ -1,7 +1,7 @@
 """Writes the table of docs/reliability.md from the rows that the tests of faults noted.
 
-DEFECTSCAPE_FAULT_TABLE=/tmp/rows pytest tests/faults tests/cluster
-python tests/faults/write_table.py /tmp/rows docs/reliability.md
+DEFECTSCAPE_FAULT_TABLE=$PWD/rows pytest tests/faults tests/cluster
+python tests/faults/write_table.py rows docs/reliability.md
 """
 
 import json

@@ -15,8 +15,11 @@ import pytest
 from defectscape.domain.errors import ConfigError
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
+from defectscape.model.training import train_member
 from defectscape.search.matching import rmsd_A
+from defectscape.stages import verification
 from defectscape.stages.search import LOWEST_LABEL
+from defectscape.study import relearning
 from defectscape.study.frames import relaxed_minima_ends
 from defectscape.study.host import site_operations
 from defectscape.summary.cost import label_costs
@@ -224,3 +227,34 @@ def test_high_fidelity_settings_changed_and_back(rerun: Rerun) -> None:
     assert {method for method, _ in calls} == {HIGH}
     assert {key for _, key in calls} == {"host_0", "v_Cd_0", "v_Cd_-1"}
     assert rerun(small_study()) == {}
+
+
+def test_a_killed_verification_goes_on_with_the_model_that_had_learned(
+    finished: StudyContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.layout.folder, tmp_path / "results/small")
+    study = small_study()
+    study["label_store"] = str(finished.store.root.absolute())
+    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1}
+    context = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
+    group, key = context.keys[0]
+    trained: list[Path] = []
+
+    def train(*arguments: Any, **words: Any) -> object:
+        trained.append(words["output"])
+        return train_member(*arguments, **words)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(relearning, "train_member", train)
+    with monkeypatch.context() as once:
+        once.setattr(verification, "write_verified", killed)
+        with pytest.raises(KeyboardInterrupt):
+            verification.verify_key(context, group.name, key)
+    assert len(trained) == study["exploration"]["training"]["committee"]
+    before = len(context.store.calls())
+    verification.verify_key(context, group.name, key)
+    assert len(trained) == study["exploration"]["training"]["committee"], "no model is trained again"
+    assert len(context.store.calls()) == before
+    assert not list(context.layout.group(group.name).folder.glob("relearn*")), "nothing is left behind"

@@ -6,19 +6,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from defectscape.domain.errors import ConfigError
+from defectscape.domain.errors import ConfigError, StoreError
+from defectscape.domain.frame import Origin
+from defectscape.files.extxyz import read_frames, write_frames
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
 from defectscape.study.jobs import PAGE, TOGETHER, jobs_of_group, jobs_of_host, jobs_together
 from defectscape.study.label_counts import label_counts, where_easy
 from defectscape.study.layout import PARTIAL, Layout
+from defectscape.study.minima import read_minima, write_minima
 from defectscape.study.stages import STAGES
+from defectscape.summary.searched import Searched
 from defectscape.tools.progress import Progress, partial_layout
+from defectscape.tools.status import look_at
 from support.mistakes import mistake
 from support.small_study import StudyContext, jobs_of, small_study, write_study
 from support.workflow import ENVIRONMENT, snakemake
@@ -161,6 +167,40 @@ def test_a_whole_page_says_nothing_of_parts(finished: StudyContext) -> None:
     assert "artial" not in finished.layout.report.read_text().partition("<h1>")[0]
     with pytest.raises(ConfigError, match=r"all defects are finished\. The page is .*report\.html"):
         partial_layout(Progress.look(finished.layout.folder.parents[1] / "study.yaml"))
+
+
+def test_a_study_that_runs_again_is_looked_at_between_its_jobs(finished: StudyContext, tmp_path: Path) -> None:
+    """Frames were chosen anew and not yet labelled, minima found anew and not yet verified; someone reads the log."""
+    shutil.copytree(finished.layout.folder, tmp_path / "results/small")
+    config = write_study(small_study(), tmp_path)
+    context = StudyContext.load(config, tmp_path / "results")
+    (group,) = context.groups
+    chosen = context.layout.group(group.name).round(0).selected
+    frames = read_frames(chosen)
+    write_frames(chosen, frames[1:])
+    logs = tmp_path / ".snakemake/log"
+    logs.mkdir(parents=True)
+    (logs / "1.snakemake.log").touch()
+    reader = subprocess.Popen(["tail", "-f", logs / "1.snakemake.log"], cwd=tmp_path)
+    try:
+        found = look_at(config, context.layout.folder.parent)
+    finally:
+        reader.terminate()
+        reader.wait()
+    assert found.snakemake == "not at work"
+    before = look_at(finished.layout.folder.parents[1] / "study.yaml", finished.layout.folder.parent)
+    place = str(frames[0].key), context.fidelity_names[1]
+    done, was = ({(row.of, row.fidelity): row.done for row in status.labels}[place] for status in (found, before))
+    assert done == was - 1
+
+    Searched.read(context, group)
+    minima = [
+        replace(m, frame=m.frame.moved(m.frame.positions_A + 0.01, origin=Origin.MINIMUM))
+        for m in read_minima(context, group.name)
+    ]
+    write_minima(context, group.name, minima)
+    with pytest.raises(StoreError, match="is not the one that the search has found since"):
+        Searched.read(context, group)
 
 
 def test_counts_of_labels_add_up(tmp_path: Path) -> None:

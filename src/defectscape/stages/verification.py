@@ -20,7 +20,7 @@ from defectscape.study.frames import read_starts
 from defectscape.study.host import site_operations
 from defectscape.study.labels import lowest_known
 from defectscape.study.minima import merged, read_minima, write_verified
-from defectscape.study.relearning import relearned_surface
+from defectscape.study.relearning import forget_relearned, relearned_surface
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
         logger.info(
             "%s: the model erred by %.2f eV; it learns %d labels and searches again", key, error_eV, len(labels)
         )
-        learned = relearned_surface(context, name, _labelled(context, key, labels))
+        learned = relearned_surface(context, name, key, _labelled(context, key, labels))
         begin = [*starts, *(minimum.frame for minimum in minima), *verification.ends]
         relaxations = relax_all(begin, learned, study.search)
         found = merged(context, key.defect, relaxations, key, study.minima)
@@ -69,6 +69,7 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
         logger.info("%s, search %d again: %s", key, number + 1, verification.assessment().text)
     labelled = _labelled(context, key, verification.observations)
     write_verified(context, name, key, verification.verified(), labelled, verification.assessment())
+    forget_relearned(context, name, key)
 
 
 def _steps(context: StudyContext, surface: Surface) -> Stepper:

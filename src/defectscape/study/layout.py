@@ -146,6 +146,10 @@ class GroupFiles:
         """How far the ground state of one charge state can be trusted."""
         return self.folder / "verified" / f"{key}_assessment.json"
 
+    def relearned(self, key: DefectKey | str) -> Path:
+        """Folder of the models that learn during a verification, while it lasts."""
+        return self.folder / f"relearned_{key}"
+
     def verified_labels(self, key: DefectKey | str) -> Path:
         """Every label that their verification took."""
         return self.folder / "verified" / f"{key}.extxyz"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from defectscape.domain.errors import StoreError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
@@ -94,8 +95,18 @@ def with_engine_s_own(minima: Sequence[Minimum], verified: Sequence[VerifiedMini
     Args:
         minima: of the search.
         verified: what became of them, and what the engine found besides.
+
+    Raises:
+        StoreError: if another search's minima were verified; a study that runs again has such files for a while.
     """
     known = {item.minimum.rank: item.minimum for item in verified}
+    for minimum in minima:
+        if minimum.rank in known and known[minimum.rank].frame.frame_id != minimum.frame.frame_id:
+            raise StoreError(
+                f"verified minima of {minimum.frame.key}",
+                f"minimum {minimum.rank} is not the one that the search has found since",
+                "Run the study: it verifies them anew",
+            )
     every = {minimum.rank: minimum for minimum in minima} | known
     plain = {rank for rank, minimum in known.items() if PLAIN in minimum.found_from}
     return tuple(

@@ -122,13 +122,19 @@ def _process_in(places: Sequence[Path]) -> int | None:
         try:
             words = process.cmdline()
             # What makes a partial page works beside the study, not on it.
-            if f"{PARTIAL}=true" in words or not any("snakemake" in Path(word).name for word in words[:3]):
+            if f"{PARTIAL}=true" in words or not _is_snakemake(words):
                 continue
             if process.cwd() in real:
                 return int(process.pid)
         except (psutil.Error, OSError):
             continue
     return None
+
+
+def _is_snakemake(words: Sequence[str]) -> bool:
+    """Whether a command line is snakemake's: the script, or ``python -m snakemake``; not one that reads its log."""
+    names = [Path(word).name for word in words[:3]]
+    return bool(names) and "snakemake" in (names if names[0].startswith("python") else names[:1])
 
 
 def progress_of(jobs: Iterable[Job], snakemake: Snakemake) -> list[JobProgress]:

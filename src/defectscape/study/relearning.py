@@ -1,27 +1,36 @@
 """A committee that goes on learning inside a job: from labels that the job made, before any other stage sees them."""
 
+import logging
+import shutil
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from defectscape.domain.family import Split
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
+from defectscape.model.checkpoint import inputs_digest
 from defectscape.model.committee import Committee
+from defectscape.model.saving import load_network, weights_path
 from defectscape.model.training import train_member
 from defectscape.study.committees import CommitteeSurface, of_fidelity
 from defectscape.study.context import StudyContext
 from defectscape.study.labels import over_prior, read_group_data, unique
 from defectscape.study.splits import of_split, read_splits
 
+logger = logging.getLogger(__name__)
 
-def relearned_surface(context: StudyContext, group: str, labels: Sequence[LabelledFrame]) -> CommitteeSurface:
+
+def relearned_surface(
+    context: StudyContext, group: str, key: DefectKey, labels: Sequence[LabelledFrame]
+) -> CommitteeSurface:
     """The high-fidelity surface of a group's last committee, trained on with further labels.
 
-    Its models are not kept: the labels are in the store, and the same training follows from them.
+    Its models are kept until ``forget_relearned``: a job that is killed goes on with the same ones, whose steps have
+    their labels in the store. Trained again on another processor they would differ, and so would all that follows.
 
     Args:
         context, group: whose committee.
+        key: whose job.
         labels: of the high-fidelity level, of the group's defect.
     """
     study = context.study
@@ -30,19 +39,33 @@ def relearned_surface(context: StudyContext, group: str, labels: Sequence[Labell
     low, high = (read_group_data(context, group, rounds, fidelity) for fidelity in ("low", "high"))
     data = over_prior(context, [*low, *unique([*high, *labels])])
     splits = read_splits(context, group)
-    with TemporaryDirectory(dir=files.folder, prefix="relearning_") as folder:
-        paths = [Path(folder) / f"model_{member}.pt" for member in range(settings.committee)]
-        for member, path in enumerate(paths):
-            train_member(
-                of_split(data, splits, Split.TRAIN),
-                of_split(data, splits, Split.VALID),
-                context.fidelity_names,
-                settings,
-                seed=derive_seed(study.seed, "train", group, member),
-                member=member,
-                output=path,
-                warm_start=files.round(rounds).model(member),
-                prior="" if context.prior is None else context.prior.name,
-            )
-        committee = Committee.load(paths, settings.device, context.prior)
+    train, valid = (of_split(data, splits, split) for split in (Split.TRAIN, Split.VALID))
+    paths = []
+    for member in range(settings.committee):
+        start = files.round(rounds).model(member)
+        seed = derive_seed(study.seed, "train", group, member)
+        digest = inputs_digest(train, valid, settings, seed, load_network(start))
+        path = files.relearned(key) / f"{digest[:16]}.model"
+        paths.append(path)
+        if weights_path(path).is_file():
+            logger.info("member %d has learned these labels already", member)
+            continue
+        train_member(
+            train,
+            valid,
+            context.fidelity_names,
+            settings,
+            seed=seed,
+            member=member,
+            output=path,
+            warm_start=start,
+            checkpoint=path.with_suffix(".checkpoint"),
+            prior="" if context.prior is None else context.prior.name,
+        )
+    committee = Committee.load(paths, settings.device, context.prior)
     return of_fidelity(committee, context.fidelity_names[1])
+
+
+def forget_relearned(context: StudyContext, group: str, key: DefectKey) -> None:
+    """Remove the models of a job that has ended: the final model learns its labels, too."""
+    shutil.rmtree(context.layout.group(group).relearned(key), ignore_errors=True)

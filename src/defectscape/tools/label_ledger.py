@@ -209,7 +209,9 @@ class LabelLedger:
         for item in progress:
             chunk = int(item.job.arguments[3])
             for frame_id, outcome in self._outcomes(item, level, source, chunk):
-                tallies[keys[frame_id], level].add(outcome)
+                # Of frames that were chosen anew since, the job's outcomes are not; it will run again.
+                if frame_id in keys:
+                    tallies[keys[frame_id], level].add(outcome)
 
     def _outcomes(self, item: JobProgress, level: Level, source: Path, chunk: int) -> Iterator[tuple[str, Outcome]]:
         """What became of the labels of a job; of one that has not ended, those that the store has."""
