@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from defectscape.cli.app import app
 from defectscape.cli.new import EXAMPLES
 from defectscape.cli.run import snakemake_words
-from defectscape.domain.errors import ConfigError, EngineError
+from defectscape.domain.errors import ConfigError, DefectscapeError, EngineError
 from defectscape.sampling.charge_states import propose_charges
+from defectscape.sampling.dopants import dopants
 from defectscape.sampling.host import build_host
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
@@ -93,14 +94,14 @@ def proposed_defects(text: str) -> dict[str, list[str]]:
 
 
 def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> None:
-    said = new("gaas", "--host", str(poscar), "--image-distance", "7.5")
+    said = new("gaas", "--host", str(poscar), "--image-distance", "7.5", "--dopants", "Se")
     text = (here / "gaas/study.yaml").read_text()
     assert f"defectscape check {Path('gaas/study.yaml')}" in said
     assert f"defectscape run {Path('gaas/study.yaml')}" in said
     assert (here / "gaas/POSCAR").read_bytes() == poscar.read_bytes()
     bare = [line for line in text.splitlines() if "#" not in line and not line.endswith(":")]
     assert bare == []
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= 50
     study = read_study(here / "gaas/study.yaml")
     assert (study.study, study.effort, study.host.relax) == ("gaas", "quick", "none")
     # What did not converge is in neither level, and is told.
@@ -114,8 +115,15 @@ def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> Non
     assert defects["v_As"] == ["+3", "+2", "+1", "0", "-1"]
     assert {"0", "-6"} <= set(defects["As_Ga"])
     assert {"0", "+6"} <= set(defects["Ga_As"])
-    assert [defect.name for defect in study.defects] == ["v_As", "v_Ga", "As_Ga", "Ga_As"]
+    assert [defect.name for defect in study.defects] == ["v_As", "v_Ga", "As_Ga", "Ga_As", "Se_As", "Se_Ga"]
     assert any(name.startswith("i_Ga") for name in defects)
+    # Selenium is a donor on arsenic, and its reference and what bounds it are thought of.
+    assert {"+1", "0"} <= set(defects["Se_As"])
+    assert "Se on As -3: " in text
+    assert any(name.startswith("i_Se") for name in defects)
+    assert study.thermo.elemental_references["Se"].file == Path("elements/Se.vasp")
+    assert "the stable compounds of Se with As, Ga" in text
+    assert "no competing phase holds Se" in said
     checked = CliRunner().invoke(app, ["check", "gaas/study.yaml"], catch_exceptions=False).output
     assert "gaas: valid" in checked
     # The interstitials are named as the host has them.
@@ -127,6 +135,19 @@ def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> Non
     assert read_study(here / "gaas/full.yaml") == read_study(here / "gaas/study.yaml")
     with pytest.raises(ConfigError, match=r"study.yaml already"):
         new("gaas", "--host", str(poscar))
+
+
+def test_a_dopant_with_an_open_shell_is_a_comment(here: Path, poscar: Path) -> None:
+    """The check refuses it until its spin is stated; its reference is magnetic, so the energy is to fill in."""
+    said = new("mn", "--host", str(poscar), "--image-distance", "7.5", "--dopants", "Mn,Zn", "--engine", "vasp")
+    text = (here / "mn/study.yaml").read_text()
+    assert re.search(r"^  # - \{name: Mn_Ga, .*host\.multiplicity", text, re.MULTILINE)
+    assert re.search(r"^  - \{name: Zn_Ga, .*on Ga \+3: \+2 gives -1", text, re.MULTILINE)
+    assert "thermo.elemental_references.Mn" in said
+    assert "Mn: {energy_eV_per_atom: FILL_IN" in text
+    potcars = re.search("potcars: {(.*)}", text)[1]
+    assert [entry.split(":")[0] for entry in potcars.split(", ")] == ["Ga", "As", "Mn", "Zn"]
+    assert (here / "mn/elements/Zn.vasp").is_file()
 
 
 FILLED = {
@@ -169,6 +190,9 @@ SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0
         (RUTILE, "v_O", (2, 1, 0, -1), "O is -2"),
         (RUTILE, "v_Ti", (1, 0, -1, -2, -3, -4), "Ti is +4"),
         (SILICON, "v_Si", (1, 0, -1), "Si is +0"),
+        (SILICON, "P_Si", (1, 0, -1), "P has 1 more outer electrons"),
+        (SILICON, "Zn_Si", (1, 0, -1, -2), "Zn has 2 fewer outer electrons"),
+        (SILICON, "Ge_Si", (1, 0, -1), "Ge has as many outer electrons"),
     ],
 )
 def test_charge_states_are_doped_s_with_the_reason(
@@ -176,7 +200,8 @@ def test_charge_states_are_doped_s_with_the_reason(
 ) -> None:
     supercell = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=2.0)
     host = build_host(crystal, supercell)
-    (found,) = propose_charges(host, [pick_site(enumerate_sites(host), defect)])
+    sites = enumerate_sites(host, extrinsic=dopants(host.numbers, [defect]))
+    (found,) = propose_charges(host, [pick_site(sites, defect)])
     assert found.charges == charges
     assert reason in found.reason
 
@@ -202,10 +227,13 @@ def test_the_pair_of_hamiltonians_is_of_those_that_converge() -> None:
         (["--engine", "siesta"], "tblite, espresso, vasp, ase"),
         (["--effort", "fast"], "quick, standard, thorough"),
         (["--example", "cdte"], "Give one"),
+        (["--dopants", "Cl,Xx"], "dopant: 'Xx'. Give chemical symbols"),
+        (["--dopants", "Ga"], "Ga is an element of the host, GaAs"),
+        (["--dopants", "Fr"], "tight binding has no parameters for Fr"),
     ],
 )
 def test_what_cannot_be_proposed_is_refused(here: Path, poscar: Path, words: list[str], telling: str) -> None:
-    with pytest.raises(ConfigError, match=telling):
+    with pytest.raises(DefectscapeError, match=telling):
         new("my", "--host", str(poscar), *words)
     with pytest.raises(ConfigError, match="Name the folder"):
         new("my study", "--host", str(poscar))

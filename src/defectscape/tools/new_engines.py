@@ -1,9 +1,11 @@
 """The two levels of theory of a new study: proposed where they can be, else what is to fill in."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from ase.data import atomic_numbers, chemical_symbols
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
@@ -12,7 +14,7 @@ from defectscape.engines.gth import choose_potential, find_table, read_potential
 from defectscape.files.quiet import quiet
 from defectscape.sampling.host import host_frame
 from defectscape.settings.load import FILL_IN
-from defectscape.thermo.chempots import composition
+from defectscape.settings.tblite import HEAVIEST
 from defectscape.tools.hamiltonians import choose_pair, try_hamiltonians
 
 Kind = Literal["tblite", "espresso", "vasp", "ase"]
@@ -41,8 +43,31 @@ def kpoints(lengths_A: Sequence[float]) -> list[int]:
     return [max(1, math.ceil(SAMPLED_A / length_A - 1e-6)) for length_A in lengths_A]
 
 
-def levels_of(engine: Kind, host: HostCrystal, references: Mapping[str, Frame]) -> Levels:
+def check_parameters(engine: Kind, elements: Iterable[str]) -> None:
+    """Refuse, before anything is looked for, an element that tight binding has no parameters for.
+
+    Raises:
+        EngineError: naming the first of them.
+    """
+    if engine != "tblite":
+        return
+    for element in elements:
+        if atomic_numbers[element] > HEAVIEST:
+            raise EngineError(
+                "tblite",
+                f"tight binding has no parameters for {element}",
+                f"They end at {chemical_symbols[HEAVIEST]}; take another engine (--engine espresso, vasp or ase)",
+            )
+
+
+def levels_of(engine: Kind, host: HostCrystal, elements: Sequence[str], references: Mapping[str, Frame]) -> Levels:
     """The low and the high level of an engine for a host.
+
+    Args:
+        engine: its kind.
+        host: the crystal.
+        elements: symbols of its elements and of the dopants.
+        references: frames of those elements whose reference phase is known.
 
     Raises:
         EngineError: as ``choose_pair``.
@@ -51,7 +76,7 @@ def levels_of(engine: Kind, host: HostCrystal, references: Mapping[str, Frame]) 
         return _tight_binding(host, references)
     if engine == "ase":
         return _calculators()
-    return _dft(engine, host)
+    return _dft(engine, host, elements)
 
 
 def _tight_binding(host: HostCrystal, references: Mapping[str, Frame]) -> Levels:
@@ -89,10 +114,9 @@ def _calculators() -> Levels:
     return Levels(tuple(lines), ("two ASE calculators: name them, docs/engines.md has examples",), tuple(keys))
 
 
-def _dft(engine: Literal["espresso", "vasp"], host: HostCrystal) -> Levels:
+def _dft(engine: Literal["espresso", "vasp"], host: HostCrystal, elements: Sequence[str]) -> Levels:
     lengths_A = [float(sum(x * x for x in row) ** 0.5) for row in host.cell_A]
     mesh = kpoints(lengths_A)
-    elements = tuple(composition(host.numbers))
     own, keys = _espresso(elements) if engine == "espresso" else _vasp(elements)
     command = "pw.x" if engine == "espresso" else ("vasp_gam" if mesh == [1, 1, 1] else "vasp_std")
     lines = (
