@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
@@ -17,15 +18,17 @@ from defectscape.cli.app import app
 from defectscape.cli.new import EXAMPLES
 from defectscape.cli.run import snakemake_words
 from defectscape.domain.errors import ConfigError, DefectscapeError, EngineError
+from defectscape.domain.frame import Frame
 from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.dopants import dopants
-from defectscape.sampling.host import build_host
+from defectscape.sampling.host import build_host, host_frame
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.load import load_study, read_study
 from defectscape.settings.paths import input_files
 from defectscape.settings.structure import SupercellSettings
-from defectscape.tools.hamiltonians import Trial, choose_pair
+from defectscape.tools import hamiltonians
+from defectscape.tools.hamiltonians import METHODS, Trial, choose_pair, find_pair
 from support import ROOT
 from support.small_study import small_study, write_study
 
@@ -219,6 +222,34 @@ def test_the_pair_of_hamiltonians_is_of_those_that_converge() -> None:
             choose_pair(trials)
     with pytest.raises(EngineError, match="Without a gap"):
         choose_pair((Trial("GFN1-xTB", 0.0, 1.0), Trial("GFN2-xTB", 0.01, 1.0)))
+
+
+def test_a_large_supercell_is_left_to_the_two_that_a_small_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three are tried on it only where one of those two fails there."""
+    small, large = (
+        host_frame(build_host(SILICON, SupercellSettings(matrix=np.diag(times).tolist(), min_image_distance_A=3.0)))
+        for times in ([1, 1, 1], [2, 1, 1])
+    )
+    gaps_eV = {"GFN1-xTB": 0.9, "GFN2-xTB": 1.5, "IPEA1-xTB": 1.2}
+    fails: set[str] = set()
+    tried: list[tuple[str, int, int]] = []
+
+    def fake(method: str, host: Frame, references: dict[str, Frame], attempts: int | None) -> Trial:
+        tried.append((method, len(host), len(references)))
+        failure = "no SCF" if method in fails and host is large else None
+        return Trial(method, None if failure else gaps_eV[method], float(len(method)), failure)
+
+    monkeypatch.setattr(hamiltonians, "_try", fake)
+    trials, low, high = find_pair(large, small, {"Si": small})
+    assert (low.method, high.method) == ("GFN1-xTB", "GFN2-xTB")
+    assert trials == (low, high)
+    assert [atoms for _, atoms, _ in tried] == [8, 8, 8, 16, 16]
+    tried.clear()
+    fails.add("GFN2-xTB")
+    _, low, high = find_pair(large, small, {"Si": small})
+    assert (low.method, high.method) == ("GFN1-xTB", "IPEA1-xTB")
+    # The references of the new pair are tried, too.
+    assert tried[-3:] == [(method, 16, 1) for method in METHODS]
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,19 @@ from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.gth import choose_potential, find_table, read_potentials
 from defectscape.files.quiet import quiet
-from defectscape.sampling.host import host_frame
+from defectscape.files.structures import to_structure
+from defectscape.sampling.host import build_host, host_frame
 from defectscape.settings.load import FILL_IN
+from defectscape.settings.structure import SupercellSettings
 from defectscape.settings.tblite import HEAVIEST
-from defectscape.tools.hamiltonians import choose_pair, try_hamiltonians
+from defectscape.tools.hamiltonians import find_pair
 
 Kind = Literal["tblite", "espresso", "vasp", "ase"]
 
 SAMPLED_A = 12.0
 """A cell of this length is sampled by one k-point along it; a shorter one by more."""
+TRIED_A = 5.5
+"""Shortest edge of the supercell that all Hamiltonians are tried on: some seconds each."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def levels_of(engine: Kind, host: HostCrystal, elements: Sequence[str], referenc
         references: frames of those elements whose reference phase is known.
 
     Raises:
-        EngineError: as ``choose_pair``.
+        EngineError: as ``find_pair``.
     """
     if engine == "tblite":
         return _tight_binding(host, references)
@@ -80,8 +84,7 @@ def levels_of(engine: Kind, host: HostCrystal, elements: Sequence[str], referenc
 
 
 def _tight_binding(host: HostCrystal, references: Mapping[str, Frame]) -> Levels:
-    trials = try_hamiltonians(host_frame(host), references)
-    low, high = choose_pair(trials)
+    trials, low, high = find_pair(host_frame(host), _small(host), references)
     lines = ["fidelities:\n"]
     for level, trial, why in (("low", low, "the fastest other one"), ("high", high, "the widest gap")):
         name = trial.method.partition("-")[0].lower()
@@ -92,6 +95,17 @@ def _tight_binding(host: HostCrystal, references: Mapping[str, Frame]) -> Levels
         f"low {low.method}, high {high.method}: tight binding stands in for DFT",
     )
     return Levels(tuple(lines), told, ())
+
+
+def _small(host: HostCrystal) -> Frame | None:
+    """A small supercell to try Hamiltonians on, or None where the study's own has not twice the atoms."""
+    unit = to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A).get_reduced_structure("niggli")
+    multiples = [math.ceil(TRIED_A / edge_A - 1e-6) for edge_A in unit.lattice.abc]
+    if 2 * len(unit) * math.prod(multiples) > len(host.numbers):
+        return None
+    matrix = [[multiple if row == column else 0 for column in range(3)] for row, multiple in enumerate(multiples)]
+    small = SupercellSettings(matrix=matrix, min_image_distance_A=min(unit.lattice.abc))
+    return host_frame(build_host(unit, small))
 
 
 def _calculators() -> Levels:
