@@ -192,7 +192,7 @@ SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0
     [
         (RUTILE, "v_O", (2, 1, 0, -1), "O is -2"),
         (RUTILE, "v_Ti", (1, 0, -1, -2, -3, -4), "Ti is +4"),
-        (SILICON, "v_Si", (1, 0, -1), "Si is +0"),
+        (SILICON, "v_Si", (1, 0, -1), "Si is neutral in the host"),
         (SILICON, "P_Si", (1, 0, -1), "P has 1 more outer electrons"),
         (SILICON, "Zn_Si", (1, 0, -1, -2), "Zn has 2 fewer outer electrons"),
         (SILICON, "Ge_Si", (1, 0, -1), "Ge has as many outer electrons"),

@@ -92,6 +92,8 @@ def _by_electrons(host: HostCrystal, site: DefectSite) -> ChargeProposal:
 
 def _reason(site: DefectSite, state: int, why: Sequence[Mapping[str, Any]]) -> str:
     """Why doped takes these, in a few words."""
+    if site.added is None and state == 0:
+        return f"{site.removed} is neutral in the host: as many electrons as that, one more, and one fewer"
     if site.added is None:
         return f"{site.removed} is {state:+d} in the host: from its ionised vacancy to one beyond neutral"
     likely = {}

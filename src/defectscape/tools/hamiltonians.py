@@ -58,7 +58,7 @@ OVERLAP = "(sygvd)"
 def find_pair(
     host: Frame, small: Frame | None, references: Mapping[str, Frame]
 ) -> tuple[tuple[Trial, ...], Trial, Trial]:
-    """The trials, and the low and the high level among them.
+    """The trials that tell why, and the low and the high level among them.
 
     A large supercell is left to the two that a small one finds. All are tried on it only where these fail there.
 
@@ -71,16 +71,18 @@ def find_pair(
         EngineError: as ``choose_pair``.
     """
     if small is not None:
+        tried = try_hamiltonians(small, references)
         try:
-            pair = choose_pair(try_hamiltonians(small, references))
+            pair = choose_pair(tried)
         except EngineError as error:
             logger.info("in %d atoms: %s", len(small), error)
         else:
-            trials = tuple(_try(trial.method, host, {}, 1) for trial in pair)
-            if all(trial.failure is None for trial in trials) and has_gap(trials[1]):
-                return trials, *trials
+            low, high = (_try(trial.method, host, {}, 1) for trial in pair)
+            if low.failure is None and high.failure is None and has_gap(high):
+                return (low, high, *(trial for trial in tried if trial.failure is not None)), low, high
     trials = try_hamiltonians(host, references)
-    return trials, *choose_pair(trials)
+    low, high = choose_pair(trials)
+    return trials, low, high
 
 
 def has_gap(trial: Trial) -> bool:
