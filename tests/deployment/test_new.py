@@ -150,7 +150,7 @@ def test_a_dopant_with_an_open_shell_is_a_comment(here: Path, poscar: Path) -> N
     assert "thermo.elemental_references.Mn" in said
     assert "Mn: {energy_eV_per_atom: FILL_IN" in text
     potcars = re.search("potcars: {(.*)}", text)[1]
-    assert [entry.split(":")[0] for entry in potcars.split(", ")] == ["Ga", "As", "Mn", "Zn"]
+    assert [entry.split(":")[0] for entry in potcars.split(", ")] == ["As", "Ga", "Mn", "Zn"]
     assert (here / "mn/elements/Zn.vasp").is_file()
 
 
@@ -260,7 +260,7 @@ def test_a_large_supercell_is_left_to_the_two_that_a_small_one_finds(monkeypatch
         (["--effort", "fast"], "quick, standard, thorough"),
         (["--example", "cdte"], "Give one"),
         (["--dopants", "Cl,Xx"], "dopant: 'Xx'. Give chemical symbols"),
-        (["--dopants", "Ga"], "Ga is an element of the host, GaAs"),
+        (["--dopants", "Ga"], "Ga is an element of the host"),
         (["--dopants", "Fr"], "tight binding has no parameters for Fr"),
     ],
 )

@@ -84,11 +84,13 @@ def propose_study(wish: Wish) -> NewStudy:
         raise ConfigError(
             "study", repr(wish.name), "Name the folder with letters, digits, - and _: it is the study's name"
         )
-    supercell = SupercellSettings(min_image_distance_A=wish.image_distance_A)
-    host = build_host(read_unit_cell(wish.host), supercell)
-    check_dopants(host, wish.dopants)
-    elements = (*composition(host.numbers), *wish.dopants)
+    structure = read_unit_cell(wish.host)
+    numbers = atomic_numbers(structure)
+    check_dopants(numbers, wish.dopants)
+    elements = (*composition(numbers), *wish.dopants)
     check_parameters(wish.engine, elements)
+    supercell = SupercellSettings(min_image_distance_A=wish.image_distance_A)
+    host = build_host(structure, supercell)
     logger.info("defects of %s in a supercell of %d atoms", host.formula, len(host.numbers))
     proposals = propose_charges(host, enumerate_sites(host, interstitials=True, extrinsic=wish.dopants))
     crystals = {element: _reference(element, wish.engine) for element in elements}
