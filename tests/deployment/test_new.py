@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
@@ -16,15 +17,18 @@ from typer.testing import CliRunner
 from defectscape.cli.app import app
 from defectscape.cli.new import EXAMPLES
 from defectscape.cli.run import snakemake_words
-from defectscape.domain.errors import ConfigError, EngineError
+from defectscape.domain.errors import ConfigError, DefectscapeError, EngineError
+from defectscape.domain.frame import Frame
 from defectscape.sampling.charge_states import propose_charges
-from defectscape.sampling.host import build_host
+from defectscape.sampling.dopants import dopants
+from defectscape.sampling.host import build_host, host_frame
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.settings.load import load_study, read_study
 from defectscape.settings.paths import input_files
 from defectscape.settings.structure import SupercellSettings
-from defectscape.tools.hamiltonians import Trial, choose_pair
+from defectscape.tools import hamiltonians
+from defectscape.tools.hamiltonians import METHODS, Trial, choose_pair, find_pair
 from support import ROOT
 from support.small_study import small_study, write_study
 
@@ -93,14 +97,14 @@ def proposed_defects(text: str) -> dict[str, list[str]]:
 
 
 def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> None:
-    said = new("gaas", "--host", str(poscar), "--image-distance", "7.5")
+    said = new("gaas", "--host", str(poscar), "--image-distance", "7.5", "--dopants", "Se")
     text = (here / "gaas/study.yaml").read_text()
     assert f"defectscape check {Path('gaas/study.yaml')}" in said
     assert f"defectscape run {Path('gaas/study.yaml')}" in said
     assert (here / "gaas/POSCAR").read_bytes() == poscar.read_bytes()
     bare = [line for line in text.splitlines() if "#" not in line and not line.endswith(":")]
     assert bare == []
-    assert len(text.splitlines()) <= 40
+    assert len(text.splitlines()) <= 50
     study = read_study(here / "gaas/study.yaml")
     assert (study.study, study.effort, study.host.relax) == ("gaas", "quick", "none")
     # What did not converge is in neither level, and is told.
@@ -114,19 +118,40 @@ def test_a_crystal_becomes_a_study_that_can_run(here: Path, poscar: Path) -> Non
     assert defects["v_As"] == ["+3", "+2", "+1", "0", "-1"]
     assert {"0", "-6"} <= set(defects["As_Ga"])
     assert {"0", "+6"} <= set(defects["Ga_As"])
-    assert [defect.name for defect in study.defects] == ["v_As", "v_Ga", "As_Ga", "Ga_As"]
+    assert [defect.name for defect in study.defects] == ["v_As", "v_Ga", "As_Ga", "Ga_As", "Se_As", "Se_Ga"]
     assert any(name.startswith("i_Ga") for name in defects)
+    # Selenium is a donor on arsenic, and its reference and what bounds it are thought of.
+    assert {"+1", "0"} <= set(defects["Se_As"])
+    assert "Se on As -3: " in text
+    assert any(name.startswith("i_Se") for name in defects)
+    assert study.thermo.elemental_references["Se"].file == Path("elements/Se.vasp")
+    assert "the stable compounds of Se with As, Ga" in text
+    assert "no competing phase holds Se" in said
     checked = CliRunner().invoke(app, ["check", "gaas/study.yaml"], catch_exceptions=False).output
     assert "gaas: valid" in checked
-    # The interstitials are named as the host has them.
-    (here / "gaas/study.yaml").write_text(text.replace("  # - {name: i_", "  - {name: i_"))
-    checked = CliRunner().invoke(app, ["check", "gaas/study.yaml"], catch_exceptions=False).output
-    assert set(defects) == set(re.search("available   (.*)", checked)[1].split(", "))
+    # All are named as the host has them, with the charges that the check proposes: the first and the last one.
+    table = re.findall(r"^ {12}(\w+) .* ([-+0]\d*) to ([-+0]\d*)$", checked, re.MULTILINE)
+    assert {name: (last, first) for name, last, first in table} == {
+        name: (charges[-1], charges[0]) for name, charges in defects.items()
+    }
     full = CliRunner().invoke(app, ["check", "--full", "gaas/study.yaml"], catch_exceptions=False).output
     (here / "gaas/full.yaml").write_text(full)
     assert read_study(here / "gaas/full.yaml") == read_study(here / "gaas/study.yaml")
     with pytest.raises(ConfigError, match=r"study.yaml already"):
         new("gaas", "--host", str(poscar))
+
+
+def test_a_dopant_with_an_open_shell_is_a_comment(here: Path, poscar: Path) -> None:
+    """The check refuses it until its spin is stated; its reference is magnetic, so the energy is to fill in."""
+    said = new("mn", "--host", str(poscar), "--image-distance", "7.5", "--dopants", "Mn,Zn", "--engine", "vasp")
+    text = (here / "mn/study.yaml").read_text()
+    assert re.search(r"^  # - \{name: Mn_Ga, .*host\.multiplicity", text, re.MULTILINE)
+    assert re.search(r"^  - \{name: Zn_Ga, .*on Ga \+3: \+2 gives -1", text, re.MULTILINE)
+    assert "thermo.elemental_references.Mn" in said
+    assert "Mn: {energy_eV_per_atom: FILL_IN" in text
+    potcars = re.search("potcars: {(.*)}", text)[1]
+    assert [entry.split(":")[0] for entry in potcars.split(", ")] == ["As", "Ga", "Mn", "Zn"]
+    assert (here / "mn/elements/Zn.vasp").is_file()
 
 
 FILLED = {
@@ -168,7 +193,10 @@ SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0
     [
         (RUTILE, "v_O", (2, 1, 0, -1), "O is -2"),
         (RUTILE, "v_Ti", (1, 0, -1, -2, -3, -4), "Ti is +4"),
-        (SILICON, "v_Si", (1, 0, -1), "Si is +0"),
+        (SILICON, "v_Si", (1, 0, -1), "Si is neutral in the host"),
+        (SILICON, "P_Si", (1, 0, -1), "P has 1 more outer electrons"),
+        (SILICON, "Zn_Si", (1, 0, -1, -2), "Zn has 2 fewer outer electrons"),
+        (SILICON, "Ge_Si", (1, 0, -1), "Ge has as many outer electrons"),
     ],
 )
 def test_charge_states_are_doped_s_with_the_reason(
@@ -176,7 +204,8 @@ def test_charge_states_are_doped_s_with_the_reason(
 ) -> None:
     supercell = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=2.0)
     host = build_host(crystal, supercell)
-    (found,) = propose_charges(host, [pick_site(enumerate_sites(host), defect)])
+    sites = enumerate_sites(host, extrinsic=dopants(host.numbers, [defect]))
+    (found,) = propose_charges(host, [pick_site(sites, defect)])
     assert found.charges == charges
     assert reason in found.reason
 
@@ -196,16 +225,47 @@ def test_the_pair_of_hamiltonians_is_of_those_that_converge() -> None:
         choose_pair((Trial("GFN1-xTB", 0.0, 1.0), Trial("GFN2-xTB", 0.01, 1.0)))
 
 
+def test_a_large_supercell_is_left_to_the_two_that_a_small_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three are tried on it only where one of those two fails there."""
+    small, large = (
+        host_frame(build_host(SILICON, SupercellSettings(matrix=np.diag(times).tolist(), min_image_distance_A=3.0)))
+        for times in ([1, 1, 1], [2, 1, 1])
+    )
+    gaps_eV = {"GFN1-xTB": 0.9, "GFN2-xTB": 1.5, "IPEA1-xTB": 1.2}
+    fails: set[str] = set()
+    tried: list[tuple[str, int, int]] = []
+
+    def fake(method: str, host: Frame, references: dict[str, Frame], attempts: int | None) -> Trial:
+        tried.append((method, len(host), len(references)))
+        failure = "no SCF" if method in fails and host is large else None
+        return Trial(method, None if failure else gaps_eV[method], float(len(method)), failure)
+
+    monkeypatch.setattr(hamiltonians, "_try", fake)
+    trials, low, high = find_pair(large, small, {"Si": small})
+    assert (low.method, high.method) == ("GFN1-xTB", "GFN2-xTB")
+    assert trials == (low, high)
+    assert [atoms for _, atoms, _ in tried] == [8, 8, 8, 16, 16]
+    tried.clear()
+    fails.add("GFN2-xTB")
+    _, low, high = find_pair(large, small, {"Si": small})
+    assert (low.method, high.method) == ("GFN1-xTB", "IPEA1-xTB")
+    # The references of the new pair are tried, too.
+    assert tried[-3:] == [(method, 16, 1) for method in METHODS]
+
+
 @pytest.mark.parametrize(
     ("words", "telling"),
     [
         (["--engine", "siesta"], "tblite, espresso, vasp, ase"),
         (["--effort", "fast"], "quick, standard, thorough"),
         (["--example", "cdte"], "Give one"),
+        (["--dopants", "Cl,Xx"], "dopant: 'Xx'. Give chemical symbols"),
+        (["--dopants", "Ga"], "Ga is an element of the host"),
+        (["--dopants", "Fr"], "tight binding has no parameters for Fr"),
     ],
 )
 def test_what_cannot_be_proposed_is_refused(here: Path, poscar: Path, words: list[str], telling: str) -> None:
-    with pytest.raises(ConfigError, match=telling):
+    with pytest.raises(DefectscapeError, match=telling):
         new("my", "--host", str(poscar), *words)
     with pytest.raises(ConfigError, match="Name the folder"):
         new("my study", "--host", str(poscar))

@@ -280,9 +280,9 @@ def test_charges_beyond_what_doped_proposes_are_told(tmp_path: Path, monkeypatch
     study = small_study()
     study["defects"][0] |= {"charges": ["+1", "0", "-1", "-2"], "added_charges": ["+7"]}
     plan = make_plan(StudyContext.load(write_study(study, tmp_path), tmp_path / "results"))
-    (told,) = [line for line in plan.warnings if "proposes" in line]
-    assert told.startswith("v_Cd in charge +7: doped proposes -2 to +1")
-    mistake("study", "charge state that doped does not propose, `+7` of v_Cd", said=told, when="check")
+    (told,) = [line for line in plan.warnings if "proposed" in line]
+    assert told.startswith("v_Cd in charge +7: proposed are -2 to +1")
+    mistake("study", "charge state that is not proposed, `+7` of v_Cd", said=told, when="check")
 
 
 def test_too_few_starts_are_found_before_anything_is_computed(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from defectscape.domain.errors import DefectError, HostError
 from defectscape.domain.frame import Origin
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
+from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.dopants import dopants, unbounded_dopants
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.point_defects import find_point_defect
 from defectscape.sampling.site_names import describe_sites, pick_site
-from defectscape.sampling.sites import _doped_entries, closest_atom, defect_frame, enumerate_sites, propose_charges
+from defectscape.sampling.sites import _doped_entries, closest_atom, defect_frame, enumerate_sites
 from defectscape.settings.structure import SupercellSettings
 from support.mistakes import mistake
 
@@ -188,10 +189,11 @@ def test_wyckoff_positions_and_neighbours_agree_with_doped_and_pymatgen(make):
 
 
 def test_charges_are_proposed_as_doped_does(cdte):
-    sites, proposed = propose_charges(cdte, interstitials=True, extrinsic=("Cl", "Cu"))
-    assert set(proposed) == {site.name for site in sites}
-    assert proposed["v_Cd"] == (-2, -1, 0, 1)
-    assert proposed["v_Te"] == (-1, 0, 1, 2)
+    sites = enumerate_sites(cdte, interstitials=True, extrinsic=("Cl", "Cu"))
+    proposed = {found.site.name: found.charges for found in propose_charges(cdte, sites)}
+    assert list(proposed) == [site.name for site in sites]
+    assert proposed["v_Cd"] == (1, 0, -1, -2)
+    assert proposed["v_Te"] == (2, 1, 0, -1)
     # A donor and an acceptor.
     assert 1 in proposed["Cl_Te"]
     assert min(proposed["Cl_Te"]) == 0

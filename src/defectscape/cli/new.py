@@ -23,6 +23,9 @@ def new(
     image_distance: Annotated[
         float, typer.Option(min=1.0, help="Smallest distance of a defect to its image, A.")
     ] = 10.0,
+    dopants: Annotated[
+        str, typer.Option(help="Elements that the host lacks, whose defects are proposed, too: Cl,Cu.")
+    ] = "",
     example: Annotated[str | None, typer.Option(help=f"An example instead: {', '.join(EXAMPLES)}.")] = None,
 ) -> None:
     """Propose a study of your crystal, or copy an example, with the structures that it reads; overwrites nothing."""
@@ -33,15 +36,24 @@ def new(
             f"Give one: --host with your crystal, or --example with one of {', '.join(EXAMPLES)}",
         )
     if host is not None:
-        _propose(folder, host, engine, effort, image_distance)
+        _propose(folder, host, engine, effort, image_distance, _symbols(dopants))
         return
+    if dopants:
+        raise ConfigError("--dopants", dopants, "They dope a crystal of yours: give it with --host")
     if example not in EXAMPLES:
         raise ConfigError("example", str(example), f"Give one of {', '.join(EXAMPLES)}")
     _write(folder, {**_documents(), **_example(EXAMPLES[example])})
     typer.echo(f"next: defectscape run {folder / STUDY}")
 
 
-def _propose(folder: Path, host: Path, engine: str, effort: str | None, image_distance_A: float) -> None:
+def _symbols(text: str) -> tuple[str, ...]:
+    """``Cl,Cu`` in its parts; what they are is for the proposal to say."""
+    return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def _propose(
+    folder: Path, host: Path, engine: str, effort: str | None, image_distance_A: float, dopants: tuple[str, ...]
+) -> None:
     """Write the proposed study, and say what was found and what comes next."""
     from defectscape.settings.effort import Effort
     from defectscape.tools.new_engines import Kind
@@ -52,7 +64,8 @@ def _propose(folder: Path, host: Path, engine: str, effort: str | None, image_di
         _one_of("effort", effort, get_args(Effort))
     _refuse_existing(folder, [STUDY])
     typer.echo(f"looking at {host}: its defects, its elements, what converges ...")
-    wish = Wish(folder.resolve().name, host, cast(Kind, engine), cast("Effort | None", effort), image_distance_A)
+    name = folder.resolve().name
+    wish = Wish(name, host, cast(Kind, engine), cast("Effort | None", effort), image_distance_A, dopants)
     proposal = propose_study(wish)
     _write(folder, {**_documents(), **proposal.files})
     for line in proposal.told:

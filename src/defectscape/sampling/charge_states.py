@@ -1,8 +1,9 @@
-"""Charge states that doped proposes for the host's defects, and why.
+"""Charge states that are proposed, mostly by doped, for the host's defects, and why.
 
 doped takes a vacancy from the charge of its missing ion to one beyond neutral, and weighs those of antisites and
 interstitials by how common the oxidation states of the added atom are, and by how large the charge is (Kavanagh
-et al., J. Open Source Softw. 9, 6433 (2024)).
+et al., J. Open Source Softw. 9, 6433 (2024)). In an element, which has bonds and no ions, oxidation states say little
+of a substitution: it is taken by the electrons of its group, as ``P_Si``, which has one more than it binds with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,11 @@ import numpy as np
 from pymatgen.core.sites import PeriodicSite
 from pymatgen.core.structure import Structure
 
-from defectscape.domain.errors import DefectError
 from defectscape.domain.keys import format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
+from defectscape.sampling.electron_count import is_element, missing_electrons
 from defectscape.settings.base import MAX_CHARGE
 
 
@@ -37,14 +38,11 @@ class ChargeProposal:
 
 
 def propose_charges(host: HostCrystal, sites: Sequence[DefectSite]) -> tuple[ChargeProposal, ...]:
-    """doped's charge states of every site, in their order.
+    """Charge states of every site, in their order: doped's, but for substitutions in an element.
 
     Args:
         host: the crystal.
         sites: its defects.
-
-    Raises:
-        DefectError: if the host's ions have no whole oxidation states that balance.
     """
     with quiet("doped"):
         from doped.core import guess_and_set_oxi_states_with_timeout
@@ -53,15 +51,14 @@ def propose_charges(host: HostCrystal, sites: Sequence[DefectSite]) -> tuple[Cha
             to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A)
         )
     if not isinstance(unit, Structure):
-        raise DefectError(
-            f"charge states of {host.formula}",
-            "its oxidation states do not balance, so doped proposes none",
-            "Write the study by hand, from an example",
-        )
+        why = f"the oxidation states of {host.formula} do not balance: those around zero, as doped does"
+        return tuple(ChargeProposal(site, (1, 0, -1), why) for site in sites)
     return tuple(_propose(host, unit, site) for site in sites)
 
 
 def _propose(host: HostCrystal, unit: Structure, site: DefectSite) -> ChargeProposal:
+    if site.kind == "substitution" and is_element(host):
+        return _by_electrons(host, site)
     fracs = np.asarray(site.frac_coords) @ host.cell_A @ np.linalg.inv(host.unit_cell_A) % 1.0
     place = PeriodicSite(site.added or site.removed or "", fracs, unit.lattice)
     state = 0
@@ -80,8 +77,23 @@ def _propose(host: HostCrystal, unit: Structure, site: DefectSite) -> ChargeProp
     return ChargeProposal(site, tuple(charges), _reason(site, state, why))
 
 
+def _by_electrons(host: HostCrystal, site: DefectSite) -> ChargeProposal:
+    """From the ion that has as many electrons as the atom that it replaces to one beyond neutral, as for a vacancy."""
+    ionised = -missing_electrons(host, site, 0)
+    sign = 1 if ionised > 0 else -1
+    ends = (ionised, -sign) if ionised else (1, -1)
+    charges = tuple(range(min(max(ends), MAX_CHARGE), max(min(ends), -MAX_CHARGE) - 1, -1))
+    if not ionised:
+        return ChargeProposal(site, charges, f"{site.added} has as many outer electrons as {site.removed}")
+    kind = f"{abs(ionised)} {'more' if ionised > 0 else 'fewer'}"
+    reason = f"{site.added} has {kind} outer electrons than {site.removed}: from ionised to one beyond neutral"
+    return ChargeProposal(site, charges, reason)
+
+
 def _reason(site: DefectSite, state: int, why: Sequence[Mapping[str, Any]]) -> str:
     """Why doped takes these, in a few words."""
+    if site.added is None and state == 0:
+        return f"{site.removed} is neutral in the host: as many electrons as that, one more, and one fewer"
     if site.added is None:
         return f"{site.removed} is {state:+d} in the host: from its ionised vacancy to one beyond neutral"
     likely = {}

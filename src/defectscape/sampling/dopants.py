@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from ase.data import chemical_symbols
 
+from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Ints
 from defectscape.sampling.electrons import added_atoms
 
@@ -17,6 +18,25 @@ def dopants(numbers: Ints, names: Iterable[str]) -> tuple[str, ...]:
     """
     own = {chemical_symbols[int(number)] for number in set(numbers.tolist())}
     return tuple(sorted({symbol for symbol in added_atoms(names) if symbol in chemical_symbols[1:]} - own))
+
+
+def check_dopants(numbers: Ints, symbols: Iterable[str]) -> None:
+    """Refuse what is no element that the host lacks.
+
+    Args:
+        numbers: atomic numbers of the host's atoms, (n,).
+        symbols: what is to dope it.
+
+    Raises:
+        DefectError: naming the first of them.
+    """
+    own = {chemical_symbols[int(number)] for number in set(numbers.tolist())}
+    for symbol in symbols:
+        if symbol not in chemical_symbols[1:]:
+            raise DefectError("dopant", repr(symbol), "Give chemical symbols with commas between them, as Cl,Cu")
+        if symbol in own:
+            remedy = "Leave it out: defects of the host's own elements are proposed anyway"
+            raise DefectError("dopant", f"{symbol} is an element of the host", remedy)
 
 
 def adding(names: Iterable[str], element: str) -> str:

@@ -183,6 +183,7 @@ def _matrix(structure: Structure, supercell: SupercellSettings) -> Ints:
     if supercell.matrix is not None:
         matrix = np.array(supercell.matrix, dtype=np.int64)
     else:
+        log.info("looking for a supercell whose images are %g A apart", supercell.min_image_distance_A)
         with quiet("supercell search"):
             from doped.generation import get_ideal_supercell_matrix
 

@@ -6,7 +6,7 @@ the lowest unit-cell atom of the orbit, interstitials by ``place_in_cell``. They
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,31 +50,6 @@ def enumerate_sites(
         DefectError: if an impurity is no element, or doped's sites are not the host's.
         HostError: if doped cannot work with the crystal.
     """
-    return tuple(site for site, _ in _enumerated(host, interstitials, extrinsic))
-
-
-def propose_charges(
-    host: HostCrystal, *, interstitials: bool = False, extrinsic: Sequence[str] = ()
-) -> tuple[tuple[DefectSite, ...], Mapping[str, tuple[int, ...]]]:
-    """The sites with the charge states that doped proposes for each, by name; arguments as ``enumerate_sites``."""
-    found = _enumerated(host, interstitials, extrinsic)
-    with quiet("doped"):
-        charges = {site.name: _proposed(entry) for site, entry in found}
-    return tuple(site for site, _ in found), charges
-
-
-def _proposed(entry: Any) -> tuple[int, ...]:
-    """doped's charge states of an entry; those around zero where the host's ions have no known charges, as doped."""
-    from doped.generation import guess_defect_charge_states
-
-    if any(getattr(site.specie, "oxi_state", None) is None for site in entry.defect.structure):
-        return (-1, 0, 1)
-    guessed: Any = guess_defect_charge_states(entry.defect)
-    return tuple(int(charge) for charge in guessed)
-
-
-def _enumerated(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]) -> tuple[tuple[DefectSite, Any], ...]:
-    """The sites, each with doped's neutral entry."""
     for symbol in extrinsic:
         if not Element.is_valid_symbol(symbol):
             raise DefectError("extrinsic element", repr(symbol), "Give a chemical symbol")
@@ -84,10 +59,9 @@ def _enumerated(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]
     entries, offset = _doped_entries(host, interstitials, extrinsic)
     symmetry = crystal_symmetry(host)
     owners = unit_cell_indices(host)
-    drafts = [(*_draft(entry, offset, host, owners, symmetry), entry) for entry in entries]
+    drafts = [_draft(entry, offset, host, owners, symmetry) for entry in entries]
     drafts.sort(key=lambda draft: (KINDS.index(draft[1].kind), draft[1].name, *draft[0]))
-    sites = _indexed([site for _, site, _ in drafts])
-    return tuple((site, entry) for site, (_, _, entry) in zip(sites, drafts, strict=True))
+    return _indexed([site for _, site in drafts])
 
 
 def _doped_entries(host: HostCrystal, interstitials: bool, extrinsic: Sequence[str]) -> tuple[list[Any], Floats]:

@@ -10,10 +10,11 @@ from defectscape.domain.errors import ConfigError, EngineError, HostError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.charge_check import charge_blind_lines
+from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
-from defectscape.sampling.sites import propose_charges
+from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.paths import check_files
@@ -61,7 +62,7 @@ class Plan:
     Attributes:
         host: the validated crystal, before any relaxation.
         sites: all defects the host can have, with what tells them apart.
-        proposed: charge states that doped proposes for each, by name.
+        proposed: charge states proposed for each, by name.
         keys: what is asked for.
         starts_per_key: relaxation starts per defect and charge, at most.
         fidelities: the low and the high one.
@@ -140,17 +141,17 @@ def _check_families(study: Study) -> None:
         )
 
 
-def _proposals(study: Study, host: HostCrystal) -> tuple[tuple[DefectSite, ...], Mapping[str, tuple[int, ...]]]:
-    """The host's defects and their proposed charges; interstitials also where none is asked for, if that is easy."""
+def _sites(study: Study, host: HostCrystal) -> tuple[DefectSite, ...]:
+    """The host's defects; interstitials also where none is asked for, if that is easy."""
     foreign = dopants_of(study, host)
     asked = any(defect.name.startswith("i_") for defect in study.defects)
     if asked or len(host.unit_numbers) > MOST_FOR_INTERSTITIALS:
-        return propose_charges(host, interstitials=asked, extrinsic=foreign)
+        return enumerate_sites(host, interstitials=asked, extrinsic=foreign)
     try:
-        return propose_charges(host, interstitials=True, extrinsic=foreign)
+        return enumerate_sites(host, interstitials=True, extrinsic=foreign)
     except HostError as error:
         logger.info("interstitials are not listed: %s", error)
-        return propose_charges(host, extrinsic=foreign)
+        return enumerate_sites(host, extrinsic=foreign)
 
 
 def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
@@ -172,7 +173,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     prior = context.prior  # its engines are made here, so that one that is not there is found now
     host = read_host_file(study.host)
     warnings = (*check_inputs(study, host), *charge_blind_lines(study.fidelities))
-    sites, proposed = _proposals(study, host)
+    sites = _sites(study, host)
+    proposed = {found.site.name: found.charges for found in propose_charges(host, sites)}
     for defect in study.defects:
         pick_site(sites, defect.name, host)
     known = known_host(context, host)

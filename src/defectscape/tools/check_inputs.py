@@ -165,11 +165,11 @@ def _check_limits(study: Study, atoms: Mapping[str, int], foreign: Sequence[str]
 
 
 def unusual_charges(study: Study, proposed: Mapping[str, Sequence[int]]) -> tuple[str, ...]:
-    """Charge states that doped does not propose for their defect, in words.
+    """Charge states that are not proposed for their defect, in words.
 
     Args:
         study: the study.
-        proposed: charge states that it proposes, by name of the defect.
+        proposed: charge states proposed, by name of the defect.
     """
     lines = []
     for defect in study.defects:
@@ -178,8 +178,9 @@ def unusual_charges(study: Study, proposed: Mapping[str, Sequence[int]]) -> tupl
         if others:
             asked = ", ".join(format_charge(charge) for charge in others)
             lines.append(
-                f"{defect.name} in charge {asked}: doped proposes {format_charge(low)} to {format_charge(high)}, from "
-                "the oxidation states of the elements; beyond them the charge usually sits in the host's bands"
+                f"{defect.name} in charge {asked}: proposed are {format_charge(low)} to {format_charge(high)}, from "
+                "oxidation states, or in an element from outer electrons; beyond them the charge usually sits in the "
+                "host's bands"
             )
     return tuple(lines)
 

@@ -55,6 +55,41 @@ OVERLAP = "(sygvd)"
 """In tblite's message where an overlap matrix is not positive definite."""
 
 
+def find_pair(
+    host: Frame, small: Frame | None, references: Mapping[str, Frame]
+) -> tuple[tuple[Trial, ...], Trial, Trial]:
+    """The trials that tell why, and the low and the high level among them.
+
+    A large supercell is left to the two that a small one finds. All are tried on it only where these fail there.
+
+    Args:
+        host: the perfect supercell.
+        small: a small supercell of the same crystal, or None where the study's own is one.
+        references: the elements' frames.
+
+    Raises:
+        EngineError: as ``choose_pair``.
+    """
+    if small is not None:
+        tried = try_hamiltonians(small, references)
+        try:
+            pair = choose_pair(tried)
+        except EngineError as error:
+            logger.info("in %d atoms: %s", len(small), error)
+        else:
+            low, high = (_try(trial.method, host, {}, 1) for trial in pair)
+            if low.failure is None and high.failure is None and has_gap(high):
+                return (low, high, *(trial for trial in tried if trial.failure is not None)), low, high
+    trials = try_hamiltonians(host, references)
+    low, high = choose_pair(trials)
+    return trials, low, high
+
+
+def has_gap(trial: Trial) -> bool:
+    """Whether levels can lie in its gap."""
+    return (trial.gap_eV or 0.0) >= SMALLEST_GAP_EV
+
+
 def try_hamiltonians(host: Frame, references: Mapping[str, Frame]) -> tuple[Trial, ...]:
     """Single points of the host, and where that converges of the references, with every Hamiltonian.
 
@@ -117,7 +152,7 @@ def choose_pair(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
             "(--image-distance 13), or another engine (--engine espresso, vasp or ase)",
         )
     high = max(candidates, key=lambda trial: trial.gap_eV or 0.0)
-    if (high.gap_eV or 0.0) < SMALLEST_GAP_EV:
+    if not has_gap(high):
         remedy = "Without a gap no level is in it: take another engine (--engine espresso, vasp or ase)"
         raise EngineError("gap of the host", told, remedy)
     others = [trial for trial in trials if trial.failure is None and trial is not high]

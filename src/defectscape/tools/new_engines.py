@@ -1,24 +1,30 @@
 """The two levels of theory of a new study: proposed where they can be, else what is to fill in."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from ase.data import atomic_numbers, chemical_symbols
 
 from defectscape.domain.errors import EngineError
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
 from defectscape.engines.gth import choose_potential, find_table, read_potentials
 from defectscape.files.quiet import quiet
-from defectscape.sampling.host import host_frame
+from defectscape.files.structures import to_structure
+from defectscape.sampling.host import build_host, host_frame
 from defectscape.settings.load import FILL_IN
-from defectscape.thermo.chempots import composition
-from defectscape.tools.hamiltonians import choose_pair, try_hamiltonians
+from defectscape.settings.structure import SupercellSettings
+from defectscape.settings.tblite import HEAVIEST
+from defectscape.tools.hamiltonians import find_pair
 
 Kind = Literal["tblite", "espresso", "vasp", "ase"]
 
 SAMPLED_A = 12.0
 """A cell of this length is sampled by one k-point along it; a shorter one by more."""
+TRIED_A = 5.5
+"""Shortest edge of the supercell that all Hamiltonians are tried on: some seconds each."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +47,44 @@ def kpoints(lengths_A: Sequence[float]) -> list[int]:
     return [max(1, math.ceil(SAMPLED_A / length_A - 1e-6)) for length_A in lengths_A]
 
 
-def levels_of(engine: Kind, host: HostCrystal, references: Mapping[str, Frame]) -> Levels:
-    """The low and the high level of an engine for a host.
+def check_parameters(engine: Kind, elements: Iterable[str]) -> None:
+    """Refuse, before anything is looked for, an element that tight binding has no parameters for.
 
     Raises:
-        EngineError: as ``choose_pair``.
+        EngineError: naming the first of them.
+    """
+    if engine != "tblite":
+        return
+    for element in elements:
+        if atomic_numbers[element] > HEAVIEST:
+            raise EngineError(
+                "tblite",
+                f"tight binding has no parameters for {element}",
+                f"They end at {chemical_symbols[HEAVIEST]}; take another engine (--engine espresso, vasp or ase)",
+            )
+
+
+def levels_of(engine: Kind, host: HostCrystal, elements: Sequence[str], references: Mapping[str, Frame]) -> Levels:
+    """The low and the high level of an engine for a host.
+
+    Args:
+        engine: its kind.
+        host: the crystal.
+        elements: symbols of its elements and of the dopants.
+        references: frames of those elements whose reference phase is known.
+
+    Raises:
+        EngineError: as ``find_pair``.
     """
     if engine == "tblite":
         return _tight_binding(host, references)
     if engine == "ase":
         return _calculators()
-    return _dft(engine, host)
+    return _dft(engine, host, elements)
 
 
 def _tight_binding(host: HostCrystal, references: Mapping[str, Frame]) -> Levels:
-    trials = try_hamiltonians(host_frame(host), references)
-    low, high = choose_pair(trials)
+    trials, low, high = find_pair(host_frame(host), _small(host), references)
     lines = ["fidelities:\n"]
     for level, trial, why in (("low", low, "the fastest other one"), ("high", high, "the widest gap")):
         name = trial.method.partition("-")[0].lower()
@@ -67,6 +95,17 @@ def _tight_binding(host: HostCrystal, references: Mapping[str, Frame]) -> Levels
         f"low {low.method}, high {high.method}: tight binding stands in for DFT",
     )
     return Levels(tuple(lines), told, ())
+
+
+def _small(host: HostCrystal) -> Frame | None:
+    """A small supercell to try Hamiltonians on, or None where the study's own has not twice the atoms."""
+    unit = to_structure(host.unit_numbers, host.unit_positions_A, host.unit_cell_A).get_reduced_structure("niggli")
+    multiples = [math.ceil(TRIED_A / edge_A - 1e-6) for edge_A in unit.lattice.abc]
+    if 2 * len(unit) * math.prod(multiples) > len(host.numbers):
+        return None
+    matrix = [[multiple if row == column else 0 for column in range(3)] for row, multiple in enumerate(multiples)]
+    small = SupercellSettings(matrix=matrix, min_image_distance_A=min(unit.lattice.abc))
+    return host_frame(build_host(unit, small))
 
 
 def _calculators() -> Levels:
@@ -89,10 +128,9 @@ def _calculators() -> Levels:
     return Levels(tuple(lines), ("two ASE calculators: name them, docs/engines.md has examples",), tuple(keys))
 
 
-def _dft(engine: Literal["espresso", "vasp"], host: HostCrystal) -> Levels:
+def _dft(engine: Literal["espresso", "vasp"], host: HostCrystal, elements: Sequence[str]) -> Levels:
     lengths_A = [float(sum(x * x for x in row) ** 0.5) for row in host.cell_A]
     mesh = kpoints(lengths_A)
-    elements = tuple(composition(host.numbers))
     own, keys = _espresso(elements) if engine == "espresso" else _vasp(elements)
     command = "pw.x" if engine == "espresso" else ("vasp_gam" if mesh == [1, 1, 1] else "vasp_std")
     lines = (

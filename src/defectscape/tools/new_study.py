@@ -1,5 +1,6 @@
 """A first study of a crystal: what can be proposed is proposed with its reason, what cannot be known is to fill in."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from defectscape.domain.keys import HOST_KEY, format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.structures import atomic_numbers
 from defectscape.sampling.charge_states import ChargeProposal, propose_charges
-from defectscape.sampling.electrons import OPEN_DOPANTS, check_host_spin
+from defectscape.sampling.dopants import check_dopants, unbounded_line
+from defectscape.sampling.electrons import OPEN_DOPANTS, open_shell_ions
 from defectscape.sampling.element_crystals import MOLECULES, element_crystal, repeated
 from defectscape.sampling.host import build_host, read_unit_cell
 from defectscape.sampling.references import SMALL_CELL_A
@@ -25,7 +27,9 @@ from defectscape.settings.effort import Effort
 from defectscape.settings.load import FILL_IN
 from defectscape.settings.structure import SupercellSettings
 from defectscape.thermo.chempots import composition
-from defectscape.tools.new_engines import Kind, Levels, kpoints, levels_of
+from defectscape.tools.new_engines import Kind, Levels, check_parameters, kpoints, levels_of
+
+logger = logging.getLogger(__name__)
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 WIDTH = 52
@@ -42,6 +46,7 @@ class Wish:
         engine: kind of the engine.
         effort: the study's effort; None for what fits the engine.
         image_distance_A: smallest distance of a defect to its image, A.
+        dopants: symbols of the elements that the host lacks and its defects add.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Wish:
     engine: Kind
     effort: Effort | None
     image_distance_A: float
+    dopants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,48 +77,77 @@ def propose_study(wish: Wish) -> NewStudy:
 
     Raises:
         ConfigError: for a name that no study can have.
-        HostError: as ``read_unit_cell`` and ``build_host``; for a host with open shells.
-        DefectError, EngineError: as ``propose_charges`` and ``choose_pair``.
+        HostError: as ``read_unit_cell`` and ``build_host``.
+        DefectError, EngineError: as ``check_dopants``, ``check_parameters``, ``enumerate_sites`` and ``levels_of``.
     """
     if STUDY_NAME.fullmatch(wish.name) is None:
         raise ConfigError(
             "study", repr(wish.name), "Name the folder with letters, digits, - and _: it is the study's name"
         )
+    structure = read_unit_cell(wish.host)
+    numbers = atomic_numbers(structure)
+    check_dopants(numbers, wish.dopants)
+    elements = (*composition(numbers), *wish.dopants)
+    check_parameters(wish.engine, elements)
     supercell = SupercellSettings(min_image_distance_A=wish.image_distance_A)
-    host = build_host(read_unit_cell(wish.host), supercell)
-    check_host_spin(host, None)
-    proposals = propose_charges(host, enumerate_sites(host, interstitials=True))
-    elements = tuple(composition(host.numbers))
+    host = build_host(structure, supercell)
+    logger.info("defects of %s in a supercell of %d atoms", host.formula, len(host.numbers))
+    proposals = propose_charges(host, enumerate_sites(host, interstitials=True, extrinsic=wish.dopants))
     crystals = {element: _reference(element, wish.engine) for element in elements}
     frames = {e: _frame(e, crystal) for e, crystal in crystals.items() if crystal is not None}
-    levels = levels_of(wish.engine, host, frames)
+    levels = levels_of(wish.engine, host, elements, frames)
     effort: Effort = wish.effort or ("quick" if wish.engine == "tblite" else "standard")
     text = "".join(_lines(wish, host, effort, proposals, levels, crystals))
     files = {Path("study.yaml"): text.encode(), Path(wish.host.name): wish.host.read_bytes()}
     for element, crystal in crystals.items():
         if crystal is not None:
             files[_reference_file(element)] = str(Poscar(crystal, comment=f"{element}, reference phase")).encode()
-    charged = sum(len(p.charges) for p in proposals if p.site.kind != "interstitial")
+    charged = sum(len(proposal.charges) for proposal in proposals if not _left_out(proposal.site))
     told = (
         f"host        {host.formula} ({host.spacegroup}), supercell of {len(host.numbers)} atoms, "
         f"images {host.min_image_distance_A:.2f} A apart",
-        f"defects     {_count(proposals)}; {charged} charge states in all, delete what you do not need",
+        f"defects     {_count(proposals, wish.dopants)}; {charged} charge states in all, delete what you do not need",
+        *(() if (line := unbounded_line(wish.dopants)) is None else (f"dopants     {line}",)),
         *(f"engine      {line}" for line in levels.told),
     )
     open_keys = levels.open_keys + tuple(
         f"thermo.elemental_references.{e}" for e, crystal in crystals.items() if crystal is None
     )
     if wish.engine != "tblite":
-        open_keys += ("thermo.correction",)
+        open_keys += ("thermo.correction.dielectric",)
+    if open_shell_ions(host.numbers):
+        open_keys = ("host.multiplicity", *open_keys)
     return NewStudy(files, told, open_keys)
 
 
-def _count(proposals: Sequence[ChargeProposal]) -> str:
-    kinds = [proposal.site.kind for proposal in proposals]
-    return (
-        f"{kinds.count('vacancy')} vacancies and {kinds.count('substitution')} antisites, "
-        f"{kinds.count('interstitial')} interstitials, these as comments, as are atoms with open d or f shells"
-    )
+def _count(proposals: Sequence[ChargeProposal], dopants: Sequence[str]) -> str:
+    """How many defects of which kind, those that are comments apart."""
+    proposed = [proposal.site for proposal in proposals if not _left_out(proposal.site)]
+    vacancies = sum(site.kind == "vacancy" for site in proposed)
+    doping = sum(site.added in dopants for site in proposed)
+    counts = [(vacancies, "vacancy"), (len(proposed) - vacancies - doping, "antisite"), (doping, "dopant on a site")]
+    words = [_counted(number, noun) for number, noun in counts if number]
+    interstitials = sum(proposal.site.kind == "interstitial" for proposal in proposals)
+    rest = len(proposals) - len(proposed) - interstitials
+    comments = [(interstitials, "interstitial"), (rest, "defect that adds an atom with an open d or f shell")]
+    left = [_counted(number, noun) for number, noun in comments if number]
+    return ", ".join(words) + (f"; as comments {', '.join(left)}" if left else "")
+
+
+PLURALS = {
+    "vacancy": "vacancies",
+    "dopant on a site": "dopants on sites",
+    "defect that adds an atom with an open d or f shell": "defects that add atoms with open d or f shells",
+}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun if number == 1 else PLURALS.get(noun, f'{noun}s')}"
+
+
+def _left_out(site: DefectSite) -> bool:
+    """Interstitials are many; of an atom with an open shell the spin is to be stated before ``check`` takes it."""
+    return site.kind == "interstitial" or site.added in OPEN_DOPANTS
 
 
 def _reference(element: str, engine: Kind) -> Structure | None:
@@ -163,20 +198,28 @@ def _lines(
         _commented(
             "  relax: none", "the file is taken as relaxed; positions, volume or cell relaxes it at the high level"
         ),
-        _commented("defects:", "charge states as doped proposes them; delete what you do not need"),
+        *_spin(host),
+        _commented("defects:", "each with its charge states and why; delete what you do not need"),
         *(_defect(proposal) for proposal in proposals),
         *levels.lines,
         "thermo:\n",
         *_references(wish, crystals),
+        *_phases(host, wish.dopants),
         _correction(wish.engine),
         "# also: competing_phases (other compounds of these elements), concentrations, ccd, capture: see KEYS.md\n",
     ]
 
 
+def _spin(host: HostCrystal) -> list[str]:
+    """Of ions with open shells the spin is not known here."""
+    ions = ", ".join(open_shell_ions(host.numbers))
+    why = f"{ions} may have unpaired electrons: 1 if they are paired (low spin); magnetic hosts cannot be computed"
+    return [_commented(f"  multiplicity: {FILL_IN}", why)] if ions else []
+
+
 def _defect(proposal: ChargeProposal) -> str:
     charges = ", ".join(f'"{format_charge(charge)}"' for charge in proposal.charges)
-    left_out = proposal.site.kind == "interstitial" or proposal.site.added in OPEN_DOPANTS
-    begin = "  # - " if left_out else "  - "
+    begin = "  # - " if _left_out(proposal.site) else "  - "
     return _commented(f"{begin}{{name: {proposal.site.name}, charges: [{charges}]}}", _why(proposal))
 
 
@@ -206,6 +249,14 @@ def _references(wish: Wish, crystals: dict[str, Structure | None]) -> list[str]:
         text = ", ".join(f"{element}: {mesh}" for element, mesh in meshes.items())
         lines.append(_commented(f"  elemental_kpoints: {{{text}}}", "converge them: metals need most"))
     return lines
+
+
+def _phases(host: HostCrystal, dopants: Sequence[str]) -> list[str]:
+    """What bounds the dopants is not known here: a line of it as a comment."""
+    if not dopants:
+        return []
+    what = f"compounds of {' and of '.join(dopants)} with {', '.join(composition(host.numbers))}"
+    return [_commented("  # competing_phases: {NAME: NAME.vasp}", f"the stable {what}: they limit the solubility")]
 
 
 def _correction(engine: Kind) -> str:

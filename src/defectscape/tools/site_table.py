@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from defectscape.domain.keys import format_charge
 from defectscape.sampling.site_names import SiteWords
 
-HEAD = ("name", "doped's name", "Wyckoff", "per cell", "x", "y", "z", "neighbours", "doped proposes")
+HEAD = ("name", "doped's name", "Wyckoff", "per cell", "x", "y", "z", "neighbours", "proposed")
 RIGHT = range(3, 7)
 """Columns of numbers."""
 
@@ -15,7 +15,7 @@ def site_table(rows: Sequence[SiteWords], proposed: Mapping[str, Sequence[int]])
 
     Args:
         rows: the sites.
-        proposed: charge states that doped proposes, by name.
+        proposed: charge states proposed, by name.
     """
     cells = [HEAD, *(_cells(row, proposed[row.site.name]) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
