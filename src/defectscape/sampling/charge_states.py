@@ -18,7 +18,7 @@ from defectscape.domain.keys import format_charge
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
-from defectscape.sampling.electron_count import is_element, missing_electrons
+from defectscape.sampling.electrons import is_element, missing_electrons
 from defectscape.settings.base import MAX_CHARGE
 
 
