@@ -235,7 +235,7 @@ def test_a_killed_verification_goes_on_with_the_model_that_had_learned(
     shutil.copytree(finished.layout.folder, tmp_path / "results/small")
     study = small_study()
     study["label_store"] = str(finished.store.root.absolute())
-    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1}
+    study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1, "most_per_charge": 8}
     context = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
     group, key = context.keys[0]
     trained: list[Path] = []

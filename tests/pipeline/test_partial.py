@@ -177,7 +177,8 @@ def test_a_study_that_runs_again_is_looked_at_between_its_jobs(finished: StudyCo
     (group,) = context.groups
     chosen = context.layout.group(group.name).round(0).selected
     frames = read_frames(chosen)
-    write_frames(chosen, frames[1:])
+    # Not the first: the plain relaxation of the verification has labelled the unperturbed start, too.
+    write_frames(chosen, frames[:-1])
     logs = tmp_path / ".snakemake/log"
     logs.mkdir(parents=True)
     (logs / "1.snakemake.log").touch()
@@ -189,7 +190,7 @@ def test_a_study_that_runs_again_is_looked_at_between_its_jobs(finished: StudyCo
         reader.wait()
     assert found.snakemake == "not at work"
     before = look_at(finished.layout.folder.parents[1] / "study.yaml", finished.layout.folder.parent)
-    place = str(frames[0].key), context.fidelity_names[1]
+    place = str(frames[-1].key), context.fidelity_names[1]
     done, was = ({(row.of, row.fidelity): row.done for row in status.labels}[place] for status in (found, before))
     assert done == was - 1
 
