@@ -118,8 +118,7 @@ def _steps(context: StudyContext, group: str) -> Stepper:
     study = context.study
     last = context.layout.group(group).round(study.exploration.rounds)
     surface = surface_beside_engine(context, last, study.exploration.training, context.fidelity_names[1])
-    fine = {"fmax_eV_A": min(study.search.fmax_eV_A, study.verification.fmax_eV_A / 2)}
-    return corrected_steps(surface, study.search.model_copy(update=fine))
+    return corrected_steps(surface, study.search, limit_eV_A=study.verification.fmax_eV_A)
 
 
 def _ours(context: StudyContext, frame: Frame, step: Stepper) -> tuple[int, Label | None]:

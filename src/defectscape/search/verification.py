@@ -67,7 +67,9 @@ None where the model has a value at none of them.
 """
 
 
-def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE) -> Stepper:
+def corrected_steps(
+    surface: Surface, settings: SearchSettings, note: str = NOTE, limit_eV_A: float = math.inf
+) -> Stepper:
     """Steps down a model's surface corrected by the engine's labels, to its minimum if that is within reach.
 
     Args:
@@ -75,11 +77,14 @@ def corrected_steps(surface: Surface, settings: SearchSettings, note: str = NOTE
         settings: how the corrected surface is relaxed; disagreement of the committee does not stop it, as
             the engine labels the end in any case.
         note: note of the frames.
+        limit_eV_A: the force that the relaxation is to end below. A step that ends where the corrected surface is
+            steeper than that could not reach it.
 
     Labelled geometries at which the model has no value, since its prior failed there, have no part in a step; where
     none is left, there is no step.
     """
-    limits = settings.model_copy(update={"stop_force_std_eV_A": None})
+    fmax_eV_A = min(settings.fmax_eV_A, limit_eV_A / 2)
+    limits = settings.model_copy(update={"stop_force_std_eV_A": None, "fmax_eV_A": fmax_eV_A})
 
     def step(observations: Sequence[Observation], reach_A: float) -> Step | None:
         known = _known_to(surface, observations)

@@ -39,11 +39,8 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
     before, here = files.round(number - 1), files.round(number)
     head = context.fidelity_settings("low").name
     surface = surface_beside_engine(context, before, study.exploration.training, head)
-    # A step that ends where the corrected surface is flatter than the limit asks for could not reach it.
     limit_eV_A = study.sampling.relaxation_fmax_eV_A
-    fine = {"fmax_eV_A": min(study.exploration.search.fmax_eV_A, limit_eV_A / 2)}
-    settings = study.exploration.search.model_copy(update=fine)
-    step = corrected_steps(surface, settings, f"{head} relaxation")
+    step = corrected_steps(surface, study.exploration.search, f"{head} relaxation", limit_eV_A)
     passed = [f for n in range(1, number) for f in read_relaxed(context, name, n, key)]
     known = {frame.frame_id for frame in passed}
     records: list[LabelRecord] = []

@@ -73,10 +73,8 @@ def verify_key(context: StudyContext, name: str, key: DefectKey) -> None:
 
 
 def _steps(context: StudyContext, surface: Surface) -> Stepper:
-    """Steps with the engine's forces; a corrected surface flatter than the limit asks for could not reach it."""
-    settings = context.study.search
-    fine = {"fmax_eV_A": min(settings.fmax_eV_A, context.study.verification.fmax_eV_A / 2)}
-    return corrected_steps(surface, settings.model_copy(update=fine))
+    """Steps with the engine's forces."""
+    return corrected_steps(surface, context.study.search, limit_eV_A=context.study.verification.fmax_eV_A)
 
 
 def _unperturbed(starts: Sequence[Frame]) -> Frame | None:
