@@ -89,6 +89,7 @@ class StateVerification:
         self.plain_rank = len(search.minima)
         self.known_rank = self.plain_rank + 1
         self._next_rank = self.known_rank + 1
+        self._minima = {minimum.rank: minimum for minimum in search.minima}
         self._steps: dict[int, Stepper] = {}
         self._turns: Counter[int] = Counter()
         self._verified: dict[int, VerifiedMinimum] = {}
@@ -107,8 +108,7 @@ class StateVerification:
     @property
     def ends(self) -> tuple[Frame, ...]:
         """Where the relaxations ended or were left, the lowest first."""
-        items = sorted(self._verified.values(), key=lambda item: item.final_energy_eV)
-        return tuple(item.frame for item in items if item.final_label is not None)
+        return tuple(item.frame for item in sorted(self._labelled(), key=lambda item: item.final_energy_eV))
 
     def run(self, first: Sequence[Minimum]) -> None:
         """Verify some minima, then others or the same ones further, until the ground state is finished and certain.
@@ -154,6 +154,7 @@ class StateVerification:
                 self._next_rank += 1
         logger.info("the model that learned has %d minima, %d of them new", len(search.minima), len(new))
         self.search = replace(search, minima=tuple(new))
+        self._minima |= {minimum.rank: minimum for minimum in new}
         self._now = self.settings.model_copy(update={"relax_steps": 0})
         self._go([])
         self._now = self.settings
@@ -209,17 +210,14 @@ class StateVerification:
     @property
     def _lowest_rank(self) -> int:
         """The rank of the lowest end so far; -1 without any."""
-        items = sorted(self._labelled(), key=lambda item: item.final_energy_eV)
-        return items[0].minimum.rank if items else -1
+        lowest = min(self._labelled(), key=lambda item: item.final_energy_eV, default=None)
+        return -1 if lowest is None else lowest.minimum.rank
 
     def _turn(self, rank: int) -> None:
         self._turns[rank] += 1
         # Steps of a relaxation repeat those of its turns before, so they go on with the model that began them.
         step = self._steps.setdefault(rank, self.search.step)
-        every = (*self.first.minima, *self.search.minima)
-        minimum = next((minimum for minimum in every if minimum.rank == rank), None)
-        if minimum is None and rank in self._verified and rank > self.known_rank:
-            minimum = self._verified[rank].minimum
+        minimum = self._minima.get(rank)
         if minimum is not None:
             # What a later turn of another relaxation finds must not change the steps that this one repeats.
             beside = self._beside.setdefault(rank, self._near(minimum.frame))
