@@ -90,7 +90,8 @@ def gain_over_plain(
     """How far the unperturbed relaxation ends above the ground state, eV, and whether by engine."""
     best = next(row for row in rows if row.rank == ground)
     plain = sorted((row for row in rows if row.from_unperturbed), key=lambda row: row.verified_energy_eV is None)
-    for row in plain:
+    if plain:
+        row = plain[0]
         if row.verified_energy_eV is not None and best.verified_energy_eV is not None:
             return row.verified_energy_eV - best.verified_energy_eV, True
         return row.energy_above_lowest_eV - best.energy_above_lowest_eV, False
