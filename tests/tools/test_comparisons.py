@@ -31,21 +31,27 @@ from defectscape.tools.surfaces import AseSurface, EngineSurface
 from support.small_study import small_study, write_study
 from support.summary_builder import make_summary
 
+
+def with_starts(folder: Path, **search: float) -> StudyContext:
+    """A small study in a folder of its own, up to its starts."""
+    study = small_study()
+    study["label_store"] = str(folder / "labels")
+    study["search"] |= {"batch_size": 1, **search}
+    made = StudyContext.load(write_study(study, folder), folder / "results")
+    prepare_host(made)
+    label_host(made)
+    list_sites(made)
+    make_group_starts(made, "v_Cd")
+    return made
+
+
 # The search against direct relaxations: on a study whose answer is known to be right, and wrong.
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     """Charge 0: the direct search's own ground state. Charge -1: the same kind, but off by 0.05 A."""
-    folder = tmp_path_factory.mktemp("truth")
-    study = small_study()
-    study["label_store"] = str(folder / "labels")
-    study["search"] |= {"fmax_eV_A": 0.2, "max_steps": 50, "batch_size": 1}
-    made = StudyContext.load(write_study(study, folder), folder / "results")
-    prepare_host(made)
-    label_host(made)
-    list_sites(made)
-    make_group_starts(made, "v_Cd")
+    made = with_starts(tmp_path_factory.mktemp("truth"), fmax_eV_A=0.2, max_steps=50)
     files = made.layout.group("v_Cd")
     surface = EngineSurface(made, "high", "v_Cd")
     relaxations = relax_all(read_frames(files.starts), surface, made.study.search)
@@ -212,15 +218,7 @@ def known_study(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
     The reference of charge -1 has an atom 0.6 A off, so nobody can find it.
     """
     dynamics = pytest.importorskip("chgnet.model.dynamics", reason="chgnet is not installed")
-    folder = tmp_path_factory.mktemp("foundation")
-    study = small_study()
-    study["label_store"] = str(folder / "labels")
-    study["search"] |= {"fmax_eV_A": 0.05, "max_steps": 150, "batch_size": 1}
-    made = StudyContext.load(write_study(study, folder), folder / "results")
-    prepare_host(made)
-    label_host(made)
-    list_sites(made)
-    make_group_starts(made, "v_Cd")
+    made = with_starts(tmp_path_factory.mktemp("foundation"), fmax_eV_A=0.05, max_steps=150)
     files = made.layout.group("v_Cd")
     surface = AseSurface(lambda: dynamics.CHGNetCalculator(**ARGUMENTS))
     relaxations = relax_all(read_frames(files.starts), surface, made.study.search)
