@@ -64,7 +64,7 @@ class StudyContext:
 
     @property
     def fidelity_names(self) -> tuple[str, str]:
-        """Names of the low and the high fidelity: the model's heads, in this order."""
+        """Names of the low and the high fidelity, in this order. The model's heads have them, too."""
         return self.study.fidelities.low.name, self.study.fidelities.high.name
 
     @cached_property
