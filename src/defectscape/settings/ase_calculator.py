@@ -28,19 +28,19 @@ class AseSettings(Settings):
     arguments: dict[str, JsonValue] = Field({}, description="Keyword arguments of the class.")
     charge: str = Field(
         min_length=1,
-        description="Who is told the total charge, e: the name of a keyword argument, or `info.NAME` for "
-        "an entry of `atoms.info`; or, with `charge_blind: true`, `none`.",
+        description="Who is told the total charge, e: the name of a keyword argument, or `info.NAME` for an entry of "
+        "`atoms.info`. `none` needs `charge_blind: true`.",
     )
     charge_blind: bool = Field(
         False,
-        description="Your word that the calculator knows no charge, as bulk-trained potentials do: its energy and "
-        "forces are then the same in every charge state of a structure.",
+        description="Your statement that the calculator knows no charge, as bulk-trained potentials do. Its energy "
+        "and forces are then the same in every charge state of a structure.",
     )
     multiplicity: str = Field(
         min_length=1,
-        description="Who is told the spin multiplicity, 2S + 1: as for the charge; `magmoms` for calculators that "
-        "read it from the atoms' initial magnetic moments (2S, spread evenly; a total moment that comes out "
-        "otherwise is a failure); or `none` where the calculator knows no spin.",
+        description="Who is told the spin multiplicity, 2S + 1, as for the charge. `magmoms`: the calculator reads "
+        "it from the atoms' initial magnetic moments (2S, spread evenly), and another total moment at the end is a "
+        "failure. `none`: the calculator knows no spin.",
     )
     folder: str | None = Field(
         None,
@@ -48,27 +48,27 @@ class AseSettings(Settings):
     )
     failed_if: dict[str, str] = Field(
         {},
-        description="File of the working folder to a text that no good calculation writes there, for calculators that "
-        "return numbers all the same: `{cp2k.out: SCF run NOT converged}`. Needs `folder`.",
+        description="For calculators that return numbers of failed calculations: a file of the working folder, and a "
+        "text in it that only a failed calculation writes, `{cp2k.out: SCF run NOT converged}`. Needs `folder`.",
     )
     stress: bool = Field(False, description="Ask for the stress, too.")
     ladder: list[dict[str, JsonValue]] = Field(
         [],
-        description="What is tried next where it does not converge: arguments over the first, one after "
-        "the other. They must change how a solution is found, not which.",
+        description="What is tried next if the calculation does not converge: arguments over the first ones, one set "
+        "after the other. They must change how a solution is found, not which.",
     )
     revision: str = Field(
         "",
-        description="Part of a label's key: change it where something that is no argument changes labels.",
+        description="Part of a label's key. Change it when something changes labels that is no argument.",
     )
     time_limit_s: float = Field(
         86400.0, gt=0, description="Wall time after which one calculation is ended and fails, s."
     )
     python: FilePath | None = Field(
         None,
-        description="Python interpreter that the calculator runs in, of 3.9 or newer, for packages that cannot be "
-        "installed beside this one: `.venv-sevennet/bin/python`. It needs numpy and ASE there, not this package. Left "
-        "out, this Python. No part of a label's key.",
+        description="Python interpreter that the calculator runs in, for packages that cannot be installed beside "
+        "this one: `.venv-sevennet/bin/python`. It must be 3.9 or newer with numpy and ASE, and does not need this "
+        "package. Left out, this Python. No part of a label's key.",
     )
     scratch: FilePath | None = Field(
         None, description="Folder for the working folders; left out, the system's temporary folder."

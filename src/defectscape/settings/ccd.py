@@ -36,15 +36,15 @@ class Capture(ChargePair):
         description="Electron-phonon matrix element, eV/(amu^(1/2) A), from a calculation of your own.",
     )
     coupling_at: Literal["initial", "final"] = Field(
-        description="The ground state at whose geometry the matrix element was computed; coefficients can "
-        "differ tenfold between the two."
+        description="The ground state at whose geometry the matrix element was computed. Coefficients can differ "
+        "tenfold between the two."
     )
     volume_A3: float = Field(gt=0, description="Volume of the supercell that the matrix element belongs to, A^3.")
     degeneracy: int = Field(ge=1, description="Number of equivalent final states.")
     temperatures_K: list[float] = Field(min_length=1, description="Temperatures, K.")
     coulomb: Coulomb | None = Field(
         None,
-        description="For a charged defect, by how much it draws carriers near or keeps them away; left out, the "
+        description="For a charged defect, how much it draws carriers near or keeps them away. Left out, the "
         "coefficient is that of a carrier which is spread out evenly.",
     )
 
@@ -66,14 +66,14 @@ class CcdSettings(Settings):
     )
     pairs: list[ChargePair] | None = Field(
         None,
-        description="Which transitions are drawn: `{defect: v_Cd, initial: '0', final: '-1'}`; left out, all between "
+        description="Which transitions are drawn: `{defect: v_Cd, initial: '0', final: '-1'}`. Left out, all between "
         "adjacent charge states, from high to low charge.",
     )
     engine_points: int = Field(
         0,
         ge=0,
-        description="Points of each curve that the high-fidelity engine computes besides, to test the model: one "
-        "label each. The two ground states come first, then the middle, then the ends.",
+        description="Number of points of each curve that the high-fidelity engine computes besides, to test the "
+        "model, one label each. The two ground states come first, then the middle, then the ends.",
     )
 
     capture: list[Capture] = Field(

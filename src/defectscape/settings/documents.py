@@ -27,9 +27,9 @@ generated from the settings classes by `defectscape documents`; point your edito
 `effort` sets whole sections in one word. Where the default is "by effort", the three values are those of
 `quick`, `standard` and `thorough`. `defectscape check --full STUDY` prints a study with every key.
 
-Relative paths start in the folder of the study's file if one of the files that it reads (the host, the
-references, data sets) is there, otherwise in the working directory. Results are written to `results/` in
-the working directory, which `defectscape run` sets to where the paths start.
+Relative paths start in the folder of the study's file if one of the files that the study reads is there:
+the host, a reference, a data set. Otherwise they start in the working directory. Results are written to
+`results/` in the working directory, which `defectscape run` sets to where the paths start.
 """
 
 ONE_LINE = 110

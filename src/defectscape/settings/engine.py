@@ -32,8 +32,8 @@ class FidelitySettings(Settings):
     max_energy_jump_eV: float = Field(
         0.5,
         gt=0,
-        description="Labels whose energy differs by more than this from what their nearest neighbours' "
-        "energies and forces make it are kept but not trained on, eV.",
+        description="A label is kept but not trained on if its energy differs by more than this from what the "
+        "energies and forces of its nearest neighbours predict, eV.",
     )
 
 
@@ -55,12 +55,12 @@ class PriorSettings(Settings):
     landscape: EngineSettings | None = Field(
         None,
         description="An engine for the energy surface that all charge states share, commonly a foundation potential. "
-        "The prior is then its energy, plus what `engine` says that the charge adds: `engine` in the state's charge "
-        "less `engine` in charge 0.",
+        "The prior is then its energy, plus what the charge adds: `engine` in the state's charge less `engine` in "
+        "charge 0.",
     )
     processes: int = Field(
         1,
         gt=0,
-        description="Structures that one search, labelling or evaluation computes side by side, a core each. "
-        "Results do not depend on it.",
+        description="Number of structures that one search, labelling or evaluation computes at the same time, a core "
+        "each. Results do not depend on it.",
     )

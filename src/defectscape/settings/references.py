@@ -12,21 +12,21 @@ class ReferenceSettings(Settings):
 
     file: FilePath | None = Field(
         None,
-        description="Structure file of the phase, or of one molecule in a box; may be left out for an element whose "
-        "energy is given.",
+        description="Structure file of the phase, or of one molecule in a box. It may be left out for an element "
+        "whose energy is given.",
     )
     multiplicity: int | None = Field(
         None,
         ge=1,
-        description="Spin multiplicity of the cell in the file, 2S + 1. Left out: the known one of the standard state "
-        "(O2 is a triplet, a metal has no moment fixed); magnetic metals and open d or f shells are refused without.",
+        description="Spin multiplicity of the cell in the file, 2S + 1. Left out, that of the standard state (O2 is "
+        "a triplet, a metal has no moment fixed). Magnetic metals and open d or f shells are refused without it.",
     )
     energy_eV_per_atom: float | None = Field(
         None,
-        description="Energy of the phase, eV per atom, in place of a calculation: with the high-fidelity engine's "
-        "functional, pseudopotentials and cutoffs, or formation energies are wrong.",
+        description="Energy of the phase, eV per atom, in place of a calculation. It must come from the "
+        "high-fidelity engine's functional, pseudopotentials and cutoffs, or formation energies are wrong.",
     )
-    source: str | None = Field(None, min_length=1, description="Where the energy is from; it stands in the report.")
+    source: str | None = Field(None, min_length=1, description="Where the energy is from; the report names it.")
 
     @model_validator(mode="after")
     def _energy_has_a_source(self) -> "ReferenceSettings":

@@ -15,53 +15,56 @@ class SamplingSettings(Settings):
     split_vacancies: int = Field(
         0,
         ge=0,
-        description="For vacancies, also start from an atom of the missing species half way out of a "
-        "neighbouring site: how many neighbours, each at another distance, are tried.",
+        description="For vacancies, also start with an atom of the missing species half way out of a neighbouring "
+        "site. The number is that of neighbours tried, each at another distance.",
     )
     off_centre: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="For substitutions and interstitials, also start with the atom this far toward its nearest "
-        "neighbour and away from it, as a fraction of the host's bond length. None: not tried.",
+        description="For substitutions and interstitials, also start with the atom moved toward its nearest "
+        "neighbour and away from it, by this fraction of the host's bond length. None: not tried.",
     )
     off_centre_A: float | None = Field(None, gt=0, description="A length in place of `off_centre`, A.")
     start_rattle: float = Field(
         0.018,
         gt=0,
         lt=0.5,
-        description="Rattle of every start, standard deviation of the displacements, as a fraction of the host's bond "
-        "length, which is the shortest distance between its atoms: 0.05 A in CdTe, 0.04 A in MgO.",
+        description="Rattle of every start: standard deviation of the displacements as a fraction of the host's bond "
+        "length, its shortest interatomic distance. The default is 0.05 A in CdTe and 0.04 A in MgO.",
     )
     start_rattle_A: float | None = Field(None, gt=0, description="A length in place of `start_rattle`, A.")
     shortest_distance_A: float | None = Field(
         None,
         gt=0,
-        description="Frames with a shorter interatomic distance are dropped, A; left out, with a distance below "
-        "0.65 of the sum of two atoms' covalent radii: 1.8 A for Cd and Te, 1.6 A for Zn and Se, 1.3 A for Mg and O.",
+        description="Frames with a shorter interatomic distance are dropped, A. Left out, the limit is 0.65 of the "
+        "sum of two atoms' covalent radii: 1.8 A for Cd and Te, 1.6 A for Zn and Se, 1.3 A for Mg and O.",
     )
     rattle_amplitudes: list[float] = Field(
         [0.01, 0.03],
         min_length=1,
         description="Standard deviations of the dense rattles around each start, as fractions of the host's bond "
-        "length; one frame each.",
+        "length. Each gives one frame.",
     )
     rattle_amplitudes_A: list[float] | None = Field(
         None, min_length=1, description="Lengths in place of `rattle_amplitudes`, A."
     )
     relaxed_toward: list[float] = Field(
         [],
-        description="Fractions of the way from a start back to the unperturbed structure at which "
-        "further frames are made, before the rattle: 0.5 is half way.",
+        description="Further frames are made on the way from a start back to the unperturbed structure, at these "
+        "fractions of the way, before the rattle: 0.5 is half way.",
     )
     relaxed_starts: int = Field(
         0,
         ge=0,
-        description="Starts per defect and charge that the low-fidelity engine relaxes; every step is a "
-        "label and joins the pool. They are taken in turn from families that train and are held out.",
+        description="Number of starts per defect and charge that the low-fidelity engine relaxes. Every step is a "
+        "label and joins the pool. The starts come in turn from families that train and from families that are held "
+        "out.",
     )
-    relaxation_steps: int = Field(15, gt=0, description="Steps of each of these relaxations at most.")
-    relaxation_fmax_eV_A: float = Field(0.05, gt=0, description="Such a relaxation ends below this force, eV/A.")
+    relaxation_steps: int = Field(15, gt=0, description="Largest number of steps of each of these relaxations.")
+    relaxation_fmax_eV_A: float = Field(
+        0.05, gt=0, description="Each of these relaxations ends below this force, eV/A."
+    )
     test_fraction: float = Field(
         gt=0,
         lt=0.5,
@@ -112,25 +115,25 @@ class SelectionSettings(Settings):
     low_per_charge_per_round: int = Field(
         0,
         ge=0,
-        description="New low-fidelity labels per defect and charge in each round: of what the search found, the "
-        "round's high-fidelity frames first. They are cheap, and teach the model what the pool does not hold. With "
+        description="New low-fidelity labels per defect and charge in each round, of structures that the search "
+        "found. The round's high-fidelity frames come first. They teach the model what the pool does not hold. With "
         "them, low-fidelity labels depend on the high-fidelity ones.",
     )
     low_relaxed_minima: int = Field(
         0,
         ge=0,
-        description="Lowest minima per defect and charge of each round's search that the low-fidelity engine "
-        "relaxes on before the next round's frames are chosen, of those that no such relaxation has passed; every step "
-        "is a label, the ends are chosen first, and later searches start from them, too. As many again where doubtful "
-        "minima lie below them. It leads the model downhill where a label at its own "
-        "minimum says only that it is wrong. Needs `low_per_charge_per_round`.",
+        description="Number of lowest minima per defect and charge that the low-fidelity engine relaxes after each "
+        "round's search, before the next round chooses its frames. Minima that such a relaxation has passed are left "
+        "out. If doubtful minima lie lower, as many of them are relaxed, too. Every step is a label, the ends are "
+        "chosen first, and later searches also start from them. A label at a minimum of the model shows the error "
+        "there; these relaxations also show the way down. Needs `low_per_charge_per_round`.",
     )
     low_relaxation_steps: int = Field(
         10,
         gt=0,
-        description="Steps of each of these relaxations at most in a round, to the minimum of the model's low-fidelity "
-        "surface corrected by all labels of that relaxation; `sampling.relaxation_fmax_eV_A` ends them earlier, and "
-        "those that were not at their end go on in the next round.",
+        description="Largest number of steps of each of these relaxations in a round. A step goes to the minimum of "
+        "the model's low-fidelity surface, corrected by all labels of that relaxation. "
+        "`sampling.relaxation_fmax_eV_A` ends them earlier. Those that have not ended go on in the next round.",
     )
     disagreement_share: float = Field(
         0.5,

@@ -39,24 +39,23 @@ class SearchSettings(Settings):
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
-        description="Minima where the committee's standard deviation of the force exceeds this are doubtful, eV/A: "
-        "they are labelled in the next round and verified in addition to the same number of others.",
+        description="A minimum is doubtful if the committee's standard deviation of the force exceeds this, eV/A. "
+        "Doubtful minima are labelled in the next round, and verified in addition to the same number of others.",
     )
     stop_force_std_eV_A: float | None = Field(
         None,
         gt=0,
-        description="A relaxation is stopped where the committee's standard deviation of the force comes to exceed "
-        "this, and its value at the start, eV/A; the geometry is offered to the next round. "
-        "None: only the end is checked.",
+        description="A relaxation is stopped if the committee's standard deviation of the force exceeds this and its "
+        "value at the start, eV/A. The geometry is offered to the next round. None: only the end is checked.",
     )
-    batch_size: int = Field(8, ge=1, description="Relaxations that go on together, as one batch.")
+    batch_size: int = Field(8, ge=1, description="Number of relaxations that go on together, as one batch.")
     max_displacement_A: float = Field(
         4.0, gt=0, description="A relaxation that moves an atom further than this is stopped, A."
     )
     shortest_distance_A: float | None = Field(
         1.2,
         gt=0,
-        description="A relaxation that brings two atoms closer than this is stopped, A; `null`: closer than 0.65 of "
+        description="A relaxation that brings two atoms closer than this is stopped, A. `null`: closer than 0.65 of "
         "the sum of their covalent radii, as in sampling.",
     )
 
@@ -65,9 +64,9 @@ class MinimaSettings(Settings):
     """Merging and ranking."""
 
     merge_rmsd_A: float = Field(
-        0.1, gt=0, description="Two minima are one below this RMSD under the host's symmetry, A."
+        0.1, gt=0, description="Two minima are one if their RMSD under the host's symmetry is below this, A, ..."
     )
-    merge_energy_eV: float = Field(0.03, gt=0, description="... and below this energy difference, eV.")
+    merge_energy_eV: float = Field(0.03, gt=0, description="... and their energies differ by less than this, eV.")
     window_eV: float = Field(1.5, gt=0, description="Minima further above the lowest are not listed, eV.")
     symmetry_tolerance_A: float = Field(0.1, gt=0, description="Tolerance of the point-group search, A.")
 
@@ -77,56 +76,57 @@ class VerificationSettings(Settings):
 
     minima_per_charge: int = Field(
         gt=0,
-        description="Lowest minima per defect and charge that are checked in any case, beside the unperturbed "
-        "start's and the one nearest to the lowest high-fidelity label.",
+        description="Number of lowest minima per defect and charge that are checked in any case. The unperturbed "
+        "start's minimum and the one nearest to the lowest high-fidelity label are checked besides.",
     )
     plain_relaxation: bool = Field(
         True,
         description="Relax the unperturbed start with the engine as well, so that the reported ground state is never "
-        "above what a plain relaxation finds. A state without it is not called open for that.",
+        "above what a plain relaxation finds. If this is off, no state is open for lack of that relaxation.",
     )
     tolerance_eV: float = Field(
         0.02,
         ge=0,
-        description="The ground state counts as certain if no other minimum found can be lower by more than this, "
-        "given the model's errors on the verified ones and the forces where their relaxations ended, and if its own "
-        "energy can fall by no more than this.",
+        description="A ground state is certain if no other minimum found can be lower by more than this, and if its "
+        "own energy can fall by no more than this, eV. The model's errors on the verified minima and the forces at "
+        "the ends of their relaxations say what can be.",
     )
     known_eV: float = Field(
         0.001,
         ge=0,
-        description="A structure labelled for training that lies lower than the verified minima by more than this is "
-        "relaxed with the engine, too.",
+        description="The engine also relaxes a structure labelled for training that lies lower than the verified "
+        "minima by more than this, eV.",
     )
     search_error_eV: float = Field(
         0.2,
         gt=0,
-        description="Where the model errs by more than this on the minima that it found, relative to each other or by "
-        "what the engine's relaxation gains, it searched a wrong surface, on which starts lead elsewhere: a model that "
-        "learns the new labels searches again. Where the last one still errs so much, the ground state does not "
-        "count as certain, eV.",
+        description="If the model errs by more than this on the minima that it found, it searched a wrong surface, "
+        "and a model that learns the new labels searches again, eV. The error is that of a minimum relative to "
+        "another, or what the engine's relaxation gains. If the last model still errs so much, the ground state is "
+        "not certain.",
     )
     search_again: int = Field(
         3,
         ge=0,
-        description="At most so many times: the exploration's training goes on from its last models with the labels of "
-        "the verification. 0: never.",
+        description="Largest number of such searches. The exploration's training goes on from its last models with "
+        "the labels of the verification. 0: never.",
     )
     most_per_charge: int = Field(
         16,
         gt=0,
-        description="Go on until the ground state is finished and certain, or until so many turns are done: a turn is "
-        "a minimum with its relax_steps, or so many steps more of one that has begun. Easy states need three or four.",
+        description="Largest number of turns per defect and charge; they end earlier when the ground state is "
+        "finished and certain. A turn is a minimum with its `relax_steps`, or so many further steps of a relaxation "
+        "that has begun. Easy states need three or four.",
     )
     relax_steps: int = Field(
         8,
         ge=0,
-        description="Steps of a relaxation with the engine's forces in a turn, one label each: to the minimum of the "
-        "model's surface corrected by all labels of that relaxation. 0: the minima are labelled and not relaxed, and "
-        "no state is finished.",
+        description="Steps with the engine's forces in a turn, one label each. A step goes to the minimum of the "
+        "model's surface, corrected by all labels of that relaxation. 0: the minima are labelled and not relaxed, "
+        "and no state is finished.",
     )
     fmax_eV_A: float = Field(
-        0.05, gt=0, description="Such a relaxation is finished below this force; a state that is not is open, eV/A."
+        0.05, gt=0, description="Such a relaxation is finished below this force, eV/A. Otherwise the state is open."
     )
 
 

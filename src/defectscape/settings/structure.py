@@ -14,8 +14,8 @@ class SupercellSettings(Settings):
 
     matrix: list[list[int]] | None = Field(
         None,
-        description="Rows are supercell vectors in units of the host file's vectors; "
-        "left out, doped finds the smallest near-cubic cell that satisfies the distance below.",
+        description="Supercell vectors, one a row, in units of the host file's vectors. Left out, doped finds the "
+        "smallest near-cubic cell that satisfies the distance below.",
     )
     min_image_distance_A: float = Field(
         gt=0, description="Smallest allowed distance of a defect to its periodic image, A."
@@ -35,21 +35,21 @@ class HostSettings(Settings):
     supercell: SupercellSettings = Field(description="The supercell.")
     multiplicity: int | None = Field(
         None,
-        description="Spin multiplicity of the supercell. Left out, all electrons are paired, which is refused where an "
-        "ion of the host, or an atom that a defect adds, has an open d or f shell (NiO, Ti2O3). 1 states "
-        "that they are paired there, too (low spin). Magnetic hosts cannot be computed.",
+        description="Spin multiplicity of the supercell. Left out, all electrons are paired; this is refused for a "
+        "host, or an atom added by a defect, with an open d or f shell (NiO, Ti2O3). 1 states that they are paired "
+        "there, too (low spin). Magnetic hosts cannot be computed.",
     )
     relax: Literal["none", "positions", "volume", "cell"] = Field(
-        description="Relaxation of the host with the high-fidelity engine before anything else: "
-        "`none`, `positions` (cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). "
-        "The relaxed crystal is written to `host/unitcell.vasp`; given as `file` with `none`, later "
-        "changes of that engine leave the geometries, and so all low-fidelity labels, as they are."
+        description="Relaxation of the host with the high-fidelity engine before anything else: `none`, `positions` "
+        "(cell kept), `volume` (shape kept, atoms free) or `cell` (symmetry kept). The relaxed crystal is written to "
+        "`host/unitcell.vasp`. Give it as `file` with `none`: then a change of that engine keeps the geometries and "
+        "all low-fidelity labels."
     )
     taken_as_perfect: bool = Field(
         False,
         description="Take the file as the perfect crystal even if it looks like a supercell with a point defect, as "
-        "ordered models of alloys do. The risk: if it is a defect, every formation energy is relative to a crystal "
-        "that has it, and other sites are made from its surroundings.",
+        "ordered models of alloys do. The risk: if it does hold a defect, every formation energy is relative to a "
+        "crystal with it, and other sites are made from its surroundings.",
     )
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
@@ -77,8 +77,8 @@ class DefectSettings(Settings):
     )
     added_charges: list[Charge] = Field(
         [],
-        description="Charge states added later: explored on top of the others, which stay as they are, "
-        "so that nothing of theirs is computed again.",
+        description="Charge states added later. They are explored on top of the others, and nothing of the others is "
+        "computed again.",
     )
 
     @model_validator(mode="after")

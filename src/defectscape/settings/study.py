@@ -30,25 +30,25 @@ class Study(Settings):
     )
     effort: Effort | None = Field(
         None,
-        description="How much is sampled, labelled, searched, verified and trained: `quick` (minutes with the embedded "
-        "engine), `standard` or `thorough`. It sets every key below that says so; a key that is given stays as it is. "
-        "Left out, it is `standard`; but a study of all six sections that it sets says all itself, and has none.",
+        description="How much is sampled, labelled, searched, verified and trained: `quick` (minutes with the "
+        "embedded engine), `standard` or `thorough`. It sets every key below that says so; a key that is given stays "
+        "as it is. Left out, it is `standard`. A study that gives all six sections that it sets has none.",
     )
     seed: int = Field(ge=0, description="Seed from which every item's own seed is derived.")
     label_store: FilePath = Field(description="Folder of the label store; studies may share one.")
-    label_jobs: int = Field(gt=0, description="Jobs that the labels of a step are spread over.")
+    label_jobs: int = Field(gt=0, description="Number of jobs that share the labels of a step.")
     imported: list[FilePath] = Field(
         [],
-        description="Files of frames that `defectscape import --frames` wrote: the labels that the store "
-        "has of them join the training data; nothing is computed for them.",
+        description="Files of frames that `defectscape import --frames` wrote. Their labels in the store join the "
+        "training data; nothing is computed for them.",
     )
     host: HostSettings = Field(description="The perfect crystal.")
     defects: list[DefectSettings] = Field(min_length=1, description="The defects and their charge states.")
     fidelities: FidelitiesSettings = Field(description="The two levels of theory.")
     prior: PriorSettings | None = Field(
         None,
-        description="Cheap energies and forces under the model, which then learns what they leave. Left out, the "
-        "model learns the whole.",
+        description="Cheap energies and forces under the model, which then learns only what they leave. Left out, "
+        "the model learns the whole.",
     )
     sampling: SamplingSettings = Field(description="Starts and the dense pool.")
     selection: SelectionSettings = Field(description="High-fidelity label budget.")

@@ -24,8 +24,8 @@ class DielectricSettings(Settings):
     """A host that screens."""
 
     dielectric: list[list[float]] = Field(
-        description="Static dielectric tensor of the host, three rows of three numbers. Of one that is not quite "
-        "symmetric, the symmetric part is taken."
+        description="Static dielectric tensor of the host, three rows of three numbers. If it is not quite "
+        "symmetric, its symmetric part is taken."
     )
 
     @field_validator("dielectric", mode="before")
@@ -78,8 +78,8 @@ class EfnvCorrection(DielectricSettings):
 
     kind: Literal["efnv"] = Field(
         description="`efnv`: extended Freysoldt-Neugebauer-Van de Walle (Kumagai and Oba): point charge, and "
-        "alignment of the potentials at the atoms far from the defect; for `espresso` and `vasp`. Each "
-        "ground state and the host cost one more calculation."
+        "alignment of the potentials at the atoms far from the defect. For `espresso` and `vasp`. Each ground state "
+        "and the host need one more calculation."
     )
 
 
@@ -108,7 +108,7 @@ class DensityOfStates(Settings):
     kind: Literal["vasprun"] = Field(description="`vasprun`: density of states of the host from VASP.")
     file: FilePath = Field(
         description="vasprun.xml[.gz] of the host's density of states, by the high fidelity's functional and in the "
-        "host's crystal. Its VBM is placed on the engine's; its gap may differ by 0.1 eV, more is refused."
+        "host's crystal. Its VBM is placed on the engine's. Its gap may differ by 0.1 eV; more is refused."
     )
 
 
@@ -141,27 +141,27 @@ class ThermoSettings(Settings):
 
     elemental_references: dict[str, Reference] = Field(
         description="Reference phase of each element of the host and of the dopants, computed with the high-fidelity "
-        "engine: its structure file, or a section with file, multiplicity, or energy_eV_per_atom and source."
+        "engine. Give its structure file, or a section with file, multiplicity, or energy_eV_per_atom and source."
     )
     elemental_kpoints: dict[str, list[int]] = Field(
         {},
-        description="Gamma-centred mesh of an element's reference, for engines with `kpoints`; left out, the "
+        description="Gamma-centred mesh of an element's reference, for engines with `kpoints`. Left out, the "
         "engine's own. Choose it as dense as the supercell's: small cells at Gamma are off by eV.",
     )
     competing_phases: dict[str, Reference] = Field(
         {},
-        description="Each other compound of the host's elements, and each with a dopant (`CdCl2` for Cl in CdTe), "
-        "by a name: its structure file, or a section as for the elements. They are computed with the high-fidelity "
-        "engine and bound the chemical potentials; those of dopants are at their solubility limits.",
+        description="Other compounds of the host's elements, and those with a dopant (`CdCl2` for Cl in CdTe), each "
+        "by a name: its structure file, or a section as for the elements. The high-fidelity engine computes them. "
+        "They bound the chemical potentials; those of dopants are at their solubility limits.",
     )
     competing_kpoints: dict[str, list[int]] = Field(
         {}, description="Gamma-centred mesh of a competing phase, as for the elements."
     )
     chemical_potentials: dict[str, dict[str, float]] | None = Field(
         None,
-        description="Limits of your own: per name, potential of each element relative to its reference, eV, 0 at "
-        "most; dopants, too. Those of the host's elements "
-        "must sum to the host's formation energy within 10 meV per atom. Left out, they are computed.",
+        description="Limits of your own. Each has a name and the potential of each element, dopants included, "
+        "relative to its reference, eV, 0 at most. Those of the host's elements must sum to the host's formation "
+        "energy within 10 meV per atom. Left out, they are computed.",
     )
     correction: Correction = Field(description="Finite-size correction of charged supercells.")
     concentrations: ConcentrationsSettings | None = Field(

@@ -15,10 +15,10 @@ class TrainingSettings(Settings):
     strategy: Strategy = Field(
         "heads",
         description=(
-            "How two fidelities make one model: `heads`, trained together with a readout each; "
-            "`fidelity_embedding`, together with one readout and the fidelity as an embedded "
-            "attribute; `pretrain_finetune`, low fidelity first, then high; `delta`, a low-fidelity "
-            "model plus a model of the difference; `high_only`, without the low-fidelity labels."
+            "How two fidelities make one model. `heads`: trained together with a readout each. `fidelity_embedding`: "
+            "together with one readout and the fidelity as an embedded attribute. `pretrain_finetune`: low fidelity "
+            "first, then high. `delta`: a low-fidelity model plus a model of the difference. `high_only`: without "
+            "the low-fidelity labels."
         ),
     )
     committee: int = Field(ge=2, description="Members, trained alike from different seeds.")
@@ -36,17 +36,17 @@ class TrainingSettings(Settings):
     foundation: FilePath | None = Field(
         None,
         description=(
-            "File of a MACE foundation model to start from (a pickle, which runs when it is read: "
-            "`defectscape trust FILE` once). The architecture above must be the file's. None: random weights."
+            "File of a MACE foundation model to start from. It is a pickle, which runs when it is read: call "
+            "`defectscape trust FILE` once. The architecture above must be the file's. None: random weights."
         ),
     )
-    steps: int = Field(gt=0, description="Optimiser steps at most.")
+    steps: int = Field(gt=0, description="Largest number of optimiser steps.")
     pretrain_steps: int | None = Field(
         None,
         gt=0,
         description=(
-            "Optimiser steps at most of the low-fidelity model that `pretrain_finetune` and `delta` "
-            "train first. None: as `steps`."
+            "Largest number of optimiser steps of the low-fidelity model that `pretrain_finetune` and `delta` train "
+            "first. None: as `steps`."
         ),
     )
     finetune_rate: float = Field(
