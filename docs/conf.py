@@ -53,6 +53,13 @@ CONTENTS = {
 }
 """Pages of the site by heading, in the order of reading."""
 
+STYLE = (
+    # Subscripts are lowered by what a font for mathematics says; one of these is on nearly every machine.
+    'math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math }'
+    # Tables of a dozen columns, and commands with their comments.
+    " .content { width: 62em }"
+)
+
 # Headings that a link may name.
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
@@ -97,6 +104,11 @@ def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
         )
 
 
+def add_style(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
+    """The few rules that the theme has no option for."""
+    context["metatags"] = context.get("metatags", "") + f"<style>{STYLE}</style>"
+
+
 def begin_with_the_readme(app: Sphinx, failed: Exception | None) -> None:
     """The site's root leads to its first page."""
     if failed is None:
@@ -108,4 +120,5 @@ def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("source-read", add_contents)
+    app.connect("html-page-context", add_style)
     app.connect("build-finished", begin_with_the_readme)
