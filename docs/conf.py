@@ -57,7 +57,7 @@ STYLE = (
     # Subscripts are lowered by what a font for mathematics says; one of these is on nearly every machine.
     'math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math }'
     # Tables of a dozen columns, and commands with their comments.
-    " .content { width: 62em }"
+    " .main .content { width: min(62em, 100%) }"
 )
 
 # Headings that a link may name.

@@ -46,7 +46,9 @@ class StudyContext:
         """Read the config file; files go to ``results/<study>/``.
 
         Args:
-            config, results, processes: the study's file, the folder of results, processes that a prior may use.
+            config: the study's file.
+            results: folder of all studies' results.
+            processes: that a prior may use; None for as many as the study says.
             partial: whether what is made of all groups together is made of the finished ones alone.
         """
         study = load_named_study(config, results)
