@@ -56,8 +56,8 @@ CONTENTS = {
 STYLE = (
     # Subscripts are lowered by what a font for mathematics says; one of these is on nearly every machine.
     'math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math }'
-    # Tables of a dozen columns, and commands with their comments.
-    " .main .content { width: min(62em, 100%) }"
+    # Wide screens have room for tables of a dozen columns; on others such tables scroll.
+    " @media (min-width: 112em) { .main .content { width: 58em } }"
 )
 
 # Headings that a link may name.
