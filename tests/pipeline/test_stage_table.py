@@ -143,6 +143,7 @@ CONDITIONAL = {
     "taken_as_perfect": "interstitials of a relaxed host, named by its file",
     "max_steps": "a relaxation that does not end before its first step",
     "competing_kpoints": "a competing phase",
+    "accept_unstable": "a host that has a lower structure",
     "source": "a reference whose energy is stated",
 }
 """Settings that some stage reads under conditions that the full study does not have."""
