@@ -6,6 +6,7 @@ import numpy as np
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
+from defectscape.sampling.lengths import displacements_A
 from defectscape.search.description import distances_A
 from defectscape.search.occupation import EMPTY, occupation
 
@@ -49,7 +50,9 @@ def far_atoms(host: HostCrystal, frame: Frame, centre_frac: tuple[float, float, 
     far = np.flatnonzero(distances_A(host.cell_A, centre[None], host.positions_A)[0] > radius_A)
     held = occupation(host, frame)
     sites = far[held.atoms[far] != EMPTY]
-    away_A = held.away_A[held.atoms[sites], sites]
+    moves = displacements_A(host.positions_A[sites], held.positions_A[held.atoms[sites]], host.cell_A)
+    # Where half of the crystal moves one way and half the other, the drift that naming removes is one half's.
+    away_A = np.linalg.norm(moves - moves.mean(axis=0), axis=1) if len(sites) else np.zeros(0)
     displaced = int(np.sum(away_A > MOVED_A)) + len(far) - len(sites)
     rms_A = float(np.sqrt(np.mean(away_A**2))) if len(sites) else 0.0
     return FarAtoms(radius_A, len(far), displaced, rms_A)
