@@ -53,7 +53,7 @@ def full_study() -> dict[str, Any]:
     """The small study with whatever a stage may be asked for."""
     study = small_study()
     study["imported"] = ["imported.extxyz"]
-    study["host"] |= {"relax": "positions"}
+    study["host"] |= {"relax": "positions", "stability": {"starts": 1, "steps": 3}}
     study["defects"][0]["added_charges"] = ["-2"]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {

@@ -8,28 +8,34 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators import emt
 from ase.io import read, write
 
 from defectscape.cli.stages import call_stage
 from defectscape.domain.errors import HostError
 from defectscape.sampling.host import read_unit_cell
 from defectscape.search.host_stability import CAME_BACK
+from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.host_stability import HostStability, read_host_stability
+from defectscape.study.stages import find_stage
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
 
 COPPER = bulk("Cu", cubic=True)
 SIMPLE_CUBIC = Atoms("Cu", cell=[2.4] * 3, pbc=True)
 """EMT's copper is a close-packed metal: nothing holds it in rows."""
+EMT = "ase.calculators.emt.EMT"
+ROUGH = EMT, {"asap_cutoff": True}
+LENNARD_JONES = "ase.calculators.lj.LennardJones", {"sigma": 2.0, "epsilon": 0.3, "rc": 5.0}
 
 
-def emt(name: str, **arguments: object) -> dict[str, Any]:
+def fidelity(name: str, calculator: str, arguments: dict[str, object]) -> dict[str, Any]:
     """A fidelity whose labels take no time."""
     engine = {
         "kind": "ase",
-        "calculator": "ase.calculators.emt.EMT",
-        "method": "EMT",
+        "calculator": calculator,
+        "method": calculator.rpartition(".")[2],
         "arguments": arguments,
         "charge": "none",
         "charge_blind": True,
@@ -39,7 +45,7 @@ def emt(name: str, **arguments: object) -> dict[str, Any]:
 
 
 def examined(
-    folder: Path, patch: pytest.MonkeyPatch, crystal: Atoms, low: dict[str, object] | None = None, **settings: object
+    folder: Path, patch: pytest.MonkeyPatch, crystal: Atoms, low: tuple[str, dict] = ROUGH, **settings: object
 ) -> StudyContext:
     """A study of a crystal of copper whose host is labelled, and then tested."""
     folder.mkdir(exist_ok=True)
@@ -54,7 +60,7 @@ def examined(
     }
     study["sampling"]["shortest_distance_A"] = 1.8
     study["defects"] = [{"name": "v_Cu", "charges": ["0"]}]
-    study["fidelities"] = {"low": emt("rough", **(low or {"asap_cutoff": True})), "high": emt("emt")}
+    study["fidelities"] = {"low": fidelity("rough", *low), "high": fidelity("emt", EMT, {})}
     context = StudyContext.load(write_study(study, folder), folder / "results")
     call_stage(context, "host", [])
     call_stage(context, "host_labels", [])
@@ -98,11 +104,9 @@ def test_an_unstable_host_stops_and_names_the_lower_structure(tmp_path: Path, mo
     assert len(lower) == 8
     assert told_eV > 1
     assert moved_A > 0.5
-    from ase.calculators.emt import EMT
-
     energies = []
     for atoms in (SIMPLE_CUBIC * (2, 2, 2), lower):
-        atoms.calc = EMT()
+        atoms.calc = emt.EMT()
         energies.append(atoms.get_potential_energy())
     assert energies[0] - energies[1] == pytest.approx(told_eV, abs=0.05)
     # It can be given as a host.
@@ -135,3 +139,30 @@ def test_a_repeated_test_computes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     call_stage(context, "host_stability", [])
     assert len(context.store.calls()) == calls
     assert result(context).ends == before.ends
+
+
+def texts(stability: dict[str, object] | None) -> dict[str, str]:
+    """What the jobs of the host and of the first selection depend on."""
+    study = small_study()
+    if stability is not None:
+        study["host"]["stability"] = stability
+    job = {"group": "v_Cd"}
+    return {name: find_stage(name).settings_text(Study.model_validate(study), job) for name in ("host", "select")}
+
+
+def test_the_crystal_and_finished_studies_know_nothing_of_it() -> None:
+    without, with_it, otherwise = texts(None), texts({}), texts({"starts": 5})
+    assert not any("stability" in text for text in without.values())
+    assert with_it["host"] == without["host"]
+    assert with_it["select"] == otherwise["select"] != without["select"]
+
+
+def test_a_fall_with_the_cheap_engine_alone_is_no_change_of_phase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Lennard-Jones crystal stretched by an eighth tears; the deciding level has copper as it is."""
+    context = examined(tmp_path, monkeypatch, COPPER, LENNARD_JONES, starts=2, steps=40, curvature_labels=0)
+    found = result(context)
+    assert min(end.low_eV or 0.0 for end in found.ends) < -0.5
+    assert all(end.high_eV is not None for end in found.ends if (end.low_eV or 0.0) < -0.01)
+    assert found.lower is None
