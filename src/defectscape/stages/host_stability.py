@@ -116,6 +116,11 @@ class _Level:
     perfect: Frame
     records: dict[str, LabelRecord] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The fidelity's own name."""
+        return self.context.fidelity_settings(self.fidelity).name
+
     def label(self, frame: Frame) -> LabelRecord:
         """The record of a frame."""
         record = self.context.label(frame, self.fidelity)
@@ -193,13 +198,13 @@ class _Found:
         frame, energy_eV = _best(records)
         reason = CAME_BACK if curved and low.is_back(records) else _reason(records[-1], low.settings)
         above_eV = low.above_eV(energy_eV)
-        logger.info("%s: %s %s, %+.4f eV", start.note, reason, low.fidelity, above_eV)
+        logger.info("%s: %s, %s has it at %+.4f eV", start.note, reason, low.name, above_eV)
         return cls(HostEnd(start.note, reason, len(records) - 1, low.moved_A(frame), above_eV, None), frame)
 
     def at_high(self, high: _Level, frame: Frame, energy_eV: float) -> "_Found":
         """The same with what the high-fidelity engine says."""
         above_eV = high.above_eV(energy_eV)
-        logger.info("%s: high %+.4f eV", self.end.start, above_eV)
+        logger.info("%s: %s has it at %+.4f eV", self.end.start, high.name, above_eV)
         return _Found(replace(self.end, moved_A=high.moved_A(frame), high_eV=above_eV), frame)
 
 
@@ -225,7 +230,7 @@ def _softest(high: _Level, host: HostCrystal, most: int) -> tuple[SoftestMode | 
         # Forces that the crystal has at its place, where it was not relaxed, are no curvature.
         forces.append(record.label.forces_eV_A - at_rest.forces_eV_A)
     mode = curvature.softest(forces)
-    logger.info("softest mode of the perfect supercell: %.3f eV/A^2", mode.curvature_eV_A2)
+    logger.info("softest mode of the perfect supercell: %.3f eV/A^2 by %s", mode.curvature_eV_A2, high.name)
     return mode, ""
 
 

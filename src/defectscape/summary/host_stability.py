@@ -39,7 +39,8 @@ def host_test(context: StudyContext) -> HostTest | None:
 def _text(found: HostStability, low: str, high: str) -> str:
     """The test in a sentence."""
     lows = [end.low_eV for end in found.tested if end.low_eV is not None]
-    words = f"{len(found.tested)} distortions of the perfect supercell were relaxed"
+    count = len(found.tested)
+    words = f"{count} distortion{'s' * (count > 1)} of the perfect supercell relaxed"
     if len(found.ends) > len(found.tested):
         words += f" ({len(found.ends) - len(found.tested)} more failed)"
     if lows:
