@@ -47,6 +47,7 @@ def asked_for_everything() -> dict[str, Any]:
     """The small study with a job of every stage."""
     study = small_study()
     study["label_jobs"] = 3
+    study["host"]["stability"] = {"starts": 2, "steps": 3, "curvature_labels": 4}
     study["defects"] = [
         {"name": "v_Cd", "charges": ["0", "-1"], "added_charges": ["-2", "+1"]},
         {"name": "v_Te", "charges": ["0"]},
@@ -209,9 +210,11 @@ def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     starts, low, high = label_counts(study)
     # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds; and
     # 2 relaxations of minima begun in each, with a label, which take 1 step in this round and in the next.
-    assert (starts, low) == (4, 1 + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
+    # And the host, of which 2 distortions are relaxed for 3 steps.
+    assert (starts, low) == (4, 1 + 2 * (1 + 3) + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
     # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step. Host and
-    # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state.
-    assert high == 5 * (4 + 1 + 2 * 2 + 4 * 2) + 3 + 2 * 2 * 3 + 1 + 5
+    # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state;
+    # curvature of the host.
+    assert high == 4 + 5 * (4 + 1 + 2 * 2 + 4 * 2) + 3 + 2 * 2 * 3 + 1 + 5
     # Easy states: a plain relaxation of 4 labels, and a label at the one minimum.
     assert where_easy(study) == 5 * (4 * 2 - (4 + 1))

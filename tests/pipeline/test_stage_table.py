@@ -53,7 +53,7 @@ def full_study() -> dict[str, Any]:
     """The small study with whatever a stage may be asked for."""
     study = small_study()
     study["imported"] = ["imported.extxyz"]
-    study["host"] |= {"relax": "positions"}
+    study["host"] |= {"relax": "positions", "stability": {"starts": 1, "steps": 3}}
     study["defects"][0]["added_charges"] = ["-2"]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {
@@ -143,6 +143,7 @@ CONDITIONAL = {
     "taken_as_perfect": "interstitials of a relaxed host, named by its file",
     "max_steps": "a relaxation that does not end before its first step",
     "competing_kpoints": "a competing phase",
+    "accept_unstable": "a host that has a lower structure",
     "source": "a reference whose energy is stated",
 }
 """Settings that some stage reads under conditions that the full study does not have."""

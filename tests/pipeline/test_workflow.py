@@ -247,6 +247,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
     """The jobs of a study with all kinds of labels."""
     folder = tmp_path_factory.mktemp("order")
     study = small_study()
+    study["host"]["stability"] = {}
     study["sampling"] |= {"relaxed_starts": 1}
     study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1}
     with pytest.MonkeyPatch.context() as patch:
@@ -254,13 +255,20 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
         return jobs_of(write_study(study, folder), Path("results"))
 
 
+def comes_after(job: Job, rule: str, jobs: list[Job]) -> bool:
+    """Whether a job waits for one of a rule."""
+    before = [other for other in jobs if set(other.outputs) & set(job.inputs)]
+    return any(other.rule == rule or comes_after(other, rule, jobs) for other in before)
+
+
 def test_no_defect_is_labelled_before_the_host(jobs: list[Job]) -> None:
-    maker = {path: job for job in jobs for path in job.outputs}
-
-    def comes_after_the_host(job: Job) -> bool:
-        before = [maker[path] for path in job.inputs if path in maker]
-        return any(other.rule == "host_labels" or comes_after_the_host(other) for other in before)
-
     labelling = [job for job in jobs if job.rule in {"label", "relax_starts", "relax_minima", "verify", "ccd_check"}]
     assert len({job.rule for job in labelling}) == 5
-    assert all(map(comes_after_the_host, labelling))
+    assert all(comes_after(job, "host_labels", jobs) for job in labelling)
+
+
+def test_no_defect_has_an_expensive_label_before_the_host_is_tested(jobs: list[Job]) -> None:
+    labelling = [job for job in jobs if job.rule in {"label", "relax_minima", "verify", "ccd_check"}]
+    early = [job for job in labelling if not comes_after(job, "host_stability", jobs)]
+    assert early
+    assert all(job.rule == "label" and job.arguments[1:3] == ("0", "low") for job in early), "the pool's alone"

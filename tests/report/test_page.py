@@ -20,7 +20,7 @@ from defectscape.report.figures.study import study_figures
 from defectscape.report.page import read_geometries, render_report, write_report
 from defectscape.report.structures import structure_views
 from defectscape.report.tables.study import all_tables
-from defectscape.summary.schema import UnfinishedRow
+from defectscape.summary.schema import HostTest, UnfinishedRow
 from support.summary_builder import over_prior
 
 # The page: answers first, holds every number, loads nothing, executes nothing it was given.
@@ -295,6 +295,27 @@ def test_the_page_says_what_stands_under_the_model(summary, page, figures, geome
     assert "A plain MACECalculator gives that part alone" in made
     assert "<td>the prior</td>" in made or ">the prior<" in made
     assert "# what was learned over the prior, eV" in made
+
+
+def test_the_page_says_how_the_host_was_tested(summary, page, figures, geometries):
+    assert "Stability not tested (host.stability): a defect’s gain may be the crystal’s" in Scan(page).words
+    test = HostTest(
+        distortions=3,
+        failed=0,
+        lowest_low_eV=0.235,
+        lowest_high_eV=None,
+        curvature_eV_A2=0.99,
+        stable=True,
+        labels={"gfn1": 12, "ipea1": 5},
+        text="3 distortions of the perfect supercell were relaxed",
+    )
+    for stable, words in (
+        (True, "Stability 3 distortions"),
+        (False, "Stability Not the lowest structure. 3 distortions"),
+    ):
+        host = summary.host.model_copy(update={"test": test.model_copy(update={"stable": stable})})
+        tested = render_report(summary.model_copy(update={"host": host}), figures, geometries)
+        assert words in Scan(tested).words
 
 
 def test_a_summary_of_an_earlier_version_has_no_prior(summary):

@@ -45,6 +45,8 @@ def small_study() -> dict[str, Any]:
         "matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         "min_image_distance_A": 6.0,
     }
+    # The cheap level leads a cell this small far down, where the other one has it far up: own tests ask for it.
+    del study["host"]["stability"]
     study["defects"] = [{"name": "v_Cd", "charges": ["0", "-1"]}]
     study["sampling"] = {
         "shortest_distance_A": 2.2,

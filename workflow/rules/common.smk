@@ -100,6 +100,8 @@ def learned_from(wildcards):
     return GROUPS[wildcards.group].learns_from
 
 
+# No defect has a high-fidelity label before the host has passed its test, where there is one.
+HOST_TEST = [] if STUDY.host.stability is None else [str(LAYOUT.host_stability)]
 IMPORTED = [str(path) for path in STUDY.imported]
 
 

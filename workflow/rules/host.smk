@@ -55,6 +55,34 @@ rule host_labels:
         "defectscape --log {log:q} stage host_labels"
 
 
+rule host_stability:
+    """Distort the perfect supercell and relax it: the study stops where the crystal itself goes down.
+
+    In: the host, its labels. Out: where each distortion ended, as JSON. A lower structure is written beside it.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.host_labels),
+    output:
+        str(LAYOUT.host_stability),
+    log:
+        log_of("host_stability"),
+    benchmark:
+        benchmark_of("host_stability")
+    priority: 20
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(480, attempt),
+    params:
+        settings=settings("host_stability"),
+    message:
+        "Testing whether the host is stable"
+    shell:
+        "defectscape --log {log:q} stage host_stability"
+
+
 rule references:
     """Label the elements and competing phases with the high-fidelity engine, ahead of the defects where both may run.
 

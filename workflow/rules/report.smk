@@ -98,6 +98,7 @@ rule summary:
     """
     input:
         str(LAYOUT.host),
+        HOST_TEST,
         str(LAYOUT.sites),
         str(LAYOUT.references),
         str(LAYOUT.energies),

@@ -68,9 +68,10 @@ rule relax_starts:
 rule select:
     """Choose the first frames that get a high-fidelity label: spread, charge by charge.
 
-    In: the initial pool and what became of its cheap labels. Out: the selection (extended XYZ).
+    In: the initial pool, what became of its cheap labels, the host's test. Out: the selection (extended XYZ).
     """
     input:
+        HOST_TEST,
         str(LAYOUT.sites),
         str(files_of("{group}").pool),
         str(files_of("{group}").splits),

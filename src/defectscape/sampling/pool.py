@@ -48,7 +48,7 @@ def make_pool(
             for amplitude in amplitudes_A:
                 rng = derive_rng(seed, "pool", start.frame_id, fraction, amplitude)
                 middle = start.positions_A + fraction * way
-                positions = _rattled(start, middle, amplitude, sampling.shortest_distance_A, rng)
+                positions = rattled(start, middle, amplitude, sampling.shortest_distance_A, rng)
                 note = _note(start, fraction, amplitude)
                 if positions is None:
                     log.warning("%s: %s dropped: atoms too close", start.key, note)
@@ -63,7 +63,7 @@ def _note(start: Frame, fraction: float, amplitude_A: float) -> str:
     return f"{start.note}{way}, rattled {amplitude_A:g} A"
 
 
-def _rattled(
+def rattled(
     start: Frame,
     positions_A: Floats,
     amplitude_A: float,

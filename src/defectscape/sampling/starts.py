@@ -100,7 +100,7 @@ def _all(
             "d_min": floor_A,
             "seed": derive_seed(seed, site.name, charge, label, std_A),
         }
-        yield label, note, _distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
+        yield label, note, distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
     for label, note, bare in candidates(unperturbed, site, sampling.split_vacancies, lengths.off_centre_A):
         rng = derive_rng(seed, site.name, charge, label, std_A)
         yield label, note, bare + rng.normal(0.0, std_A, bare.shape)
@@ -139,7 +139,7 @@ def _coordination(host: HostCrystal, site: DefectSite) -> int:
     return int(np.sum(distances < SHELL * distances.min()))
 
 
-def _distorted(
+def distorted(
     frame: Frame,
     where: dict[str, Any],
     factor: float | str | None,

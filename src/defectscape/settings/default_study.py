@@ -22,6 +22,7 @@ DEFAULT_STUDY: dict[str, Any] = {
             "min_image_distance_A": 11.0,
         },
         "relax": "none",
+        "stability": {"starts": 3},
     },
     "defects": [
         {"name": "v_Cd", "charges": ["0", "-1", "-2"]},

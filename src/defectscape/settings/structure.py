@@ -28,6 +28,42 @@ class SupercellSettings(Settings):
         return self
 
 
+class StabilitySettings(Settings):
+    """The test of the perfect supercell: distorted, does it come back?"""
+
+    starts: int = Field(
+        3,
+        gt=0,
+        description="Distortions of the perfect supercell that the low-fidelity engine relaxes: a rattle, and bonds of "
+        "one atom of each element shortened as around a defect, in turn; then longer bonds, and other rattles.",
+    )
+    steps: int = Field(
+        20,
+        gt=0,
+        description="Steps of each of these relaxations at most, one label each. Where the curvature below is known, "
+        "they end as soon as they have come back to the crystal.",
+    )
+    fmax_eV_A: float = Field(0.05, gt=0, description="Such a relaxation ends below this force, eV/A.")
+    curvature_labels: int = Field(
+        6,
+        ge=0,
+        description="Also have the high-fidelity engine measure the curvature of the energy along all displacements "
+        "of the supercell, if the crystal's symmetry leaves no more labels to do than this, and follow the softest "
+        "direction down if it is unstable. 0: never.",
+    )
+    tolerance_eV: float = Field(
+        0.01,
+        gt=0,
+        description="A structure counts as lower if the high-fidelity engine has it more than this below the perfect "
+        "supercell, eV per supercell.",
+    )
+    accept_unstable: bool = Field(
+        False,
+        description="Go on although a lower structure of the crystal is known. Defects can then gain energy by "
+        "taking the crystal there; the page warns of it.",
+    )
+
+
 class HostSettings(Settings):
     """The perfect crystal."""
 
@@ -53,6 +89,13 @@ class HostSettings(Settings):
     )
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
+
+    stability: StabilitySettings | None = Field(
+        None,
+        description="Test that the perfect supercell is no higher than what distortions of it relax to, before the "
+        "first defect has a high-fidelity label; the study stops where it is. Left out, it is not tested, and the page "
+        "says so. `defectscape new` writes it.",
+    )
 
     @model_validator(mode="after")
     def _no_moments(self) -> "HostSettings":

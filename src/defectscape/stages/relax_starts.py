@@ -1,27 +1,17 @@
 """Low-fidelity relaxations of a few starts: every step is a label, and a frame of the pool."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ase.calculators.calculator import CalculationFailed
-from ase.optimize import BFGS
-
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
-from defectscape.engines.stored_calculator import StoredCalculator
-from defectscape.files.atoms import to_atoms
-from defectscape.sampling.lengths import too_close
 from defectscape.sampling.splits import starts_to_relax
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
+from defectscape.study.engine_relaxation import relaxation_records
 from defectscape.study.frames import read_starts
 from defectscape.study.labels import write_relaxed
 from defectscape.study.splits import read_splits
-
-logger = logging.getLogger(__name__)
-
-MAX_STEP_A = 0.15
 
 
 def relax_starts(context: StudyContext, name: str, key: DefectKey) -> None:
@@ -36,24 +26,9 @@ def relax_starts(context: StudyContext, name: str, key: DefectKey) -> None:
 
 def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
     """The records of one relaxation, from the start on; a failed label ends it."""
-    fidelity_settings, settings = context.fidelity_settings("low"), context.study.sampling
-    calculator = StoredCalculator(
-        context.engine("low"), context.store, start.key, start.family, fidelity_settings.max_force_eV_A
-    )
-    atoms = to_atoms(start)
-    atoms.calc = calculator
-    optimiser = BFGS(atoms, logfile=None, maxstep=MAX_STEP_A)
-    try:
-        for _ in optimiser.irun(fmax=settings.relaxation_fmax_eV_A, steps=settings.relaxation_steps):
-            logger.info(
-                "%s, %s: step %d of at most %d", start.key, start.note, optimiser.nsteps, settings.relaxation_steps
-            )
-            if too_close(start.numbers, atoms.positions, start.cell_A, settings.shortest_distance_A):
-                logger.warning("%s, %s: atoms too close, ended", start.key, start.note)
-                break
-    except CalculationFailed as error:
-        logger.warning("%s", error)
-    for step, record in enumerate(calculator.records):
+    settings, name = context.study.sampling, context.fidelity_settings("low").name
+    records = relaxation_records(context, "low", start, settings.relaxation_fmax_eV_A, settings.relaxation_steps)
+    for step, record in enumerate(records):
         frame = (
             start
             if step == 0
@@ -61,7 +36,7 @@ def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
                 record.frame,
                 origin=Origin.RELAXATION,
                 parent=start.frame_id,
-                note=f"{start.note}, {fidelity_settings.name} relaxation step {step}",
+                note=f"{start.note}, {name} relaxation step {step}",
             )
         )
         yield replace(record, frame=frame)

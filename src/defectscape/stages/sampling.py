@@ -13,6 +13,7 @@ from defectscape.selection.selection import select_initial
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
+from defectscape.study.host_stability import read_host_stability
 from defectscape.study.imported import check_frames
 from defectscape.study.labels import round_outcomes
 from defectscape.study.references import read_host_labels
@@ -58,6 +59,8 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     A frame whose cheap label failed, or has a force above the limit, is no candidate: the expensive
     engine's time is not spent on structures that nothing can be learned from.
     """
+    # A host that is not stable has stopped the study: no defect has a high-fidelity label before that is known.
+    read_host_stability(context)
     group, _ = context.group(name)
     site = site_of(context, group.defect)
     splits = read_splits(context, name)

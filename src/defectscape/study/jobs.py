@@ -55,6 +55,8 @@ def jobs_of_host(study: Study, layout: Layout) -> list[Job]:
         make.job("references", (layout.references,)),
         make.job("sites", (layout.sites,)),
     ]
+    if study.host.stability is not None:
+        jobs.insert(2, make.job("host_stability", (layout.host_stability,)))
     if study.thermo.correction.kind == "efnv":
         jobs.append(make.job("potentials_host", (layout.potentials(HOST),)))
     return jobs

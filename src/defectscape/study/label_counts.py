@@ -81,7 +81,18 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     low = most.pool + most.relaxed_starts + rounds * most.chosen_low
     low += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
     high = most.initial + rounds * most.chosen_high + most.verification
-    return most.starts, 1 + keys * low, keys * high + crystals(study) + diagram_points(study) + potentials(study)
+    low_host, high_host = host_test(study)
+    high = keys * high + crystals(study) + diagram_points(study) + potentials(study)
+    return most.starts, 1 + low_host + keys * low, high_host + high
+
+
+def host_test(study: Study) -> tuple[int, int]:
+    """Low-fidelity and high-fidelity labels of the host's test, where the crystal is stable.
+
+    More come where it has to be relaxed within its symmetry first, or falls with the low-fidelity engine.
+    """
+    settings = study.host.stability
+    return (0, 0) if settings is None else (settings.starts * (1 + settings.steps), settings.curvature_labels)
 
 
 def where_easy(study: Study) -> int:

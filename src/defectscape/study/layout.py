@@ -198,6 +198,16 @@ class Layout:
         return self.folder / "host" / "labels.json"
 
     @property
+    def host_stability(self) -> Path:
+        """Where distortions of the perfect supercell relaxed to."""
+        return self.folder / "host" / "stability.json"
+
+    @property
+    def lower_host(self) -> Path:
+        """POSCAR of a structure of the crystal that is lower than the host, if one was found."""
+        return self.folder / "host" / "lower.vasp"
+
+    @property
     def references(self) -> Path:
         """Labels of the perfect supercell and of the elements."""
         return self.folder / "host" / "references.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group
+from defectscape.settings.structure import StabilitySettings
 from defectscape.settings.study import Study
 from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
 
@@ -95,7 +96,15 @@ def everything(study: Study, _: Wildcards) -> object:
     return content
 
 
+def host_is_tested(study: Study, _: Wildcards) -> object:
+    """Whether there is a test of the host to wait for."""
+    return True if study.host.stability is not None else None
+
+
 GROUP = Part("defects", _group)
+CRYSTAL = Block("host", ("stability",))
+"""The test comes after the crystal."""
+TESTED = Part("host.stability", host_is_tested, tuple(StabilitySettings.model_fields), added=True)
 EVERYTHING = Part(WHOLE, everything, ("processes",))
 PRIOR = Block("prior", ("processes",), added=True)
 """How many processes compute it changes no value."""

@@ -9,6 +9,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.study.stage import Block, Part, Stage
 from defectscape.study.stage_settings import (
     BEYOND_RELAXING,
+    CRYSTAL,
     EVERYTHING,
     EXPLORED_MINIMA,
     EXPLORERS,
@@ -25,6 +26,7 @@ from defectscape.study.stage_settings import (
     PRIOR,
     RELAXED_STARTS,
     SEARCHING,
+    TESTED,
     THERMO,
     engine_of_host,
     fidelity_of_job,
@@ -42,12 +44,31 @@ STAGES = (
         version=1,
         kind="engine",
         reads=(
-            "host",
+            CRYSTAL,
             Part("defects.name", open_dopants),
             Part("fidelities.high", engine_of_host, (*NOT_FOR_LABELS, "name")),
         ),
     ),
     Stage("host_labels", "references:label_host", version=1, kind="engine", reads=LABELS),
+    Stage(
+        "host_stability",
+        "host_stability:examine_host",
+        version=1,
+        kind="engine",
+        reads=(
+            "seed",
+            "host.stability",
+            "sampling.bond_distortions",
+            "sampling.start_rattle",
+            "sampling.start_rattle_A",
+            "sampling.rattle_amplitudes",
+            "sampling.rattle_amplitudes_A",
+            "sampling.off_centre",
+            "sampling.off_centre_A",
+            "sampling.shortest_distance_A",
+            *LABELS,
+        ),
+    ),
     Stage(
         "references",
         "references:label_references",
@@ -69,7 +90,7 @@ STAGES = (
         kind="other",
         reads=(
             Part("defects.name", interstitials),
-            Part("host", names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps")),
+            Part("host", names_from, ("supercell", "multiplicity", "relax_fmax_eV_A", "relax_max_steps", "stability")),
         ),
     ),
     Stage(
@@ -114,6 +135,7 @@ STAGES = (
             "selection.test_per_charge",
             "sampling.relaxed_starts",
             "label_jobs",
+            TESTED,
             GROUP,
         ),
     ),
@@ -275,7 +297,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=12, kind="other", reads=(EVERYTHING,)),
+    Stage("summary", "summary:summarise", version=13, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

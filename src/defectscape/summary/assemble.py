@@ -10,6 +10,7 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.codec import encode
 from defectscape.model.calibration import SAME_CHARGE
 from defectscape.sampling.site_names import pick_site
+from defectscape.search.far_atoms import far_atoms
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
 from defectscape.study.levels import GroundState, Levels, read_levels
@@ -17,10 +18,12 @@ from defectscape.summary import cost, model, prior, provenance
 from defectscape.summary.calibration import calibration_rows, level_tests, scale_of
 from defectscape.summary.ccd import capture_rows, diagrams
 from defectscape.summary.fidelity_difference import study_differences
+from defectscape.summary.host_stability import host_test
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
+    FarAtomsRow,
     FidelityDifferenceRow,
     HostSummary,
     LevelSummary,
@@ -86,6 +89,7 @@ def _defect(
         point_group=best.point_group,
         distortion=best.distortion,
         geometry_file=best.geometry_file,
+        far=FarAtomsRow(**asdict(far_atoms(host, ground.frame, site.frac_coords))),
         distinct_minima=len(minima),
         relaxations=len(relaxations),
         relaxations_failed=len(failed),
@@ -125,6 +129,7 @@ def _host(context: StudyContext, found: Levels) -> HostSummary:
         vbm_eV=found.host.vbm_eV,
         gap_eV=found.host.gap_eV,
         relaxed=context.study.host.relax,
+        test=host_test(context),
     )
 
 

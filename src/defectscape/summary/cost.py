@@ -15,6 +15,7 @@ from defectscape.settings.groups import label_rounds
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagram_checks
+from defectscape.study.host_stability import read_host_stability
 from defectscape.study.labels import Outcome, round_outcomes
 from defectscape.study.layout import Layout
 from defectscape.study.minima import verification_labels
@@ -52,6 +53,19 @@ def _references(context: StudyContext) -> list[CostRow]:
     ]
 
 
+def _host_test(context: StudyContext) -> list[CostRow]:
+    """Labels of the host's test but those of the perfect supercell itself; no row for a study without one."""
+    found = read_host_stability(context)
+    if found is None:
+        return []
+    references = read_references(context)
+    own = {references.bulk_low.key, references.bulk_high.key}
+    return [
+        _row("host's test", name, [outcome for outcome in outcomes if outcome.key not in own])
+        for name, outcomes in zip(context.fidelity_names, (found.low, found.high), strict=True)
+    ]
+
+
 def _verification(context: StudyContext) -> CostRow:
     """Labels of the verification, failures included as far as they left a record."""
     name = context.fidelity_settings("high").name
@@ -63,7 +77,7 @@ def _verification(context: StudyContext) -> CostRow:
 
 def label_costs(context: StudyContext) -> list[CostRow]:
     """Labels used by the study, with the core-seconds they took whenever they were computed."""
-    rows = _references(context)
+    rows = [*_references(context), *_host_test(context)]
     for fidelity in ("low", "high"):
         for number in label_rounds(context.study, fidelity, context.study.exploration.rounds):
             outcomes = [

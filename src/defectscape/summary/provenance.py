@@ -23,6 +23,7 @@ from defectscape.study.levels import Levels
 from defectscape.study.minima import ground_state, read_verified
 from defectscape.study.references import read_references
 from defectscape.summary.ccd import diagrams
+from defectscape.summary.host_stability import far_lines, stability_lines
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
 from defectscape.thermo.chempots import composition
 from defectscape.thermo.levels import host_state_suspicion
@@ -92,6 +93,8 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
             "Charged states carry a point-charge correction without potential alignment; "
             f"images are {found_distance(context):.1f} A apart."
         )
+    lines += stability_lines(context)
+    lines += far_lines(defects, context.study.verification.tolerance_eV)
     lines += charge_blind_lines(context.study.fidelities)
     lines += _unbounded(context)
     lines += _stated(context.study)

@@ -42,6 +42,25 @@ class PriorSummary(Row):
     core_s: float = Field(description="Core-seconds that these calls took.")
 
 
+class HostTest(Row):
+    """Distortions of the perfect supercell and where they relaxed to."""
+
+    distortions: int = Field(description="Distortions that were relaxed.")
+    failed: int = Field(description="Distortions of which no label was to be had.")
+    lowest_low_eV: float | None = Field(
+        description="Lowest end above the perfect supercell by the low-fidelity engine, eV per supercell."
+    )
+    lowest_high_eV: float | None = Field(
+        description="The same by the high-fidelity engine, of those ends that it was asked for; null if none fell."
+    )
+    curvature_eV_A2: float | None = Field(
+        description="Lowest curvature along a displacement of the supercell, eV/A^2; null if not measured."
+    )
+    stable: bool = Field(description="Whether no lower structure of the crystal was found.")
+    labels: dict[str, int] = Field(description="Labels that the test used, by fidelity, the host's own among them.")
+    text: str = Field(description="The test in a sentence.")
+
+
 class HostSummary(Row):
     """The perfect crystal."""
 
@@ -54,6 +73,7 @@ class HostSummary(Row):
     vbm_eV: float = Field(description="Valence band maximum, eigenvalue, eV.")
     gap_eV: float = Field(description="Band gap from eigenvalues, eV.")
     relaxed: str = Field(description="How the host was relaxed: none, positions, volume or cell.")
+    test: HostTest | None = Field(None, description="Test of its stability; null if the study has none.")
 
 
 class MinimumSummary(Row):
@@ -94,6 +114,15 @@ class FoundStructure(Row):
     sentence: str = Field(description="The same in words.")
     plain: bool = Field(description="Whether it is the defect that it began as: no new bond, no atom off-centre.")
     same_as: list[str] = Field([], description="Keys of the other ground states that have this structure.")
+
+
+class FarAtomsRow(Row):
+    """Atoms far from a defect against the host's lattice."""
+
+    radius_A: float = Field(description="Distance from the site beyond which they are far, A.")
+    atoms: int = Field(description="Sites of the host that are that far.")
+    displaced: int = Field(description="Of them, those whose atom has left its place.")
+    rms_A: float = Field(description="Root-mean-square distance of the far atoms from their places, A.")
 
 
 class DefectSummary(Row):
@@ -137,6 +166,9 @@ class DefectSummary(Row):
     point_group: str = Field(description="Schoenflies symbol of the ground state.")
     distortion: str = Field(description="Dominant distortion in words.")
     geometry_file: str = Field(description="POSCAR of the ground state.")
+    far: FarAtomsRow | None = Field(
+        None, description="Atoms far from the ground state's site; null in summaries from before they were looked at."
+    )
     distinct_minima: int = Field(description="Number of distinct minima found.")
     relaxations: int = Field(description="Relaxations tried.")
     relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")

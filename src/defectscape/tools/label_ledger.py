@@ -17,13 +17,16 @@ from defectscape.domain.keys import HOST, DefectKey
 from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_frames
 from defectscape.files.tables import read_json
+from defectscape.sampling.host import host_frame
 from defectscape.settings.groups import Group
 from defectscape.store.journal import Call
 from defectscape.store.labels import label_key
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagram_checks
-from defectscape.study.label_counts import MostLabels, crystals, diagram_points, most_labels, potentials
+from defectscape.study.host import read_host
+from defectscape.study.host_stability import read_host_stability
+from defectscape.study.label_counts import MostLabels, crystals, diagram_points, host_test, most_labels, potentials
 from defectscape.study.labels import Outcome, outcome_of
 from defectscape.study.potentials import read_potentials_if_any
 from defectscape.study.progress import JobProgress
@@ -32,6 +35,7 @@ from defectscape.study.references import HostLabels, ReferenceLabel, References
 Level = str
 """``low`` or ``high``."""
 
+HOST_TEST = "host test"
 _HEADER = re.compile(r'total_charge=(-?\d+) .*?frame_id="?([0-9a-f]+)"?')
 
 
@@ -40,7 +44,7 @@ class LabelRow:
     """Labels of a charge state, or of what else is labelled, at one fidelity.
 
     Attributes:
-        of: the defect key; ``host``, ``potentials``, or ``diagrams``.
+        of: the defect key; ``host``, ``host test``, ``potentials``, or ``diagrams``.
         fidelity: name of the fidelity.
         done, failed: labels in the store, and calculations that failed for good.
         core_s: what they took whenever they were computed, core-seconds.
@@ -86,10 +90,10 @@ class _Tally:
         if self.seen.setdefault(outcome.key, outcome) is not outcome:
             self.expected -= 1
 
-    def row(self, key: DefectKey, fidelity: str) -> LabelRow:
+    def row(self, of: str, fidelity: str) -> LabelRow:
         found = self.seen.values()
         return LabelRow(
-            str(key),
+            of,
             fidelity,
             done=sum(item.failure is None for item in found),
             failed=sum(item.failure is not None for item in found),
@@ -134,7 +138,19 @@ class LabelLedger:
         if layout.references.is_file():
             found: References = decode(References, read_json(layout.references))
             rows[1] = high.with_labels([found.bulk_high, *found.elements, *found.phases], crystals(context.study))
-        return [*rows, *self._other_rows(high.fidelity)]
+        return [*rows, *self._test_rows(), *self._other_rows(high.fidelity)]
+
+    def _test_rows(self) -> Iterator[LabelRow]:
+        """Labels of the host's test; those of the perfect supercell count as the host's."""
+        known = self.context.layout.host_stability.is_file()
+        found = read_host_stability(self.context) if known else None
+        perfect = host_frame(read_host(self.context)).frame_id if found else ""
+        outcomes = ((), ()) if found is None else (found.low, found.high)
+        for name, made, most in zip(self.context.fidelity_names, outcomes, host_test(self.context.study), strict=True):
+            tally = _Tally({item.key: item for item in made if item.frame_id != perfect})
+            tally.expect(0 if found else most, exact=found is not None)
+            if most:
+                yield tally.row(HOST_TEST, name)
 
     def _other_rows(self, fidelity: str) -> Iterator[LabelRow]:
         study, layout = self.context.study, self.context.layout
@@ -184,7 +200,7 @@ class LabelLedger:
         for (_, level), tally in tallies.items():
             self.keys_seen[level] += [key for key, outcome in tally.seen.items() if outcome.failure is None]
         names = dict(zip(("low", "high"), self.context.fidelity_names, strict=True))
-        return [tally.row(key, names[level]) for (key, level), tally in tallies.items()]
+        return [tally.row(str(key), names[level]) for (key, level), tally in tallies.items()]
 
     def _count_chosen(
         self,

@@ -198,6 +198,7 @@ def _lines(
         _commented(
             "  relax: none", "the file is taken as relaxed; positions, volume or cell relaxes it at the high level"
         ),
+        _commented("  stability: {starts: 3}", "distortions that ask whether the crystal is stable; null: no test"),
         *_spin(host),
         _commented("defects:", "each with its charge states and why; delete what you do not need"),
         *(_defect(proposal) for proposal in proposals),
