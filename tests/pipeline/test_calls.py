@@ -10,9 +10,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from defectscape.domain.errors import ConfigError
+from defectscape.domain.keys import DefectKey
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.model.training import train_member
@@ -20,8 +22,10 @@ from defectscape.search.matching import rmsd_A
 from defectscape.stages import verification
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study import relearning
+from defectscape.study.diagrams import read_diagrams
 from defectscape.study.frames import relaxed_minima_ends
 from defectscape.study.host import site_operations
+from defectscape.study.minima import ground_frame, ground_state, read_verified
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -192,6 +196,49 @@ def _go_on(context: StudyContext) -> None:
             starts = {relaxation.start.frame_id for relaxation in load_relaxations(path)}
             assert set(ends) <= starts, n
     assert not relaxed_minima_ends(context, "v_Cd", 0), "before the first round there is none"
+
+
+def test_charge_states_label_each_other_s_lowest_structures(rerun: Rerun) -> None:
+    study = small_study()
+    study["defects"][0]["added_charges"] = ["-2"]
+    study["selection"]["recharged_per_charge_per_round"] = 1
+    calls = rerun(study)
+    context = StudyContext.load(write_study(study, Path()), Path("results"))
+    succeeded = Counter(call.key for call in context.store.calls() if call.status == "ok")
+    assert set(succeeded.values()) == {1}, "a label was computed twice"
+    # Its own structure and the other's, and as many doubtful ones at most; no high label more than without.
+    assert all(1 <= calls[LOW, key] <= 4 for key in ("v_Cd_0", "v_Cd_-1"))
+    group, files = context.group("v_Cd")
+    budget = study["selection"]["per_charge_per_round"]
+    for name, path, level in (
+        ("gfn1", files.round(1).data_low, files.round(1).selected_low),
+        ("ipea1", files.round(1).data_high, files.round(1).selected),
+    ):
+        chosen = read_frames(level)
+        assert name == "gfn1" or all(sum(f.key == key for f in chosen) <= budget for key in group.keys)
+        data = {item.frame.frame_id: item for item in read_labelled(path, name)}
+        moved = [frame for frame in chosen if frame.note.endswith("recharged")]
+        assert {str(frame.key) for frame in moved} == {"v_Cd_0", "v_Cd_-1"}, name
+        for frame in moved:
+            other = frame.recharged(-1 - frame.charge, origin=frame.origin)
+            assert frame.parent == other.frame_id
+            here, there = data[frame.frame_id], data[other.frame_id]
+            assert {here.frame.family, there.frame.family} == {"v_Cd/found"}
+            assert here.label.energy_eV != there.label.energy_eV
+    _learned_from(context)
+
+
+def _learned_from(context: StudyContext) -> None:
+    """A charge state that comes later labels the nearest one's verified ground state; their diagram has that label."""
+    nearest = DefectKey("v_Cd", -1)
+    ground = ground_frame(ground_state(read_verified(context, "v_Cd", nearest)))
+    files = context.layout.group("v_Cd.-2").round(1)
+    known = {item.frame.frame_id for item in read_labelled(files.data_high, "ipea1")}
+    (diagram,) = [item for item in read_diagrams(context) if item.final == "v_Cd_-2"]
+    assert diagram.ccd is not None
+    start = int(np.flatnonzero(diagram.ccd.path.fractions == 0.0)[0])
+    assert diagram.ccd.path.frames_final[start].frame_id == ground.recharged(-2, origin=ground.origin).frame_id
+    assert diagram.ccd.path.frames_final[start].frame_id in known
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:
