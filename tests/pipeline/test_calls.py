@@ -7,25 +7,38 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from defectscape.cli.stages import call_stage
 from defectscape.domain.errors import ConfigError
+from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import CONVERGED
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.model.training import train_member
 from defectscape.search.matching import rmsd_A
+from defectscape.settings.search import MinimaSettings
 from defectscape.stages import verification
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study import relearning
-from defectscape.study.diagrams import read_diagrams
 from defectscape.study.frames import relaxed_minima_ends
-from defectscape.study.host import site_operations
-from defectscape.study.minima import ground_frame, ground_state, read_verified
+from defectscape.study.host import site_of, site_operations
+from defectscape.study.labels import read_group_data, round_outcomes
+from defectscape.study.minima import (
+    ground_frame,
+    ground_state,
+    merged,
+    read_relaxations,
+    read_verified,
+    write_relaxations,
+)
+from defectscape.study.recharging import Found, exchanges
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -198,47 +211,73 @@ def _go_on(context: StudyContext) -> None:
     assert not relaxed_minima_ends(context, "v_Cd", 0), "before the first round there is none"
 
 
-def test_charge_states_label_each_other_s_lowest_structures(rerun: Rerun) -> None:
+@pytest.fixture
+def recharging(finished: StudyContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyContext:
+    """A copy of the finished study with a charge state more, in which charge states label each other's structures."""
+    folder = tmp_path / "recharging"
+    shutil.copytree(Path.cwd(), folder)
+    monkeypatch.chdir(folder)
     study = small_study()
     study["defects"][0]["added_charges"] = ["-2"]
     study["selection"]["recharged_per_charge_per_round"] = 1
-    calls = rerun(study)
-    context = StudyContext.load(write_study(study, Path()), Path("results"))
-    succeeded = Counter(call.key for call in context.store.calls() if call.status == "ok")
-    assert set(succeeded.values()) == {1}, "a label was computed twice"
-    # Its own structure and the other's, and as many doubtful ones at most; no high label more than without.
-    assert all(1 <= calls[LOW, key] <= 4 for key in ("v_Cd_0", "v_Cd_-1"))
-    group, files = context.group("v_Cd")
-    budget = study["selection"]["per_charge_per_round"]
-    for name, path, level in (
-        ("gfn1", files.round(1).data_low, files.round(1).selected_low),
-        ("ipea1", files.round(1).data_high, files.round(1).selected),
-    ):
-        chosen = read_frames(level)
-        assert name == "gfn1" or all(sum(f.key == key for f in chosen) <= budget for key in group.keys)
-        data = {item.frame.frame_id: item for item in read_labelled(path, name)}
-        moved = [frame for frame in chosen if frame.note.endswith("recharged")]
-        assert {str(frame.key) for frame in moved} == {"v_Cd_0", "v_Cd_-1"}, name
-        for frame in moved:
-            other = frame.recharged(-1 - frame.charge, origin=frame.origin)
-            assert frame.parent == other.frame_id
+    return StudyContext.load(write_study(study, folder), folder / "results")
+
+
+def _found_lower(context: StudyContext, charge: int, seed: int) -> Frame:
+    """Let the first search have found a minimum of its own at a charge, 1 eV below all others."""
+    found = list(read_relaxations(context, "v_Cd", 0))
+    lowest_eV = min(item.energy_eV for item in found if item.start.charge == charge)
+    one = next(item for item in found if item.start.charge == charge)
+    moves = np.random.default_rng(seed).normal(0, 0.1, one.final.positions_A.shape)
+    final = one.final.moved(one.final.positions_A + moves, origin=Origin.RELAXATION)
+    lower = replace(one, final=final, energy_eV=lowest_eV - 1.0, converged=True, reason=CONVERGED)
+    write_relaxations(context, "v_Cd", 0, [*found, lower])
+    return final
+
+
+def test_charge_states_label_each_other_s_lowest_structures(recharging: StudyContext) -> None:
+    lowest = [_found_lower(recharging, charge, seed) for seed, charge in enumerate((0, -1))]
+    before = len(recharging.store.calls())
+    call_stage(recharging, "select_round", ("v_Cd", "1"))
+    for level in ("low", "high"):
+        call_stage(recharging, "label", ("v_Cd", "1", level, "0"))
+    call_stage(recharging, "dataset", ("v_Cd", "1"))
+    calls = recharging.store.calls()[before:]
+    assert len(calls) == 2 * 2 * 2, "two geometries in two charges at two levels; the high budget holds no more"
+    assert len({call.key for call in calls if call.status == "ok"}) == len(calls), "once each"
+    for fidelity, name in (("low", "gfn1"), ("high", "ipea1")):
+        data = {item.frame.frame_id: item for item in read_group_data(recharging, "v_Cd", 1, fidelity)}
+        for frame in lowest:
+            other = frame.recharged(-1 - frame.charge, origin=Origin.MINIMUM)
             here, there = data[frame.frame_id], data[other.frame_id]
+            assert there.frame.charge != here.frame.charge
             assert {here.frame.family, there.frame.family} == {"v_Cd/found"}
-            assert here.label.energy_eV != there.label.energy_eV
-    _learned_from(context)
+            assert (here.fidelity, there.fidelity) == (name, name)
+            # An electron more or less, and nothing else.
+            assert 5.0 < abs(here.label.energy_eV - there.label.energy_eV) < 20.0
+    # The ledger and the cost table count these.
+    assert [len(round_outcomes(recharging, "v_Cd", 1, fidelity)) for fidelity in ("low", "high")] == [4, 4]
+    # What both charges know is handed over no more, and what one of them knows is not asked again.
+    site = site_of(recharging, "v_Cd")
+    known = [item.frame for fidelity in ("low", "high") for item in read_group_data(recharging, "v_Cd", 1, fidelity)]
+    group = recharging.group("v_Cd")[0]
+    found = {
+        key: Found((), merged(recharging, "v_Cd", read_relaxations(recharging, "v_Cd", 0), key, MinimaSettings()))
+        for key in group.keys
+    }
+    again = exchanges(recharging, group, found, known, np.array(site.frac_coords))
+    assert not any(exchange.given or exchange.taken for exchange in again.values())
 
 
-def _learned_from(context: StudyContext) -> None:
-    """A charge state that comes later labels the nearest one's verified ground state; their diagram has that label."""
-    nearest = DefectKey("v_Cd", -1)
-    ground = ground_frame(ground_state(read_verified(context, "v_Cd", nearest)))
-    files = context.layout.group("v_Cd.-2").round(1)
-    known = {item.frame.frame_id for item in read_labelled(files.data_high, "ipea1")}
-    (diagram,) = [item for item in read_diagrams(context) if item.final == "v_Cd_-2"]
-    assert diagram.ccd is not None
-    start = int(np.flatnonzero(diagram.ccd.path.fractions == 0.0)[0])
-    assert diagram.ccd.path.frames_final[start].frame_id == ground.recharged(-2, origin=ground.origin).frame_id
-    assert diagram.ccd.path.frames_final[start].frame_id in known
+def test_a_later_charge_state_labels_the_verified_ground_states_before_it(recharging: StudyContext) -> None:
+    group = recharging.group("v_Cd.-2")[0]
+    (key,) = group.keys
+    centre = np.array(site_of(recharging, "v_Cd").frac_coords)
+    taken = exchanges(recharging, group, {key: Found((), ())}, [], centre)[key].taken
+    ground = ground_frame(ground_state(read_verified(recharging, "v_Cd", DefectKey("v_Cd", -1))))
+    # The nearest charge's; and this is the geometry at which their diagram asks for a label.
+    assert [item.frame.frame_id for item in taken] == [ground.recharged(-2, origin=Origin.MINIMUM).frame_id]
+    assert [item.lowest for item in taken] == [True]
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:
