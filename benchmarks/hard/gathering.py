@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.hard.results import EndRow, HardResult, StateRow, TruthRow
 from benchmarks.hard.truth import StateTruth, known_truths
-from benchmarks.hard.variants import HardBenchmark, Variant, base_names, truth_context, variants_of
+from benchmarks.hard.variants import HardBenchmark, Variant, base_names, truth_context, with_trials
 from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
@@ -120,6 +120,7 @@ def state_rows(host: str, truth: StateTruth, reported: Sequence[Reported]) -> li
                 host=host,
                 seed=one.variant.seed,
                 prior=one.variant.prior,
+                trial=one.variant.trial,
                 key=str(truth.key),
                 status=status,
                 certain=one.summary.certain,
@@ -171,7 +172,7 @@ def _reported(
 
 
 def _finished(benchmark: HardBenchmark, base: str, results: Path) -> Iterator[tuple[Variant, StudyContext]]:
-    for variant in variants_of(benchmark):
+    for variant in with_trials(benchmark):
         if variant.base != base:
             continue
         context = variant.context(benchmark.label_store, results)

@@ -67,6 +67,7 @@ class StateRow:
     Attributes:
         host, key: the host's formula; defect and charge.
         seed, prior: of the study; the prior is ``none`` or ``low``.
+        trial: what was tried in it; None for the study as it is.
         status: the report's word.
         certain, open: whether the report calls the ground state certain, and whether it calls it open.
         error_meV: of the reported ground state, meV.
@@ -84,6 +85,7 @@ class StateRow:
     host: str
     seed: int
     prior: str
+    trial: str | None
     key: str
     status: str
     certain: bool
@@ -98,6 +100,11 @@ class StateRow:
     low_labels: int
     direct_high_labels: int
     model_error_before_meV: float | None
+
+    @property
+    def prior_and_trial(self) -> str:
+        """What tells its study from others of the same seed."""
+        return self.prior if self.trial is None else f"{self.prior}, {self.trial}"
 
 
 @dataclass(frozen=True)
@@ -116,5 +123,8 @@ def read_hard(path: Path) -> HardResult:
     """
     if not path.is_file():
         raise ConfigError("result of the benchmark", str(path), "There is no such file; gather it first")
-    found: HardResult = decode(HardResult, read_json(path))
+    content = read_json(path)
+    # A result from before there were trials does not name them.
+    states = [{"trial": None, **row} for row in content["states"]]
+    found: HardResult = decode(HardResult, {**content, "states": states})
     return found

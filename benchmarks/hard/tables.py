@@ -47,8 +47,8 @@ def state_lines(result: HardResult) -> Iterator[str]:
     for row in result.states:
         plain = "none" if row.plain_error_meV is None else f"{row.plain_error_meV:.0f}"
         yield (
-            f"{row.host} {row.key:12} seed {row.seed}, prior {row.prior}: {row.status}, {row.error_meV:.1f} meV above "
-            f"the lowest, {row.rmsd_A:.3f} A from it; unperturbed start {plain} meV; "
+            f"{row.host} {row.key:12} seed {row.seed}, prior {row.prior_and_trial}: {row.status}, "
+            f"{row.error_meV:.1f} meV above the lowest, {row.rmsd_A:.3f} A from it; unperturbed start {plain} meV; "
             f"{row.high_labels} + {row.low_labels} labels, direct {row.direct_high_labels}"
         )
     yield f"{len(result.states)} states of finished studies, {len(result.truths)} truths"
@@ -68,7 +68,7 @@ def _end(end: EndRow) -> str:
 
 
 def _state_of(row: StateRow) -> tuple[str, str, str]:
-    return row.host, row.key, row.prior
+    return row.host, row.key, row.prior_and_trial
 
 
 def _sorted(rows: Sequence[StateRow]) -> list[StateRow]:
@@ -83,7 +83,7 @@ def _state(rows: Sequence[StateRow]) -> str:
     cells = [
         first.host,
         first.key,
-        first.prior,
+        first.prior_and_trial,
         ", ".join(row.status for row in rows),
         _all([row.error_meV for row in rows], 0),
         _all([row.rmsd_A for row in rows], 2),
@@ -99,8 +99,8 @@ def _state(rows: Sequence[StateRow]) -> str:
 
 
 def _counts(rows: Sequence[StateRow]) -> Iterator[str]:
-    for prior in dict.fromkeys(row.prior for row in rows):
-        own = [row for row in rows if row.prior == prior]
+    for prior in dict.fromkeys(row.prior_and_trial for row in rows):
+        own = [row for row in rows if row.prior_and_trial == prior]
         right = [row for row in own if row.error_meV < RIGHT_MEV]
         certain = [row for row in own if row.certain]
         wrong = sum(row.error_meV >= RIGHT_MEV for row in certain)

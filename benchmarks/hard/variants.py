@@ -5,7 +5,7 @@ A variant of a study has the same host and defects, another seed, and a prior or
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,12 @@ from defectscape.study.context import StudyContext
 from defectscape.study.layout import Layout
 
 PriorName = Literal["none", "low"]
+TrialName = Literal["recharged"]
+
+TRIALS: dict[TrialName, dict[str, dict[str, Any]]] = {
+    "recharged": {"selection": {"recharged_per_charge_per_round": 2}},
+}
+"""What a trial sets in a study, section by section."""
 
 
 class HardBenchmark(Settings):
@@ -38,9 +44,15 @@ class HardBenchmark(Settings):
         description="`none`: the study as it is. `low`: the engine of its low level is the prior, and all trainings "
         "take `high_only`.",
     )
+    trials: list[TrialName] = Field(
+        [],
+        description="Settings that are tried beside the studies as they are, each with every study, seed and prior. "
+        "They are run one by one, and gathered where they have finished. `recharged`: charge states label each other's "
+        "lowest structures, `recharged_per_charge_per_round: 2`.",
+    )
     label_store: FilePath = Field(description="Folder of the label store of all of them.")
 
-    @field_validator("seeds", "priors", "studies")
+    @field_validator("seeds", "priors", "studies", "trials")
     @classmethod
     def _are_different(cls, values: list[object]) -> list[object]:
         if len(set(values)) != len(values):
@@ -69,17 +81,20 @@ class Variant:
         file: that study's file.
         seed: of the variant.
         prior: ``none``, or ``low`` for the engine of the low level.
+        trial: what is tried in it; None for the study as it is.
     """
 
     base: str
     file: Path
     seed: int
     prior: PriorName
+    trial: TrialName | None = None
 
     @property
     def name(self) -> str:
         """Name of the study."""
-        return f"{self.base}_{self.seed}" + ("" if self.prior == "none" else "_prior")
+        prior = "" if self.prior == "none" else "_prior"
+        return f"{self.base}_{self.seed}{prior}" + ("" if self.trial is None else f"_{self.trial}")
 
     def context(self, label_store: Path, results: Path) -> StudyContext:
         """The study, run or not, with its files in ``results``."""
@@ -93,11 +108,19 @@ def base_names(benchmark: HardBenchmark) -> dict[str, Path]:
 
 
 def variants_of(benchmark: HardBenchmark) -> Iterator[Variant]:
-    """All variants, study by study."""
+    """All variants that the target runs, study by study."""
     for base, file in base_names(benchmark).items():
         for prior in benchmark.priors:
             for seed in benchmark.seeds:
                 yield Variant(base, file, seed, prior)
+
+
+def with_trials(benchmark: HardBenchmark) -> Iterator[Variant]:
+    """These, and beside each of them the same with what is tried."""
+    for variant in variants_of(benchmark):
+        yield variant
+        for trial in benchmark.trials:
+            yield replace(variant, trial=trial)
 
 
 def find_variant(benchmark: HardBenchmark, name: str) -> Variant:
@@ -106,7 +129,7 @@ def find_variant(benchmark: HardBenchmark, name: str) -> Variant:
     Raises:
         ConfigError: if there is none.
     """
-    known = {variant.name: variant for variant in variants_of(benchmark)}
+    known = {variant.name: variant for variant in with_trials(benchmark)}
     if name not in known:
         raise ConfigError("study", repr(name), f"The benchmark has {', '.join(known)}")
     return known[name]
@@ -121,6 +144,8 @@ def settings_of(variant: Variant, label_store: Path) -> dict[str, Any]:
         # The low level's labels less the prior are zero: nothing can be learned from them.
         for section in (data.setdefault("exploration", {}), data):
             section.setdefault("training", {})["strategy"] = "high_only"
+    for section, values in TRIALS[variant.trial].items() if variant.trial else ():
+        data.setdefault(section, {}).update(values)
     return data
 
 

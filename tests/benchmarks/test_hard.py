@@ -11,7 +11,16 @@ from benchmarks.hard.gathering import gather_hard
 from benchmarks.hard.results import HardResult, StateRow, read_hard
 from benchmarks.hard.tables import page_tables
 from benchmarks.hard.truth import find_truth, known_truths
-from benchmarks.hard.variants import HardBenchmark, find_variant, load_hard, truth_context, variants_of, write_variant
+from benchmarks.hard.variants import (
+    HardBenchmark,
+    find_variant,
+    load_hard,
+    settings_of,
+    truth_context,
+    variants_of,
+    with_trials,
+    write_variant,
+)
 from defectscape.domain.energies import HostEnergies
 from defectscape.domain.errors import ConfigError
 from defectscape.domain.frame import Origin
@@ -53,6 +62,18 @@ def test_every_variant_is_a_study_and_a_prior_leaves_the_low_level_out(
             assert "high_only" not in strategies
     with pytest.raises(ConfigError, match="hard_cdte_9"):
         find_variant(benchmark, "hard_cdte_9")
+
+
+def test_a_trial_changes_one_setting_of_a_variant_and_is_not_run_by_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    benchmark = load_hard(FILE)
+    trial, plain = (find_variant(benchmark, name) for name in ("hard_si_2_prior_recharged", "hard_si_2_prior"))
+    assert trial in list(with_trials(benchmark))
+    assert trial not in list(variants_of(benchmark))
+    tried, usual = (settings_of(variant, Path("labels")) for variant in (trial, plain))
+    assert tried.pop("study") == usual.pop("study") + "_recharged"
+    assert tried["selection"].pop("recharged_per_charge_per_round") == 2
+    assert tried == usual
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +175,10 @@ def test_what_is_called_certain_and_is_wrong_is_counted(folder: Path) -> None:
         replace(right, error_meV=2.0, certain=False, open=True, seed=2),
         replace(wrong, error_meV=300.0, certain=True, open=False),
         replace(wrong, error_meV=400.0, certain=False, open=True, seed=2),
+        replace(wrong, error_meV=0.0, certain=True, open=False, trial="recharged"),
     ]
     page = page_tables(replace(result, states=tuple(rows)))
     labels = (right.high_labels + wrong.high_labels) / 2
     assert f"| none | 4 | 2 | 2 | 1 | 1 | 2 | {labels:.0f} |" in page
+    assert f"| none, recharged | 1 | 1 | 1 | 0 | 0 | 0 | {wrong.high_labels} |" in page
     assert "| 300, 400 |" in page

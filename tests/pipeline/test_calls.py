@@ -7,21 +7,38 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from defectscape.cli.stages import call_stage
 from defectscape.domain.errors import ConfigError
+from defectscape.domain.frame import Frame, Origin
+from defectscape.domain.keys import DefectKey
+from defectscape.domain.minimum import CONVERGED
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
 from defectscape.model.training import train_member
 from defectscape.search.matching import rmsd_A
+from defectscape.settings.search import MinimaSettings
 from defectscape.stages import verification
 from defectscape.stages.search import LOWEST_LABEL
 from defectscape.study import relearning
 from defectscape.study.frames import relaxed_minima_ends
-from defectscape.study.host import site_operations
+from defectscape.study.host import site_of, site_operations
+from defectscape.study.labels import read_group_data, round_outcomes
+from defectscape.study.minima import (
+    ground_frame,
+    ground_state,
+    merged,
+    read_relaxations,
+    read_verified,
+    write_relaxations,
+)
+from defectscape.study.recharging import Found, exchanges
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -192,6 +209,75 @@ def _go_on(context: StudyContext) -> None:
             starts = {relaxation.start.frame_id for relaxation in load_relaxations(path)}
             assert set(ends) <= starts, n
     assert not relaxed_minima_ends(context, "v_Cd", 0), "before the first round there is none"
+
+
+@pytest.fixture
+def recharging(finished: StudyContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyContext:
+    """A copy of the finished study with a charge state more, in which charge states label each other's structures."""
+    folder = tmp_path / "recharging"
+    shutil.copytree(Path.cwd(), folder)
+    monkeypatch.chdir(folder)
+    study = small_study()
+    study["defects"][0]["added_charges"] = ["-2"]
+    study["selection"]["recharged_per_charge_per_round"] = 1
+    return StudyContext.load(write_study(study, folder), folder / "results")
+
+
+def _found_lower(context: StudyContext, charge: int, seed: int) -> Frame:
+    """Let the first search have found a minimum of its own at a charge, 1 eV below all others."""
+    found = list(read_relaxations(context, "v_Cd", 0))
+    lowest_eV = min(item.energy_eV for item in found if item.start.charge == charge)
+    one = next(item for item in found if item.start.charge == charge)
+    moves = np.random.default_rng(seed).normal(0, 0.1, one.final.positions_A.shape)
+    final = one.final.moved(one.final.positions_A + moves, origin=Origin.RELAXATION)
+    lower = replace(one, final=final, energy_eV=lowest_eV - 1.0, converged=True, reason=CONVERGED)
+    write_relaxations(context, "v_Cd", 0, [*found, lower])
+    return final
+
+
+def test_charge_states_label_each_other_s_lowest_structures(recharging: StudyContext) -> None:
+    lowest = [_found_lower(recharging, charge, seed) for seed, charge in enumerate((0, -1))]
+    before = len(recharging.store.calls())
+    call_stage(recharging, "select_round", ("v_Cd", "1"))
+    for level in ("low", "high"):
+        call_stage(recharging, "label", ("v_Cd", "1", level, "0"))
+    call_stage(recharging, "dataset", ("v_Cd", "1"))
+    calls = recharging.store.calls()[before:]
+    assert len(calls) == 2 * 2 * 2, "two geometries in two charges at two levels; the high budget holds no more"
+    assert len({call.key for call in calls if call.status == "ok"}) == len(calls), "once each"
+    for fidelity, name in (("low", "gfn1"), ("high", "ipea1")):
+        data = {item.frame.frame_id: item for item in read_group_data(recharging, "v_Cd", 1, fidelity)}
+        for frame in lowest:
+            other = frame.recharged(-1 - frame.charge, origin=Origin.MINIMUM)
+            here, there = data[frame.frame_id], data[other.frame_id]
+            assert there.frame.charge != here.frame.charge
+            assert {here.frame.family, there.frame.family} == {"v_Cd/found"}
+            assert (here.fidelity, there.fidelity) == (name, name)
+            # An electron more or less, and nothing else.
+            assert 5.0 < abs(here.label.energy_eV - there.label.energy_eV) < 20.0
+    # The ledger and the cost table count these.
+    assert [len(round_outcomes(recharging, "v_Cd", 1, fidelity)) for fidelity in ("low", "high")] == [4, 4]
+    # What both charges know is handed over no more, and what one of them knows is not asked again.
+    site = site_of(recharging, "v_Cd")
+    known = [item.frame for fidelity in ("low", "high") for item in read_group_data(recharging, "v_Cd", 1, fidelity)]
+    group = recharging.group("v_Cd")[0]
+    found = {
+        key: Found((), merged(recharging, "v_Cd", read_relaxations(recharging, "v_Cd", 0), key, MinimaSettings()))
+        for key in group.keys
+    }
+    again = exchanges(recharging, group, found, known, np.array(site.frac_coords))
+    assert not any(exchange.given or exchange.taken for exchange in again.values())
+
+
+def test_a_later_charge_state_labels_the_verified_ground_states_before_it(recharging: StudyContext) -> None:
+    group = recharging.group("v_Cd.-2")[0]
+    (key,) = group.keys
+    centre = np.array(site_of(recharging, "v_Cd").frac_coords)
+    taken = exchanges(recharging, group, {key: Found((), ())}, [], centre)[key].taken
+    ground = ground_frame(ground_state(read_verified(recharging, "v_Cd", DefectKey("v_Cd", -1))))
+    # The nearest charge's; and this is the geometry at which their diagram asks for a label.
+    assert [item.frame.frame_id for item in taken] == [ground.recharged(-2, origin=Origin.MINIMUM).frame_id]
+    assert [item.lowest for item in taken] == [True]
 
 
 def test_relaxed_minima_without_cheap_labels_in_the_rounds_are_refused() -> None:

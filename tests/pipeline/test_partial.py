@@ -54,6 +54,7 @@ def asked_for_everything() -> dict[str, Any]:
     ]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1}
+    study["selection"]["recharged_per_charge_per_round"] = 1
     study["exploration"]["rounds"] = 2
     study["fidelities"]["high"] = {"name": "pbe", "engine": VASP}
     study["thermo"]["correction"]["kind"] = "efnv"
@@ -208,10 +209,10 @@ def test_a_study_that_runs_again_is_looked_at_between_its_jobs(finished: StudyCo
 def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     study = load_study(write_study(asked_for_everything(), tmp_path))
     starts, low, high = label_counts(study)
-    # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds; and
-    # 2 relaxations of minima begun in each, with a label, which take 1 step in this round and in the next.
-    # And the host, of which 2 distortions are relaxed for 3 steps.
-    assert (starts, low) == (4, 1 + 2 * (1 + 3) + 5 * (4 * 3 + 2 + 2 * 2 + 2 * (1 + 1) + 2 * (1 + 2)))
+    # Starts: 2 and 2 distortions, with 2 rattles each; 2 steps of a relaxation; 2 chosen in each of 2 rounds, 2 handed
+    # to other charges and 2 by them; and 2 relaxations of minima begun in each, with a label, which take 1 step in this
+    # round and in the next. And the host, of which 2 distortions are relaxed for 3 steps.
+    assert (starts, low) == (4, 1 + 2 * (1 + 3) + 5 * (4 * 3 + 2 + 2 * (2 + 2 + 2) + 2 * (1 + 1) + 2 * (1 + 2)))
     # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step. Host and
     # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state;
     # curvature of the host.

@@ -60,6 +60,7 @@ def full_study() -> dict[str, Any]:
         "low_per_charge_per_round": 2,
         "low_relaxed_minima": 1,
         "low_relaxation_steps": 1,
+        "recharged_per_charge_per_round": 1,
     }
     study["prior"] = {
         "engine": {**study["fidelities"]["high"]["engine"], "electronic_temperature_K": 1500.0},

@@ -193,6 +193,7 @@ CHANGES: tuple[tuple[str, object, set[str]], ...] = (
     ("sampling.shortest_distance_A", 1.9, {"starts", "select_round"}),
     ("selection.initial_per_charge", 5, {"select", "select_round"}),
     ("selection.per_charge_per_round", 3, {"select_round"}),
+    ("selection.recharged_per_charge_per_round", 1, {"select_round"}),
     ("exploration.training.steps", 50, {"train"}),
     ("exploration.search.max_steps", 61, {"search"}),
     ("exploration.minima.merge_rmsd_A", 0.06, {"search", "select_round"}),

@@ -13,7 +13,8 @@ from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.keys import DefectKey
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.farthest_points import farthest_points, standardised
-from defectscape.selection.selection import select_initial, select_round
+from defectscape.selection.recharging import Handed, at_most, handed_to, in_turn
+from defectscape.selection.selection import select_initial, select_round, without_copies
 from defectscape.settings.sampling import SelectionSettings
 
 # Selection: budgets kept exactly, held-out families kept out, each charge on its own.
@@ -187,6 +188,65 @@ def test_too_few_candidates_are_all_taken_and_logged(frames, caplog):
 def test_mixed_charges_are_refused(frames):
     with pytest.raises(DefectError, match="one key at a time"):
         round_of([*frames, *pool(-1)])
+
+
+# Recharging: what charge states hand to each other, and in what order.
+
+
+def handed(*names, doubtful=()):
+    """Structures of one charge state, the lowest first: their names are x coordinates."""
+    return [
+        Handed(frame_at(name, 0), str(name), lowest=place == 0, doubtful=name in doubtful)
+        for place, name in enumerate(names)
+    ]
+
+
+def frame_at(x, charge):
+    positions = [[0, 0, 0], [x, 0, 0]]
+    return Frame([48, 52], positions, 9 * np.eye(3), DefectKey("v_Cd", charge), 1, Origin.MINIMUM, "v_Cd/found")
+
+
+def places(items):
+    return [item.frame.positions_A[1, 0] for item in items]
+
+
+def test_the_lowest_of_the_nearest_charge_is_handed_over_first():
+    given = {DefectKey("v_Cd", 1): handed(1, 2), DefectKey("v_Cd", 0): handed(3), DefectKey("v_Cd", -1): handed(4, 5)}
+    found = {charge: handed_to(DefectKey("v_Cd", charge), given) for charge in (1, 0, -1)}
+    assert {charge: places(items) for charge, items in found.items()} == {
+        1: [3, 4, 5],
+        0: [1, 4, 2, 5],
+        -1: [3, 1, 2],
+    }
+    assert [item.lowest for item in found[0]] == [True, True, False, False]
+    assert {item.frame.charge for item in found[-1]} == {-1}
+    # 48 + 52 electrons less the charge: a doublet where that is odd, a singlet where not.
+    assert {item.frame.multiplicity for item in found[-1]} == {2}
+    assert {item.frame.multiplicity for item in found[0]} == {1}
+    assert handed_to(DefectKey("v_Cd", 0), {DefectKey("v_Cd", 0): handed(1)}) == []
+
+
+def test_a_geometry_that_two_charges_give_is_handed_over_once():
+    given = {DefectKey("v_Cd", 1): handed(1), DefectKey("v_Cd", -1): handed(1, 2)}
+    assert places(handed_to(DefectKey("v_Cd", 0), given)) == [1, 2]
+
+
+def test_doubtful_structures_come_beside_as_many_sure_ones():
+    items = handed(1, 2, 3, 4, 5, doubtful=(1, 2, 4))
+    assert places(at_most(items, 1)) == [1, 3]
+    assert places(at_most(items, 2)) == [1, 2, 3, 5]
+
+
+def test_two_lists_share_a_budget_in_turn():
+    frames = [frame_at(x, 0) for x in (1, 2, 3, 4)]
+    assert in_turn(frames[:1], frames[1:]) == frames
+    assert in_turn(frames[:3], frames[3:]) == [frames[0], frames[3], *frames[1:3]]
+
+
+def test_what_lies_nearly_at_a_label_or_at_another_is_no_news():
+    values = np.array([[1.0, 0], [1.0, 1e-4], [0, 1.0], [2.0, 2.0]])
+    assert without_copies(values, np.array([[0, 1.0001]])) == [0, 3]
+    assert without_copies(values, np.zeros((0, 2))) == [0, 2, 3]
 
 
 # Farthest points: spread, deterministic, away from what is taken.

@@ -1,6 +1,7 @@
 """Configuration-coordinate diagrams: the engine's points of them, and the captures along them."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from defectscape.settings.ccd import Capture, ChargePair
 from defectscape.stages.ccd import chosen_pairs
 from defectscape.stages.ccd_check import check_diagrams
 from defectscape.study.context import StudyContext
-from defectscape.study.diagrams import Diagram, read_diagram_checks, write_diagrams
+from defectscape.study.diagrams import Diagram, read_diagram_checks, read_diagrams, write_diagrams
 from defectscape.study.levels import GroundState
 from defectscape.summary.ccd import capture_rows
 from defectscape.summary.cost import _path_points
@@ -76,10 +77,12 @@ def context(tmp_path: Path) -> StudyContext:
     return StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
 
 
-def prepare(context: StudyContext, engine: Oscillator, monkeypatch: pytest.MonkeyPatch) -> Diagram:
+def prepare(
+    context: StudyContext, engine: Oscillator, monkeypatch: pytest.MonkeyPatch, final: Frame | None = None
+) -> Diagram:
     path = configuration_path(ground(0), ground(-1), points=5, extend=0.0)
     ccd = trace_ccd(path, lambda frame: energy_eV(frame, SPRING), 0.4)
-    diagram = Diagram("v_Cd_0", "v_Cd_-1", ccd, np.zeros(5), np.zeros(5), "")
+    diagram = Diagram("v_Cd_0", "v_Cd_-1", ccd, np.zeros(5), np.zeros(5), "", final)
     context.layout.ccd.parent.mkdir(parents=True)
     write_diagrams(context, [diagram])
     monkeypatch.setattr(StudyContext, "engine", lambda self, level: engine)
@@ -105,6 +108,34 @@ def test_both_curves_are_compared_above_their_own_ground_states(context, monkeyp
     check_diagrams(context)
     assert engine.calls == 6
     assert diagram.ccd is not None
+
+
+def test_labels_at_the_ground_states_are_those_that_the_study_has(context, monkeypatch):
+    engine = Oscillator()
+    # The path moves the final ground state's centre of mass onto the initial one's.
+    diagram = prepare(context, engine, monkeypatch, ground(-1))
+    assert diagram.ccd is not None
+    assert diagram.ccd.path.frames_final[4].frame_id != ground(-1).frame_id
+    for frame in (ground(0), ground(-1)):
+        # In both charges: what verification labelled, and what one state labelled since the other handed it over.
+        for charge in (0, -1):
+            context.label(replace(frame, key=DefectKey("v_Cd", charge)), "high")
+    assert engine.calls == 4
+    check_diagrams(context)
+    assert engine.calls == 6, "the two points in the middle"
+    check = read_diagram_checks(context)["v_Cd_0", "v_Cd_-1"]
+    assert check.initial.engine_eV == pytest.approx([0, 1.25 * SPRING / 32, 1.25 * SPRING / 8])
+    assert check.final.engine_eV == pytest.approx([1.25 * SPRING / 8, 1.25 * SPRING / 32, 0])
+
+
+def test_diagrams_of_an_earlier_version_are_read(context, monkeypatch):
+    prepare(context, Oscillator(), monkeypatch, ground(-1))
+    content = json.loads(context.layout.ccd.read_text())
+    del content["diagrams"][0]["final_ground"]
+    context.layout.ccd.write_text(json.dumps(content))
+    assert [item.final_ground for item in read_diagrams(context)] == [None]
+    check_diagrams(context)
+    assert len(read_diagram_checks(context)) == 1
 
 
 def test_a_failed_point_is_counted_and_a_failed_zero_leaves_nothing(context, monkeypatch):

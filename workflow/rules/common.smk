@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError
-from defectscape.settings.groups import exploration_groups, label_rounds
+from defectscape.settings.groups import exploration_groups, find_group, label_rounds
 from defectscape.settings.paths import check_files, reference_files, study_file
 from defectscape.study.layout import PARTIAL, Layout
 from defectscape.study.names import load_named_study
@@ -128,6 +128,16 @@ def relaxed_ends(name, number):
         return []
     here = files_of(name).round(number)
     return [str(here.relaxed_ends(key)) for key in GROUPS[name].keys]
+
+
+def verified_before(name):
+    """Verified minima of the groups that a group learns from, where its charge states label them, too."""
+    if not STUDY.selection.recharged_per_charge_per_round:
+        return []
+    sources = [find_group(STUDY, one) for one in GROUPS[name].learns_from]
+    return [
+        str(files_of(one.name).verified(key)) for one in sources for key in one.keys
+    ]
 
 
 def passed_files(wildcards):

@@ -111,12 +111,14 @@ rule relax_minima:
 rule select_round:
     """Choose a round's new frames from the search before it: minima, disagreement, spread.
 
-    In: relaxations and committee of the round before, what was labelled so far. Out: frames for both levels.
+    In: relaxations and committee of the round before, what was labelled so far, verified minima of groups learned from
+    where their structures are recharged. Out: frames for both levels.
     """
     input:
         taken_files,
         IMPORTED,
         lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
+        lambda wildcards: verified_before(wildcards.group),
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").splits),

@@ -147,6 +147,20 @@ def select_round(
     return chosen
 
 
+def without_copies(features: Floats, taken_features: Floats) -> list[int]:
+    """Indices of frames that are near-copies of nothing taken and of none before them.
+
+    Args:
+        features: fingerprints, shape (n, d).
+        taken_features: fingerprints of frames labelled before, shape (m, d); m may be zero.
+    """
+    kept: list[int] = []
+    for index, values in enumerate(features):
+        if not _known(values, taken_features, features[kept]):
+            kept.append(index)
+    return kept
+
+
 def _only_key(candidates: Sequence[Frame]) -> DefectKey:
     keys = sorted({frame.key for frame in candidates})
     if len(keys) > 1:

@@ -63,5 +63,7 @@ def find_group(study: Study, name: str) -> Group:
 
 def label_rounds(study: Study, fidelity: str, last: int) -> range:
     """The rounds up to ``last`` that have labels of a level, ``low`` or ``high``."""
-    every = fidelity == "high" or study.selection.low_per_charge_per_round > 0
+    selection = study.selection
+    in_rounds = selection.low_per_charge_per_round + selection.recharged_per_charge_per_round > 0
+    every = fidelity == "high" or in_rounds
     return range(last + 1 if every else 1)

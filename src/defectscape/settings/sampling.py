@@ -135,6 +135,16 @@ class SelectionSettings(Settings):
         "the model's low-fidelity surface, corrected by all labels of that relaxation. "
         "`sampling.relaxation_fmax_eV_A` ends them earlier. Those that have not ended go on in the next round.",
     )
+    recharged_per_charge_per_round: int = Field(
+        0,
+        ge=0,
+        description="Structures of the defect's other charge states that each charge state labels in each round, at "
+        "their own geometry: ends of the others' low-fidelity relaxations or else their lowest minima; verified minima "
+        "of a group that is learned from. The lowest of each charge come first, of the nearest charge before all; as "
+        "many again where doubtful minima are among them. The low fidelity labels each of them in both charges, beside "
+        "`low_per_charge_per_round`. The high fidelity labels those that are lowest in their own charge, in turn with "
+        "the lowest of this one, within `per_charge_per_round`. 0: none.",
+    )
     disagreement_share: float = Field(
         0.5,
         ge=0,

@@ -45,9 +45,8 @@ def _diagram(
         return Diagram(*names, None, None, None, str(error))
     start = int(np.flatnonzero(path.fractions == 0.0)[0])
     end = int(np.flatnonzero(path.fractions == 1.0)[0])
-    return Diagram(
-        *names, ccd, _spread_eV(path.frames_initial, start, surface), _spread_eV(path.frames_final, end, surface), ""
-    )
+    spreads = _spread_eV(path.frames_initial, start, surface), _spread_eV(path.frames_final, end, surface)
+    return Diagram(*names, ccd, *spreads, "", final.frame)
 
 
 def chosen_pairs(

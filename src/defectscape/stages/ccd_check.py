@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,16 +25,31 @@ def check_diagrams(context: StudyContext) -> None:
         fractions = ccd.path.fractions
         start, end = (int(np.flatnonzero(fractions == value)[0]) for value in (0.0, 1.0))
         initial = _check(
-            context, ccd.path.frames_initial, ccd.energies_initial_eV, check_order(fractions, start, end)[:count]
+            context,
+            _as_found(ccd.path.frames_initial, end, diagram.final_ground),
+            ccd.energies_initial_eV,
+            check_order(fractions, start, end)[:count],
         )
         final = _check(
             context,
-            ccd.path.frames_final,
+            _as_found(ccd.path.frames_final, end, diagram.final_ground),
             ccd.energies_final_eV - ccd.dE_eV,
             check_order(fractions, end, start)[:count],
         )
         checks.append(DiagramCheck(initial, final))
     write_diagram_checks(context, checks)
+
+
+def _as_found(frames: Sequence[Frame], end: int, ground: Frame | None) -> list[Frame]:
+    """The frames of a curve with the final ground state where verification left it.
+
+    The path has an image of it: its energy is the same, but its label would be computed again. In this place its labels
+    are those of verification, of other charges' diagrams, and of charge states that were given its geometry.
+    """
+    found = list(frames)
+    if ground is not None:
+        found[end] = replace(ground, key=frames[end].key, multiplicity=frames[end].multiplicity)
+    return found
 
 
 def _check(context: StudyContext, frames: Sequence[Frame], model_eV: Floats, points: Sequence[int]) -> CurveCheck:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,15 +13,16 @@ from defectscape.domain.minimum import Relaxation
 from defectscape.sampling.lengths import too_close
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.selection.descriptors import frame_descriptors
+from defectscape.selection.recharging import in_turn
 from defectscape.selection.selection import select_round
 from defectscape.settings.groups import label_rounds
-from defectscape.settings.sampling import SelectionSettings
 from defectscape.study.committees import CommitteeSurface, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import frames_to_label, pool_frames, read_relaxed_ends, relaxed_minima, write_selected
 from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
+from defectscape.study.recharging import Exchange, Found, exchanges
 from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
@@ -33,43 +34,82 @@ LOWEST_MINIMA = 2
 def choose_round(context: StudyContext, name: str, number: int) -> None:
     """Choose the frames of round ``number`` from the search of the round before.
 
-    What low-fidelity relaxations of the lowest minima led to and these minima always come; committee
-    disagreement and spread in descriptor space choose the rest, from the paths of families that train.
+    What low-fidelity relaxations of the lowest minima led to and these minima always come, in turn with what is lowest
+    in other charge states, where the study asks for that; committee disagreement and spread in descriptor space choose
+    the rest, from the paths of families that train.
     """
+    group, _ = context.group(name)
+    for fidelity, frames in _selected(context, name, number, group.keys).items():
+        write_selected(context, name, fidelity, number, frames)
+
+
+def _selected(context: StudyContext, name: str, number: int, keys: Sequence[DefectKey]) -> dict[str, list[Frame]]:
+    """The frames of some charge states of a group, by fidelity."""
     group, files = context.group(name)
     site = site_of(context, group.defect)
-    splits = read_splits(context, name)
-    relaxations = read_relaxations(context, name, number - 1)
     committee = load_committee(context, files.round(number - 1), context.study.exploration.training)
-    # The members disagree by what they learned: the prior is the same for all.
-    surface = CommitteeSurface(committee.alone(), context.fidelity_names[1])
-    taken = {fidelity: taken_frames(context, name, number, fidelity) for fidelity in ("low", "high")}
-    centre = np.array(site.frac_coords)
-    budgets = context.study.selection
+    sources = _Sources(
+        context,
+        read_relaxations(context, name, number - 1),
+        read_splits(context, name),
+        {fidelity: taken_frames(context, name, number, fidelity) for fidelity in ("low", "high")},
+        # The members disagree by what they learned: the prior is the same for all.
+        CommitteeSurface(committee.alone(), context.fidelity_names[1]),
+        np.array(site.frac_coords),
+    )
+    found = {key: _found(context, name, number, key, sources.relaxations) for key in group.keys}
+    labelled = [frame for frames in sources.taken.values() for frame in frames]
+    exchange = exchanges(context, group, found, labelled, sources.centre)
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
-    for key in group.keys:
-        lowest = merged(context, group.defect, relaxations, key, context.study.exploration.minima)
-        minima = [
-            replace(minimum.frame, family=found_family(key.defect))
-            for minimum in lowest_including_doubtful(lowest, LOWEST_MINIMA)
-        ]
-        if budgets.low_relaxed_minima:
-            minima = [*read_relaxed_ends(context, name, number, key), *minima]
-        first: Sequence[Frame] = minima
-        for fidelity, budget in (("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round)):
-            if not budget:
-                continue
-            candidates = _candidates(context, key, [*first, *minima], relaxations, splits, taken[fidelity])
-            if not candidates:
-                logger.warning("%s: the search left no new frame to label at %s", key, fidelity)
-                continue
-            mine = [frame for frame in taken[fidelity] if frame.key == key]
-            chosen = _choose(candidates, first, mine, splits, surface, centre, budgets, budget)
-            # What gets the expensive label gets the cheap one, too.
-            first = [candidates[index] for index in chosen]
-            selected[fidelity] += first
-    for fidelity, frames in selected.items():
-        write_selected(context, name, fidelity, number, frames)
+    for key in keys:
+        for fidelity, frames in _frames_of_key(sources, key, found[key], exchange[key]).items():
+            selected[fidelity] += frames
+    return selected
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """What the frames of a round are chosen from, and by."""
+
+    context: StudyContext
+    relaxations: Sequence[Relaxation]
+    splits: dict[str, Split]
+    taken: dict[str, list[Frame]]
+    surface: CommitteeSurface
+    centre: Floats
+
+
+def _found(context: StudyContext, name: str, number: int, key: DefectKey, relaxations: Sequence[Relaxation]) -> Found:
+    """What relaxations with the low-fidelity engine and the search before found of one key."""
+    defect, settings = context.group(name)[0].defect, context.study.exploration.minima
+    lowest = merged(context, defect, relaxations, key, settings)
+    relaxes = context.study.selection.low_relaxed_minima
+    return Found(read_relaxed_ends(context, name, number, key) if relaxes else (), lowest)
+
+
+def _frames_of_key(sources: _Sources, key: DefectKey, found: Found, exchange: Exchange) -> dict[str, list[Frame]]:
+    """The frames of one key to label at each fidelity."""
+    budgets = sources.context.study.selection
+    lowest = lowest_including_doubtful(found.minima, LOWEST_MINIMA)
+    minima = [*found.ends, *(replace(minimum.frame, family=found_family(key.defect)) for minimum in lowest)]
+    # A geometry that is handed on has a label in its own charge, too.
+    own = _once([*(item.frame for item in exchange.given if item.lowest), *minima])
+    first: Sequence[Frame] = in_turn(own, [item.frame for item in exchange.taken if item.lowest])
+    selected: dict[str, list[Frame]] = {"low": [], "high": []}
+    for fidelity, budget in (("high", budgets.per_charge_per_round), ("low", budgets.low_per_charge_per_round)):
+        if not budget:
+            continue
+        candidates = _candidates(sources, key, [*first, *minima], fidelity)
+        if not candidates:
+            logger.warning("%s: the search left no new frame to label at %s", key, fidelity)
+            continue
+        # What gets the expensive label gets the cheap one, too.
+        first = _choose(sources, candidates, first, fidelity, budget)
+        selected[fidelity] += first
+    known = {frame.frame_id for frame in (*sources.taken["low"], *selected["low"])}
+    exchanged = [item.frame for item in (*exchange.given, *exchange.taken)]
+    selected["low"] += [frame for frame in exchanged if frame.frame_id not in known]
+    return selected
 
 
 def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -> list[Frame]:
@@ -87,27 +127,24 @@ def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -
         if (fidelity, earlier) != ("low", 0)
         for frame in frames_to_label(context, name, fidelity, earlier)
     ]
-    return list({frame.frame_id: frame for frame in found}.values())
+    return _once(found)
 
 
-def _candidates(
-    context: StudyContext,
-    key: DefectKey,
-    minima: Sequence[Frame],
-    relaxations: Sequence[Relaxation],
-    splits: dict[str, Split],
-    taken: Sequence[Frame],
-) -> list[Frame]:
-    """Minima and path frames without close contacts, each geometry once, none labelled before."""
-    limit_A = context.study.sampling.shortest_distance_A
+def _once(frames: Sequence[Frame]) -> list[Frame]:
+    return list({frame.frame_id: frame for frame in frames}.values())
+
+
+def _candidates(sources: _Sources, key: DefectKey, minima: Sequence[Frame], fidelity: str) -> list[Frame]:
+    """Minima and path frames without close contacts, each geometry once, none labelled before at the fidelity."""
+    limit_A = sources.context.study.sampling.shortest_distance_A
     paths = [
         frame
-        for relaxation in relaxations
+        for relaxation in sources.relaxations
         if relaxation.start.key == key
         for frame in (*relaxation.path, relaxation.final)
-        if splits[frame.family] == Split.TRAIN
+        if sources.splits[frame.family] == Split.TRAIN
     ]
-    known = {frame.frame_id for frame in taken}
+    known = {frame.frame_id for frame in sources.taken[fidelity]}
     found: dict[str, Frame] = {}
     for frame in (*minima, *paths):
         close = too_close(frame.numbers, frame.positions_A, frame.cell_A, limit_A)
@@ -117,26 +154,21 @@ def _candidates(
 
 
 def _choose(
-    candidates: Sequence[Frame],
-    first: Sequence[Frame],
-    taken: Sequence[Frame],
-    splits: dict[str, Split],
-    surface: CommitteeSurface,
-    centre: Floats,
-    settings: SelectionSettings,
-    budget: int,
-) -> list[int]:
-    """Indices of the candidates to label: ``first`` in any case, then up to the budget."""
-    points = surface.evaluate_many(candidates)
+    sources: _Sources, candidates: Sequence[Frame], first: Sequence[Frame], fidelity: str, budget: int
+) -> list[Frame]:
+    """The candidates of one key to label: ``first`` in any case, then up to the budget."""
+    points = sources.surface.evaluate_many(candidates)
     disagreement = np.array([float(np.max(point.force_std_eV_A)) for point in points])
     ids = {frame.frame_id for frame in first}
     must = [index for index, frame in enumerate(candidates) if frame.frame_id in ids]
-    return select_round(
+    mine = [frame for frame in sources.taken[fidelity] if frame.key == candidates[0].key]
+    chosen = select_round(
         candidates,
-        frame_descriptors(candidates, centre),
+        frame_descriptors(candidates, sources.centre),
         disagreement,
-        frame_descriptors(taken, centre),
+        frame_descriptors(mine, sources.centre),
         must,
-        splits,
-        settings.model_copy(update={"per_charge_per_round": budget}),
+        sources.splits,
+        sources.context.study.selection.model_copy(update={"per_charge_per_round": budget}),
     )
+    return [candidates[index] for index in chosen]

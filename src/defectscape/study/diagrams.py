@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from defectscape.domain.frame import Floats
+from defectscape.domain.frame import Floats, Frame
 from defectscape.files.codec import decode
 from defectscape.files.tables import read_json, write_json
 from defectscape.study.context import StudyContext
@@ -20,6 +20,8 @@ class Diagram:
         initial_std_eV, final_std_eV: committee standard deviation of the energy above the own
             ground state, (n,), eV.
         reason: why there is no diagram; empty if there is one.
+        final_ground: the final ground state where it was found, which the path has moved and renumbered; None in files
+            of earlier versions, and without a diagram.
     """
 
     initial: str
@@ -28,6 +30,7 @@ class Diagram:
     initial_std_eV: Floats | None
     final_std_eV: Floats | None
     reason: str
+    final_ground: Frame | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class DiagramCheck:
 def read_diagrams(context: StudyContext) -> tuple[Diagram, ...]:
     """The diagrams by the final committee, those that could not be drawn included."""
     rows = read_json(context.layout.ccd)["diagrams"]
-    return tuple(decode(Diagram, row) for row in rows)
+    return tuple(decode(Diagram, {"final_ground": None, **row}) for row in rows)
 
 
 def write_diagrams(context: StudyContext, diagrams: Sequence[Diagram]) -> None:

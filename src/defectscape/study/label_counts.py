@@ -62,7 +62,8 @@ def most_labels(study: Study) -> MostLabels:
         starts=starts,
         pool=starts * (1 + rattles),
         relaxed_starts=sampling.relaxed_starts * sampling.relaxation_steps,
-        chosen_low=selection.low_per_charge_per_round,
+        # Given and taken; doubtful minima come beside as many sure ones.
+        chosen_low=selection.low_per_charge_per_round + 4 * selection.recharged_per_charge_per_round,
         initial=selection.initial_per_charge + selection.test_per_charge,
         chosen_high=selection.per_charge_per_round,
         verification=verified * (1 + study.verification.relax_steps),

@@ -25,7 +25,8 @@ class Part:
         block: dotted name of the block that the stage reads.
         value: what of it matters to a job; equal values do not run the job again.
         without: names in the block that the stage does not read.
-        added: whether a later version brought the block: where the value is None, it is not part of the text.
+        added: whether a later version brought it: where nothing of it matters, it is not part of the text, so that
+            finished studies stay finished.
     """
 
     block: str

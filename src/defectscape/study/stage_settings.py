@@ -25,13 +25,13 @@ def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     return study.exploration.rounds if sources else None
 
 
-def in_rounds(block: str) -> Part:
+def in_rounds(block: str, *, added: bool = False) -> Part:
     """A setting that matters from round 1 on: the first training has the pool alone."""
 
     def value(study: Study, wildcards: Wildcards) -> object:
         return None if int(wildcards["round"]) == 0 else block_of(study, block)
 
-    return Part(block, value)
+    return Part(block, value, added=added)
 
 
 def engine_of_host(study: Study, _: Wildcards) -> object:

@@ -153,6 +153,7 @@ STAGES = (
             "sampling.relaxed_starts",
             in_rounds("selection.low_relaxed_minima"),
             in_rounds("selection.low_per_charge_per_round"),
+            in_rounds("selection.recharged_per_charge_per_round", added=True),
             Part("exploration.rounds", rounds_of_sources),
             GROUP,
         ),
