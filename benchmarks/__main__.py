@@ -184,7 +184,10 @@ def physics(
 def hard_study(
     context: typer.Context,
     benchmark: BenchmarkFile,
-    name: Annotated[str, typer.Argument(help="Name of the study, such as hard_cdte_1 or hard_cdte_1_prior.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of the study, such as hard_cdte_1, hard_cdte_1_prior or hard_cdte_1_prior_weights."),
+    ],
 ) -> None:
     """Write the file of one study of the benchmark of defects that reconstruct; `defectscape run` runs it."""
     from benchmarks.hard.variants import find_variant, load_hard, write_variant

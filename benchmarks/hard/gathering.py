@@ -134,6 +134,7 @@ def state_rows(host: str, truth: StateTruth, reported: Sequence[Reported]) -> li
                 low_labels=labels_of(one.context, one.ground.group, truth.key, "low"),
                 direct_high_labels=truth.calls,
                 model_error_before_meV=None if found is None else _milli(found.model_error_eV),
+                learns=one.variant.learns,
             )
         )
     return rows

@@ -79,6 +79,7 @@ class StateRow:
         direct_high_labels: that the direct relaxations took.
         model_error_before_meV: model less engine where verification of the ground state's minimum began, before
             the model had seen that label, meV; None if there is no such label.
+        learns: what the study's defects learned from those before them: ``none``, ``labels`` or ``weights``.
     """
 
     host: str
@@ -98,6 +99,12 @@ class StateRow:
     low_labels: int
     direct_high_labels: int
     model_error_before_meV: float | None
+    learns: str = "none"
+
+    @property
+    def variant(self) -> str:
+        """What tells the study from others of its host and seed, in words."""
+        return self.prior if self.learns == "none" else f"{self.prior}, learns {self.learns}"
 
 
 @dataclass(frozen=True)
@@ -116,5 +123,8 @@ def read_hard(path: Path) -> HardResult:
     """
     if not path.is_file():
         raise ConfigError("result of the benchmark", str(path), "There is no such file; gather it first")
-    found: HardResult = decode(HardResult, read_json(path))
+    data = read_json(path)
+    # Rows of earlier results do not say it: no defect learned from another.
+    data["states"] = [{"learns": "none", **row} for row in data["states"]]
+    found: HardResult = decode(HardResult, data)
     return found

@@ -47,8 +47,8 @@ def state_lines(result: HardResult) -> Iterator[str]:
     for row in result.states:
         plain = "none" if row.plain_error_meV is None else f"{row.plain_error_meV:.0f}"
         yield (
-            f"{row.host} {row.key:12} seed {row.seed}, prior {row.prior}: {row.status}, {row.error_meV:.1f} meV above "
-            f"the lowest, {row.rmsd_A:.3f} A from it; unperturbed start {plain} meV; "
+            f"{row.host} {row.key:12} seed {row.seed}, prior {row.variant}: {row.status}, {row.error_meV:.1f} meV "
+            f"above the lowest, {row.rmsd_A:.3f} A from it; unperturbed start {plain} meV; "
             f"{row.high_labels} + {row.low_labels} labels, direct {row.direct_high_labels}"
         )
     yield f"{len(result.states)} states of finished studies, {len(result.truths)} truths"
@@ -68,11 +68,11 @@ def _end(end: EndRow) -> str:
 
 
 def _state_of(row: StateRow) -> tuple[str, str, str]:
-    return row.host, row.key, row.prior
+    return row.host, row.key, row.variant
 
 
 def _sorted(rows: Sequence[StateRow]) -> list[StateRow]:
-    """By host, state and prior in the order in which they first come, then by seed."""
+    """By host, state and variant in the order in which they first come, then by seed."""
     order = {name: place for place, name in enumerate(dict.fromkeys(map(_state_of, rows)))}
     return sorted(rows, key=lambda row: (order[_state_of(row)], row.seed))
 
@@ -83,7 +83,7 @@ def _state(rows: Sequence[StateRow]) -> str:
     cells = [
         first.host,
         first.key,
-        first.prior,
+        first.variant,
         ", ".join(row.status for row in rows),
         _all([row.error_meV for row in rows], 0),
         _all([row.rmsd_A for row in rows], 2),
@@ -99,14 +99,14 @@ def _state(rows: Sequence[StateRow]) -> str:
 
 
 def _counts(rows: Sequence[StateRow]) -> Iterator[str]:
-    for prior in dict.fromkeys(row.prior for row in rows):
-        own = [row for row in rows if row.prior == prior]
+    for variant in dict.fromkeys(row.variant for row in rows):
+        own = [row for row in rows if row.variant == variant]
         right = [row for row in own if row.error_meV < RIGHT_MEV]
         certain = [row for row in own if row.certain]
         wrong = sum(row.error_meV >= RIGHT_MEV for row in certain)
         uncertain = sum(not row.certain for row in right)
         labels = sum(row.high_labels for row in own) / len(own)
-        cells = [prior, len(own), len(right), len(certain), wrong, uncertain, sum(row.open for row in own)]
+        cells = [variant, len(own), len(right), len(certain), wrong, uncertain, sum(row.open for row in own)]
         yield f"| {' | '.join(map(str, cells))} | {labels:.0f} |\n"
 
 

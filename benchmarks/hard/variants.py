@@ -1,11 +1,13 @@
-"""The benchmark of defects that reconstruct: which studies, how often, with which priors.
+"""The benchmark of defects that reconstruct: which studies, how often, with which priors, and who learns from whom.
 
-A variant of a study has the same host and defects, another seed, and a prior or none.
+A variant of a study has the same host and defects, another seed, a prior or none, and defects that learn from those
+before them or do not.
 """
 
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from defectscape.domain.errors import ConfigError
 from defectscape.files.text import write_text
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.load import load_settings, load_study, read_yaml
+from defectscape.settings.structure import Learns
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.layout import Layout
@@ -38,9 +41,12 @@ class HardBenchmark(Settings):
         description="`none`: the study as it is. `low`: the engine of its low level is the prior, and all trainings "
         "take `high_only`.",
     )
+    learns: list[Learns] = Field(
+        ["none"], description="What every defect of a study learns from those before it (`defects.learns`)."
+    )
     label_store: FilePath = Field(description="Folder of the label store of all of them.")
 
-    @field_validator("seeds", "priors", "studies")
+    @field_validator("seeds", "priors", "learns", "studies")
     @classmethod
     def _are_different(cls, values: list[object]) -> list[object]:
         if len(set(values)) != len(values):
@@ -69,17 +75,20 @@ class Variant:
         file: that study's file.
         seed: of the variant.
         prior: ``none``, or ``low`` for the engine of the low level.
+        learns: ``none``, or what its defects learn from those before them.
     """
 
     base: str
     file: Path
     seed: int
     prior: PriorName
+    learns: Learns = "none"
 
     @property
     def name(self) -> str:
         """Name of the study."""
-        return f"{self.base}_{self.seed}" + ("" if self.prior == "none" else "_prior")
+        words = [self.base, str(self.seed), *(["prior"] if self.prior != "none" else [])]
+        return "_".join([*words, *([self.learns] if self.learns != "none" else [])])
 
     def context(self, label_store: Path, results: Path) -> StudyContext:
         """The study, run or not, with its files in ``results``."""
@@ -95,9 +104,8 @@ def base_names(benchmark: HardBenchmark) -> dict[str, Path]:
 def variants_of(benchmark: HardBenchmark) -> Iterator[Variant]:
     """All variants, study by study."""
     for base, file in base_names(benchmark).items():
-        for prior in benchmark.priors:
-            for seed in benchmark.seeds:
-                yield Variant(base, file, seed, prior)
+        for prior, learns, seed in product(benchmark.priors, benchmark.learns, benchmark.seeds):
+            yield Variant(base, file, seed, prior, learns)
 
 
 def find_variant(benchmark: HardBenchmark, name: str) -> Variant:
@@ -116,6 +124,9 @@ def settings_of(variant: Variant, label_store: Path) -> dict[str, Any]:
     """Settings of a variant as plain data; what the study's file leaves to defaults stays out."""
     data = deepcopy(read_yaml(variant.file))
     data |= {"study": variant.name, "seed": variant.seed, "label_store": str(label_store)}
+    if variant.learns != "none":
+        for defect in data["defects"]:
+            defect["learns"] = variant.learns
     if variant.prior == "low":
         data["prior"] = {"engine": data["fidelities"]["low"]["engine"]}
         # The low level's labels less the prior are zero: nothing can be learned from them.

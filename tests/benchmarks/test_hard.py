@@ -18,6 +18,7 @@ from defectscape.domain.frame import Origin
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.minimum import Minimum, VerifiedMinimum
 from defectscape.search.verification_criterion import Assessment
+from defectscape.settings.groups import exploration_groups
 from defectscape.settings.load import load_study
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import write_pool, write_selected
@@ -37,7 +38,7 @@ def test_every_variant_is_a_study_and_a_prior_leaves_the_low_level_out(
     monkeypatch.chdir(ROOT)
     benchmark = load_hard(FILE)
     variants = list(variants_of(benchmark))
-    assert len({variant.name for variant in variants}) == len(benchmark.studies) * len(benchmark.seeds) * 2
+    assert len({variant.name for variant in variants}) == len(benchmark.studies) * len(benchmark.seeds) * 2 * 2
     for variant in variants:
         target = tmp_path / f"{variant.name}.yaml"
         write_variant(variant, tmp_path / "labels", target)
@@ -51,6 +52,9 @@ def test_every_variant_is_a_study_and_a_prior_leaves_the_low_level_out(
         else:
             assert study.prior is None
             assert "high_only" not in strategies
+        assert {defect.learns for defect in study.defects} == {variant.learns}
+        taught = [group.name for group in exploration_groups(study) if group.taught_by]
+        assert len(taught) == (0 if variant.learns == "none" else len(study.defects) - 1)
     with pytest.raises(ConfigError, match="hard_cdte_9"):
         find_variant(benchmark, "hard_cdte_9")
 
@@ -159,3 +163,7 @@ def test_what_is_called_certain_and_is_wrong_is_counted(folder: Path) -> None:
     labels = (right.high_labels + wrong.high_labels) / 2
     assert f"| none | 4 | 2 | 2 | 1 | 1 | 2 | {labels:.0f} |" in page
     assert "| 300, 400 |" in page
+    taught = [replace(row, learns="weights", error_meV=5.0) for row in rows]
+    page = page_tables(replace(result, states=(*rows, *taught)))
+    assert f"| none, learns weights | 4 | 4 | 2 | 0 | 2 | 2 | {labels:.0f} |" in page
+    assert f"| none | 4 | 2 | 2 | 1 | 1 | 2 | {labels:.0f} |" in page
