@@ -242,10 +242,11 @@ def test_a_defect_that_learns_costs_its_own_labels_only(rerun: Rerun, finished: 
     card = load_network(own.round(0).model(0)).card
     assert {str(key) for _, key in card.keys} == {"v_Cd_0", "v_Cd_-1", "v_Te_0"}
     assert {relaxation.start.key.defect for relaxation in load_relaxations(own.relaxations)} == {"v_Te"}
-    # Its first training began with the models of the other: without them it ends elsewhere.
-    data, (start,) = lessons(context, "v_Te", 0), [first_model(context, "v_Te", 0, (48, 52))]
-    assert start == files.round(1).model(0)
-    assert data.per_composition
+    # Its first training began with the last models of the other, and kept what their weights rely on.
+    start = first_model(context, "v_Te", 0, (48, 52))
+    assert start == context.layout.group("v_Cd").round(1).model(0)
+    assert load_network(own.round(0).model(0)).normalisation == load_network(start).normalisation
+    assert len(load_network(own.round(0).model(0)).references.compositions) == 2
     assert first_model(context, "v_Te", 0, (17, 48, 52)) is None, "its weights belong to two elements"
 
 
