@@ -26,7 +26,7 @@ from defectscape.study.host import site_operations
 from defectscape.study.labels import read_group_data
 from defectscape.study.minima import verification_labels
 from defectscape.study.splits import read_splits
-from defectscape.study.teaching import first_model, lessons
+from defectscape.study.teaching import first_model, training_data
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -230,10 +230,10 @@ def test_a_defect_that_learns_costs_its_own_labels_only(rerun: Rerun, finished: 
     # What it knows itself is of its own atoms; what it trains on is not.
     known, taught = (
         {(item.frame.frame_id, item.fidelity) for item in data}
-        for data in (read_group_data(context, "v_Te", 0, "high"), lessons(context, "v_Te", 0).train)
+        for data in (read_group_data(context, "v_Te", 0, "high"), training_data(context, "v_Te", 0).train)
     )
     assert known - taught, "a frame of its own is held out"
-    theirs = [item for item in lessons(context, "v_Te", 0).train if item.frame.key.defect == "v_Cd"]
+    theirs = [item for item in training_data(context, "v_Te", 0).train if item.frame.key.defect == "v_Cd"]
     assert {item.fidelity for item in theirs} == {"gfn1", "ipea1"}
     splits = read_splits(context, "v_Cd")
     assert {splits[item.frame.family] for item in theirs} == {"train"}

@@ -13,13 +13,13 @@ from defectscape.study.labels import known_to_prior, over_prior, read_data, read
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
-from defectscape.study.teaching import Lessons, first_model, lessons
+from defectscape.study.teaching import TrainingData, first_model, training_data
 
 
 def _train(
     context: StudyContext,
     files: GroupRound,
-    data: Lessons,
+    data: TrainingData,
     settings: TrainingSettings,
     member: int,
     seed: int,
@@ -45,7 +45,7 @@ def train_round(context: StudyContext, group: str, number: int, member: int) -> 
     """Train one member of a round's committee on what the group knows, and what others teach it."""
     settings = context.study.exploration.training
     files = context.layout.group(group)
-    data = lessons(context, group, number)
+    data = training_data(context, group, number)
     if number == 0:
         warm = first_model(context, group, member, data.elements)
     else:
@@ -76,5 +76,5 @@ def train_final(context: StudyContext, member: int) -> None:
     seed, splits = derive_seed(context.study.seed, "final", member), read_final_splits(context)
     files = context.layout.final
     data = over_prior(context, [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)])
-    known = Lessons(of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID))
+    known = TrainingData(of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID))
     _train(context, files, known, context.study.training, member, seed, None)

@@ -13,7 +13,7 @@ from defectscape.model.saving import load_network, weights_path
 from defectscape.model.training import train_member
 from defectscape.study.committees import CommitteeSurface, of_fidelity
 from defectscape.study.context import StudyContext
-from defectscape.study.teaching import lessons
+from defectscape.study.teaching import training_data
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def relearned_surface(
     study = context.study
     settings = study.exploration.training.model_copy(update={"device": "cpu"})
     files, rounds = context.layout.group(group), study.exploration.rounds
-    data = lessons(context, group, rounds, labels)
+    data = training_data(context, group, rounds, labels)
     paths = []
     for member in range(settings.committee):
         start = files.round(rounds).model(member)

@@ -29,7 +29,7 @@ def _teachers(study: Study, wildcards: Wildcards) -> object:
     return list(find_group(study, wildcards["group"]).taught_by) or None
 
 
-def _lessons(study: Study, wildcards: Wildcards) -> object:
+def _taught(study: Study, wildcards: Wildcards) -> object:
     """Whose labels join the training, and whose models the first one starts from."""
     group = find_group(study, wildcards["group"])
     found = {"taught_by": list(group.taught_by)} if group.taught_by else {}
@@ -40,7 +40,7 @@ def _lessons(study: Study, wildcards: Wildcards) -> object:
 
 def _last_round_of_teachers(study: Study, wildcards: Wildcards) -> object:
     """The last round, for a training that begins with what others ended with."""
-    return None if _lessons(study, wildcards) is None else study.exploration.rounds
+    return None if _taught(study, wildcards) is None else study.exploration.rounds
 
 
 def _first_budget(study: Study, wildcards: Wildcards) -> object:
@@ -122,8 +122,8 @@ def everything(study: Study, _: Wildcards) -> object:
 
 GROUP = Part("defects", _group)
 TEACHERS = Part("defects", _teachers, added=True)
-LESSONS = (
-    Part("defects", _lessons, added=True),
+TAUGHT = (
+    Part("defects", _taught, added=True),
     Part("exploration.rounds", _last_round_of_teachers, added=True),
 )
 FIRST_BUDGET = Part("selection.initial_per_charge_taught", _first_budget, added=True)

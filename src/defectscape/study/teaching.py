@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """Labels to train on, over the prior.
 
     Attributes:
@@ -40,7 +40,7 @@ class Lessons:
         return tuple(sorted({int(number) for item in self.train for number in item.frame.numbers}))
 
 
-def lessons(context: StudyContext, name: str, number: int, more: Sequence[LabelledFrame] = ()) -> Lessons:
+def training_data(context: StudyContext, name: str, number: int, more: Sequence[LabelledFrame] = ()) -> TrainingData:
     """What a group trains on after a round.
 
     Args:
@@ -57,7 +57,7 @@ def lessons(context: StudyContext, name: str, number: int, more: Sequence[Labell
         splits = read_splits(context, teacher) | splits
     data = over_prior(context, data)
     train, valid = (of_split(data, splits, split) for split in (Split.TRAIN, Split.VALID))
-    return Lessons(train, valid, per_composition=bool(group.taught_by))
+    return TrainingData(train, valid, per_composition=bool(group.taught_by))
 
 
 def _of_teacher(context: StudyContext, name: str) -> list[LabelledFrame]:
@@ -71,7 +71,8 @@ def _of_teacher(context: StudyContext, name: str) -> list[LabelledFrame]:
 def first_model(context: StudyContext, name: str, member: int, elements: tuple[int, ...]) -> Path | None:
     """The model that a group's first training starts from: the last one of the same member of another group.
 
-    None where the study asks for none, or where that model lacks elements: its weights belong to those that it has.
+    None where the study asks for none, or where the training has an element that this model lacks: weights are of
+    elements.
 
     Args:
         context, name, member: whose first training.
