@@ -65,6 +65,27 @@ def make_data(seeds: Sequence[int], charges: Sequence[int] = CHARGES) -> list[La
     return data
 
 
+def make_two_defects(seeds: Sequence[int]) -> list[LabelledFrame]:
+    """A vacancy and an antisite in two charges each; the antisite holds its electron less tightly, by 0.7 eV."""
+    data = []
+    for seed in seeds:
+        for charge in (0, 1):
+            vacancy = make_frame(seed, charge)
+            atoms = bulk("CdTe", "zincblende", 6.48, cubic=True)
+            atoms.numbers[0] = 52
+            moves = np.random.default_rng(seed + 1000).normal(0, 0.12, (len(atoms), 3))
+            key, family = DefectKey("Te_Cd", charge), f"Te_Cd family {seed}"
+            antisite = Frame(atoms.numbers, atoms.positions + moves, atoms.cell.array, key, 1, Origin.RATTLE, family)
+            for frame in (vacancy, antisite):
+                atoms_eV = float(np.where(frame.numbers == 48, -100.0, -200.0).sum())
+                own_eV = atoms_eV - (0.7 if frame is antisite and charge == 1 else 0.0)
+                for fidelity in FIDELITIES if seed % 2 == 0 else FIDELITIES[:1]:
+                    label = morse_label(frame, fidelity)
+                    label = Label(label.energy_eV + own_eV, label.forces_eV_A)
+                    data.append(LabelledFrame(frame, label, fidelity))
+    return data
+
+
 def make_settings(**changes: object) -> TrainingSettings:
     values: dict[str, object] = {
         "committee": 2,
@@ -88,6 +109,11 @@ def frame_of() -> Callable[..., Frame]:
 @pytest.fixture(scope="session")
 def data_of() -> Callable[..., list[LabelledFrame]]:
     return make_data
+
+
+@pytest.fixture(scope="session")
+def two_defects_of() -> Callable[..., list[LabelledFrame]]:
+    return make_two_defects
 
 
 @pytest.fixture(scope="session")

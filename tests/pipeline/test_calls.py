@@ -21,6 +21,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.minimum import CONVERGED
 from defectscape.files.extxyz import read_frames, read_labelled
 from defectscape.files.tables import load_relaxations
+from defectscape.model.saving import load_network
 from defectscape.model.training import train_member
 from defectscape.search.matching import rmsd_A
 from defectscape.settings.search import MinimaSettings
@@ -36,9 +37,12 @@ from defectscape.study.minima import (
     merged,
     read_relaxations,
     read_verified,
+    verification_labels,
     write_relaxations,
 )
 from defectscape.study.recharging import Found, exchanges
+from defectscape.study.splits import read_splits
+from defectscape.study.teaching import first_model, training_data
 from defectscape.summary.cost import label_costs
 from support.small_study import (
     StudyContext,
@@ -293,6 +297,42 @@ def test_one_more_defect_costs_its_own_labels_only(rerun: Rerun) -> None:
     calls = rerun(study)
     assert {key for _, key in calls} == {"v_Te_0"}
     assert {method for method, _ in calls} == {LOW, HIGH}
+
+
+def test_a_defect_that_learns_costs_its_own_labels_only(rerun: Rerun, finished: StudyContext) -> None:
+    files = finished.layout.group("v_Cd")
+    weights = [files.round(number).weights(member) for number in (0, 1) for member in (0, 1)]
+    before = [path.read_bytes() for path in weights]
+    study = small_study()
+    study["defects"].append({"name": "v_Te", "charges": ["0"], "learns": "weights"})
+    study["selection"]["initial_per_charge_taught"] = 2
+    calls = rerun(study)
+    assert {key for _, key in calls} == {"v_Te_0"}
+    assert [path.read_bytes() for path in weights] == before
+    context = StudyContext.load(write_study(study, Path()), Path("results"))
+    own = context.layout.group("v_Te")
+    assert len(read_frames(own.round(0).selected)) == 2 + 1
+    # What it knows itself is of its own atoms; what it trains on is not.
+    known, taught = (
+        {(item.frame.frame_id, item.fidelity) for item in data}
+        for data in (read_group_data(context, "v_Te", 0, "high"), training_data(context, "v_Te", 0).train)
+    )
+    assert known - taught, "a frame of its own is held out"
+    theirs = [item for item in training_data(context, "v_Te", 0).train if item.frame.key.defect == "v_Cd"]
+    assert {item.fidelity for item in theirs} == {"gfn1", "ipea1"}
+    splits = read_splits(context, "v_Cd")
+    assert {splits[item.frame.family] for item in theirs} == {"train"}
+    verified = {item.frame.frame_id for item in verification_labels(context, [context.group("v_Cd")[0]])}
+    assert verified <= {item.frame.frame_id for item in theirs}
+    card = load_network(own.round(0).model(0)).card
+    assert {str(key) for _, key in card.keys} == {"v_Cd_0", "v_Cd_-1", "v_Te_0"}
+    assert {relaxation.start.key.defect for relaxation in load_relaxations(own.relaxations)} == {"v_Te"}
+    # Its first training began with the last models of the other, and kept what their weights rely on.
+    start = first_model(context, "v_Te", 0, (48, 52))
+    assert start == context.layout.group("v_Cd").round(1).model(0)
+    assert load_network(own.round(0).model(0)).normalisation == load_network(start).normalisation
+    assert len(load_network(own.round(0).model(0)).references.compositions) == 2
+    assert first_model(context, "v_Te", 0, (17, 48, 52)) is None, "its weights belong to two elements"
 
 
 def test_one_more_charge_costs_its_own_labels_only(rerun: Rerun) -> None:

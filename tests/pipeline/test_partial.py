@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from defectscape.study.stages import STAGES
 from defectscape.summary.searched import Searched
 from defectscape.tools.progress import Progress, partial_layout
 from defectscape.tools.status import look_at
+from defectscape.tools.status_text import status_lines
 from support.mistakes import mistake
 from support.small_study import StudyContext, jobs_of, small_study, write_study
 from support.workflow import ENVIRONMENT, snakemake
@@ -50,11 +51,12 @@ def asked_for_everything() -> dict[str, Any]:
     study["host"]["stability"] = {"starts": 2, "steps": 3, "curvature_labels": 4}
     study["defects"] = [
         {"name": "v_Cd", "charges": ["0", "-1"], "added_charges": ["-2", "+1"]},
-        {"name": "v_Te", "charges": ["0"]},
+        {"name": "v_Te", "charges": ["0"], "learns": "weights"},
     ]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1}
     study["selection"]["recharged_per_charge_per_round"] = 1
+    study["selection"]["initial_per_charge_taught"] = 3
     study["exploration"]["rounds"] = 2
     study["fidelities"]["high"] = {"name": "pbe", "engine": VASP}
     study["thermo"]["correction"]["kind"] = "efnv"
@@ -89,6 +91,50 @@ def test_no_page_of_a_study_without_a_finished_defect(tmp_path: Path, monkeypatc
     with pytest.raises(ConfigError) as early:
         partial_layout(Progress.look(config))
     mistake("study", "`defectscape report --partial` too early", said=(nothing.value, early.value), when="report")
+
+
+def touch(paths: Iterable[Path]) -> None:
+    """Write files that hold nothing."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[]" if path.suffix == ".json" else "")
+
+
+def test_a_defect_that_learns_from_one_that_failed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = small_study()
+    given["defects"] += [
+        {"name": "Te_Cd", "charges": ["0"]},
+        {"name": "v_Te", "charges": ["0"], "learns": "labels"},
+    ]
+    config = write_study(given, Path())
+    study, layout = load_study(config), Layout(Path("results/small"))
+    host, jobs = jobs_of_host(study, layout), {}
+    for group in exploration_groups(study):
+        jobs[group.name] = jobs_of_group(study, layout, group)
+    touch(path for job in (*host, *jobs["Te_Cd"]) for path in job.outputs)
+    jobs["v_Cd"][0].log.parent.mkdir(parents=True)
+    jobs["v_Cd"][0].log.write_text("error: no such site\n")
+    touch(path for job in jobs["v_Te"] if job.stage in ("starts", "select", "label") for path in job.outputs)
+    touch(layout.group("v_Te").round(0).jumps(level) for level in ("low", "high"))
+    touch([layout.group("v_Te").round(0).data_low, layout.group("v_Te").round(0).data_high])
+    waits = "it learns from v_Cd, whose job starts has failed"
+    for done in (False, True):
+        if done:
+            # What it had learned before is not what it would learn now.
+            touch(path for job in jobs["v_Te"] for path in job.outputs)
+        progress = Progress.look(config)
+        assert {item.group: (item.stage, item.state, item.reason) for item in progress.unfinished} == {
+            "v_Cd": ("starts", "failed", "no such site"),
+            "v_Te": ("train 0 0", "left", waits),
+        }
+        assert partial_layout(progress).part == PARTIAL, "the other defect has its page"
+    layout.host_labels.unlink()
+    layout.references.unlink()
+    text = " ".join(" ".join(status_lines(look_at(config, Path("results")))).split())
+    assert "v_Te v_Te_0: not finished" in text
+    assert f"waits {waits}" in text
+    assert "makes one of Te_Cd" in text
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +259,9 @@ def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     # to other charges and 2 by them; and 2 relaxations of minima begun in each, with a label, which take 1 step in this
     # round and in the next. And the host, of which 2 distortions are relaxed for 3 steps.
     assert (starts, low) == (4, 1 + 2 * (1 + 3) + 5 * (4 * 3 + 2 + 2 * (2 + 2 + 2) + 2 * (1 + 1) + 2 * (1 + 2)))
-    # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step. Host and
-    # elements; 2 points of both curves of 3 diagrams; potentials of the host and of each charge state;
-    # curvature of the host.
-    assert high == 4 + 5 * (4 + 1 + 2 * 2 + 4 * 2) + 3 + 2 * 2 * 3 + 1 + 5
+    # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step; three states
+    # learn from others and are given one less. Host and elements; 2 points of both curves of 3 diagrams; potentials of
+    # the host and of each charge state; curvature of the host.
+    assert high == 4 + 5 * (4 + 1 + 2 * 2 + 4 * 2) - 3 + 3 + 2 * 2 * 3 + 1 + 5
     # Easy states: a plain relaxation of 4 labels, and a label at the one minimum.
     assert where_easy(study) == 5 * (4 * 2 - (4 + 1))

@@ -55,6 +55,7 @@ def full_study() -> dict[str, Any]:
     study["imported"] = ["imported.extxyz"]
     study["host"] |= {"relax": "positions", "stability": {"starts": 1, "steps": 3}}
     study["defects"][0]["added_charges"] = ["-2"]
+    study["defects"].append({"name": "v_Te", "charges": ["0"], "learns": "weights"})
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {
         "low_per_charge_per_round": 2,

@@ -146,9 +146,10 @@ def subjects(folder: Path, study: dict[str, Any]) -> set[str]:
     return set(re.findall(r"^Job \d+: (\S+): ", done.stdout + done.stderr, flags=re.MULTILINE))
 
 
-def test_a_new_defect_runs_nothing_of_the_others(study_folder: Path) -> None:
+@pytest.mark.parametrize("learns", ["none", "labels", "weights"])
+def test_a_new_defect_runs_nothing_of_the_others(study_folder: Path, learns: str) -> None:
     study = small_study()
-    study["defects"].append({"name": "v_Te", "charges": ["0"]})
+    study["defects"].append({"name": "v_Te", "charges": ["0"], "learns": learns})
     assert subjects(study_folder, study) == {"v_Te", "v_Te_0"}
 
 
@@ -156,6 +157,25 @@ def test_an_added_charge_runs_nothing_of_the_others(study_folder: Path) -> None:
     study = small_study()
     study["defects"][0]["added_charges"] = ["-2"]
     assert subjects(study_folder, study) == {"v_Cd.-2", "v_Cd_-2"}
+
+
+def test_a_defect_that_learned_runs_nothing_when_another_or_a_charge_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    study["defects"].append({"name": "v_Te", "charges": ["0"], "learns": "weights"})
+    before = {(job.rule, *job.arguments): job for job in jobs_of(write_study(study, Path()), Path("results"))}
+    study["defects"][0]["added_charges"] = ["-2"]
+    study["defects"].append({"name": "Te_Cd", "charges": ["0"], "learns": "weights"})
+    after = {(job.rule, *job.arguments): job for job in jobs_of(write_study(study, Path()), Path("results"))}
+    explored = {given: job for given, job in before.items() if given[1:2] in (("v_Cd",), ("v_Te",))}
+    assert {job.rule for job in explored.values()} >= {"starts", "label", "dataset", "train", "search", "verify"}
+    assert {given: after[given] for given in explored} == explored
+    waits = {path for path in after["train", "v_Te", "0", "1"].inputs if "/v_Cd/" in path}
+    assert any(path.endswith("round_1/model_1.weights") for path in waits)
+    assert sum("/verified/" in path for path in waits) == 2
+    assert not any("/v_Cd/" in path for path in after["train", "v_Te", "1", "1"].inputs if path.endswith(".weights"))
 
 
 def test_relaxed_minima_are_jobs_of_each_charge_and_round(study_folder: Path) -> None:

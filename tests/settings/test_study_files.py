@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from defectscape.domain.errors import ConfigError
 from defectscape.settings.default_study import DEFAULT_STUDY
 from defectscape.settings.documents import DOCUMENTS, config_page, default_yaml, json_schema
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import exploration_groups, initial_per_charge
 from defectscape.settings.load import load_study
 from defectscape.settings.paths import study_file
 from defectscape.settings.study import Study
@@ -99,6 +99,40 @@ def test_added_charges_learn_in_order_and_change_nothing_before_them() -> None:
         "v_Cd.-1": ((-1,), ("v_Cd",)),
         "v_Cd.-2": ((-2,), ("v_Cd", "v_Cd.-1")),
     }
+
+
+# A defect may learn from those before it; what is added to these later it does not see.
+
+
+def test_a_defect_learns_from_the_first_charges_of_those_before_it() -> None:
+    data: dict[str, Any] = deepcopy(DEFAULT_STUDY)
+    data["defects"] = [
+        {"name": "v_Cd", "charges": ["0"], "added_charges": ["-1"], "learns": "weights"},
+        {"name": "v_Te", "charges": ["0"]},
+        {"name": "Te_Cd", "charges": ["0"], "added_charges": ["+1"], "learns": "labels"},
+        {"name": "Cd_Te", "charges": ["0"], "added_charges": ["+1"], "learns": "weights"},
+    ]
+    data["selection"] = {"initial_per_charge_taught": 3}
+    study = Study.model_validate(data)
+    groups = {group.name: group for group in exploration_groups(study)}
+    assert {name: (group.taught_by, group.begins_with) for name, group in groups.items()} == {
+        "v_Cd": ((), None),
+        "v_Cd.-1": ((), "v_Cd"),
+        "v_Te": ((), None),
+        "Te_Cd": (("v_Cd", "v_Te"), None),
+        "Te_Cd.+1": (("v_Cd", "v_Te"), None),
+        "Cd_Te": (("v_Cd", "v_Te", "Te_Cd"), "Te_Cd"),
+        "Cd_Te.+1": (("v_Cd", "v_Te", "Te_Cd"), "Cd_Te"),
+    }
+    # Minima are tried, and families are shared, within a defect alone.
+    assert groups["Cd_Te.+1"].learns_from == ("Cd_Te",)
+    alone = study.selection.initial_per_charge
+    budgets = {name: initial_per_charge(study, group) for name, group in groups.items()}
+    assert {name for name, budget in budgets.items() if budget == alone} == {"v_Cd", "v_Te"}
+    assert {budgets[name] for name in ("v_Cd.-1", "Te_Cd", "Cd_Te.+1")} == {3}
+    data["exploration"] = {"training": {"strategy": "pretrain_finetune"}}
+    with pytest.raises(ValueError, match=r"v_Cd learns weights, .* let it learn labels"):
+        Study.model_validate(data)
 
 
 # Relative paths of a study: from its own folder, or from the working directory as in a clone.

@@ -96,12 +96,25 @@ def files_of(group):
 
 
 def learned_from(wildcards):
-    """Groups that this one learns from."""
+    """Groups of the same defect that this one learns from."""
     return GROUPS[wildcards.group].learns_from
 
 
 # No defect has a high-fidelity label before the host has passed its test, where there is one.
 HOST_TEST = [] if STUDY.host.stability is None else [str(LAYOUT.host_stability)]
+
+
+def teachers_files(wildcards):
+    """Labels and splits of other defects that a group trains on: those of the last round, and of verification."""
+    found = []
+    for name in GROUPS[wildcards.group].taught_by:
+        files, last = files_of(name), files_of(name).round(ROUNDS)
+        found += [last.data_low, last.data_high, files.splits]
+        keys = find_group(STUDY, name).keys
+        found += [files.verified_labels(key) for key in keys]
+    return list(map(str, found))
+
+
 IMPORTED = [str(path) for path in STUDY.imported]
 
 
@@ -291,8 +304,13 @@ def round_committee(offset):
 
 
 def warm_start(wildcards):
-    """The same member of the round before, where training starts from it."""
-    if not STUDY.exploration.training.warm_start or int(wildcards.round) == 0:
+    """The same member of the round before, or of another group's last round, where training starts from it."""
+    if int(wildcards.round) == 0:
+        teacher = GROUPS[wildcards.group].begins_with
+        if teacher is None:
+            return []
+        return str(files_of(teacher).round(ROUNDS).weights(wildcards.member))
+    if not STUDY.exploration.training.warm_start:
         return []
     before = files_of(wildcards.group).round(int(wildcards.round) - 1)
     return str(before.weights(wildcards.member))

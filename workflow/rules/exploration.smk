@@ -4,12 +4,13 @@
 rule train:
     """Train one member of a round's charge-embedded MACE committee.
 
-    In: labelled frames, splits. Out: the model file, its weights file, its training history.
+    In: labelled frames, splits, those of the defects that teach it. Out: the model file, its weights file, its training history.
     """
     input:
         str(files_of("{group}").round("{round}").data_low),
         str(files_of("{group}").round("{round}").data_high),
         str(files_of("{group}").splits),
+        teachers_files,
         warm_start,
         foundation(STUDY.exploration.training),
     output:

@@ -69,7 +69,7 @@ rule minima:
 rule verify:
     """Relax the best minima and the unperturbed start of a charge state with the high-fidelity engine.
 
-    In: minima, starts, the committee that found them, its labels. Out: the engine's verdict on each, and the labels.
+    In: minima, starts, the committee that found them, what it learned from. Out: the engine's verdict on each, and the labels.
     """
     input:
         str(LAYOUT.host),
@@ -79,6 +79,7 @@ rule verify:
         str(files_of("{group}").round(ROUNDS).data_low),
         str(files_of("{group}").round(ROUNDS).data_high),
         str(files_of("{group}").splits),
+        teachers_files,
         last_committee,
     output:
         str(files_of("{group}").verified("{key}")),

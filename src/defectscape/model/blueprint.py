@@ -8,7 +8,7 @@ reader, and everything named in it must be in the short lists below.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -58,6 +58,7 @@ def blueprint(network: Network) -> Plain:
             "charges": list(references.charges),
             "element_eV": torch.tensor(references.element_eV),
             "charge_eV": torch.tensor(references.charge_eV),
+            **_plain_compositions(references),
         },
         "architecture": {name: _encode(value) for name, value in network.architecture.items()},
         "embedding": network.embedding_specs if hasattr(network, "joint_embedding") else None,
@@ -114,6 +115,9 @@ def _with_random_weights(plain: Plain, card: ModelCard) -> ChargedMACE:
         to_numpy(saved["element_eV"]),
         to_numpy(saved["charge_eV"]),
     )
+    if "compositions" in saved:
+        rows = tuple(map(tuple, saved["compositions"]))
+        references = replace(references, compositions=rows, composition_eV=to_numpy(saved["composition_eV"]))
     arguments = {name: _decode(value) for name, value in plain["architecture"].items()}
     # In files of earlier versions that began with a foundation model; it was not always what was built.
     arguments.pop("use_reduced_cg", None)
@@ -128,6 +132,16 @@ def _with_random_weights(plain: Plain, card: ModelCard) -> ChargedMACE:
         if specs is not None and given is None:
             graft_embedding(network, specs)
     return network
+
+
+def _plain_compositions(references: EnergyReferences) -> Plain:
+    """Constants of the compositions, where a network has them; other files stay as those of earlier versions."""
+    if not references.compositions:
+        return {}
+    return {
+        "compositions": [list(row) for row in references.compositions],
+        "composition_eV": torch.tensor(references.composition_eV),
+    }
 
 
 def _encode(value: Any) -> Any:

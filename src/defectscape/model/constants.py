@@ -21,7 +21,7 @@ import torch
 from defectscape.model.backend import mace_data, to_numpy
 from defectscape.model.dataset import collate
 from defectscape.model.network import ChargedMACE
-from defectscape.model.references import solve_constants
+from defectscape.model.references import composition_constants, solve_constants
 
 HEIGHT_EV_ATOM = 0.02
 """Height above the lowest frame of a kind at which a frame counts half."""
@@ -49,17 +49,24 @@ def refit_constants(
     targets = np.array([float(graph["energy"]) for graph in graphs])
     weights = _weights(targets, heads, columns, counts)
     shifts = np.zeros(len(graphs))
+    compositions, width = network.own_compositions, network.charge_reference_eV.shape[1]
     for head in np.unique(heads):
         chosen = heads == head
         element, charge = solve_constants(
             counts[chosen],
             columns[chosen],
             residuals[chosen],
-            network.charge_reference_eV.shape[1],
+            width,
             weights[chosen],
         )
         shifts[chosen] = counts[chosen] @ element + charge[columns[chosen]]
         network.shift_references(int(head), element, charge)
+        if compositions:
+            left = residuals[chosen] - shifts[chosen]
+            own = composition_constants(counts[chosen], columns[chosen], left, compositions, width, weights[chosen])
+            kinds = [compositions.index(tuple(row)) for row in counts[chosen].astype(int).tolist()]
+            shifts[chosen] += own[kinds, columns[chosen]]
+            network.shift_compositions(int(head), own)
     for graph, shift in zip(graphs, shifts, strict=True):
         graph["energy"] = graph["energy"] - shift
 

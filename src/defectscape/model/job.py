@@ -30,6 +30,7 @@ class Job:
         device: where to train.
         start: the model to start from, of the same strategy, or None.
         checkpoint: file to continue from, or None.
+        per_composition: whether each composition has energy constants of its own.
     """
 
     train: tuple[LabelledFrame, ...]
@@ -41,6 +42,7 @@ class Job:
     device: torch.device
     start: Network | None
     checkpoint: Path | None
+    per_composition: bool = False
 
     @property
     def elements(self) -> tuple[int, ...]:
@@ -90,6 +92,7 @@ class Job:
             seed,
             self.member,
             start,
+            self.per_composition,
         )
         return train_phase(phase, self.device, point)
 

@@ -10,6 +10,7 @@ head that was never trained on is refused, where mace would truncate, wrap aroun
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from defectscape.model.product_basis import built_with
 from defectscape.model.references import EnergyReferences
 from defectscape.settings.training import TrainingSettings
 
-_REFERENCES = ("element_reference_eV", "charge_reference_eV")
+_REFERENCES = ("element_reference_eV", "charge_reference_eV", "composition_reference_eV")
 _RADIAL = {"num_bessel": 8, "num_polynomial_cutoff": 5}
 
 PRODUCT_BASIS: ProductBasis = "reduced"
@@ -45,6 +46,8 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
 
     charge_reference_eV: torch.Tensor
     element_reference_eV: torch.Tensor
+    composition_reference_eV: torch.Tensor
+    composition_counts: torch.Tensor
     r_max: torch.Tensor
 
     def __init__(self, *, card: ModelCard, references: EnergyReferences, **kwargs: Any) -> None:
@@ -71,10 +74,15 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
         self.register_buffer("charge_reference_eV", torch.tensor(table, dtype=torch.float64))
         elements = torch.tensor(references.element_eV.copy(), dtype=torch.float64)
         self.register_buffer("element_reference_eV", elements)
+        if references.compositions:
+            own = np.zeros((len(references.fidelities), len(references.compositions), width))
+            own[:, :, np.array(references.charges) - self.charge_min] = references.composition_eV
+            self.register_buffer("composition_reference_eV", torch.tensor(own, dtype=torch.float64))
+            self.register_buffer("composition_counts", torch.tensor(references.compositions))
 
     def _apply(self, fn: Callable, recurse: bool = True) -> "ChargedMACE":
         """Device moves reach the references, dtype changes do not: 1e-7 of 3000 eV is too much."""
-        kept = {name: getattr(self, name) for name in _REFERENCES}
+        kept = {name: getattr(self, name) for name in _REFERENCES if name in self._buffers}
         super()._apply(fn, recurse)
         for name, tensor in kept.items():
             self._buffers[name] = tensor.to(self.r_max.device)
@@ -85,13 +93,28 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
         """The energy references it puts back."""
         table = to_numpy(self.charge_reference_eV)
         columns = [i for i in range(table.shape[1]) if np.any(np.isfinite(table[:, i]))]
-        return EnergyReferences(
+        known = EnergyReferences(
             self.card.fidelities,
             self.card.elements,
             tuple(self.charge_min + i for i in columns),
             to_numpy(self.element_reference_eV),
             table[:, columns],
         )
+        if not self.own_compositions:
+            return known
+        own = to_numpy(self.composition_reference_eV)[:, :, columns]
+        return replace(known, compositions=self.own_compositions, composition_eV=own)
+
+    @property
+    def own_compositions(self) -> tuple[tuple[int, ...], ...]:
+        """Atoms of each element, of the compositions that have constants of their own."""
+        if "composition_counts" not in self._buffers:
+            return ()
+        return tuple(map(tuple, self.composition_counts.tolist()))
+
+    def shift_compositions(self, head: int, own_eV: Floats) -> None:
+        """Add (compositions, columns) eV to the constants of the compositions of a head, in place."""
+        self.composition_reference_eV[head] += torch.tensor(own_eV, device=self.composition_reference_eV.device)
 
     def shift_references(self, head: int, element_eV: Floats, charge_eV: Floats) -> None:
         """Add (elements,) eV per atom and (columns,) eV to the references of a head, in place."""
@@ -126,6 +149,8 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
         per_atom = kinds.to(torch.float64) @ self.element_reference_eV.T
         per_atom = per_atom.gather(1, head[batch].unsqueeze(-1)).squeeze(-1)
         atoms = torch.zeros_like(constant).index_add(0, batch, per_atom)
+        if "composition_counts" in self._buffers:
+            constant = constant + self._own_constants(data)
         out["energy"] = out["interaction_energy"].to(torch.float64) + atoms + constant
         # mace has added its own atomic energies, of the readout and in the network's dtype.
         added = cast(Any, self.atomic_energies_fn)(kinds)
@@ -137,6 +162,15 @@ class ChargedMACE(mace_modules.ScaleShiftMACE):
     def columns(self, charge: torch.Tensor) -> torch.Tensor:
         """Column of ``charge_reference_eV`` for charges in e; may lie outside the table."""
         return charge.round().long() - self.charge_min
+
+    def _own_constants(self, data: dict[str, torch.Tensor]) -> torch.Tensor:
+        """d(f, q, n) of every graph, float64; 0 for a composition that was not trained on."""
+        head, charge, kinds = data["head"], data["total_charge"].detach(), data["node_attrs"].detach()
+        counts = torch.zeros(len(head), kinds.shape[1], dtype=torch.float64, device=kinds.device)
+        counts.index_add_(0, data["batch"], kinds.to(torch.float64))
+        same = (counts.round().long()[:, None, :] == self.composition_counts[None]).all(dim=-1)
+        own = self.composition_reference_eV[head, :, self.columns(charge)]
+        return torch.where(same, own, 0.0).sum(dim=-1)
 
     def _constants(self, data: dict[str, torch.Tensor]) -> torch.Tensor:
         """c(f, q) of every graph, float64, after the checks that mace leaves out."""

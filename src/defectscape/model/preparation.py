@@ -64,6 +64,7 @@ class Phase:
         seed: of weights and frame order.
         member: index in the committee.
         start: network to start from, or None.
+        per_composition: whether each composition has energy constants of its own.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Phase:
     seed: int
     member: int
     start: ChargedMACE | None = None
+    per_composition: bool = False
 
 
 def prepare(phase: Phase) -> Preparation:
@@ -86,7 +88,7 @@ def prepare(phase: Phase) -> Preparation:
     settings, fidelities, old = phase.settings, phase.fidelities, phase.start
     check_training(phase.train, fidelities)
     train = sorted(phase.train, key=_order)
-    references = fit_references(train, fidelities, elements=phase.elements)
+    references = fit_references(train, fidelities, elements=phase.elements, per_composition=phase.per_composition)
     card = _card(train, references, phase)
     usable = usable_validation(sorted(phase.valid, key=_order), card)
     maker = Graphs.of(card)

@@ -16,10 +16,18 @@ structures that happen to be labelled. So where a structure is labelled at both 
 low-fidelity energy lies above its own reference is taken off the high-fidelity energy before the
 regression: :math:`E_\mathrm{high} - [E_\mathrm{low} - E_\mathrm{ref,low}]`. The strain cancels, as
 far as the two levels of theory agree on it, and both heads learn the same kind of number.
+
+Two defects do not share the constants of their charges: where their levels lie in the gap is what tells them apart, and
+it is tenths of an eV. Where it is asked for, a composition has constants of its own beside them,
+
+.. math:: E_\mathrm{ref}(f, q, n) = \sum_{el} n_{el}\, e_{el}(f) + c(f, q) + d(f, q, n)
+
+with :math:`d` the mean of what the rest leaves, zero for a composition that was not trained on. Structures of one
+composition and charge lie on one energy surface, so no difference between them is touched.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,6 +48,9 @@ class EnergyReferences:
         element_eV: energy per atom of each element, shape (fidelities, elements), eV.
         charge_eV: energy per charge state, shape (fidelities, charges), eV; NaN where that
             fidelity has no training frame of that charge.
+        compositions: atoms of each element, of each composition that has constants of its own.
+        composition_eV: these constants, shape (fidelities, compositions, charges), eV; 0 where that fidelity has
+            no training frame of them.
     """
 
     fidelities: tuple[str, ...]
@@ -47,6 +58,8 @@ class EnergyReferences:
     charges: tuple[int, ...]
     element_eV: Floats
     charge_eV: Floats
+    compositions: tuple[tuple[int, ...], ...] = ()
+    composition_eV: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def energy_eV(self, numbers: Ints, charge: int, fidelity: str) -> float:
         """Reference energy of ``numbers`` (n,) in ``charge`` (e) at ``fidelity``, eV.
@@ -63,8 +76,11 @@ class EnergyReferences:
             known = ", ".join(map(format_charge, known_charges))
             remedy = f"The model was trained on {known} at {fidelity}; label and train this one too"
             raise ModelError("charge", format_charge(charge), remedy)
-        counts = count_elements(numbers, self.elements)
-        constant = self.charge_eV[head, self.charges.index(charge)]
+        counts, column = count_elements(numbers, self.elements), self.charges.index(charge)
+        constant = self.charge_eV[head, column]
+        composition = tuple(counts.astype(int).tolist())
+        if composition in self.compositions:
+            constant += self.composition_eV[head, self.compositions.index(composition), column]
         return float(counts @ self.element_eV[head] + constant)
 
 
@@ -86,13 +102,15 @@ def fit_references(
     fidelities: tuple[str, ...],
     *,
     elements: tuple[int, ...] | None = None,
+    per_composition: bool = False,
 ) -> EnergyReferences:
-    """Regress the references of the module's equation over training frames.
+    """Regress the references of the module's equations over training frames.
 
     Args:
         data: training frames of all fidelities.
         fidelities: names, low first.
         elements: atomic numbers the references are for, ascending; None for those of the data.
+        per_composition: whether each composition has constants of its own, where there are several.
 
     Raises:
         ModelError: if a fidelity has no frame, or one has an atom of another element.
@@ -102,22 +120,31 @@ def fit_references(
     charges = tuple(sorted({item.frame.charge for item in data}))
     element_eV = np.zeros((len(fidelities), len(elements)))
     charge_eV = np.full((len(fidelities), len(charges)), np.nan)
+    compositions = _compositions(data, elements) if per_composition else ()
+    composition_eV = np.zeros((len(fidelities), len(compositions), len(charges)))
     excess: dict[str, float] = {}
     for head, fidelity in enumerate(fidelities):
         items = [item for item in data if item.fidelity == fidelity]
         if not items:
             raise ModelError("fidelity", repr(fidelity), "It has no training frame; label some")
         targets = _without_strain(items, excess)
-        fitted = _regress(targets, elements, charges)
-        element_eV[head], charge_eV[head] = fitted
+        fitted = _regress(targets, elements, charges, compositions)
+        element_eV[head], charge_eV[head], composition_eV[head] = fitted
+        known = EnergyReferences(fidelities, elements, charges, element_eV, charge_eV, compositions, composition_eV)
         for item in items:
             frame = item.frame
-            constant = charge_eV[head, charges.index(frame.charge)]
-            reference = count_elements(frame.numbers, elements) @ element_eV[head] + constant
+            reference = known.energy_eV(frame.numbers, frame.charge, fidelity)
             excess.setdefault(frame.geometry_hash, item.label.energy_eV - reference)
-    for array in (element_eV, charge_eV):
+    for array in (element_eV, charge_eV, composition_eV):
         array.setflags(write=False)
-    return EnergyReferences(fidelities, elements, charges, element_eV, charge_eV)
+    return EnergyReferences(fidelities, elements, charges, element_eV, charge_eV, compositions, composition_eV)
+
+
+def _compositions(data: Sequence[LabelledFrame], elements: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """All compositions, atoms of each element; none where there is only one, whose charges' constants say it all."""
+    found = {np.sort(item.frame.numbers).tobytes(): item.frame.numbers for item in data}
+    rows = sorted(tuple(count_elements(numbers, elements).astype(int).tolist()) for numbers in found.values())
+    return tuple(rows) if len(rows) > 1 else ()
 
 
 def add_references(low: EnergyReferences, added: EnergyReferences) -> EnergyReferences:
@@ -131,7 +158,17 @@ def add_references(low: EnergyReferences, added: EnergyReferences) -> EnergyRefe
     table[1, [charges.index(charge) for charge in added.charges]] = added.charge_eV[0]
     table[1] += table[0]
     elements = np.stack([low.element_eV[0], low.element_eV[0] + added.element_eV[0]])
-    return EnergyReferences((*low.fidelities, *added.fidelities), low.elements, charges, elements, table)
+    compositions = tuple(sorted({*low.compositions, *added.compositions}))
+    own = np.zeros((2, len(compositions), len(charges)))
+    for head, part in enumerate((low, added)):
+        rows = [compositions.index(composition) for composition in part.compositions]
+        if rows:
+            own[head, np.array(rows)[:, None], [charges.index(charge) for charge in part.charges]] = (
+                part.composition_eV[0]
+            )
+    own[1] += own[0]
+    fidelities = (*low.fidelities, *added.fidelities)
+    return EnergyReferences(fidelities, low.elements, charges, elements, table, compositions, own)
 
 
 def _without_strain(items: Sequence[LabelledFrame], excess: dict[str, float]) -> list[tuple[Frame, float]]:
@@ -152,14 +189,48 @@ def _without_strain(items: Sequence[LabelledFrame], excess: dict[str, float]) ->
 
 
 def _regress(
-    targets: Sequence[tuple[Frame, float]], elements: tuple[int, ...], charges: tuple[int, ...]
-) -> tuple[Floats, Floats]:
-    """One fidelity: energies (elements,), constants (charges,) with NaN where unseen."""
+    targets: Sequence[tuple[Frame, float]],
+    elements: tuple[int, ...],
+    charges: tuple[int, ...],
+    compositions: tuple[tuple[int, ...], ...],
+) -> tuple[Floats, Floats, Floats]:
+    """One fidelity: energies (elements,), constants (charges,) with NaN where unseen, those of the compositions."""
     counts = np.array([count_elements(frame.numbers, elements) for frame, _ in targets])
     columns = np.array([charges.index(frame.charge) for frame, _ in targets])
     energies = np.array([energy for _, energy in targets])
     element, charge = solve_constants(counts, columns, energies, len(charges))
-    return element, np.where(np.bincount(columns, minlength=len(charges)) > 0, charge, np.nan)
+    left = energies - counts @ element - charge[columns]
+    own = composition_constants(counts, columns, left, compositions, len(charges))
+    return element, np.where(np.bincount(columns, minlength=len(charges)) > 0, charge, np.nan), own
+
+
+def composition_constants(
+    counts: Floats,
+    columns: Ints,
+    left_eV: Floats,
+    compositions: Sequence[tuple[int, ...]],
+    width: int,
+    weights: Floats | None = None,
+) -> Floats:
+    """Mean of what ``solve_constants`` leaves, composition by composition and charge by charge.
+
+    Args:
+        counts, columns, width, weights: as there.
+        left_eV: what it leaves, shape (m,), eV.
+        compositions: atoms of each element.
+
+    Returns:
+        Shape (compositions, width), eV; 0 where there is no energy, and for compositions that are not listed.
+    """
+    table, total = np.zeros((2, len(compositions), width))
+    weights = np.ones(len(left_eV)) if weights is None else weights
+    rows = {composition: row for row, composition in enumerate(compositions)}
+    for count, column, energy_eV, weight in zip(counts.astype(int).tolist(), columns, left_eV, weights, strict=True):
+        row = rows.get(tuple(count))
+        if row is not None:
+            table[row, column] += weight * energy_eV
+            total[row, column] += weight
+    return np.divide(table, total, out=np.zeros_like(table), where=total > 0)
 
 
 def solve_constants(

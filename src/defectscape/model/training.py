@@ -28,6 +28,7 @@ def train_member(
     warm_start: Path | None = None,
     checkpoint: Path | None = None,
     prior: str = "",
+    per_composition: bool = False,
 ) -> TrainingHistory:
     """Train one member and write it to ``output``.
 
@@ -43,6 +44,8 @@ def train_member(
         checkpoint: file to continue from if it fits, written at every validation (with a number for
             a strategy's first phase), removed at the end; None for none.
         prior: name of the prior that was taken off the labels, for the card; empty for none.
+        per_composition: whether each composition has energy constants of its own beside those of the charges
+            (``references.py``), where there are several.
 
     Raises:
         ModelError: fewer than two training frames of a fidelity that the strategy needs, validation
@@ -75,6 +78,7 @@ def train_member(
             device,
             start,
             checkpoint,
+            per_composition,
         )
         network, history = STRATEGIES[settings.strategy](job)
         if prior:

@@ -104,6 +104,12 @@ class SelectionSettings(Settings):
     initial_per_charge: int = Field(
         gt=0, description="High-fidelity labels per defect and charge before the first model."
     )
+    initial_per_charge_taught: int | None = Field(
+        None,
+        gt=0,
+        description="The same for charge states that learn from others: those of a defect with `learns`, and "
+        "`added_charges`. They may need fewer. None: as many.",
+    )
     test_per_charge: int = Field(
         gt=0,
         description="High-fidelity labels per defect and charge for testing, from held-out families.",

@@ -107,6 +107,9 @@ class HostSettings(Settings):
         return self
 
 
+Learns = Literal["none", "labels", "weights"]
+
+
 class DefectSettings(Settings):
     """One defect and its charge states."""
 
@@ -122,6 +125,13 @@ class DefectSettings(Settings):
         [],
         description="Charge states added later. They are explored on top of the others, and nothing of the others is "
         "computed again.",
+    )
+    learns: Learns = Field(
+        "none",
+        description="What its exploration takes from the defects before it in this list, once these are verified: "
+        "`labels`, all of theirs join its trainings; `weights`, the labels, and its first training also starts from "
+        "the last models of the defect before it. They never depend on it. `none`: nothing, and its exploration runs "
+        "beside theirs.",
     )
 
     @model_validator(mode="after")

@@ -78,6 +78,18 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _first_models_see_both_levels(self) -> "Study":
+        if self.exploration.training.strategy == "pretrain_finetune":
+            for defect in self.defects:
+                if defect.learns == "weights":
+                    raise ValueError(
+                        f"defects: {defect.name} learns weights, and exploration.training.strategy pretrain_finetune "
+                        "starts from weights with the high level alone, so that it would see no low-level label of "
+                        f"{defect.name}; let it learn labels"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _potentials_are_there(self) -> "Study":
         engine = self.fidelities.high.engine
         if self.thermo.correction.kind == "efnv" and engine.kind not in POTENTIAL_ENGINES:

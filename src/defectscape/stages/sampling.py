@@ -10,6 +10,7 @@ from defectscape.sampling.splits import assign_splits
 from defectscape.sampling.starts import make_starts
 from defectscape.selection.descriptors import frame_descriptors
 from defectscape.selection.selection import select_initial
+from defectscape.settings.groups import initial_per_charge
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames, pool_frames, write_pool, write_selected, write_starts
 from defectscape.study.host import read_host, site_of
@@ -67,10 +68,12 @@ def select_group_initial(context: StudyContext, name: str) -> None:
     outcomes = round_outcomes(context, name, 0, "low")
     sane = {outcome.frame_id for outcome in outcomes if outcome.trainable}
     pool = [frame for frame in pool_frames(context, name) if frame.frame_id in sane]
+    first = initial_per_charge(context.study, group)
+    budget = context.study.selection.model_copy(update={"initial_per_charge": first})
     chosen: list[Frame] = []
     for key in group.keys:
         frames = tuple(frame for frame in pool if frame.key == key)
         features = frame_descriptors(frames, np.array(site.frac_coords))
-        indices = select_initial(frames, features, splits, context.study.selection, key)
+        indices = select_initial(frames, features, splits, budget, key)
         chosen += [frames[index] for index in indices]
     write_selected(context, name, "high", 0, chosen)

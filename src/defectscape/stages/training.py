@@ -13,21 +13,21 @@ from defectscape.study.labels import known_to_prior, over_prior, read_data, read
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
+from defectscape.study.teaching import TrainingData, first_model, training_data
 
 
 def _train(
     context: StudyContext,
     files: GroupRound,
-    splits: dict[str, Split],
+    data: TrainingData,
     settings: TrainingSettings,
     member: int,
     seed: int,
     warm_start: Path | None,
 ) -> None:
-    data = over_prior(context, [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)])
     history = train_member(
-        of_split(data, splits, Split.TRAIN),
-        of_split(data, splits, Split.VALID),
+        data.train,
+        data.valid,
         context.fidelity_names,
         settings,
         seed=seed,
@@ -36,19 +36,23 @@ def _train(
         warm_start=warm_start,
         checkpoint=files.folder / f"checkpoint_{member}.pt",
         prior="" if context.prior is None else context.prior.name,
+        per_composition=data.per_composition,
     )
     write_history(files, member, history)
 
 
 def train_round(context: StudyContext, group: str, number: int, member: int) -> None:
-    """Train one member of a round's committee on what the group knows."""
+    """Train one member of a round's committee on what the group knows, and what others teach it."""
     settings = context.study.exploration.training
     files = context.layout.group(group)
-    warm = files.round(number - 1).model(member) if settings.warm_start and number > 0 else None
+    data = training_data(context, group, number)
+    if number == 0:
+        warm = first_model(context, group, member, data.elements)
+    else:
+        warm = files.round(number - 1).model(member) if settings.warm_start else None
     # The seed does not contain the round: with a cold start, rounds differ by their data alone.
     seed = derive_seed(context.study.seed, "train", group, member)
-    splits = read_splits(context, group)
-    _train(context, files.round(number), splits, settings, member, seed, warm)
+    _train(context, files.round(number), data, settings, member, seed, warm)
 
 
 def build_final_data(context: StudyContext) -> None:
@@ -69,5 +73,8 @@ def build_final_data(context: StudyContext) -> None:
 
 def train_final(context: StudyContext, member: int) -> None:
     """Train one member of the final committee on all groups together."""
-    seed = derive_seed(context.study.seed, "final", member)
-    _train(context, context.layout.final, read_final_splits(context), context.study.training, member, seed, None)
+    seed, splits = derive_seed(context.study.seed, "final", member), read_final_splits(context)
+    files = context.layout.final
+    data = over_prior(context, [item for fidelity in ("low", "high") for item in read_data(context, files, fidelity)])
+    known = TrainingData(of_split(data, splits, Split.TRAIN), of_split(data, splits, Split.VALID))
+    _train(context, files, known, context.study.training, member, seed, None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import Group, exploration_groups, initial_per_charge
 from defectscape.settings.study import Study
 
 STARTS_BESIDES_DISTORTIONS = 2
@@ -48,8 +48,8 @@ class MostLabels:
         return self.begun * (1 + number * self.steps)
 
 
-def most_labels(study: Study) -> MostLabels:
-    """What each charge state of a study is labelled for, at most."""
+def most_labels(study: Study, group: Group) -> MostLabels:
+    """What each charge state of a group is labelled for, at most."""
     sampling, selection = study.sampling, study.selection
     starts = STARTS_BESIDES_DISTORTIONS + len(sampling.bond_distortions) + int(sampling.dimers)
     # A defect is a vacancy or it is not: never both kinds of candidates.
@@ -64,7 +64,7 @@ def most_labels(study: Study) -> MostLabels:
         relaxed_starts=sampling.relaxed_starts * sampling.relaxation_steps,
         # Given and taken; doubtful minima come beside as many sure ones.
         chosen_low=selection.low_per_charge_per_round + 4 * selection.recharged_per_charge_per_round,
-        initial=selection.initial_per_charge + selection.test_per_charge,
+        initial=initial_per_charge(study, group) + selection.test_per_charge,
         chosen_high=selection.per_charge_per_round,
         verification=verified * (1 + study.verification.relax_steps),
         easy_verification=study.verification.minima_per_charge + plain,
@@ -76,15 +76,18 @@ def most_labels(study: Study) -> MostLabels:
 
 def label_counts(study: Study) -> tuple[int, int, int]:
     """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
-    most = most_labels(study)
-    keys = sum(len(group.keys) for group in exploration_groups(study))
     rounds = study.exploration.rounds
-    low = most.pool + most.relaxed_starts + rounds * most.chosen_low
-    low += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
-    high = most.initial + rounds * most.chosen_high + most.verification
-    low_host, high_host = host_test(study)
-    high = keys * high + crystals(study) + diagram_points(study) + potentials(study)
-    return most.starts, 1 + low_host + keys * low, high_host + high
+    (low_host, high_host), starts = host_test(study), 0
+    low = 1 + low_host
+    high = high_host + crystals(study) + diagram_points(study) + potentials(study)
+    for group in exploration_groups(study):
+        most, keys = most_labels(study, group), len(group.keys)
+        starts = most.starts
+        cheap = most.pool + most.relaxed_starts + rounds * most.chosen_low
+        cheap += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
+        low += keys * cheap
+        high += keys * (most.initial + rounds * most.chosen_high + most.verification)
+    return starts, low, high
 
 
 def host_test(study: Study) -> tuple[int, int]:
@@ -98,9 +101,8 @@ def host_test(study: Study) -> tuple[int, int]:
 
 def where_easy(study: Study) -> int:
     """High-fidelity labels that a study does not need where all its states are easy."""
-    most = most_labels(study)
-    keys = sum(len(group.keys) for group in exploration_groups(study))
-    return keys * (most.verification - most.easy_verification)
+    most = {group: most_labels(study, group) for group in exploration_groups(study)}
+    return sum(len(group.keys) * (one.verification - one.easy_verification) for group, one in most.items())
 
 
 def crystals(study: Study) -> int:

@@ -1,6 +1,6 @@
 """What the searches of a study found, and what the engine says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from defectscape.files.tables import (
 )
 from defectscape.search.merging import merge
 from defectscape.search.verification_criterion import Assessment
+from defectscape.settings.groups import Group
 from defectscape.settings.search import MinimaSettings
 from defectscape.study.context import StudyContext
 from defectscape.study.host import site_operations
@@ -115,12 +116,13 @@ def with_engine_s_own(minima: Sequence[Minimum], verified: Sequence[VerifiedMini
     )
 
 
-def verification_labels(context: StudyContext) -> list[LabelledFrame]:
-    """Every high-fidelity label that verification made."""
+def verification_labels(context: StudyContext, groups: Iterable[Group] | None = None) -> list[LabelledFrame]:
+    """Every high-fidelity label that verification made, of some groups or of all."""
     name = context.fidelity_settings("high").name
     return [
         item
-        for group, key in context.keys
+        for group in (context.groups if groups is None else groups)
+        for key in group.keys
         for item in read_labelled(context.layout.group(group.name).verified_labels(key), name)
     ]
 

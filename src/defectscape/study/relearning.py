@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Sequence
 
-from defectscape.domain.family import Split
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
 from defectscape.domain.seeds import derive_seed
@@ -14,8 +13,7 @@ from defectscape.model.saving import load_network, weights_path
 from defectscape.model.training import train_member
 from defectscape.study.committees import CommitteeSurface, of_fidelity
 from defectscape.study.context import StudyContext
-from defectscape.study.labels import over_prior, read_group_data, unique
-from defectscape.study.splits import of_split, read_splits
+from defectscape.study.teaching import training_data
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +34,20 @@ def relearned_surface(
     study = context.study
     settings = study.exploration.training.model_copy(update={"device": "cpu"})
     files, rounds = context.layout.group(group), study.exploration.rounds
-    low, high = (read_group_data(context, group, rounds, fidelity) for fidelity in ("low", "high"))
-    data = over_prior(context, [*low, *unique([*high, *labels])])
-    splits = read_splits(context, group)
-    train, valid = (of_split(data, splits, split) for split in (Split.TRAIN, Split.VALID))
+    data = training_data(context, group, rounds, labels)
     paths = []
     for member in range(settings.committee):
         start = files.round(rounds).model(member)
         seed = derive_seed(study.seed, "train", group, member)
-        digest = inputs_digest(train, valid, settings, seed, load_network(start))
+        digest = inputs_digest(data.train, data.valid, settings, seed, load_network(start))
         path = files.relearned(key) / f"{digest[:16]}.model"
         paths.append(path)
         if weights_path(path).is_file():
             logger.info("member %d has learned these labels already", member)
             continue
         train_member(
-            train,
-            valid,
+            data.train,
+            data.valid,
             context.fidelity_names,
             settings,
             seed=seed,
@@ -61,6 +56,7 @@ def relearned_surface(
             warm_start=start,
             checkpoint=path.with_suffix(".checkpoint"),
             prior="" if context.prior is None else context.prior.name,
+            per_composition=data.per_composition,
         )
     committee = Committee.load(paths, settings.device, context.prior)
     return of_fidelity(committee, context.fidelity_names[1])

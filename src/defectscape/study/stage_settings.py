@@ -25,6 +25,31 @@ def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     return study.exploration.rounds if sources else None
 
 
+def _teachers(study: Study, wildcards: Wildcards) -> object:
+    """Whose labels join the group's trainings."""
+    return list(find_group(study, wildcards["group"]).taught_by) or None
+
+
+def _taught(study: Study, wildcards: Wildcards) -> object:
+    """Whose labels join the training, and whose models the first one starts from."""
+    group = find_group(study, wildcards["group"])
+    found = {"taught_by": list(group.taught_by)} if group.taught_by else {}
+    if wildcards["round"] == "0" and group.begins_with is not None:
+        found["begins_with"] = [group.begins_with]
+    return found or None
+
+
+def _last_round_of_teachers(study: Study, wildcards: Wildcards) -> object:
+    """The last round, for a training that begins with what others ended with."""
+    return None if _taught(study, wildcards) is None else study.exploration.rounds
+
+
+def _first_budget(study: Study, wildcards: Wildcards) -> object:
+    """What a group that learns from others is given in place of the first budget, if it is another."""
+    group = find_group(study, wildcards["group"])
+    return study.selection.initial_per_charge_taught if group.sources else None
+
+
 def in_rounds(block: str, *, added: bool = False) -> Part:
     """A setting that matters from round 1 on: the first training has the pool alone."""
 
@@ -105,6 +130,12 @@ GROUP = Part("defects", _group)
 CRYSTAL = Block("host", ("stability",))
 """The test comes after the crystal."""
 TESTED = Part("host.stability", host_is_tested, tuple(StabilitySettings.model_fields), added=True)
+TEACHERS = Part("defects", _teachers, added=True)
+TAUGHT = (
+    Part("defects", _taught, added=True),
+    Part("exploration.rounds", _last_round_of_teachers, added=True),
+)
+FIRST_BUDGET = Part("selection.initial_per_charge_taught", _first_budget, added=True)
 EVERYTHING = Part(WHOLE, everything, ("processes",))
 PRIOR = Block("prior", ("processes",), added=True)
 """How many processes compute it changes no value."""
@@ -116,7 +147,7 @@ HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
 LABELS = (LOW_LABELS, HIGH_LABELS)
 RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
 """Settings of the stage that relaxes them."""
-INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
+INITIAL = ("initial_per_charge", "initial_per_charge_taught", "test_per_charge", "low_relaxation_steps")
 """Settings of other stages than the selection of a round."""
 BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
 """What a search does beside relaxing."""

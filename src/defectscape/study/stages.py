@@ -14,6 +14,7 @@ from defectscape.study.stage_settings import (
     EXPLORED_MINIMA,
     EXPLORERS,
     FINALISTS,
+    FIRST_BUDGET,
     FUNCTIONAL,
     GROUP,
     HIGH_LABELS,
@@ -27,6 +28,8 @@ from defectscape.study.stage_settings import (
     RELAXED_STARTS,
     SEARCHING,
     TESTED,
+    TAUGHT,
+    TEACHERS,
     THERMO,
     engine_of_host,
     fidelity_of_job,
@@ -132,6 +135,7 @@ STAGES = (
         takes=("group",),
         reads=(
             "selection.initial_per_charge",
+            FIRST_BUDGET,
             "selection.test_per_charge",
             "sampling.relaxed_starts",
             "label_jobs",
@@ -164,7 +168,7 @@ STAGES = (
         version=4,
         kind="training",
         takes=("group", "round", "member"),
-        reads=(PRIOR, "seed", Block("exploration.training", ("committee",)), *NAMES),
+        reads=(PRIOR, "seed", Block("exploration.training", ("committee",)), *NAMES, *TAUGHT),
     ),
     Stage(
         "search",
@@ -235,6 +239,7 @@ STAGES = (
             Block("search", BEYOND_RELAXING),
             "exploration.rounds",
             Block("exploration.training", ("warm_start",)),
+            TEACHERS,
         ),
     ),
     Stage(

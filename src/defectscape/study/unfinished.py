@@ -19,7 +19,7 @@ class Unfinished:
         keys: its defect in its charge states.
         stage: the job that stopped it, or that it has come to: the stage with its arguments.
         state: how far that job is: ``failed``, ``running``, ``queued`` or ``left``.
-        reason: why it failed; empty otherwise.
+        reason: why it failed, or which group it waits for and how far that one is; empty otherwise.
         log: its log, as a path.
     """
 

@@ -171,5 +171,5 @@ class UnfinishedRow(Row):
     keys: list[str] = Field(description="Its defect in its charge states.")
     stage: str = Field(description="The job that stopped it, or that it has come to: the stage with its arguments.")
     state: Literal["failed", "running", "queued", "left"] = Field(description="How far that job is.")
-    reason: str = Field(description="Why it failed; empty otherwise.")
+    reason: str = Field(description="Why it failed, or which defect it learns from and waits for; empty otherwise.")
     log: str = Field(description="The job's log.")

@@ -117,9 +117,8 @@ class LabelLedger:
         """Keys of labels that are there, by level."""
         self._settings: dict[tuple[Level, frozenset[int]], tuple[str, str] | None] = {}
 
-    @cached_property
-    def _most(self) -> MostLabels:
-        return most_labels(self.context.study)
+    def _most(self, group: Group) -> MostLabels:
+        return most_labels(self.context.study, group)
 
     @cached_property
     def _calls(self) -> list[Call]:
@@ -196,7 +195,7 @@ class LabelLedger:
             if item.job.stage in ("relax_starts", "relax_minima", "verify"):
                 key = DefectKey.parse(item.job.arguments[-1])
                 level = "high" if item.job.stage == "verify" else "low"
-                self._count_relaxed(tallies[key, level], item, key, level)
+                self._count_relaxed(tallies[key, level], item, key, level, self._most(group))
         for (_, level), tally in tallies.items():
             self.keys_seen[level] += [key for key, outcome in tally.seen.items() if outcome.failure is None]
         names = dict(zip(("low", "high"), self.context.fidelity_names, strict=True))
@@ -213,7 +212,7 @@ class LabelLedger:
         """The pool, or what a round chose: which frames these are is known as soon as they are chosen."""
         source = self.context.layout.group(group.name).to_label(level, number)
         if not source.is_file():
-            most = self._most
+            most = self._most(group)
             first = most.pool if level == "low" else most.initial
             later = most.chosen_low if level == "low" else most.chosen_high
             for key in group.keys:
@@ -244,15 +243,15 @@ class LabelLedger:
                 if record is not None:
                     yield frame.frame_id, outcome_of(record)
 
-    def _count_relaxed(self, tally: _Tally, item: JobProgress, key: DefectKey, level: Level) -> None:
+    def _count_relaxed(self, tally: _Tally, item: JobProgress, key: DefectKey, level: Level, most: MostLabels) -> None:
         """A relaxation, whose frames are known when it has ended."""
-        most = {
-            "relax_starts": self._most.relaxed_starts,
-            "relax_minima": self._most.relaxed_minima(int(item.job.arguments[1])) if len(item.job.arguments) > 2 else 0,
-            "verify": self._most.verification,
+        expected = {
+            "relax_starts": most.relaxed_starts,
+            "relax_minima": most.relaxed_minima(int(item.job.arguments[1])) if len(item.job.arguments) > 2 else 0,
+            "verify": most.verification,
         }[item.job.stage]
         if item.state != "done":
-            tally.expect(most, exact=False)
+            tally.expect(expected, exact=False)
             for made in self._made_since(_begun_s(item), key, level):
                 tally.seen.setdefault(made.key, outcome_of(made))
             return

@@ -1,5 +1,6 @@
 """How far a study is, group by group, looked at from outside: it may be running, here or on a cluster."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from defectscape.study.progress import JobProgress, Snakemake, State, progress_o
 from defectscape.study.unfinished import Unfinished
 
 RESULTS = Path("results")
+TAUGHT = "train"
+"""The first stage of a group that needs what other defects teach it."""
 WORDS: dict[State, str] = {
     "done": "done",
     "running": "running",
@@ -78,13 +81,31 @@ class Progress:
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
         """The groups that are not finished, each with the job that stopped it or that it has come to."""
-        found = []
+        found: dict[str, Unfinished] = {}
         for group, progress in self.groups:
-            stop = stopped_at(progress)
+            teachers = [found[name] for name in group.taught_by if name in found]
+            stop = _begins(progress) if teachers and stopped_at(progress) is None else stopped_at(progress)
             if stop is not None:
+                reason = stop.reason
+                if teachers and stop.job.stage == TAUGHT and stop.state in ("left", "done"):
+                    reason = _waits_for(teachers)
+                state = "left" if stop.state == "done" else stop.state
                 log = self.shown(stop.job.log)
-                found.append(Unfinished(group.name, group.keys, stop.job.name, stop.state, stop.reason, log))
-        return tuple(found)
+                found[group.name] = Unfinished(group.name, group.keys, stop.job.name, state, reason, log)
+        return tuple(found.values())
+
+
+def _begins(progress: Sequence[JobProgress]) -> JobProgress:
+    """The first training of a group: where a group that is done begins again when its teachers end."""
+    return next(item for item in progress if item.job.stage == TAUGHT)
+
+
+def _waits_for(teachers: Sequence[Unfinished]) -> str:
+    """Why a group goes no further, in words."""
+    # A teacher may itself wait for one that failed, which is a teacher of this group, too.
+    stop = next((item for item in teachers if item.state == "failed"), teachers[0])
+    far = "has failed" if stop.state == "failed" else f"is {WORDS[stop.state]}"
+    return f"it learns from {stop.group}, whose job {stop.stage} {far}"
 
 
 def partial_layout(progress: Progress) -> Layout:

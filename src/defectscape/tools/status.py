@@ -6,7 +6,7 @@ Looked at from outside while the study runs, here or on a cluster: nothing is wr
 import csv
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -56,12 +56,14 @@ class PartStatus:
         keys: its defect in its charge states.
         stages: in the order of the DAG; a stage of single charge states has each for itself.
         failures: jobs that failed.
+        waits: which group it learns from and waits for, in words; empty if none.
     """
 
     name: str
     keys: tuple[str, ...]
     stages: tuple[StageStatus, ...]
     failures: tuple[Failure, ...]
+    waits: str = ""
 
     def in_state(self, state: State) -> list[StageStatus]:
         """Stages that have jobs in a state."""
@@ -129,8 +131,12 @@ def look_at(config: Path, results: Path) -> Status:
     rows = ledger.host_rows()
     for group, jobs in progress.groups:
         rows += ledger.group_rows(group, jobs)
-    missing = {item.group for item in progress.unfinished}
-    groups = [_part(progress, group.name, tuple(map(str, group.keys)), jobs) for group, jobs in progress.groups]
+    missing = {item.group: item for item in progress.unfinished}
+    waits = {name: item.reason for name, item in missing.items() if item.state == "left"}
+    groups = [
+        replace(_part(progress, group.name, tuple(map(str, group.keys)), jobs), waits=waits.get(group.name, ""))
+        for group, jobs in progress.groups
+    ]
     report = progress.together[-1]
     return Status(
         study=progress.study.study,

@@ -47,7 +47,9 @@ def _page(status: Status) -> str:
 
 
 def _part(part: PartStatus) -> Iterator[str]:
-    whole = all(not stage.jobs[state] for stage in part.stages for state in ("running", "queued", "failed", "left"))
+    to_come = [state for stage in part.stages for state in ("running", "queued", "failed", "left") if stage.jobs[state]]
+    # What it was taught is about to change: then it is done, and will be done again.
+    whole = not to_come and not part.waits
     keys = ", ".join(part.keys)
     yield from _named(part.name, f"{keys}{': ' if keys else ''}{'done' if whole else 'not finished'}")
     if whole:
@@ -56,6 +58,8 @@ def _part(part: PartStatus) -> Iterator[str]:
         stages = part.in_state(state)
         if stages:
             yield from _named(f"  {state}", ", ".join(_stage(stage, stage.jobs[state], state) for stage in stages))
+    if part.waits:
+        yield from _named("  waits", part.waits)
     for failure in part.failures:
         yield from _named("  failed", f"{failure.job}: {failure.reason}")
         yield f"{'':{MARGIN}}log {failure.log}"
