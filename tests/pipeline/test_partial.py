@@ -53,7 +53,8 @@ def asked_for_everything() -> dict[str, Any]:
     ]
     study["sampling"] |= {"relaxed_starts": 1, "relaxation_steps": 2}
     study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1}
-    study["exploration"]["rounds"] = 2
+    study["exploration"] |= {"rounds": 2, "settled_eV": 0.1}
+    study["search"]["until_nothing_new"] = {}
     study["fidelities"]["high"] = {"name": "pbe", "engine": VASP}
     study["thermo"]["correction"]["kind"] = "efnv"
     return study

@@ -22,20 +22,30 @@ from defectscape.study.frames import frames_to_label, pool_frames, read_relaxed_
 from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
+from defectscape.study.settling import JUDGED_MINIMA, settled_before
 from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
-
-LOWEST_MINIMA = 2
-"""Minima of each key that are always labelled; as many again where doubtful ones lie below them."""
 
 
 def choose_round(context: StudyContext, name: str, number: int) -> None:
     """Choose the frames of round ``number`` from the search of the round before.
 
     What low-fidelity relaxations of the lowest minima led to and these minima always come; committee
-    disagreement and spread in descriptor space choose the rest, from the paths of families that train.
+    disagreement and spread in descriptor space choose the rest, from the paths of families that train. For a charge
+    state that is settled nothing is chosen.
     """
+    settled = settled_before(context, name, number)
+    open_keys = [key for key in context.group(name)[0].keys if key not in settled]
+    selected: dict[str, list[Frame]] = {"low": [], "high": []}
+    if open_keys:
+        selected = _selected(context, name, number, open_keys)
+    for fidelity, frames in selected.items():
+        write_selected(context, name, fidelity, number, frames)
+
+
+def _selected(context: StudyContext, name: str, number: int, keys: Sequence[DefectKey]) -> dict[str, list[Frame]]:
+    """The frames of some charge states, by fidelity."""
     group, files = context.group(name)
     site = site_of(context, group.defect)
     splits = read_splits(context, name)
@@ -47,11 +57,11 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
     centre = np.array(site.frac_coords)
     budgets = context.study.selection
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
-    for key in group.keys:
+    for key in keys:
         lowest = merged(context, group.defect, relaxations, key, context.study.exploration.minima)
         minima = [
             replace(minimum.frame, family=found_family(key.defect))
-            for minimum in lowest_including_doubtful(lowest, LOWEST_MINIMA)
+            for minimum in lowest_including_doubtful(lowest, JUDGED_MINIMA)
         ]
         if budgets.low_relaxed_minima:
             minima = [*read_relaxed_ends(context, name, number, key), *minima]
@@ -68,8 +78,7 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
             # What gets the expensive label gets the cheap one, too.
             first = [candidates[index] for index in chosen]
             selected[fidelity] += first
-    for fidelity, frames in selected.items():
-        write_selected(context, name, fidelity, number, frames)
+    return selected
 
 
 def taken_frames(context: StudyContext, name: str, number: int, fidelity: str) -> list[Frame]:

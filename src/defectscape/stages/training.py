@@ -12,6 +12,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.labels import known_to_prior, over_prior, read_data, read_group_data, unique, write_data
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
+from defectscape.study.settling import all_settled_before, take_over
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
 
 
@@ -41,9 +42,12 @@ def _train(
 
 
 def train_round(context: StudyContext, group: str, number: int, member: int) -> None:
-    """Train one member of a round's committee on what the group knows."""
+    """Train one member of a round's committee on what the group knows; nothing is learned where nothing is new."""
     settings = context.study.exploration.training
     files = context.layout.group(group)
+    if all_settled_before(context, group, number):
+        take_over(zip(*(files.round(n).of_member(member) for n in (number - 1, number)), strict=True))
+        return
     warm = files.round(number - 1).model(member) if settings.warm_start and number > 0 else None
     # The seed does not contain the round: with a cold start, rounds differ by their data alone.
     seed = derive_seed(context.study.seed, "train", group, member)

@@ -24,13 +24,13 @@ def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
     return study.exploration.rounds if sources else None
 
 
-def in_rounds(block: str) -> Part:
+def in_rounds(block: str, *, added: bool = False) -> Part:
     """A setting that matters from round 1 on: the first training has the pool alone."""
 
     def value(study: Study, wildcards: Wildcards) -> object:
         return None if int(wildcards["round"]) == 0 else block_of(study, block)
 
-    return Part(block, value)
+    return Part(block, value, added=added)
 
 
 def engine_of_host(study: Study, _: Wildcards) -> object:
@@ -95,6 +95,16 @@ def everything(study: Study, _: Wildcards) -> object:
     return content
 
 
+def _sampled_further(block: str) -> Part:
+    """Sampling, for a search that makes starts of its own."""
+
+    def value(study: Study, _: Wildcards) -> object:
+        search = study.search if block == "search" else study.exploration.search
+        return None if search.until_nothing_new is None else block_of(study, "sampling", OTHER_SAMPLING)
+
+    return Part("sampling", value, OTHER_SAMPLING, added=True)
+
+
 GROUP = Part("defects", _group)
 EVERYTHING = Part(WHOLE, everything, ("processes",))
 PRIOR = Block("prior", ("processes",), added=True)
@@ -107,9 +117,20 @@ HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
 LABELS = (LOW_LABELS, HIGH_LABELS)
 RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
 """Settings of the stage that relaxes them."""
+OTHER_SAMPLING = (
+    *RELAXED_STARTS,
+    "dimers",
+    "relaxed_toward",
+    "test_fraction",
+    "valid_fraction",
+)
+"""Settings of sampling that no further start of a search follows."""
+SAMPLED_FURTHER = _sampled_further("search")
+SAMPLED_FURTHER_IN_ROUNDS = _sampled_further("exploration.search")
+SETTLED = Block("exploration.settled_eV", (), added=True)
 INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
 """Settings of other stages than the selection of a round."""
-BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
+BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping", "until_nothing_new")
 """What a search does beside relaxing."""
 DESCRIBED = ("symmetry_tolerance_A",)
 """Settings of what is said of minima, not of which there are."""

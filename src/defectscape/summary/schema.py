@@ -22,6 +22,7 @@ from defectscape.summary.schema_results import (
     PriorTerm,
     Row,
     SearchPoint,
+    StartsTriedRow,
     StateConcentrationRow,
 )
 from defectscape.summary.schema_trust import (
@@ -68,6 +69,7 @@ __all__ = [
     "Provenance",
     "Row",
     "SearchPoint",
+    "StartsTriedRow",
     "StateConcentrationRow",
     "Summary",
     "TrainingCurve",
