@@ -119,7 +119,7 @@ def state_rows(host: str, truth: StateTruth, reported: Sequence[Reported]) -> li
             StateRow(
                 host=host,
                 seed=one.variant.seed,
-                prior=one.variant.prior,
+                prior=one.variant.method,
                 key=str(truth.key),
                 status=status,
                 certain=one.summary.certain,

@@ -66,7 +66,7 @@ class StateRow:
 
     Attributes:
         host, key: the host's formula; defect and charge.
-        seed, prior: of the study; the prior is ``none`` or ``low``.
+        seed, prior: of the study; the prior is ``none`` or ``low``, with the option of the search where there is one.
         status: the report's word.
         certain, open: whether the report calls the ground state certain, and whether it calls it open.
         error_meV: of the reported ground state, meV.

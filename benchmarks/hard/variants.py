@@ -1,11 +1,12 @@
 """The benchmark of defects that reconstruct: which studies, how often, with which priors.
 
-A variant of a study has the same host and defects, another seed, and a prior or none.
+A variant of a study has the same host and defects, another seed, a prior or none, and options of the search.
 """
 
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,12 @@ from defectscape.study.context import StudyContext
 from defectscape.study.layout import Layout
 
 PriorName = Literal["none", "low"]
+OptionName = Literal["plain", "more_starts", "settled", "more_starts_settled"]
+MORE_STARTS_IN_ROUNDS = 24
+"""Further starts of a charge state in a search of a round, at most; the final search takes the default."""
+SETTLED_EV = 0.05
+MOST_ROUNDS = 6
+"""Rounds of a study whose charge states may settle."""
 
 
 class HardBenchmark(Settings):
@@ -38,9 +45,16 @@ class HardBenchmark(Settings):
         description="`none`: the study as it is. `low`: the engine of its low level is the prior, and all trainings "
         "take `high_only`.",
     )
+    options: list[OptionName] = Field(
+        ["plain"],
+        min_length=1,
+        description="`plain`: the study as it is. `more_starts`: searches go on until nothing new comes "
+        "(`until_nothing_new`). `settled`: up to six rounds, which end where charge states are settled (`settled_eV`). "
+        "`more_starts_settled`: both.",
+    )
     label_store: FilePath = Field(description="Folder of the label store of all of them.")
 
-    @field_validator("seeds", "priors", "studies")
+    @field_validator("seeds", "priors", "studies", "options")
     @classmethod
     def _are_different(cls, values: list[object]) -> list[object]:
         if len(set(values)) != len(values):
@@ -69,17 +83,25 @@ class Variant:
         file: that study's file.
         seed: of the variant.
         prior: ``none``, or ``low`` for the engine of the low level.
+        option: of the search.
     """
 
     base: str
     file: Path
     seed: int
     prior: PriorName
+    option: OptionName = "plain"
 
     @property
     def name(self) -> str:
         """Name of the study."""
-        return f"{self.base}_{self.seed}" + ("" if self.prior == "none" else "_prior")
+        option = "" if self.option == "plain" else f"_{self.option}"
+        return f"{self.base}_{self.seed}" + ("" if self.prior == "none" else "_prior") + option
+
+    @property
+    def method(self) -> str:
+        """The prior, and the option where there is one: what results are told apart by."""
+        return self.prior if self.option == "plain" else f"{self.prior}, {self.option.replace('_', ' ')}"
 
     def context(self, label_store: Path, results: Path) -> StudyContext:
         """The study, run or not, with its files in ``results``."""
@@ -95,9 +117,9 @@ def base_names(benchmark: HardBenchmark) -> dict[str, Path]:
 def variants_of(benchmark: HardBenchmark) -> Iterator[Variant]:
     """All variants, study by study."""
     for base, file in base_names(benchmark).items():
-        for prior in benchmark.priors:
+        for prior, option in product(benchmark.priors, benchmark.options):
             for seed in benchmark.seeds:
-                yield Variant(base, file, seed, prior)
+                yield Variant(base, file, seed, prior, option)
 
 
 def find_variant(benchmark: HardBenchmark, name: str) -> Variant:
@@ -121,6 +143,12 @@ def settings_of(variant: Variant, label_store: Path) -> dict[str, Any]:
         # The low level's labels less the prior are zero: nothing can be learned from them.
         for section in (data.setdefault("exploration", {}), data):
             section.setdefault("training", {})["strategy"] = "high_only"
+    if "more_starts" in variant.option:
+        in_rounds = data.setdefault("exploration", {}).setdefault("search", {})
+        in_rounds["until_nothing_new"] = {"at_most": MORE_STARTS_IN_ROUNDS}
+        data.setdefault("search", {})["until_nothing_new"] = {}
+    if "settled" in variant.option:
+        data.setdefault("exploration", {}).update({"settled_eV": SETTLED_EV, "rounds": MOST_ROUNDS})
     return data
 
 

@@ -55,6 +55,24 @@ def test_every_variant_is_a_study_and_a_prior_leaves_the_low_level_out(
         find_variant(benchmark, "hard_cdte_9")
 
 
+def test_options_of_the_search_are_variants_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ["plain", "more_starts", "settled", "more_starts_settled"]
+    benchmark = load_hard(FILE).model_copy(update={"options": options, "seeds": [1]})
+    variants = list(variants_of(benchmark))
+    assert len({variant.name for variant in variants}) == len(benchmark.studies) * 2 * 4
+    for variant in variants:
+        target = tmp_path / f"{variant.name}.yaml"
+        write_variant(variant, tmp_path / "labels", target)
+        study = load_study(target)
+        more, settled = "more_starts" in variant.name, "settled" in variant.name
+        assert (study.search.until_nothing_new is not None) == more
+        assert (study.exploration.search.until_nothing_new is not None) == more
+        assert (study.exploration.settled_eV is not None) == settled
+        assert study.exploration.rounds == (6 if settled else 2)
+    assert {variant.method for variant in variants} >= {"none", "low", "low, more starts", "none, more starts settled"}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark of one small study with the truth about it, and one finished variant of it.
