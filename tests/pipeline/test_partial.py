@@ -57,7 +57,8 @@ def asked_for_everything() -> dict[str, Any]:
     study["selection"] |= {"low_per_charge_per_round": 2, "low_relaxed_minima": 1, "low_relaxation_steps": 1}
     study["selection"]["recharged_per_charge_per_round"] = 1
     study["selection"]["initial_per_charge_taught"] = 3
-    study["exploration"]["rounds"] = 2
+    study["exploration"] |= {"rounds": 2, "settled_eV": 0.1}
+    study["search"]["until_nothing_new"] = {}
     study["fidelities"]["high"] = {"name": "pbe", "engine": VASP}
     study["thermo"]["correction"]["kind"] = "efnv"
     return study

@@ -67,7 +67,10 @@ def full_study() -> dict[str, Any]:
         "engine": {**study["fidelities"]["high"]["engine"], "electronic_temperature_K": 1500.0},
         "landscape": study["fidelities"]["low"]["engine"],
     }
-    study["exploration"]["rounds"] = 2
+    # Charge states are judged and never settled: every round does all that it may.
+    study["exploration"] |= {"rounds": 2, "settled_eV": 1e-9}
+    for search in (study["search"], study["exploration"]["search"]):
+        search["until_nothing_new"] = {"at_most": 6, "batch": 6, "quench_steps": 2}
     # A model that errs by more than nothing learns and searches again.
     study["verification"] |= {"search_error_eV": 1e-6, "search_again": 1, "most_per_charge": 8}
     study["search"]["dynamics"] = {"temperature_K": 300.0, "steps": 4, "snapshots": 1}

@@ -161,6 +161,51 @@ def passed_files(wildcards):
     return [str(path) for path in [*(here.relaxed(key) for here in rounds), *ends]]
 
 
+def further_starts(name):
+    """How many starts a group's final search tried, where their number follows from what is found."""
+    if STUDY.search.until_nothing_new is None:
+        return []
+    return [str(files_of(name).starts_tried)]
+
+
+def splits_of_search(settings):
+    """Who is held out, for a search that makes starts of its own."""
+    if settings.until_nothing_new is None:
+        return []
+    return [str(files_of("{group}").splits)]
+
+
+def standings(name, number):
+    """Which charge states are settled after a round's search, where the study asks for that."""
+    if STUDY.exploration.settled_eV is None:
+        return []
+    return [str(files_of(name).round(number).standings)]
+
+
+def settled_before(wildcards):
+    """Which charge states are settled before a round."""
+    number = int(wildcards.round)
+    return standings(wildcards.group, number - 1) if number else []
+
+
+def member_before(wildcards):
+    """The same member of the round before, which a round takes over where all is settled."""
+    number = int(wildcards.round)
+    if STUDY.exploration.settled_eV is None or number == 0:
+        return []
+    before = files_of(wildcards.group).round(number - 1)
+    return list(map(str, before.of_member(wildcards.member)))
+
+
+def search_before(wildcards):
+    """The search of the round before, by which charge states are judged, and which a round may take over."""
+    number = int(wildcards.round)
+    if STUDY.exploration.settled_eV is None or number == 0:
+        return []
+    before = files_of(wildcards.group).round(number - 1)
+    return [str(before.relaxations), str(before.gates)]
+
+
 def frames_to_label(wildcards):
     """The frames that a labelling job takes its chunk from."""
     group = files_of(wildcards.group)
@@ -231,7 +276,9 @@ def label_outcomes():
 def search_results():
     """What searches and trainings of all groups left, for the summary."""
     found = []
-    for files in map(files_of, GROUPS):
+    for name in GROUPS:
+        files = files_of(name)
+        found += further_starts(name)
         last = files.round(ROUNDS)
         found += [files.minima, files.relaxations, files.gates]
         found += [last.jumps(level) for level in ("low", "high")]

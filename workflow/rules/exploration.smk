@@ -12,6 +12,8 @@ rule train:
         str(files_of("{group}").splits),
         teachers_files,
         warm_start,
+        settled_before,
+        member_before,
         foundation(STUDY.exploration.training),
     output:
         str(files_of("{group}").round("{round}").model("{member}")),
@@ -44,6 +46,9 @@ rule search:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
+        splits_of_search(STUDY.exploration.search),
+        settled_before,
+        search_before,
         str(files_of("{group}").round("{round}").data_high),
         round_committee(0),
         lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
@@ -53,6 +58,7 @@ rule search:
     output:
         str(files_of("{group}").round("{round}").relaxations),
         str(files_of("{group}").round("{round}").gates),
+        standings("{group}", "{round}"),
     log:
         log_of("search", "{group}", "{round}"),
     benchmark:
@@ -80,6 +86,7 @@ rule relax_minima:
     input:
         str(LAYOUT.host),
         str(LAYOUT.sites),
+        settled_before,
         passed_files,
         lambda wildcards: str(
             files_of(wildcards.group).round(int(wildcards.round) - 1).relaxations
@@ -117,6 +124,7 @@ rule select_round:
     """
     input:
         taken_files,
+        settled_before,
         IMPORTED,
         lambda wildcards: relaxed_ends(wildcards.group, int(wildcards.round)),
         lambda wildcards: verified_before(wildcards.group),

@@ -10,6 +10,7 @@ rule search_final:
         str(LAYOUT.host),
         str(LAYOUT.sites),
         str(files_of("{group}").starts),
+        splits_of_search(STUDY.search),
         str(files_of("{group}").round(ROUNDS).data_high),
         last_committee,
         lambda wildcards: relaxed_ends(wildcards.group, ROUNDS),
@@ -19,6 +20,7 @@ rule search_final:
     output:
         str(files_of("{group}").relaxations),
         str(files_of("{group}").gates),
+        further_starts("{group}"),
     log:
         log_of("search_final", "{group}"),
     benchmark:

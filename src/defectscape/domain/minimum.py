@@ -1,9 +1,10 @@
-"""Outcomes of the search: single relaxations, merged minima, and verified minima."""
+"""Outcomes of the search: single relaxations, merged minima, verified minima, and how many starts it took."""
 
 import math
 from dataclasses import dataclass
 
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import Label
 
 CONVERGED = "converged"
@@ -99,3 +100,37 @@ class VerifiedMinimum:
     def model_error_eV(self) -> float | None:
         """Model minus engine at the model's geometry, before the model saw this label, eV."""
         return None if self.label is None else self.minimum.energy_eV - self.label.energy_eV
+
+
+@dataclass(frozen=True)
+class StartsTried:
+    """How many starts of one charge state a search tried.
+
+    Attributes:
+        key: the charge state.
+        first: starts before the further ones.
+        further: further starts.
+        new_minima: new low minima that the further ones brought.
+        last_new: number of the further start that led to the last of them; 0 if there is none.
+        rested: whether it ended because nothing new came; else it ended at its limit.
+    """
+
+    key: DefectKey
+    first: int
+    further: int
+    new_minima: int
+    last_new: int
+    rested: bool
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        after = f", the last from the {_ordinal(self.last_new)}" if self.new_minima else ""
+        new = f"{self.new_minima or 'no'} new low {'minimum' if self.new_minima == 1 else 'minima'}"
+        end = "until nothing new came" if self.rested else "up to the limit"
+        return f"{self.first} starts and {self.further} further ones, {end}; {new} from these{after}"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

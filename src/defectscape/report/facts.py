@@ -114,6 +114,15 @@ def not_verified(summary: Summary) -> tuple[str, ...]:
     return tuple(items)
 
 
+def starts_tried(summary: Summary) -> tuple[str, ...]:
+    """How many starts each search tried, where their number follows from what is found."""
+    return tuple(
+        f"{key_text(row.defect, row.charge)}: {row.starts_tried.text}."
+        for row in summary.defects
+        if row.starts_tried is not None
+    )
+
+
 def uncertainties(summary: Summary) -> tuple[str, ...]:
     """What each standard uncertainty is made of."""
     found: dict[str, list[str]] = {}

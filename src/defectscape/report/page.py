@@ -57,6 +57,7 @@ def render_report(summary: Summary, figures: Iterable[StudyFigure], geometries: 
         theory_note=facts.theory_note(summary),
         level_names=(facts.level_name(summary.low), facts.level_name(summary.high)),
         not_verified=facts.not_verified(summary),
+        starts_tried=facts.starts_tried(summary),
         uncertainties=facts.uncertainties(summary),
         gain_limit_meV=GAIN_LIMIT_MEV,
         off_gap=[(row, level_text(row)) for row in summary.levels if not row.in_gap],

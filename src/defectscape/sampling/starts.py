@@ -93,7 +93,7 @@ def _all(
     std_A, limit_A = lengths.start_rattle_A, sampling.shortest_distance_A
     # ShakeNBreak's rattle knows one distance for all pairs.
     floor_A = float(closest_allowed_A(unperturbed.numbers, limit_A).min())
-    where = _where(unperturbed, site)
+    where = place_of(unperturbed, site)
     for label, note, factor in _distortions(sampling):
         rattle: Rattle = {
             "stdev": std_A,
@@ -109,11 +109,16 @@ def _all(
 def _distortions(sampling: SamplingSettings) -> Iterator[tuple[str, str, float | str | None]]:
     """Label (for families and seeds), note (for people) and ShakeNBreak's factor of each start."""
     for distortion in sampling.bond_distortions:
-        percent = f"{100 * distortion:+g}%"
-        yield f"bond{percent}", f"bond distortion {percent}", 1.0 + distortion
+        label = bond_label(distortion)
+        yield label, f"bond distortion {label.removeprefix('bond')}", 1.0 + distortion
     if sampling.dimers:
         yield "dimer", "dimer", DIMER
     yield "rattle", "rattle", None
+
+
+def bond_label(distortion: float) -> str:
+    """Label of a bond distortion, given as a fraction."""
+    return f"bond{100 * distortion:+g}%"
 
 
 def distorted_neighbours(host: HostCrystal, site: DefectSite, charge: int) -> int:
@@ -125,10 +130,10 @@ def distorted_neighbours(host: HostCrystal, site: DefectSite, charge: int) -> in
     """
     missing = abs(missing_electrons(host, site, charge))
     count = abs(8 - missing) if missing > 4 else missing
-    return count if count else _coordination(host, site)
+    return count if count else coordination(host, site)
 
 
-def _coordination(host: HostCrystal, site: DefectSite) -> int:
+def coordination(host: HostCrystal, site: DefectSite) -> int:
     """Atoms in the first shell of the site."""
     frame = defect_frame(host, site, 0)
     place = np.asarray(site.frac_coords) @ host.cell_A
@@ -181,7 +186,7 @@ def distorted(
     return frame.positions_A + moves
 
 
-def _where(frame: Frame, site: DefectSite) -> dict[str, Any]:
+def place_of(frame: Frame, site: DefectSite) -> dict[str, Any]:
     """How ShakeNBreak is told the site: coordinates of a vacancy, the index of an added atom."""
     fracs = np.asarray(site.frac_coords)
     if site.added is None:

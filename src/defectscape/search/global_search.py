@@ -127,10 +127,11 @@ def hop(
     places, energies_eV, rngs = _chains(minima, surface, rngs)
     found: list[Relaxation] = []
     for number in range(settings.hops):
-        kicked = [
-            _kicked(place, settings, centre, rng, f"hop {number + 1}") for place, rng in zip(places, rngs, strict=True)
+        begin = [
+            kicked(place, settings.step_A, settings.radius_A, centre, rng, f"hop {number + 1}")
+            for place, rng in zip(places, rngs, strict=True)
         ]
-        relaxed = relax_all(kicked, surface, limits)
+        relaxed = relax_all(begin, surface, limits)
         found += relaxed
         for chain, (outcome, rng) in enumerate(zip(relaxed, rngs, strict=True)):
             rise_eV = outcome.energy_eV - energies_eV[chain]
@@ -156,9 +157,18 @@ def _chains(
     return places, energies_eV, kept
 
 
-def _kicked(frame: Frame, settings: HoppingSettings, centre: Floats, rng: np.random.Generator, note: str) -> Frame:
-    """A copy with the atoms within the radius displaced by a Gaussian; the others stay."""
+def kicked(frame: Frame, step_A: float, radius_A: float, centre: Floats, rng: np.random.Generator, note: str) -> Frame:
+    """A start: the atoms within a radius of the defect displaced by a Gaussian; the others stay.
+
+    Args:
+        frame: a minimum.
+        step_A: standard deviation per direction, A.
+        radius_A: how far from the defect atoms are displaced, A.
+        centre: fractional coordinates of the defect, (3,).
+        rng: for the displacements.
+        note: of the start.
+    """
     _, distances = find_mic(frame.positions_A - centre @ frame.cell_A, frame.cell_A, pbc=True)
-    kicks = rng.normal(0.0, settings.step_A, frame.positions_A.shape)
-    kicks[np.asarray(distances) > settings.radius_A] = 0.0
+    kicks = rng.normal(0.0, step_A, frame.positions_A.shape)
+    kicks[np.asarray(distances) > radius_A] = 0.0
     return frame.moved(frame.positions_A + kicks, origin=Origin.START, note=note)

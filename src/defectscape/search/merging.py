@@ -73,6 +73,26 @@ def lowest_including_doubtful(minima: Sequence[Minimum], count: int) -> list[Min
     return [m for place, m in enumerate(minima) if place < count or m.rank in sure]
 
 
+def low_minima(minima: Sequence[Minimum], window_eV: float) -> list[Minimum]:
+    """The minima up to ``window_eV`` above the lowest that the committee agrees on, or the lowest of all.
+
+    Args:
+        minima: of one defect key, the lowest first.
+        window_eV: in eV.
+    """
+    if not minima:
+        return []
+    sure = next((minimum for minimum in minima if not minimum.doubtful), minima[0])
+    return [minimum for minimum in minima if minimum.energy_eV - sure.energy_eV <= window_eV]
+
+
+def are_one(a: Minimum, b: Minimum, operations: Operations, settings: MinimaSettings) -> bool:
+    """Whether two minima of one defect key would be merged."""
+    if abs(a.energy_eV - b.energy_eV) >= settings.merge_energy_eV:
+        return False
+    return rmsd_A(a.frame, b.frame, operations) < settings.merge_rmsd_A
+
+
 def nearest(frame: Frame, minima: Sequence[Minimum], operations: Operations) -> Minimum:
     """The minimum whose structure is closest to a frame's (RMSD under the host's symmetry).
 

@@ -26,6 +26,34 @@ class HoppingSettings(Settings):
     minima_per_charge: int = Field(1, ge=1, description="Lowest minima per charge, one chain each.")
 
 
+class UntilNothingNewSettings(Settings):
+    """Further starts on the model's surface, batch by batch, until they bring no new low minimum."""
+
+    at_most: int = Field(60, gt=0, description="Further starts of a charge state at most.")
+    batch: int = Field(
+        8,
+        gt=0,
+        description="Further starts of a charge state that are relaxed before it is asked what they brought: in turn "
+        "bond distortions by other factors, hops, minima of other charge states, rattles, quenches, and atoms off "
+        "their sites.",
+    )
+    quiet_batches: int = Field(
+        2, gt=0, description="So many batches, one after the other, without a new low minimum end the search."
+    )
+    window_eV: float = Field(
+        0.5,
+        gt=0,
+        description="A minimum this far above the lowest is low, eV: hops and quenches begin at low minima, other "
+        "charge states try them, and new ones keep the search going.",
+    )
+    hop_step_A: float = Field(0.5, gt=0, description="Standard deviation of a hop's kick per direction, A.")
+    hop_radius_A: float = Field(4.0, gt=0, description="Atoms this close to the defect are kicked, A.")
+    quench_temperature_K: float = Field(1000.0, gt=0, description="Temperature of the dynamics before a quench, K.")
+    quench_steps: int = Field(
+        100, ge=0, description="Steps of 2 fs of these dynamics, one evaluation each. 0: no quenches."
+    )
+
+
 class SearchSettings(Settings):
     """Relaxations on the high-fidelity surface of the model."""
 
@@ -36,6 +64,11 @@ class SearchSettings(Settings):
     )
     dynamics: DynamicsSettings | None = Field(None, description="Molecular dynamics with quenches. None: not tried.")
     hopping: HoppingSettings | None = Field(None, description="Basin hopping. None: not tried.")
+    until_nothing_new: UntilNothingNewSettings | None = Field(
+        None,
+        description="Go on with further starts until they bring no new low minimum: where a start costs little, their "
+        "number follows from what is found. None: the starts of `sampling` and what is named above.",
+    )
     max_force_std_eV_A: float = Field(
         0.5,
         gt=0,
@@ -133,7 +166,18 @@ class VerificationSettings(Settings):
 class ExplorationSettings(Settings):
     """The active-learning rounds that find the minima."""
 
-    rounds: int = Field(ge=1, description="Active-learning rounds after the initial training.")
+    rounds: int = Field(
+        ge=1, description="Active-learning rounds after the initial training; at most so many with `settled_eV`."
+    )
+    settled_eV: float | None = Field(
+        None,
+        gt=0,
+        description="A charge state is settled where the model erred by less than this on its lowest minima before it "
+        "saw their labels, less its mean error in that charge state, and where its lowest minimum is one of those that "
+        "are labelled, eV: the next round selects nothing for it. Where all charge states that are learned together "
+        "are settled, the round ends at once with the models and the search of the one before, so that `rounds` can be "
+        "generous. None: every round is the same for all.",
+    )
     training: TrainingSettings = Field(description="Training of the exploring committees.")
     search: SearchSettings = Field(description="Search of every round but the last one.")
     minima: MinimaSettings = Field(MinimaSettings(), description="Merging of minima in these rounds.")

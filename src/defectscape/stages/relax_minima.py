@@ -25,6 +25,7 @@ from defectscape.study.frames import read_relaxed, read_relaxed_ends, write_rela
 from defectscape.study.host import site_operations
 from defectscape.study.labels import write_relaxed
 from defectscape.study.minima import merged, read_relaxations
+from defectscape.study.settling import settled_before
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,14 @@ def relax_minima(context: StudyContext, name: str, number: int, key: DefectKey) 
 
     A step goes to the minimum of the searching committee's low-fidelity surface corrected by all labels of the
     relaxation, as in verification. The lowest frame of each is its end; those of the rounds before come first.
+    Where the key is settled, its relaxations stay where they were.
     """
     files, study = context.layout.group(name), context.study
     before, here = files.round(number - 1), files.round(number)
+    if key in settled_before(context, name, number):
+        write_relaxed([], here.relaxed(key), here.relaxed_outcomes(key))
+        write_relaxed_ends(context, name, number, key, _begun(context, name, number, key))
+        return
     head = context.fidelity_settings("low").name
     surface = surface_beside_engine(context, before, study.exploration.training, head)
     limit_eV_A = study.sampling.relaxation_fmax_eV_A

@@ -10,19 +10,30 @@ import numpy as np
 
 from defectscape.domain.family import UNPERTURBED
 from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.minimum import Minimum, Relaxation
+from defectscape.domain.minimum import Minimum, Relaxation, StartsTried
 from defectscape.domain.seeds import derive_rng, derive_seed
+from defectscape.sampling.further_starts import FurtherSampling
 from defectscape.search.global_search import hop, snapshots
 from defectscape.search.merging import lowest_including_doubtful
 from defectscape.search.relaxation import nudged, relax_all
+from defectscape.search.until_nothing_new import FurtherStarts, search_on
 from defectscape.settings.groups import Group
-from defectscape.settings.search import MinimaSettings, SearchSettings
+from defectscape.settings.search import MinimaSettings, SearchSettings, UntilNothingNewSettings
 from defectscape.study.committees import CommitteeSurface, check_committee, load_committee
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts, relaxed_minima_ends
-from defectscape.study.host import site_of
+from defectscape.study.host import read_host, site_of, site_operations
 from defectscape.study.labels import lowest_known
-from defectscape.study.minima import merged, read_minima, read_relaxations, write_minima, write_relaxations
+from defectscape.study.minima import (
+    merged,
+    read_minima,
+    read_relaxations,
+    write_minima,
+    write_relaxations,
+    write_starts_tried,
+)
+from defectscape.study.settling import all_settled_before, judge, take_over
+from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
 
@@ -72,25 +83,73 @@ def _lowest_labels(context: StudyContext, group: Group, number: int, ends: Seque
     ]
 
 
-def _search(
-    context: StudyContext, name: str, number: int, settings: SearchSettings, minima: MinimaSettings, gates: Path
-) -> tuple[Relaxation, ...]:
+def _surface(context: StudyContext, name: str, number: int, gates: Path) -> CommitteeSurface:
+    """The high-fidelity surface of a round's committee, which was found to know charge and fidelity."""
     group, files = context.group(name)
     round_files = files.round(number)
     committee = load_committee(context, round_files, context.study.exploration.training)
-    starts = _with_nudged(context, read_starts(context, name))
     charges = sorted(
         {key.charge for source in group.learns_from for key in context.group(source)[0].keys} | set(group.charges)
     )
-    check_committee(context, committee, round_files, starts[-1], charges, gates)
-    surface = CommitteeSurface(committee, context.fidelity_names[1])
+    check_committee(context, committee, round_files, read_starts(context, name)[-1], charges, gates)
+    return CommitteeSurface(committee, context.fidelity_names[1])
+
+
+def _search(
+    context: StudyContext,
+    name: str,
+    number: int,
+    surface: CommitteeSurface,
+    settings: SearchSettings,
+    minima: MinimaSettings,
+) -> tuple[tuple[Relaxation, ...], tuple[StartsTried, ...]]:
+    """Every relaxation, and how many starts were tried where their number follows from what is found."""
+    group, _ = context.group(name)
+    starts = _with_nudged(context, read_starts(context, name))
     ends = relaxed_minima_ends(context, name, number)
     known = _lowest_labels(context, group, number, ends)
     found = relax_all([*starts, *ends, *known], surface, settings)
+    seeds: list[Frame] = []
     if settings.cross_seeds_per_charge > 0:
         seeds = _cross_seeds(context, group, found, settings, minima)
         found += relax_all(seeds, surface, settings)
-    return found + _global_search(context, group, found, surface, settings, minima, str(number))
+    found += _global_search(context, group, found, surface, settings, minima, str(number))
+    further = settings.until_nothing_new
+    if further is None:
+        return found, ()
+    makers = _further_starts(context, group, surface, settings, further, minima, seeds, str(number))
+    operations = site_operations(context, group.defect)
+    more, tried = search_on(found, makers, surface, settings, further, minima, operations)
+    return found + more, tried
+
+
+def _further_starts(
+    context: StudyContext,
+    group: Group,
+    surface: CommitteeSurface,
+    search: SearchSettings,
+    settings: UntilNothingNewSettings,
+    minima: MinimaSettings,
+    seeds: Sequence[Frame],
+    stage: str,
+) -> list[FurtherStarts]:
+    """What makes the further starts of every charge; those that came from other charges were tried already."""
+    host, site, study = read_host(context), site_of(context, group.defect), context.study
+    splits, operations = read_splits(context, group.name), site_operations(context, group.defect)
+    return [
+        FurtherStarts(
+            FurtherSampling(host, site, key.charge, study.sampling, study.seed, splits),
+            surface,
+            search,
+            settings,
+            np.array(site.frac_coords),
+            operations,
+            minima.merge_rmsd_A,
+            stage,
+            [seed for seed in seeds if seed.key == key],
+        )
+        for key in group.keys
+    ]
 
 
 def _lowest(
@@ -133,20 +192,35 @@ def _global_search(
 
 
 def search_round(context: StudyContext, name: str, number: int) -> None:
-    """The search of an exploration round."""
-    files = context.layout.group(name).round(number)
-    exploration = context.study.exploration
-    found = _search(context, name, number, exploration.search, exploration.minima, files.gates)
+    """The search of an exploration round; where all charge states are settled, what the round before found."""
+    files = context.layout.group(name)
+    here, exploration = files.round(number), context.study.exploration
+    if all_settled_before(context, name, number):
+        before = files.round(number - 1)
+        take_over(
+            [
+                (before.relaxations, here.relaxations),
+                (before.gates, here.gates),
+                (before.standings, here.standings),
+            ]
+        )
+        return
+    surface = _surface(context, name, number, here.gates)
+    found, _ = _search(context, name, number, surface, exploration.search, exploration.minima)
     write_relaxations(context, name, number, found)
+    if exploration.settled_eV is not None:
+        judge(context, name, number, surface, found)
 
 
 def search_final(context: StudyContext, name: str) -> None:
     """The final search of a group, with the committee of its last round."""
-    files = context.layout.group(name)
-    number = context.study.exploration.rounds
     study = context.study
-    found = _search(context, name, number, study.search, study.minima, files.gates)
+    number = study.exploration.rounds
+    surface = _surface(context, name, number, context.layout.group(name).gates)
+    found, tried = _search(context, name, number, surface, study.search, study.minima)
     write_relaxations(context, name, None, found)
+    if study.search.until_nothing_new is not None:
+        write_starts_tried(context, name, tried)
 
 
 def merge_minima(context: StudyContext, name: str) -> None:

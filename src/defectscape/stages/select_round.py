@@ -23,12 +23,10 @@ from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
 from defectscape.study.recharging import Exchange, Found, exchanges
+from defectscape.study.settling import settled_before
 from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
-
-LOWEST_MINIMA = 2
-"""Minima of each key that are always labelled; as many again where doubtful ones lie below them."""
 
 
 def choose_round(context: StudyContext, name: str, number: int) -> None:
@@ -36,10 +34,14 @@ def choose_round(context: StudyContext, name: str, number: int) -> None:
 
     What low-fidelity relaxations of the lowest minima led to and these minima always come, in turn with what is lowest
     in other charge states, where the study asks for that; committee disagreement and spread in descriptor space choose
-    the rest, from the paths of families that train.
+    the rest, from the paths of families that train. For a charge state that is settled nothing is chosen.
     """
-    group, _ = context.group(name)
-    for fidelity, frames in _selected(context, name, number, group.keys).items():
+    settled = settled_before(context, name, number)
+    open_keys = [key for key in context.group(name)[0].keys if key not in settled]
+    selected: dict[str, list[Frame]] = {"low": [], "high": []}
+    if open_keys:
+        selected = _selected(context, name, number, open_keys)
+    for fidelity, frames in selected.items():
         write_selected(context, name, fidelity, number, frames)
 
 

@@ -12,6 +12,7 @@ from defectscape.study.context import StudyContext
 from defectscape.study.labels import known_to_prior, over_prior, read_data, read_group_data, unique, write_data
 from defectscape.study.layout import GroupRound
 from defectscape.study.minima import verification_labels
+from defectscape.study.settling import all_settled_before, take_over
 from defectscape.study.splits import of_split, read_final_splits, read_splits, write_final_splits
 from defectscape.study.teaching import TrainingData, first_model, training_data
 
@@ -42,9 +43,15 @@ def _train(
 
 
 def train_round(context: StudyContext, group: str, number: int, member: int) -> None:
-    """Train one member of a round's committee on what the group knows, and what others teach it."""
+    """Train one member of a round's committee on what the group knows, and what others teach it.
+
+    Nothing is learned where nothing is new.
+    """
     settings = context.study.exploration.training
     files = context.layout.group(group)
+    if all_settled_before(context, group, number):
+        take_over(zip(*(files.round(n).of_member(member) for n in (number - 1, number)), strict=True))
+        return
     data = training_data(context, group, number)
     if number == 0:
         warm = first_model(context, group, member, data.elements)

@@ -74,13 +74,17 @@ def jobs_of_group(study: Study, layout: Layout, group: Group) -> list[Job]:
     for number in range(rounds + 1):
         jobs += _jobs_of_round(study, make, group, number)
     jobs += [
-        make.job("search_final", (files.relaxations, files.gates)),
+        make.job("search_final", (files.relaxations, files.gates, *_tried(study, files))),
         make.job("minima", (files.minima,)),
         *(make.job("verify", _verdicts(files, key), str(key)) for key in group.keys),
     ]
     if study.thermo.correction.kind == "efnv":
         jobs += [make.job("potentials", (layout.potentials(key),), str(key)) for key in group.keys]
     return jobs
+
+
+def _tried(study: Study, files: GroupFiles) -> tuple[Path, ...]:
+    return () if study.search.until_nothing_new is None else (files.starts_tried,)
 
 
 def _verdicts(files: GroupFiles, key: DefectKey) -> tuple[Path, ...]:
@@ -124,9 +128,10 @@ def _jobs_of_round(study: Study, make: "_Maker", group: Group, number: int) -> I
                 yield make.job("label", outputs, word, level, str(chunk))
     yield make.job("dataset", (here.data_low, here.data_high, here.jumps("low"), here.jumps("high")), word)
     for member in range(study.exploration.training.committee):
-        yield make.job("train", (here.model(member), here.weights(member), here.history(member)), word, str(member))
+        yield make.job("train", here.of_member(member), word, str(member))
     if number < last:
-        yield make.job("search", (here.relaxations, here.gates), word)
+        standings = () if study.exploration.settled_eV is None else (here.standings,)
+        yield make.job("search", (here.relaxations, here.gates, *standings), word)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,10 @@ class GroupRound:
         """How that member was trained."""
         return self.folder / f"model_{member}.json"
 
+    def of_member(self, member: int | str) -> tuple[Path, Path, Path]:
+        """Every file of a member."""
+        return self.model(member), self.weights(member), self.history(member)
+
     @property
     def relaxations(self) -> Path:
         """Every relaxation of this round's search."""
@@ -82,6 +86,11 @@ class GroupRound:
     def gates(self) -> Path:
         """What the checks measured on this round's committee."""
         return self.folder / "gates.json"
+
+    @property
+    def standings(self) -> Path:
+        """Which charge states are settled after this round's search; there with ``exploration.settled_eV`` alone."""
+        return self.folder / "standings.json"
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,11 @@ class GroupFiles:
     def gates(self) -> Path:
         """What the checks measured on the last committee."""
         return self.folder / "gates.json"
+
+    @property
+    def starts_tried(self) -> Path:
+        """How many starts the final search tried; there with ``search.until_nothing_new`` alone."""
+        return self.folder / "starts_tried.json"
 
     @property
     def minima(self) -> Path:

@@ -8,7 +8,7 @@ from defectscape.domain.errors import StoreError
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.label import LabelledFrame
-from defectscape.domain.minimum import PLAIN, Minimum, Relaxation, VerifiedMinimum
+from defectscape.domain.minimum import PLAIN, Minimum, Relaxation, StartsTried, VerifiedMinimum
 from defectscape.files.codec import decode
 from defectscape.files.extxyz import read_labelled, write_labelled
 from defectscape.files.tables import (
@@ -50,6 +50,19 @@ def merged(
     """Distinct minima of one charge state of a defect among some relaxations."""
     mine = tuple(r for r in relaxations if r.start.key == key)
     return merge(mine, site_operations(context, defect), settings)
+
+
+def read_starts_tried(context: StudyContext, group: str) -> dict[DefectKey, StartsTried]:
+    """How many starts the final search of a group tried, by charge state; of no one where the number was fixed."""
+    if context.study.search.until_nothing_new is None:
+        return {}
+    rows = read_json(context.layout.group(group).starts_tried)
+    return {row.key: row for row in (decode(StartsTried, item) for item in rows)}
+
+
+def write_starts_tried(context: StudyContext, group: str, tried: Sequence[StartsTried]) -> None:
+    """Write them."""
+    write_json(context.layout.group(group).starts_tried, tried)
 
 
 def read_minima(context: StudyContext, group: str) -> tuple[Minimum, ...]:

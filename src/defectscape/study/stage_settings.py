@@ -126,6 +126,16 @@ def host_is_tested(study: Study, _: Wildcards) -> object:
     return True if study.host.stability is not None else None
 
 
+def _sampled_further(block: str) -> Part:
+    """Sampling, for a search that makes starts of its own."""
+
+    def value(study: Study, _: Wildcards) -> object:
+        search = study.search if block == "search" else study.exploration.search
+        return None if search.until_nothing_new is None else block_of(study, "sampling", OTHER_SAMPLING)
+
+    return Part("sampling", value, OTHER_SAMPLING, added=True)
+
+
 GROUP = Part("defects", _group)
 CRYSTAL = Block("host", ("stability",))
 """The test comes after the crystal."""
@@ -147,9 +157,20 @@ HIGH_LABELS = Block("fidelities.high", NOT_FOR_LABELS)
 LABELS = (LOW_LABELS, HIGH_LABELS)
 RELAXED_STARTS = ("relaxed_starts", "relaxation_steps", "relaxation_fmax_eV_A")
 """Settings of the stage that relaxes them."""
+OTHER_SAMPLING = (
+    *RELAXED_STARTS,
+    "dimers",
+    "relaxed_toward",
+    "test_fraction",
+    "valid_fraction",
+)
+"""Settings of sampling that no further start of a search follows."""
+SAMPLED_FURTHER = _sampled_further("search")
+SAMPLED_FURTHER_IN_ROUNDS = _sampled_further("exploration.search")
+SETTLED = Block("exploration.settled_eV", (), added=True)
 INITIAL = ("initial_per_charge", "initial_per_charge_taught", "test_per_charge", "low_relaxation_steps")
 """Settings of other stages than the selection of a round."""
-BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
+BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping", "until_nothing_new")
 """What a search does beside relaxing."""
 DESCRIBED = ("symmetry_tolerance_A",)
 """Settings of what is said of minima, not of which there are."""

@@ -94,6 +94,7 @@ def _defect(
         relaxations=len(relaxations),
         relaxations_failed=len(failed),
         failure_reasons=dict(Counter(relaxation.reason for relaxation in failed)),
+        starts_tried=searched.tried_row(key),
         minima=rows,
     )
 

@@ -112,6 +112,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
         if row.model_error_eV is not None and abs(row.model_error_eV) > LARGE_MODEL_ERROR_EV
     ]
     lines += found.warnings
+    lines += at_limit(defects)
     lines += unrelaxed(defects, context.study.verification.fmax_eV_A)
     lines += _host_states(context)
     lines += _jumps(context)
@@ -158,6 +159,22 @@ def unrelaxed(defects: Sequence[DefectSummary], fmax_eV_A: float) -> list[str]:
     return [
         f"The engine's largest force at the ground state is above {fmax_eV_A:g} eV/A, so that the energy is an "
         f"upper bound: {', '.join(found)}. More steps (verification.relax_steps) bring it down."
+    ]
+
+
+def at_limit(defects: Sequence[DefectSummary]) -> list[str]:
+    """Searches that ended while further starts still brought new low minima: one line, or none."""
+    found = [
+        f"{row.key} ({row.starts_tried.further} further starts, the last new minimum from the one numbered "
+        f"{row.starts_tried.last_new})"
+        for row in defects
+        if row.starts_tried is not None and not row.starts_tried.rested
+    ]
+    if not found:
+        return []
+    return [
+        f"The search ended at its limit and not because nothing new came: {', '.join(found)}. More starts "
+        "(search.until_nothing_new.at_most) may bring lower minima."
     ]
 
 

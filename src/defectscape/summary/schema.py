@@ -24,6 +24,7 @@ from defectscape.summary.schema_results import (
     PriorTerm,
     Row,
     SearchPoint,
+    StartsTriedRow,
     StateConcentrationRow,
 )
 from defectscape.summary.schema_trust import (
@@ -72,6 +73,7 @@ __all__ = [
     "Provenance",
     "Row",
     "SearchPoint",
+    "StartsTriedRow",
     "StateConcentrationRow",
     "Summary",
     "TrainingCurve",

@@ -107,6 +107,17 @@ class MinimumSummary(Row):
     geometry_file: str = Field(description="POSCAR of the structure, relative to the study's folder.")
 
 
+class StartsTriedRow(Row):
+    """How many starts the final search of a charge state tried, where their number follows from what is found."""
+
+    first: int = Field(description="Starts before the further ones.")
+    further: int = Field(description="Further starts.")
+    new_minima: int = Field(description="New low minima that the further starts brought.")
+    last_new: int = Field(description="Number of the further start that led to the last of these; 0 without any.")
+    rested: bool = Field(description="Whether it ended because nothing new came; else at its limit.")
+    text: str = Field(description="All of it in words.")
+
+
 class FoundStructure(Row):
     """What a structure holds, in the field's words."""
 
@@ -173,6 +184,9 @@ class DefectSummary(Row):
     relaxations: int = Field(description="Relaxations tried.")
     relaxations_failed: int = Field(description="Relaxations that did not converge or were stopped.")
     failure_reasons: dict[str, int] = Field(description="Why, and how many.")
+    starts_tried: StartsTriedRow | None = Field(
+        None, description="How the search went on; null where the number of starts was fixed."
+    )
     minima: list[MinimumSummary] = Field(description="All minima in the window, lowest first.")
 
     @property

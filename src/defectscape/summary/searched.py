@@ -1,12 +1,12 @@
 """What the searches of a group left, read once for all that is said of it, and what it holds by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.minimum import Minimum, Relaxation, VerifiedMinimum
+from defectscape.domain.minimum import Minimum, Relaxation, StartsTried, VerifiedMinimum
 from defectscape.sampling.site_names import pick_site
 from defectscape.search.matching import Operations, host_operations
 from defectscape.search.reconstruction import reconstruction, same_structures
@@ -14,8 +14,15 @@ from defectscape.search.verification_criterion import Assessment
 from defectscape.settings.groups import Group
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
-from defectscape.study.minima import read_assessment, read_minima, read_relaxations, read_verified, with_engine_s_own
-from defectscape.summary.schema import FoundStructure
+from defectscape.study.minima import (
+    read_assessment,
+    read_minima,
+    read_relaxations,
+    read_starts_tried,
+    read_verified,
+    with_engine_s_own,
+)
+from defectscape.summary.schema import FoundStructure, StartsTriedRow
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class Searched:
         relaxations: every relaxation.
         verified: by charge state, the minima that the high-fidelity engine computed.
         assessments: by charge state, how far the ground state can be trusted.
+        tried: by charge state, how many starts were tried; of no one where the number was fixed.
     """
 
     minima: tuple[Minimum, ...]
     relaxations: tuple[Relaxation, ...]
     verified: dict[DefectKey, tuple[VerifiedMinimum, ...]]
     assessments: dict[DefectKey, Assessment]
+    tried: dict[DefectKey, StartsTried] = field(default_factory=dict)
 
     def structures(self) -> dict[tuple[DefectKey, int], Frame]:
         """Structures of all minima by key and rank, the verified geometry where there is one."""
@@ -55,7 +64,22 @@ class Searched:
             for key, items in verified.items()
             for minimum in with_engine_s_own([m for m in minima if m.frame.key == key], items)
         )
-        return cls(every, read_relaxations(context, group.name), verified, assessments)
+        tried = read_starts_tried(context, group.name)
+        return cls(every, read_relaxations(context, group.name), verified, assessments, tried)
+
+    def tried_row(self, key: DefectKey) -> StartsTriedRow | None:
+        """How the search of a charge state went on, as a row of the summary; None where the number was fixed."""
+        if key not in self.tried:
+            return None
+        tried = self.tried[key]
+        return StartsTriedRow(
+            first=tried.first,
+            further=tried.further,
+            new_minima=tried.new_minima,
+            last_new=tried.last_new,
+            rested=tried.rested,
+            text=tried.text,
+        )
 
 
 def read_searches(context: StudyContext) -> list[Searched]:
