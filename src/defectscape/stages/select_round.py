@@ -23,7 +23,7 @@ from defectscape.study.host import site_of
 from defectscape.study.labels import imported_labels
 from defectscape.study.minima import merged, read_relaxations
 from defectscape.study.recharging import Exchange, Found, exchanges
-from defectscape.study.settling import settled_before
+from defectscape.study.settling import JUDGED_MINIMA, settled_before
 from defectscape.study.splits import read_splits
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def _found(context: StudyContext, name: str, number: int, key: DefectKey, relaxa
 def _frames_of_key(sources: _Sources, key: DefectKey, found: Found, exchange: Exchange) -> dict[str, list[Frame]]:
     """The frames of one key to label at each fidelity."""
     budgets = sources.context.study.selection
-    lowest = lowest_including_doubtful(found.minima, LOWEST_MINIMA)
+    lowest = lowest_including_doubtful(found.minima, JUDGED_MINIMA)
     minima = [*found.ends, *(replace(minimum.frame, family=found_family(key.defect)) for minimum in lowest)]
     # A geometry that is handed on has a label in its own charge, too.
     own = _once([*(item.frame for item in exchange.given if item.lowest), *minima])
