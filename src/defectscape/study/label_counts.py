@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import Group, exploration_groups
 from defectscape.settings.study import Study
 
 STARTS_BESIDES_DISTORTIONS = 2
@@ -71,6 +71,29 @@ def most_labels(study: Study) -> MostLabels:
         begun=2 * selection.low_relaxed_minima,
         steps=selection.low_relaxation_steps,
     )
+
+
+def chosen_labels(study: Study, group: Group, level: str, number: int) -> int:
+    """Labels of a group's pool, or of what a round chooses for it, at most."""
+    most = most_labels(study)
+    first, later = (most.pool, most.chosen_low) if level == "low" else (most.initial, most.chosen_high)
+    return len(group.charges) * (later if number else first)
+
+
+def label_jobs(study: Study, group: Group, level: str, number: int) -> int:
+    """Jobs that the labels of a group's round are spread over.
+
+    It follows from the settings alone, so that the shape of the workflow is known before the first label, and from the
+    group's own, so that another defect moves no label of it from job to job.
+    """
+    if study.packing is None:
+        return study.label_jobs
+    return study.packing.jobs(chosen_labels(study, group, level, number), level)
+
+
+def job_name(study: Study, chunk: int, chunks: int) -> str:
+    """What tells the labelling jobs of a step apart: a number, with how many there are where that differs."""
+    return str(chunk) if study.packing is None else f"{chunk}-of-{chunks}"
 
 
 def label_counts(study: Study) -> tuple[int, int, int]:

@@ -25,11 +25,13 @@ class Part:
         block: dotted name of the block that the stage reads.
         value: what of it matters to a job; equal values do not run the job again.
         without: names in the block that the stage does not read.
+        follows_from: other blocks that the value is made of; the stage may read them, too.
     """
 
     block: str
     value: Callable[[Study, Wildcards], object]
     without: tuple[str, ...] = ()
+    follows_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
