@@ -80,7 +80,8 @@ class LabelCost(Settings):
     label_s: float = Field(
         gt=0,
         description="Wall time of one label on its cores, s. `defectscape check --measure` and `defectscape status` "
-        "tell what labels took; half of it makes jobs that end too early and are run again, twice of it more jobs.",
+        "tell what labels took. Where it is too small, jobs end before their labels do and run again; where it is "
+        "too large, there are more jobs than needed.",
     )
     label_cores: int = Field(
         1,
