@@ -228,6 +228,7 @@ def packing_lines(study: Study, plan: Plan) -> Iterator[str]:
         known_s = part.core_s_per_label
         measured = "" if known_s is None else f" (the store's: {known_s / cost.label_cores:.1f} s)"
         yield (
-            f"{part.fidelity}: {jobs} job{'s' if jobs > 1 else ''} of {packing.job_minutes} minutes and {packing.job_cores} cores, "
-            f"{packing.side_by_side(level)} labels at a time, {cost.label_s:g} s each{measured}"
+            f"{part.fidelity}: {jobs} job{'s' if jobs > 1 else ''} of {packing.job_minutes} minutes and "
+            f"{packing.job_cores} cores, {packing.side_by_side(level)} labels at a time, "
+            f"{cost.label_s:g} s each{measured}"
         )
