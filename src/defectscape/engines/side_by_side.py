@@ -128,12 +128,12 @@ def label_side_by_side(
 
     with _told_to_engines(room), ThreadPoolExecutor(room.side_by_side) as threads:
         turns = [threads.submit(turn, processors) for processors in room.processors(usable_processors())]
-        ended = _await(turns, room.ends_at)
-    errors = [error for item in turns if (error := item.exception()) is not None]
-    # Those of turns that had to be ended are of our own making.
-    foreign = [error for error in errors if ended or not isinstance(error, DefectscapeError)]
-    if foreign:
-        raise foreign[0]
+        by_themselves = _await(turns, room.ends_at)
+    for item in turns:
+        error = item.exception()
+        # What engines say that were ended here is of our own making.
+        if error is not None and (item in by_themselves or not isinstance(error, DefectscapeError)):
+            raise error
     work.meter.end()
     if len(work.records) < len(frames):
         raise _out_of_time(work)
@@ -169,19 +169,18 @@ def _told_to_engines(room: Room) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _await(turns: Sequence[Future[None]], ends_at: float | None) -> bool:
-    """Wait for all turns; whether they ended by themselves. Those that run at the end of the job's time are ended."""
-    _, late = wait(turns, None if ends_at is None else max(0.0, ends_at - time.time()))
-    if not late:
-        return True
-    logger.warning("%d labels are not done at the end of the job's time, and are ended", len(late))
+def _await(turns: Sequence[Future[None]], ends_at: float | None) -> set[Future[None]]:
+    """Wait for all turns; those that ended by themselves. What runs at the end of the job's time is ended."""
+    by_themselves, late = wait(turns, None if ends_at is None else max(0.0, ends_at - time.time()))
+    if late:
+        logger.warning("%d labels are not done at the end of the job's time, and are ended", len(late))
     while late:
         # Parents come first: one that outlived its program would take the program's end for a result.
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         _, late = wait(late, 1.0, FIRST_EXCEPTION)
-    return False
+    return by_themselves
 
 
 def _out_of_time(work: _Work) -> JobError:
