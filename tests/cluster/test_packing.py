@@ -100,9 +100,9 @@ def test_a_job_that_runs_out_of_its_time_ends_by_itself(
     monkeypatch.setenv("DEFECTSCAPE_ENDS_AT", str(time.time() + 45))
     text, jobs = through_slurm(pooled, 1, "--retries", "0")
     assert [job.state for job in jobs] == ["FAILED"], text
-    (log,) = (pooled.folder / "results/small/logs/label").glob("*.log")
-    left = re.search(r"(\d+) of 24 labels are left at the end of the job's time", log.read_text())
-    assert left is not None, log.read_text()
+    log = (pooled.folder / "results/small/logs/label/v_Cd_0_low_0-of-1.log").read_text()
+    left = re.search(r"(\d+) of 24 labels are left at the end of the job's time", log)
+    assert left is not None, log
     before = pooled.done()
     assert 0 < len(before) == LABELS - int(left[1])
     monkeypatch.delenv("DEFECTSCAPE_ENDS_AT")
