@@ -179,7 +179,7 @@ def test_a_damaged_record_is_not_silently_replaced(store, frame):
 
 def test_progress_counts_and_estimates_from_computed_labels_only(store, crystal, frame_of, caplog, monkeypatch):
     monkeypatch.setattr(labelling, "REPORT_EVERY_S", 0.0)
-    monkeypatch.setattr(labelling, "_own_order", range)
+    monkeypatch.setattr(labelling, "own_order", range)
     frames = [frame_of(crystal("CdTe", rattles=((0.05, seed),))) for seed in range(4)]
     label_frames(frames[:1], FaultyEngine(_label()), store, LIMIT, "low")
 
@@ -245,7 +245,7 @@ def test_records_come_in_the_order_of_the_frames(store, crystal, frame_of):
     answers = [_label() for _ in frames]
     records = label_frames(frames, FaultyEngine(*answers), store, LIMIT, "low")
     assert [record.frame.frame_id for record in records] == [frame.frame_id for frame in frames]
-    orders = {tuple(labelling._own_order(12)) for _ in range(3)}
+    orders = {tuple(labelling.own_order(12)) for _ in range(3)}
     assert len(orders) == 1  # of the process, not of the call
     assert sorted(next(iter(orders))) == list(range(12))
 

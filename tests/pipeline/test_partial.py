@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -64,10 +65,18 @@ def asked_for_everything() -> dict[str, Any]:
     return study
 
 
+PACKING = {"job_minutes": 10, "job_cores": 2, "low": {"label_s": 90.0}, "high": {"label_s": 300.0}}
+"""Another number of jobs for the pool, for the first high-fidelity labels, and for those of a round."""
+
+
 @pytest.mark.parametrize("everything", [False, True])
-def test_the_jobs_are_those_of_the_workflow(everything: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("packing", [None, PACKING])
+def test_the_jobs_are_those_of_the_workflow(
+    everything: bool, packing: dict[str, Any] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    config = write_study(asked_for_everything() if everything else small_study(), Path())
+    settings = asked_for_everything() if everything else small_study()
+    config = write_study({**settings, "packing": packing}, Path())
     study, layout = load_study(config), Layout(Path("results/small"))
     groups = [job for group in exploration_groups(study) for job in jobs_of_group(study, layout, group)]
     ours = [*jobs_of_host(study, layout), *groups, *jobs_together(study, layout)]
@@ -75,6 +84,8 @@ def test_the_jobs_are_those_of_the_workflow(everything: bool, tmp_path: Path, mo
     theirs = {(j.rule, j.arguments): ({*j.outputs}, j.log, j.benchmark) for j in jobs_of(config, Path("results"))}
     assert told == theirs
     assert len(ours) == len(told)
+    chunks = Counter(job.arguments[:3] for job in ours if job.stage == "label")
+    assert (len(set(chunks.values())) == 1) == (packing is None), chunks
     if everything:
         assert {job.stage for job in ours} == {stage.name for stage in STAGES}
     assert {*PAGE, "handover"} == {*TOGETHER} == {job.stage for job in jobs_together(study, layout)}

@@ -1,13 +1,16 @@
 """What all rules share: the study, its file layout, and the parameters that make rules run again."""
 
 import json
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from defectscape.domain.errors import DefectscapeError
 from defectscape.settings.groups import exploration_groups, find_group, label_rounds
 from defectscape.settings.paths import check_files, reference_files, study_file
+from defectscape.study.label_counts import label_jobs
 from defectscape.study.layout import PARTIAL, Layout
 from defectscape.study.names import load_named_study
 from defectscape.study.stage_settings import names_come_from_file
@@ -35,7 +38,6 @@ GROUPS = {
     if group.name not in UNFINISHED
 }
 ROUNDS = STUDY.exploration.rounds
-CHUNKS = list(range(STUDY.label_jobs))
 EXPLORERS = list(range(STUDY.exploration.training.committee))
 FINALISTS = list(range(STUDY.training.committee))
 
@@ -49,18 +51,24 @@ def conda_path():
     return f"export PATH={shlex.quote(str(programs))}:$PATH; "
 
 
-def prior_processes():
-    """Snakemake says the cores of a job as OMP_NUM_THREADS; a prior takes them for processes of one thread each."""
-    if STUDY.prior is None:
+def own_cores():
+    """Snakemake says the cores of a job as OMP_NUM_THREADS; a prior takes them for processes of one thread each.
+
+    Packed labels share them out, too.
+    """
+    if STUDY.prior is None and STUDY.packing is None:
         return ""
+    cores = " DEFECTSCAPE_PROCESSES=${{OMP_NUM_THREADS:-1}}"
+    if STUDY.prior is None:
+        return cores
     single = " ".join(f"{name}_NUM_THREADS=1" for name in ("OMP", "OPENBLAS", "MKL"))
-    return f" DEFECTSCAPE_PROCESSES=${{{{OMP_NUM_THREADS:-1}}}} {single}"
+    return f"{cores} {single}"
 
 
 # Not a parameter of the rules: another name of the config file or folder must not run them again.
 shell.prefix(
     f"export DEFECTSCAPE_STUDY={shlex.quote(str(CONFIG))}"
-    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))} DEFECTSCAPE_PARTIAL={int(bool(PART))}{prior_processes()};"
+    f" DEFECTSCAPE_RESULTS={shlex.quote(str(RESULTS))} DEFECTSCAPE_PARTIAL={int(bool(PART))}{own_cores()};"
     f" {conda_path()}"
 )
 # One core per job, since two threads on a busy node are slower than one; a prior computes structures side by side.
@@ -69,14 +77,22 @@ PROCESSES = STUDY.prior.processes if STUDY.prior else 1
 PRIOR_MB = (
     0 if STUDY.prior is None else 1000 * PROCESSES * (1 + bool(STUDY.prior.landscape))
 )
+# Packed jobs have the cores that the study says, and their number is in their name: it differs from round to round.
+LABEL_CORES = PROCESSES if STUDY.packing is None else STUDY.packing.job_cores
+CHUNK = ("{chunk}", STUDY.label_jobs if STUDY.packing is None else None)
 PRIOR_SLOWER = 1 if STUDY.prior is None else 8
+# The first snakemake of a batch system's job says when the job ends; the others inherit it.
+if STUDY.packing is not None and workflow.remote_exec:
+    os.environ.setdefault(
+        "DEFECTSCAPE_ENDS_AT", str(time.time() + STUDY.packing.usable_s)
+    )
 DEVICE_GPU = int("cuda" in (STUDY.exploration.training.device, STUDY.training.device))
 
 
 wildcard_constraints:
     group="|".join(name.replace(".", r"\.").replace("+", r"\+") for name in GROUPS),
     round=r"\d+",
-    chunk=r"\d+",
+    chunk=r"\d+" if STUDY.packing is None else r"\d+-of-\d+",
     member=r"\d+",
     level="low|high",
     key=r"[A-Za-z0-9_]+_(0|[+-]\d+)",
@@ -234,6 +250,15 @@ def taken_files(wildcards):
     return files + relaxed_minima(group, before + 1, before + 1)
 
 
+def chunk_files(name, level, number):
+    """Outcomes of the labelling jobs of one round of a group at a fidelity."""
+    chunks, here = (
+        label_jobs(STUDY, GROUPS[name], level, number),
+        files_of(name).round(number),
+    )
+    return [str(here.labels(level, chunk, chunks)) for chunk in range(chunks)]
+
+
 def outcome_files(name, level, last):
     """Outcomes of all labels of a group at a fidelity, up to a round."""
     files, keys = files_of(name), GROUPS[name].keys
@@ -244,9 +269,9 @@ def outcome_files(name, level, last):
         rounds = [files.round(number) for number in range(1, last + 1)]
         relaxed += [here.relaxed_outcomes(key) for here in rounds for key in keys]
     labelled = [
-        files.round(number).labels(level, chunk, len(CHUNKS))
+        path
         for number in label_rounds(STUDY, level, last)
-        for chunk in CHUNKS
+        for path in chunk_files(name, level, number)
     ]
     return list(map(str, relaxed + labelled))
 
@@ -300,6 +325,21 @@ def memory_beside_prior(base):
 def time_with_prior(base):
     """Time limit of a job that asks the prior, minutes; it doubles with every retry."""
     return lambda wildcards, attempt: grow(base * PRIOR_SLOWER, attempt)
+
+
+def memory_of_labels(wildcards, attempt):
+    """Memory of a labelling job, MB: a packed one asks for what its labels side by side are said to take."""
+    if STUDY.packing is None:
+        return memory_beside_prior(2000)(wildcards, attempt)
+    cost = STUDY.packing.cost(wildcards.level)
+    return cost.label_MB * STUDY.packing.side_by_side(wildcards.level) + PRIOR_MB
+
+
+def time_of_labels(wildcards, attempt):
+    """Time limit of a labelling job, minutes: a packed one has what the study says, since it goes on where it ended."""
+    if STUDY.packing is None:
+        return time_with_prior(480)(wildcards, attempt)
+    return STUDY.packing.job_minutes
 
 
 FINAL_COMMITTEE = [str(LAYOUT.final.weights(member)) for member in FINALISTS]

@@ -9,21 +9,17 @@ rule label:
     input:
         frames_to_label,
     output:
-        str(
-            files_of("{group}")
-            .round("{round}")
-            .labels("{level}", "{chunk}", len(CHUNKS))
-        ),
+        str(files_of("{group}").round("{round}").labels("{level}", *CHUNK)),
     log:
         log_of("label", "{group}", "{round}", "{level}", "{chunk}"),
     benchmark:
         benchmark_of("label_{level}", "{group}", "{round}", "{chunk}")
     conda:
         "../../envs/engines.yaml"
-    threads: PROCESSES
+    threads: LABEL_CORES
     resources:
-        mem_mb=memory_beside_prior(2000),
-        runtime=time_with_prior(480),
+        mem_mb=memory_of_labels,
+        runtime=time_of_labels,
     params:
         settings=settings("label"),
     message:

@@ -75,10 +75,7 @@ rule select:
         str(LAYOUT.sites),
         str(files_of("{group}").pool),
         str(files_of("{group}").splits),
-        [
-            str(files_of("{group}").round(0).labels("low", chunk, len(CHUNKS)))
-            for chunk in CHUNKS
-        ],
+        lambda wildcards: chunk_files(wildcards.group, "low", 0),
         lambda wildcards: relaxed_starts(wildcards.group),
     output:
         str(files_of("{group}").round(0).selected),

@@ -41,16 +41,21 @@ def _root(
         int | None,
         typer.Option(
             min=1,
-            help="Structures that a prior computes side by side; else as the study says.",
+            help="Cores of the job: structures that a prior computes side by side, room for packed labels; else as the "
+            "study says.",
             envvar="DEFECTSCAPE_PROCESSES",
         ),
     ] = None,
     partial: Annotated[
         bool, typer.Option(hidden=True, help="Of the finished groups alone.", envvar="DEFECTSCAPE_PARTIAL")
     ] = False,
+    ends_at: Annotated[
+        float | None,
+        typer.Option(hidden=True, help="When the job must have ended, Unix time, s.", envvar="DEFECTSCAPE_ENDS_AT"),
+    ] = None,
 ) -> None:
     start_logging(log)
-    context.obj = Paths(study, results, processes, partial)
+    context.obj = Paths(study, results, processes, partial, ends_at)
 
 
 def register() -> None:

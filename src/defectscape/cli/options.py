@@ -22,11 +22,13 @@ class Paths:
     Attributes:
         study: the study's YAML file.
         results: folder of all studies' results.
-        processes: that a prior may use, or None for as many as the study says.
+        processes: cores of the job, for a prior and for packed labels, or None for as many as the study says.
         partial: whether stages of all groups together take the finished groups alone.
+        ends_at: when the job must have ended, Unix time, s; None where nobody ends it.
     """
 
     study: Path
     results: Path
     processes: int | None = None
     partial: bool = False
+    ends_at: float | None = None

@@ -28,7 +28,7 @@ def check(
     from defectscape.settings.load import full_yaml, read_study
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
-    from defectscape.tools.check import make_plan
+    from defectscape.tools.check import make_plan, packing_lines
     from defectscape.tools.site_table import site_table
 
     paths = context.obj
@@ -74,6 +74,8 @@ def check(
                 text += f", at most {_hours(part.labels * cost)}"
         easy = f"{part.easy_labels} where states are easy, " if part.labels > part.easy_labels else ""
         echo(f"labels      {part.fidelity} ({part.method}): {easy}at most {part.labels}; {text}")
+    for line in packing_lines(study, plan):
+        echo(f"packing     {line}")
     if total_s is not None:
         echo(f"label time  {_hours(total_s)} of one core where states are easy, less what the store holds already")
 

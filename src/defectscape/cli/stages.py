@@ -20,6 +20,11 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _chunk(text: str) -> int:
+    """``3``, or ``3-of-7``."""
+    return _number(text.partition("-of-")[0])
+
+
 def _fidelity(text: str) -> str:
     if text not in ("low", "high"):
         raise ConfigError("fidelity", repr(text), "Give `low` or `high`")
@@ -30,7 +35,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "group": str,
     "round": _number,
     "fidelity": _fidelity,
-    "chunk": _number,
+    "chunk": _chunk,
     "member": _number,
     "key": DefectKey.parse,
 }
@@ -67,7 +72,7 @@ def run_stage(
     from defectscape.study.context import StudyContext
 
     paths = context.obj
-    study = StudyContext.load(paths.study, paths.results, paths.processes, partial=paths.partial)
+    study = StudyContext.load(paths.study, paths.results, paths.processes, partial=paths.partial, ends_at=paths.ends_at)
     call_stage(study, name, items or [])
 
 

@@ -37,6 +37,10 @@ class EngineError(DefectscapeError):
     """An engine is missing or cannot run at all (one failed label is not an error but a record)."""
 
 
+class JobError(DefectscapeError):
+    """A job ended before its work did; it goes on where it was when it runs again."""
+
+
 class StoreError(DefectscapeError):
     """A record of the label store cannot be trusted."""
 

@@ -52,7 +52,7 @@ def label_frame(
         StoreError: if the record in the store is damaged or the store cannot be written.
         EngineError: if the engine cannot run at all.
     """
-    record, _ = _find_or_compute(frame, engine, store, max_force_eV_A, clock)
+    record, _ = find_or_compute(frame, engine, store, max_force_eV_A, clock)
     return record
 
 
@@ -70,17 +70,17 @@ def label_frames(
         progress: what the lines of progress call this work.
     """
     records: dict[int, LabelRecord] = {}
-    meter = _Meter(progress, len(frames))
-    for index in _own_order(len(frames)):
+    meter = Meter(progress, len(frames))
+    for index in own_order(len(frames)):
         began = time.perf_counter()
-        record, computed = _find_or_compute(frames[index], engine, store, max_force_eV_A)
+        record, computed = find_or_compute(frames[index], engine, store, max_force_eV_A)
         records[index] = record
         meter.add(record, time.perf_counter() - began, computed=computed)
     meter.end()
     return [records[index] for index in range(len(frames))]
 
 
-def _find_or_compute(
+def find_or_compute(
     frame: Frame, engine: Engine, store: LabelStore, max_force_eV_A: float, clock: Clock = core_seconds
 ) -> tuple[LabelRecord, bool]:
     """The record of a frame's label, and whether it was computed now."""
@@ -95,7 +95,7 @@ def _find_or_compute(
     return _flagged(known, frame, max_force_eV_A), computed
 
 
-def _own_order(count: int) -> list[int]:
+def own_order(count: int) -> list[int]:
     """An order of this process's own.
 
     Two processes that went through one list in one order would compute every label of it twice, side by
@@ -149,28 +149,38 @@ def _compute(frame: Frame, engine: Engine, store: LabelStore, key: str, clock: C
     )
 
 
-class _Meter:
-    """Progress of many labels; what came from the store does not enter the estimate of time."""
+class Meter:
+    """Progress of many labels; what came from the store does not enter the estimate of time.
 
-    def __init__(self, title: str, total: int) -> None:
+    Args:
+        title: what the lines call this work.
+        total: labels.
+        side_by_side: labels that are computed at once.
+    """
+
+    def __init__(self, title: str, total: int, side_by_side: int = 1) -> None:
         self.title = title
         self.total = total
+        self.side_by_side = side_by_side
         self.done = self.computed = self.failed = 0
-        self.computing_s = 0.0
+        self.computing_s = self.longest_s = 0.0
         self.reported = time.perf_counter()
 
     def add(self, record: LabelRecord, seconds: float, *, computed: bool) -> None:
+        """One more label, and how long it took, s."""
         self.done += 1
         self.failed += record.label is None
         if computed:
             self.computed += 1
             self.computing_s += seconds
+            self.longest_s = max(self.longest_s, seconds)
         now = time.perf_counter()
         if now - self.reported >= REPORT_EVERY_S and self.done < self.total:
             self.reported = now
             logger.info("%s, %s left", self._text(), self._left())
 
     def end(self) -> None:
+        """The last line."""
         logger.info("%s, %.0f s", self._text(), self.computing_s)
 
     def _text(self) -> str:
@@ -183,5 +193,5 @@ class _Meter:
         """Time left if all that is to come must be computed."""
         if not self.computed:
             return "some time"
-        seconds = self.computing_s / self.computed * (self.total - self.done)
+        seconds = self.computing_s / self.computed * (self.total - self.done) / self.side_by_side
         return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

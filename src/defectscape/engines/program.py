@@ -24,6 +24,7 @@ from pathlib import Path
 
 from defectscape.domain.errors import EngineError
 from defectscape.engines.base import CalculationFailed
+from defectscape.engines.processor_time import wait_for_program
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def run_program(command: str, arguments: list[str], folder: Path, time_limit_s: 
             "Install it, or correct engine.command; labels in the store need no program",
         ) from error
     try:
-        returncode = process.wait(timeout=time_limit_s)
+        returncode = wait_for_program(process, time_limit_s)
     except subprocess.TimeoutExpired:
         raise CalculationFailed(
             f"{words[0]} had not ended after {time_limit_s:g} s (engine.time_limit_s)",
@@ -199,7 +200,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End the program and all it started; they are a session of their own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    wait_for_program(process)
 
 
 def tail(path: Path) -> str:

@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
-from defectscape.settings.engine import FidelitiesSettings, PriorSettings
+from defectscape.settings.engine import FidelitiesSettings, PackingSettings, PriorSettings
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,
@@ -37,6 +37,11 @@ class Study(Settings):
     seed: int = Field(ge=0, description="Seed from which every item's own seed is derived.")
     label_store: FilePath = Field(description="Folder of the label store; studies may share one.")
     label_jobs: int = Field(gt=0, description="Number of jobs that share the labels of a step.")
+    packing: PackingSettings | None = Field(
+        None,
+        description="For clusters: labelling jobs of a stated wall time and size, each with many labels side by side. "
+        "How many jobs there are follows from it, and `label_jobs` does not count.",
+    )
     imported: list[FilePath] = Field(
         [],
         description="Files of frames that `defectscape import --frames` wrote. Their labels in the store join the "

@@ -8,6 +8,7 @@ from defectscape.domain.label import LabelledFrame
 from defectscape.settings.groups import label_rounds
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import frames_to_label, pool_frames, relaxed_minima
+from defectscape.study.label_counts import label_jobs
 from defectscape.study.labels import (
     gather,
     imported_labels,
@@ -30,11 +31,11 @@ def in_chunk(frame: Frame, chunk: int, chunks: int) -> bool:
 def label_chunk(context: StudyContext, group: str, round_number: int, fidelity: str, chunk: int) -> None:
     """Label one chunk of the pool (``low``, round 0) or of a round's selection."""
     files = context.layout.group(group).round(round_number)
-    chunks = context.study.label_jobs
+    chunks = label_jobs(context.study, context.group(group)[0], fidelity, round_number)
     source = frames_to_label(context, group, fidelity, round_number)
     frames = [frame for frame in source if in_chunk(frame, chunk, chunks)]
     title = f"{group} round {round_number} {context.fidelity_settings(fidelity).name} {chunk + 1}/{chunks}"
-    records = context.label_many(frames, fidelity, title)
+    records = context.label_job(frames, fidelity, title)
     if context.prior is not None:
         # Here, where labels are spread over jobs; trainings find the values in the prior's store.
         context.prior.label_many([record.frame for record in records if record.label is not None])

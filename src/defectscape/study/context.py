@@ -12,8 +12,10 @@ from defectscape.engines.base import Engine
 from defectscape.engines.labelling import label_frame, label_frames
 from defectscape.engines.prior import EnginePrior
 from defectscape.engines.registry import make_engine
+from defectscape.engines.side_by_side import Room, label_side_by_side
 from defectscape.settings.engine import FidelitySettings
 from defectscape.settings.groups import Group, exploration_groups, find_group
+from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.store.labels import LabelStore, label_key
 from defectscape.store.record import LabelRecord
@@ -32,27 +34,36 @@ class StudyContext:
     Attributes:
         study: its settings.
         layout: where its files are.
-        processes: that a prior may use, or None for as many as the study says.
+        processes: cores of the job, for a prior and for packed labels, or None for as many as the study says.
+        ends_at: when the job must have ended, Unix time, s; None where nobody ends it.
     """
 
     study: Study
     layout: Layout
     processes: int | None = None
+    ends_at: float | None = None
 
     @classmethod
     def load(
-        cls, config: Path, results: Path, processes: int | None = None, *, partial: bool = False
+        cls,
+        config: Path,
+        results: Path,
+        processes: int | None = None,
+        *,
+        partial: bool = False,
+        ends_at: float | None = None,
     ) -> "StudyContext":
         """Read the config file; files go to ``results/<study>/``.
 
         Args:
             config: the study's file.
             results: folder of all studies' results.
-            processes: that a prior may use; None for as many as the study says.
             partial: whether what is made of all groups together is made of the finished ones alone.
+            processes: cores of the job, for a prior and for packed labels; None for as many as the study says.
+            ends_at: when the job must have ended.
         """
         study = load_named_study(config, results)
-        return cls(study, Layout(results / study.study, PARTIAL if partial else ""), processes)
+        return cls(study, Layout(results / study.study, PARTIAL if partial else ""), processes, ends_at)
 
     @cached_property
     def store(self) -> LabelStore:
@@ -108,6 +119,29 @@ class StudyContext:
         """The records of many frames, in their order; ``progress`` names the work in the log."""
         limit_eV_A = self.fidelity_settings(fidelity).max_force_eV_A
         return label_frames(frames, self.engine(fidelity), self.store, limit_eV_A, progress)
+
+    def label_job(self, frames: Sequence[Frame], fidelity: str, progress: str) -> list[LabelRecord]:
+        """As ``label_many``, for a labelling job: side by side, and until the job's end, where the study packs labels.
+
+        Raises:
+            JobError: if labels are left when the job must end.
+        """
+        if self.study.packing is None:
+            return self.label_many(frames, fidelity, progress)
+        settings, cost = self.fidelity_settings(fidelity), self.study.packing.cost(fidelity)
+        room = Room(
+            cores=self.processes or self.study.packing.job_cores,
+            label_cores=cost.label_cores,
+            # A program's command says how many ranks it has, and by `env` what else it needs.
+            threads=1 if isinstance(settings.engine, Program) else cost.label_cores,
+            label_s=cost.label_s,
+            ends_at=self.ends_at,
+        )
+
+        def make() -> Engine:
+            return make_engine(settings.engine)
+
+        return label_side_by_side(frames, make, self.store, settings.max_force_eV_A, progress, room)
 
     def trainable_label(self, frame: Frame, fidelity: str) -> Label | None:
         """The label of a frame, computed if need be; None if it failed or must not train."""

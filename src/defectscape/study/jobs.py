@@ -11,6 +11,7 @@ from pathlib import Path
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.settings.groups import Group, label_rounds
 from defectscape.settings.study import Study
+from defectscape.study.label_counts import job_name, label_jobs
 from defectscape.study.layout import GroupFiles, Layout
 
 TOGETHER = ("dataset_final", "train_final", "evaluate", "thermo", "ccd", "ccd_check", "summary", "handover", "report")
@@ -123,9 +124,10 @@ def _jobs_of_round(study: Study, make: "_Maker", group: Group, number: int) -> I
         if (number, level) == (0, "high"):
             yield make.job("select", (here.selected,))
         if number in label_rounds(study, level, last):
-            for chunk in range(study.label_jobs):
-                outputs = (here.labels(level, chunk, study.label_jobs),)
-                yield make.job("label", outputs, word, level, str(chunk))
+            chunks = label_jobs(study, group, level, number)
+            for chunk in range(chunks):
+                outputs = (here.labels(level, chunk, chunks),)
+                yield make.job("label", outputs, word, level, job_name(study, chunk, chunks))
     yield make.job("dataset", (here.data_low, here.data_high, here.jumps("low"), here.jumps("high")), word)
     for member in range(study.exploration.training.committee):
         yield make.job("train", here.of_member(member), word, str(member))

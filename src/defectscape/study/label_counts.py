@@ -74,6 +74,29 @@ def most_labels(study: Study, group: Group) -> MostLabels:
     )
 
 
+def chosen_labels(study: Study, group: Group, level: str, number: int) -> int:
+    """Labels of a group's pool, or of what a round chooses for it, at most."""
+    most = most_labels(study, group)
+    first, later = (most.pool, most.chosen_low) if level == "low" else (most.initial, most.chosen_high)
+    return len(group.charges) * (later if number else first)
+
+
+def label_jobs(study: Study, group: Group, level: str, number: int) -> int:
+    """Jobs that the labels of a group's round are spread over.
+
+    It follows from the settings alone, so that the shape of the workflow is known before the first label, and from the
+    group's own, so that another defect moves no label of it from job to job.
+    """
+    if study.packing is None:
+        return study.label_jobs
+    return study.packing.jobs(chosen_labels(study, group, level, number), level)
+
+
+def job_name(study: Study, chunk: int, chunks: int) -> str:
+    """What tells the labelling jobs of a step apart: a number, with how many there are where that differs."""
+    return str(chunk) if study.packing is None else f"{chunk}-of-{chunks}"
+
+
 def label_counts(study: Study) -> tuple[int, int, int]:
     """Starts per key, low-fidelity and high-fidelity labels of the study, all at most."""
     rounds = study.exploration.rounds

@@ -19,6 +19,7 @@ from defectscape.files.tables import read_json, write_json
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import imported_frames
+from defectscape.study.label_counts import label_jobs
 from defectscape.study.layout import GroupRound
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def round_outcomes(context: StudyContext, group: str, number: int, fidelity: str
     """Outcomes of all labelling jobs of one round and fidelity, low-fidelity relaxations included."""
     members, group_files = context.group(group)
     files = group_files.round(number)
-    chunks = context.study.label_jobs
+    chunks = label_jobs(context.study, members, fidelity, number)
     paths = [files.labels(fidelity, chunk, chunks) for chunk in range(chunks)]
     if (fidelity, number) == ("low", 0) and context.study.sampling.relaxed_starts:
         paths += [group_files.relaxed_outcomes(key) for key in members.keys]

@@ -31,9 +31,16 @@ class GroupRound:
         """Frames that get a low-fidelity label in this round, from round 1 on; round 0 has the pool."""
         return self.folder / "selected_low.extxyz"
 
-    def labels(self, fidelity: str, chunk: int | str, chunks: int) -> Path:
-        """Outcome of one labelling job; ``fidelity`` is ``low`` or ``high``."""
-        return self.folder / f"labels_{fidelity}" / f"{chunk}-of-{chunks}.json"
+    def labels(self, fidelity: str, chunk: int | str, chunks: int | None) -> Path:
+        """Outcome of one labelling job.
+
+        Args:
+            fidelity: ``low`` or ``high``.
+            chunk: number of the job.
+            chunks: how many there are; None where ``chunk`` is both, as ``3-of-7``.
+        """
+        name = chunk if chunks is None else f"{chunk}-of-{chunks}"
+        return self.folder / f"labels_{fidelity}" / f"{name}.json"
 
     def relaxed(self, key: DefectKey | str) -> Path:
         """Frames of the low-fidelity relaxations of the last search's minima, of one key."""

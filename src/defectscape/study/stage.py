@@ -27,12 +27,14 @@ class Part:
         without: names in the block that the stage does not read.
         added: whether a later version brought it: where nothing of it matters, it is not part of the text, so that
             finished studies stay finished.
+        follows_from: other blocks that the value is made of; the stage may read them, too.
     """
 
     block: str
     value: Callable[[Study, Wildcards], object]
     without: tuple[str, ...] = ()
     added: bool = False
+    follows_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

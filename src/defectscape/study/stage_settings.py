@@ -3,13 +3,15 @@
 The table of stages (``stages``) names them in ``reads``.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
-from defectscape.settings.groups import find_group
+from defectscape.settings.groups import find_group, label_rounds
 from defectscape.settings.structure import StabilitySettings
 from defectscape.settings.study import Study
+from defectscape.study.label_counts import label_jobs
 from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
 
 
@@ -102,6 +104,23 @@ def names_from(study: Study, _: Wildcards) -> object:
     return str(study.host.file) if names_come_from_file(study) else None
 
 
+def _jobs_of(rounds: Callable[[Study, Wildcards], Iterable[tuple[str, int]]]) -> Part:
+    """How many labelling jobs some levels and rounds of a group are spread over: a number, or one for each of them."""
+
+    def value(study: Study, wildcards: Wildcards) -> object:
+        if study.packing is None:
+            return study.label_jobs
+        group = find_group(study, wildcards["group"])
+        return [label_jobs(study, group, level, number) for level, number in rounds(study, wildcards)]
+
+    return Part("label_jobs", value, follows_from=("packing", "sampling", "selection", "verification", "defects"))
+
+
+def _of_rounds_so_far(study: Study, wildcards: Wildcards) -> list[tuple[str, int]]:
+    last = int(wildcards["round"])
+    return [(level, number) for level in ("low", "high") for number in label_rounds(study, level, last)]
+
+
 def _of_functional(name: str) -> Part:
     """A setting of the functional, with which the bands in a file are compared."""
     block = f"fidelities.high.engine.{name}"
@@ -147,6 +166,9 @@ TAUGHT = (
 )
 FIRST_BUDGET = Part("selection.initial_per_charge_taught", _first_budget, added=True)
 EVERYTHING = Part(WHOLE, everything, ("processes",))
+JOBS_OF_POOL = _jobs_of(lambda _, __: [("low", 0)])
+JOBS_OF_STEP = _jobs_of(lambda _, wildcards: [(wildcards["level"], int(wildcards["round"]))])
+JOBS_SO_FAR = _jobs_of(_of_rounds_so_far)
 PRIOR = Block("prior", ("processes",), added=True)
 """How many processes compute it changes no value."""
 NAMES = ("fidelities.low.name", "fidelities.high.name")

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from defectscape.domain.errors import ConfigError, EngineError, HostError
@@ -16,13 +16,13 @@ from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
-from defectscape.settings.groups import exploration_groups
+from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.host import dopants_of, known_host
-from defectscape.study.label_counts import label_counts, where_easy
+from defectscape.study.label_counts import label_counts, label_jobs, where_easy
 from defectscape.tools.check_inputs import check_inputs, check_starts, unusual_charges
 from defectscape.tools.check_limits import check_limits
 from defectscape.tools.check_prior import engines_of, measure_prior
@@ -215,3 +215,20 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
         _missing_programs(study),
         warnings if spins is None else (*warnings, spins),
     )
+
+
+def packing_lines(study: Study, plan: Plan) -> Iterator[str]:
+    """The labelling jobs of a study that packs labels, and what it says of a label's time beside what was measured."""
+    packing = study.packing
+    if packing is None:
+        return
+    for level, part in zip(("low", "high"), plan.fidelities, strict=True):
+        cost, rounds = packing.cost(level), label_rounds(study, level, study.exploration.rounds)
+        jobs = sum(label_jobs(study, group, level, number) for group in exploration_groups(study) for number in rounds)
+        known_s = part.core_s_per_label
+        measured = "" if known_s is None else f" (the store's: {known_s / cost.label_cores:.1f} s)"
+        yield (
+            f"{part.fidelity}: {jobs} job{'s' if jobs > 1 else ''} of {packing.job_minutes} minutes and "
+            f"{packing.job_cores} cores, {packing.side_by_side(level)} labels at a time, "
+            f"{cost.label_s:g} s each{measured}"
+        )

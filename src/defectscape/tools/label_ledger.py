@@ -26,7 +26,15 @@ from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagram_checks
 from defectscape.study.host import read_host
 from defectscape.study.host_stability import read_host_stability
-from defectscape.study.label_counts import MostLabels, crystals, diagram_points, host_test, most_labels, potentials
+from defectscape.study.label_counts import (
+    MostLabels,
+    crystals,
+    diagram_points,
+    host_test,
+    label_jobs,
+    most_labels,
+    potentials,
+)
 from defectscape.study.labels import Outcome, outcome_of
 from defectscape.study.potentials import read_potentials_if_any
 from defectscape.study.progress import JobProgress
@@ -222,14 +230,18 @@ class LabelLedger:
         for key in keys.values():
             tallies[key, level].expect(1, exact=True)
         for item in progress:
-            chunk = int(item.job.arguments[3])
-            for frame_id, outcome in self._outcomes(item, level, source, chunk):
+            chunk = int(item.job.arguments[3].partition("-")[0])
+            part = chunk, label_jobs(self.context.study, group, level, number)
+            for frame_id, outcome in self._outcomes(item, level, source, part):
                 # Of frames that were chosen anew since, the job's outcomes are not; it will run again.
                 if frame_id in keys:
                     tallies[keys[frame_id], level].add(outcome)
 
-    def _outcomes(self, item: JobProgress, level: Level, source: Path, chunk: int) -> Iterator[tuple[str, Outcome]]:
-        """What became of the labels of a job; of one that has not ended, those that the store has."""
+    def _outcomes(
+        self, item: JobProgress, level: Level, source: Path, part: tuple[int, int]
+    ) -> Iterator[tuple[str, Outcome]]:
+        """What became of the labels of a job, which part of how many; if it has not ended, those that the store has."""
+        chunk, chunks = part
         (path,) = item.job.outputs
         if item.state == "done":
             found = _read_outcomes(path)
@@ -238,7 +250,7 @@ class LabelLedger:
             yield from ((outcome.frame_id, outcome) for outcome in found)
             return
         for frame in read_frames(source):
-            if int(frame.frame_id, 16) % self.context.study.label_jobs == chunk:
+            if int(frame.frame_id, 16) % chunks == chunk:
                 record = self._record(frame, level)
                 if record is not None:
                     yield frame.frame_id, outcome_of(record)
