@@ -79,7 +79,7 @@ wildcard_constraints:
     chunk=r"\d+",
     member=r"\d+",
     level="low|high",
-    key=r"[A-Za-z0-9_]+_(0|[+-]\d+)",
+    key=r"[A-Za-z0-9_+]+_(0|[+-]\d+)",
 
 
 def settings(stage):

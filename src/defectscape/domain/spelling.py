@@ -9,11 +9,14 @@ index are taken where the host has one such site. The others are told what to wr
 import re
 from collections.abc import Iterable, Mapping
 
+from defectscape.domain.pair_names import PairName, parse_pair
+
 VACANCY_WORDS = ("v", "va", "vac", "vacancy")
 INTERSTITIAL_WORDS = ("i", "int", "inter", "interstitial")
 SUBSTITUTION_WORDS = ("as", "sub", "antisite", "substitution")
-TYPED_PATTERN = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9.]+)*$"
-"""Names that a study may give a defect: ours, and doped's, which have bond lengths in them."""
+_POINT = r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9.]+)*"
+TYPED_PATTERN = rf"^{_POINT}(\+{_POINT})?$"
+"""Names that a study may give a defect: ours, and doped's, which have bond lengths in them; and pairs of them."""
 _OURS = re.compile(r"^(v|i|[A-Z][a-z]?)_[A-Z][a-z]?(_[1-9][0-9]*)?$")
 _TURNED = re.compile(r"^([A-Z][a-z]?)_i((?:_[1-9][0-9]*)?)$")
 _ELEMENT = re.compile(r"^([A-Z][a-z]?)[0-9]*$")
@@ -22,11 +25,20 @@ _LOWER = re.compile(r"^([a-z]{1,2})[0-9]*$")
 
 def is_ours(name: str) -> bool:
     """Whether a name has our form, so that no host is needed to know what is meant."""
+    pair = parse_pair(name)
+    if pair is not None:
+        return is_ours(pair.first) and is_ours(pair.second) and str(pair.ordered) == name
     return _OURS.match(name) is not None
 
 
 def turned(name: str) -> str:
-    """``Cd_i`` and ``Cd_i_2`` as we write them, ``i_Cd`` and ``i_Cd_2``; other names as they are."""
+    """``Cd_i`` and ``Cd_i_2`` as we write them, ``i_Cd`` and ``i_Cd_2``; other names as they are.
+
+    Partners of a pair come in our order: ``Cl_Te+v_Cd`` is ``v_Cd+Cl_Te``.
+    """
+    pair = parse_pair(name)
+    if pair is not None:
+        return str(PairName(turned(pair.first), turned(pair.second), pair.shell, pair.letter).ordered)
     found = _TURNED.match(name)
     return name if found is None else f"i_{found.group(1)}{found.group(2)}"
 
@@ -54,6 +66,11 @@ def our_name(name: str) -> str | None:
     Args:
         name: what somebody wrote.
     """
+    pair = parse_pair(name)
+    if pair is not None:
+        partners = our_name(pair.first), our_name(pair.second)
+        known = [partner for partner in partners if partner is not None]
+        return str(PairName(*known, pair.shell, pair.letter).ordered) if len(known) == 2 else None
     words = [word for word in re.split(r"[_\s.-]+", name) if word and not word.isdigit()]
     if not words:
         return None

@@ -144,7 +144,7 @@ def _check_families(study: Study) -> None:
 def _sites(study: Study, host: HostCrystal) -> tuple[DefectSite, ...]:
     """The host's defects; interstitials also where none is asked for, if that is easy."""
     foreign = dopants_of(study, host)
-    asked = any(defect.name.startswith("i_") for defect in study.defects)
+    asked = has_interstitials(defect.name for defect in study.defects)
     if asked or len(host.unit_numbers) > MOST_FOR_INTERSTITIALS:
         return enumerate_sites(host, interstitials=asked, extrinsic=foreign)
     try:

@@ -48,7 +48,8 @@ def test_frame(context: StudyContext) -> Frame:
     host = read_host_file(study.host)
     defect = study.defects[0]
     extrinsic = dopants_of(study, host)
-    sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"), extrinsic=extrinsic)
+    points = enumerate_sites(host, interstitials=has_interstitials([defect.name]), extrinsic=extrinsic)
+    sites = with_pairs(host, points, [defect.name])
     frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])
     rng = derive_rng(study.seed, "convergence", defect.name, defect.charges[0])
     moved = frame.positions_A + rng.normal(0.0, RATTLE_A, frame.positions_A.shape)
