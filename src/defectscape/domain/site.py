@@ -6,7 +6,6 @@ import numpy as np
 
 from defectscape.domain.frame import Floats, Ints, frozen_array
 
-
 PAIR = "pair"
 """Kind of a site that holds two point defects."""
 

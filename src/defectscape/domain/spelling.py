@@ -68,9 +68,8 @@ def our_name(name: str) -> str | None:
     """
     pair = parse_pair(name)
     if pair is not None:
-        partners = our_name(pair.first), our_name(pair.second)
-        known = [partner for partner in partners if partner is not None]
-        return str(PairName(*known, pair.shell, pair.letter).ordered) if len(known) == 2 else None
+        first, second = our_name(pair.first), our_name(pair.second)
+        return str(PairName(first, second, pair.shell, pair.letter).ordered) if first and second else None
     words = [word for word in re.split(r"[_\s.-]+", name) if word and not word.isdigit()]
     if not words:
         return None

@@ -68,11 +68,16 @@ def arrangements(host: HostCrystal, first: PointSite, second: PointSite, reach_A
     drafts = []
     for members in _classes(symmetry, start, vectors, alike):
         ordered = first.multiplicity * len(members)
-        vector = min((tuple(vectors[k].round(6).tolist()) for k in members), key=lambda v: tuple(np.round(v, 3)))
+        vector = min((_tuple(vectors[k]) for k in members), key=lambda v: [round(value, 3) for value in v])
         length_A = float(np.linalg.norm(np.asarray(vector) @ host.unit_cell_A))
         place = place_in_cell(symmetry, start + np.asarray(vector) / 2)
         drafts.append((length_A, len(members), place, ordered // 2 if alike else ordered, vector))
     return _lettered(drafts)
+
+
+def _tuple(vector: Floats) -> tuple[float, float, float]:
+    x, y, z = (round(float(value), 6) for value in vector)
+    return x, y, z
 
 
 def _to_unit(host: HostCrystal) -> Floats:
@@ -240,6 +245,26 @@ def _pair(host: HostCrystal, name: str, first: PointSite, second: PointSite, mul
 
 def _point(site: PointSite) -> PointSite:
     return PointSite(**{field.name: getattr(site, field.name) for field in fields(PointSite)})
+
+
+@dataclass(frozen=True)
+class PairWords:
+    """A row of the table of pairs.
+
+    Attributes:
+        site: which one.
+        distance_A: between its partners' sites, A.
+        reach_A: distance that the supercell's pairs must stay below, A.
+    """
+
+    site: DefectSite
+    distance_A: float
+    reach_A: float
+
+
+def describe_pairs(host: HostCrystal, pairs: Iterable[DefectSite]) -> tuple[PairWords, ...]:
+    """The table of the pairs, in their order."""
+    return tuple(PairWords(pair, partner_distance_A(host, pair), host.min_image_distance_A / 2) for pair in pairs)
 
 
 def carried(

@@ -27,7 +27,8 @@ class DopedPair(DefectComplex):
     @property
     def defect_site(self) -> Any:
         """The first partner's: doped sorts defects by its element."""
-        return self.defects[0].defect_site
+        first: Any = self.defects[0]
+        return first.defect_site
 
     @property
     def volume(self) -> float:

@@ -8,10 +8,12 @@ import numpy as np
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.label import Label
+from defectscape.domain.pair_names import has_interstitials
 from defectscape.domain.seeds import derive_rng
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import read_host_file
+from defectscape.sampling.pairs import with_pairs
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.study.context import StudyContext
