@@ -21,6 +21,7 @@ from defectscape.search.constituents import PointDefect, constituents
 from defectscape.search.description import NEW_BOND_SHORTER_A, bond_limits_A, chains, distances_A, length_words
 from defectscape.search.matching import Operations, match
 from defectscape.search.occupation import Occupation, occupation
+from defectscape.search.pair_constituents import is_that_pair
 
 _COORDINATED = 3
 """So many contacts of an atom off its own site are its coordination, no dimer or trimer."""
@@ -96,7 +97,11 @@ def reconstruction(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame)
         return Reconstruction("disordered", text, (), (), plain=False)
     there = constituents(host, sites, frame.numbers, found)
     clusters = _clusters(host, frame.numbers, found, there.shared)
-    made = _sum_of(there.defects) or "perfect host"
+    own = next((site for site in sites if site.name == frame.key.defect and site.partners), None)
+    if own is not None and is_that_pair(host, own, there.defects):
+        made = own.name
+    else:
+        made = _sum_of(there.defects) or "perfect host"
     kept = made == frame.key.defect
     off_A = there.off_centre_A if kept else 0.0
     parts = [] if kept and clusters else [made]
