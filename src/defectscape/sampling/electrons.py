@@ -18,8 +18,8 @@ from pymatgen.core.periodic_table import Element
 from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Ints, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.pair_names import point_names
 from defectscape.domain.site import DefectSite, HostCrystal, PointSite
+from defectscape.domain.spelling import point_names
 
 ANION_FORMER = 2.5
 """Pauling electronegativity above which an element rather takes electrons: C, N, O, S, Se, halogens."""

@@ -15,9 +15,15 @@ from defectscape.domain.cell import CELL_TOLERANCE_A, cell_difference_A
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Floats, Frame, Ints, lowest_multiplicity
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.sampling.exchange import exchanged, formula, is_point, unknown_pair, unknown_site
+from defectscape.sampling.exchange import (
+    exchanged,
+    formula,
+    is_point,
+    nearest_pair,
+    unknown_pair,
+    unknown_site,
+)
 from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
-from defectscape.sampling.pair_identification import nearest_pair
 
 CAP_A = 1.5
 """Distances in the assignment are capped here: an atom this far from its site is on none."""

@@ -16,8 +16,8 @@ from pymatgen.core.lattice import Lattice
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Floats
-from defectscape.domain.pair_names import PairName, is_pair, pair_fault, parse_pair
 from defectscape.domain.site import PAIR, DefectSite, HostCrystal, PointSite
+from defectscape.domain.spelling import PairName, is_pair, pair_fault, parse_pair
 from defectscape.sampling.orbits import COINCIDE_A, CrystalSymmetry, crystal_symmetry, images, place_in_cell
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import closest_atom

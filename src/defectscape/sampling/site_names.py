@@ -16,9 +16,8 @@ from pymatgen.core.periodic_table import Element
 
 from defectscape.domain.errors import DefectError, HostError
 from defectscape.domain.frame import Floats
-from defectscape.domain.pair_names import is_pair
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.domain.spelling import names_meant, says, turned
+from defectscape.domain.spelling import is_pair, names_meant, says, turned
 from defectscape.sampling.host_checks import TIGHT_A
 from defectscape.sampling.orbits import COINCIDE_A, crystal_symmetry, images
 

@@ -15,8 +15,7 @@ from pydantic import (
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.keys import format_charge, parse_charge
-from defectscape.domain.pair_names import is_pair, pair_fault
-from defectscape.domain.spelling import TYPED_PATTERN, our_name, turned
+from defectscape.domain.spelling import TYPED_PATTERN, is_pair, our_name, pair_fault, turned
 
 
 class Settings(BaseModel):

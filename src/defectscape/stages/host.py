@@ -6,8 +6,8 @@ from ase import Atoms
 from ase.io import write
 
 from defectscape.domain.frame import Frame
-from defectscape.domain.pair_names import has_interstitials
 from defectscape.domain.site import HostCrystal
+from defectscape.domain.spelling import has_interstitials
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.electrons import added_atoms, check_host_spin
 from defectscape.sampling.host import read_host_file, relax_host

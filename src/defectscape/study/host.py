@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from defectscape.domain.cell import same_cell
-from defectscape.domain.pair_names import is_pair
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.spelling import is_pair
 from defectscape.files.tables import load_host_file, load_sites, save_host, save_sites
 from defectscape.sampling.dopants import dopants
 from defectscape.sampling.host import read_host_file

@@ -60,8 +60,7 @@ def _known(path: Path) -> Mapping[str, Any]:
 
 
 def _looked_up(study: Study, typed: list[str]) -> dict[str, str]:
-    from defectscape.domain.pair_names import has_interstitials, is_pair
-    from defectscape.domain.spelling import our_name
+    from defectscape.domain.spelling import has_interstitials, is_pair, our_name
     from defectscape.sampling.dopants import dopants
     from defectscape.sampling.host import read_host_file
     from defectscape.sampling.pairs import pair_site

@@ -6,7 +6,7 @@ The table of stages (``stages``) names them in ``reads``.
 from functools import cache
 from pathlib import Path
 
-from defectscape.domain.pair_names import has_interstitials, is_pair
+from defectscape.domain.spelling import has_interstitials, is_pair
 from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group
 from defectscape.settings.study import Study

@@ -32,8 +32,8 @@ from defectscape.summary.schema import (
     UnfinishedRow,
 )
 from defectscape.summary.searched import Searched, found_structures
-from defectscape.thermo.binding import binding_energies
 from defectscape.thermo.concentrations import Equilibrium
+from defectscape.thermo.formation import binding_energies
 
 
 def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:

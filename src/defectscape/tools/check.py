@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from defectscape.domain.errors import ConfigError, EngineError, HostError
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.pair_names import has_interstitials
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.spelling import has_interstitials
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning

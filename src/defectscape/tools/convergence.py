@@ -8,8 +8,8 @@ import numpy as np
 from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.label import Label
-from defectscape.domain.pair_names import has_interstitials
 from defectscape.domain.seeds import derive_rng
+from defectscape.domain.spelling import has_interstitials
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import read_host_file
