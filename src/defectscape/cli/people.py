@@ -53,9 +53,9 @@ def check(
     if plan.pairs:
         echo(
             "pairs       of the study, their ways around a site of the first partner, and how many a primitive cell "
-            f"has; below {plan.pairs[0].reach_A:.2f} A, half the distance of the images"
+            f"has; closer than {host.min_image_distance_A / 2:.2f} A, half the distance of the images"
         )
-        for line in pair_table(plan.pairs, plan.proposed):
+        for line in pair_table(host, plan.pairs, plan.proposed):
             echo(f"            {line}")
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")

@@ -247,26 +247,6 @@ def _point(site: PointSite) -> PointSite:
     return PointSite(**{field.name: getattr(site, field.name) for field in fields(PointSite)})
 
 
-@dataclass(frozen=True)
-class PairWords:
-    """A row of the table of pairs.
-
-    Attributes:
-        site: which one.
-        distance_A: between its partners' sites, A.
-        reach_A: distance that the supercell's pairs must stay below, A.
-    """
-
-    site: DefectSite
-    distance_A: float
-    reach_A: float
-
-
-def describe_pairs(host: HostCrystal, pairs: Iterable[DefectSite]) -> tuple[PairWords, ...]:
-    """The table of the pairs, in their order."""
-    return tuple(PairWords(pair, partner_distance_A(host, pair), host.min_image_distance_A / 2) for pair in pairs)
-
-
 def carried(
     pairs: Iterable[DefectSite], given: HostCrystal, host: HostCrystal, sites: Sequence[DefectSite]
 ) -> tuple[DefectSite, ...]:

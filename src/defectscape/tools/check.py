@@ -14,7 +14,7 @@ from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.host import host_frame, read_host_file
-from defectscape.sampling.pairs import PairWords, describe_pairs, with_pairs
+from defectscape.sampling.pairs import with_pairs
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
@@ -76,7 +76,7 @@ class Plan:
 
     host: HostCrystal
     sites: tuple[SiteWords, ...]
-    pairs: tuple[PairWords, ...]
+    pairs: tuple[DefectSite, ...]
     proposed: Mapping[str, tuple[int, ...]]
     keys: tuple[DefectKey, ...]
     starts_per_key: int
@@ -212,7 +212,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     return Plan(
         host,
         describe_sites(host, points),
-        describe_pairs(host, sites[len(points) :]),
+        sites[len(points) :],
         proposed,
         keys,
         starts,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from defectscape.domain.keys import format_charge
-from defectscape.sampling.pairs import PairWords
+from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.pairs import partner_distance_A
 from defectscape.sampling.site_names import SiteWords
 
 HEAD = ("name", "doped's name", "Wyckoff", "per cell", "x", "y", "z", "neighbours", "proposed")
@@ -23,22 +24,23 @@ def site_table(rows: Sequence[SiteWords], proposed: Mapping[str, Sequence[int]])
     return _lines([HEAD, *(_cells(row, proposed[row.site.name]) for row in rows)], RIGHT)
 
 
-def pair_table(rows: Sequence[PairWords], proposed: Mapping[str, Sequence[int]]) -> list[str]:
+def pair_table(host: HostCrystal, pairs: Sequence[DefectSite], proposed: Mapping[str, Sequence[int]]) -> list[str]:
     """Lines of the table of pairs; ``ways`` are its orientations around one site of its first partner.
 
     Args:
-        rows: the pairs.
+        host: the crystal.
+        pairs: the pairs.
         proposed: charge states proposed, by name.
     """
     cells = [
         (
-            row.site.name,
-            f"{row.distance_A:.2f}",
-            str(row.site.orientations),
-            str(row.site.multiplicity),
-            _asked(proposed[row.site.name]),
+            pair.name,
+            f"{partner_distance_A(host, pair):.2f}",
+            str(pair.orientations),
+            str(pair.multiplicity),
+            _asked(proposed[pair.name]),
         )
-        for row in rows
+        for pair in pairs
     ]
     return _lines([PAIR_HEAD, *cells], PAIR_RIGHT)
 
