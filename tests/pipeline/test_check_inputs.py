@@ -288,8 +288,9 @@ def test_pairs_are_listed_and_what_is_no_pair_is_told(tmp_path: Path, monkeypatc
     assert any(line.startswith("v_Cd+Cl_Te in charge -3: proposed are -1 to +1") for line in plan.warnings)
 
     def said(name: str) -> str:
-        study["defects"][0]["name"] = name
-        return refused(tmp_path, study)
+        asked = doped_study(tmp_path) if "Cl" in name else small_study()
+        asked["defects"] = [{"name": name, "charges": ["0"]}]
+        return refused(tmp_path, asked)
 
     nothing = said("v_Cd+v_Zn")
     mistake("study", "pair with a partner that the host cannot have, `v_Cd+v_Zn`", said=nothing, when="check")

@@ -55,7 +55,7 @@ def _defect_name(value: object) -> object:
         return value
     fault = pair_fault(value) if is_pair(value) else None
     if fault is not None:
-        raise ValueError(f"{value}: {fault}; `defectscape check` lists the names that the host has")
+        raise ValueError(f"{fault}; `defectscape check` lists the names that the host has")
     if re.fullmatch(TYPED_PATTERN, value) is None:
         meant = our_name(value)
         hint = f"write {meant}" if meant else "write letters, digits and single underscores, as in v_Cd or v_Sb_1"
