@@ -176,7 +176,7 @@ def _equilibrium(found: Equilibrium) -> EquilibriumRow:
             charge=state.key.charge,
             annealing_cm3=state.annealing_cm3,
             operating_cm3=state.operating_cm3,
-            operating_std_log10=state.operating_std_log10,
+            operating_std_log10=state.operating_std_log10 if np.isfinite(state.operating_std_log10) else None,
         )
         for state in found.states
     ]

@@ -193,7 +193,10 @@ class StateConcentrationRow(Row):
     charge: int
     annealing_cm3: float = Field(description="While annealed, cm^-3.")
     operating_cm3: float = Field(description="After quenching, cm^-3.")
-    operating_std_log10: float = Field(description="Standard deviation of the decimal logarithm of the latter.")
+    operating_std_log10: float | None = Field(
+        description="Standard deviation of the decimal logarithm of the latter; null where a formation energy raised "
+        "by its uncertainty leaves no equilibrium, as where a limit makes a defect's formation energy negative."
+    )
 
 
 class EquilibriumRow(Row):
