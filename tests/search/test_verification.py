@@ -232,6 +232,19 @@ def test_two_relaxations_that_meet_are_one_minimum(vacancy, state):
     assert alone[0].minimum.rank == 0, "also where the model found nothing"
 
 
+def test_finished_ends_of_one_minimum_leave_no_doubt_which_is_lowest(vacancy, state):
+    """What forces below the limit may hide in one end is hidden in the other: both fall to the same energy."""
+    minima = [
+        Minimum(rank, nudged(vacancy, 4 + rank, 0.05), 1.0, (1.0, 1.0), 0.01, 0.0, ("x",), False) for rank in (0, 1)
+    ]
+    strict = {"tolerance_eV": 1e-6, "plain_relaxation": False, "search_error_eV": 9.0, "most_per_charge": 2}
+    found, _, ran = state(minima, _settings(8).model_copy(update=strict))
+    assert all(item.final_label.fmax_eV_A < 0.05 for item in found)
+    assert ran.assessment().status == "certain"
+    ended = state(minima, _settings(8, 1e-4).model_copy(update=strict))[2]
+    assert ended.assessment().status == "open", "these have not converged"
+
+
 class Deeper(EmtLabels):
     """What lies around one structure is lower by 0.5 eV."""
 

@@ -108,6 +108,7 @@ def test_a_relaxation_that_ended_early_leaves_it_open(minimum) -> None:
     assert assess(minima, [ground, engine(minima[1], -9.8, -9.9, left_eV_A=0.4)], settings()).certain
     # What the ground state itself may still gain is in its error bar, not in doubt of which it is.
     assert assess(minima, [engine(minima[0], -10.1, left_eV_A=1.0), ended], settings(0.17)).certain
+    assert assess(minima, [ground, ended], settings(), same=(1,)).certain, "it ended in the ground state's minimum"
     both = assess([*minima, minimum(2, -10.3)], [ground, ended], settings())
     assert both.candidates_below == (2, 1), "the most dangerous first"
     assert both.text.startswith("1 unverified minimum could be lower")

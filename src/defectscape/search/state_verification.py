@@ -25,7 +25,7 @@ from defectscape.search.corrected_surface import Observation
 from defectscape.search.matching import Operations, rmsd_A
 from defectscape.search.surface import Surface, answers
 from defectscape.search.verification import Labeller, Stepper, relax_with_engine, verify
-from defectscape.search.verification_criterion import Assessment, assess, next_to_verify, search_error_eV
+from defectscape.search.verification_criterion import Assessment, assess, finished, next_to_verify, search_error_eV
 from defectscape.settings.search import MinimaSettings, VerificationSettings
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,9 @@ class StateVerification:
     def assessment(self) -> Assessment:
         """How far the ground state can be trusted."""
         known_eV = self.starts.known.label.energy_eV if self.starts.known else math.inf
-        return assess(self.search.minima, self._seen(), self.settings, known_eV, self.search_error_eV)
+        return assess(
+            self.search.minima, self._seen(), self.settings, known_eV, self.search_error_eV, self._at_ground()
+        )
 
     def verified(self) -> tuple[VerifiedMinimum, ...]:
         """The verified minima, each with the energy that the study's own model gives it.
@@ -246,10 +248,23 @@ class StateVerification:
             return [self.known_rank]
         if not self._verified:
             return []
-        return next_to_verify(self.search.minima, self._seen(), self._turns, self._now)
+        return next_to_verify(self.search.minima, self._seen(), self._turns, self._now, self._at_ground())
 
     def _labelled(self) -> list[VerifiedMinimum]:
         return [item for item in self._verified.values() if item.final_label is not None]
+
+    def _at_ground(self) -> frozenset[int]:
+        """Ranks of other finished relaxations that ended in the minimum of the lowest end."""
+        ground = self._verified.get(self._lowest_rank)
+        return frozenset(
+            item.minimum.rank
+            for item in self._labelled()
+            if ground is not None
+            and item is not ground
+            and finished(item, self.settings)
+            and item.final_energy_eV - ground.final_energy_eV < self.merging.merge_energy_eV
+            and rmsd_A(item.frame, ground.frame, self.operations) < self.merging.merge_rmsd_A
+        )
 
     def _seen(self) -> tuple[VerifiedMinimum, ...]:
         """The verified minima as the last search's model sees them: it has learned the ends of those before.

@@ -13,7 +13,7 @@ did not find says nothing.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
@@ -80,6 +80,7 @@ def assess(
     settings: VerificationSettings,
     known_eV: float = math.inf,
     error_eV: float | None = None,
+    same: Collection[int] = (),
 ) -> Assessment:
     """Compare the minima of one key with its verified ground state.
 
@@ -89,6 +90,7 @@ def assess(
         settings: convergence and tolerances.
         known_eV: the engine's lowest energy of this key apart from verification; infinite without any.
         error_eV: how wrong the model was about what it found, eV; None for its errors on ``verified``.
+        same: ranks whose finished relaxations ended in the ground state's own minimum: they can fall no lower than it.
     """
     labelled = [item for item in verified if item.label is not None and item.final_label is not None]
     if not labelled:
@@ -97,7 +99,7 @@ def assess(
     asked = {item.minimum.rank for item in verified}
     failed = [item.minimum.rank for item in verified if item.label is None]
     unverified = _unverified_margins_eV([m for m in minima if m.rank not in asked], labelled, ground_eV)
-    unfinished = _unfinished_margins_eV(labelled)
+    unfinished = _unfinished_margins_eV([item for item in labelled if item.minimum.rank not in same])
     every = {**unverified, **unfinished}
     below = tuple(sorted((r for r, m in every.items() if m < -settings.tolerance_eV), key=every.__getitem__))
     below = (*below, *(rank for rank in failed if rank not in below))
@@ -195,6 +197,8 @@ def _unverified_margins_eV(
 
 def _unfinished_margins_eV(labelled: Sequence[VerifiedMinimum]) -> dict[int, float]:
     """By rank: the lowest energy that a verified minimum may relax to, above the ground state, eV."""
+    if not labelled:
+        return {}
     best = min(labelled, key=attrgetter("final_energy_eV"))
     return {
         item.minimum.rank: item.final_energy_eV - best.final_energy_eV - WIDTHS * harmonic_residual_eV(item.final_label)
@@ -231,6 +235,7 @@ def next_to_verify(
     verified: Sequence[VerifiedMinimum],
     turns: Mapping[int, int],
     settings: VerificationSettings,
+    same: Collection[int] = (),
 ) -> list[int]:
     """While the budget lasts: the candidate that may be lowest, then what is not finished.
 
@@ -240,6 +245,7 @@ def next_to_verify(
         turns: how many turns of ``relax_steps`` each rank has had. A relaxation that used all its steps may go
             on; one that failed or ended by itself is over.
         settings: with the budget of turns.
+        same: ranks whose finished relaxations ended in the ground state's own minimum.
 
     Returns:
         The rank of one, or none. A relaxation from the unperturbed start, and the ground state's own, come last.
@@ -251,7 +257,7 @@ def next_to_verify(
         for item in verified
         if settings.relax_steps == 0 or item.relax_steps < settings.relax_steps * turns[item.minimum.rank]
     }
-    waiting = [*assess(minima, verified, settings).candidates_below]
+    waiting = [*assess(minima, verified, settings, same=same).candidates_below]
     ground = min(verified, key=attrgetter("final_energy_eV"))
     plain = [item for item in verified if PLAIN in item.minimum.found_from]
     waiting += [item.minimum.rank for item in (ground, *plain) if not finished(item, settings)]
