@@ -46,7 +46,7 @@ def binding(summary: Summary) -> Table:
             Column("Pair"),
             Column("Charge", "e", charge=True),
             Column("Partners' distance", "Å", 2),
-            Column("Ways around the first", digits=0),
+            Column("Orientations around the first", digits=0),
             Column("Pairs per primitive cell", digits=0),
             Column("Binding energy, negative: bound", "eV", 3),
             Column("Standard uncertainty", "eV", 3, bar=True),
