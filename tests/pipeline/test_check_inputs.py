@@ -12,7 +12,7 @@ from defectscape.settings.load import load_study
 from defectscape.settings.paths import check_files
 from defectscape.study.context import StudyContext
 from defectscape.tools.check import Plan, make_plan
-from defectscape.tools.site_table import site_table
+from defectscape.tools.site_table import pair_table, site_table
 from support.mistakes import mistake
 from support.small_study import small_study, write_study
 from support.workflow import refused
@@ -273,6 +273,56 @@ def test_a_dopant_needs_its_reference_and_is_bounded_by_its_phases(
     study["defects"][0]["name"] = "U_Cd"
     study["thermo"]["elemental_references"]["U"] = {"energy_eV_per_atom": -11.0, "source": "own run"}
     mistake("study", "dopant that the engine has no parameters for", said=refused(tmp_path, study), when="check")
+
+
+def test_pairs_are_listed_and_what_is_no_pair_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = doped_study(tmp_path)
+    study["defects"] = [{"name": "Cl_Te+v_Cd", "charges": ["0", "-1", "-3"]}]
+    plan = make_plan(StudyContext.load(write_study(study, tmp_path), Path("results")))
+    assert [str(key) for key in plan.keys] == ["v_Cd+Cl_Te_0", "v_Cd+Cl_Te_-1", "v_Cd+Cl_Te_-3"]
+    head, row = pair_table(plan.host, plan.pairs, plan.proposed)
+    assert head.split() == ["pair", "A", "apart", "ways", "per", "cell", "proposed"]
+    assert row.split() == ["v_Cd+Cl_Te", "2.80", "4", "4", "-1", "to", "+1"]
+    assert "v_Cd+Cl_Te" not in {row.site.name for row in plan.sites}
+    assert any(line.startswith("v_Cd+Cl_Te in charge -3: proposed are -1 to +1") for line in plan.warnings)
+
+    def said(name: str) -> str:
+        asked = doped_study(tmp_path) if "Cl" in name else small_study()
+        asked["defects"] = [{"name": name, "charges": ["0"]}]
+        return refused(tmp_path, asked)
+
+    nothing = said("v_Cd+v_Zn")
+    mistake("study", "pair with a partner that the host cannot have, `v_Cd+v_Zn`", said=nothing, when="check")
+    one = said("v_Cd+Cl_Cd_shell0")
+    right = "`Cl_Cd`, or the nearest two sites: `v_Cd+Cl_Cd`"
+    mistake("study", "pair on one site, `v_Cd+Cl_Cd_shell0`", said=one, when="load", right=right)
+    far = said("v_Cd+Cl_Te_shell2")
+    mistake("study", "pair that is further apart than the supercell holds", said=far, when="check")
+    none = (said("host+host"), said("Cd_Cd+Te_Te"))
+    mistake("study", "pair of host and host, `host+host` or `Cd_Cd+Te_Te`", said=none, when="load, check")
+    three = said("v_Cd+Cl_Te+Cl_Te")
+    mistake("study", "complex of three point defects", said=three, when="load", right="pairs")
+    several = said("v_Cd+i_Cl")
+    mistake("study", "pair with `i_Cl`, of which CdTe has several", said=several, when="check")
+
+
+def test_a_pair_at_one_distance_may_have_several_arrangements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wurtzite = "ZnO\n1.0\n3.25 0 0\n-1.625 2.81458 0\n0 0 5.207\nZn O\n2 2\nDirect\n"
+    places = ".333333 .666667 0\n.666667 .333333 .5\n.333333 .666667 .3819\n.666667 .333333 .8819\n"
+    Path("ZnO.vasp").write_text(wurtzite + places)
+    study = small_study()
+    study["host"] = {
+        "file": "ZnO.vasp",
+        "supercell": {"matrix": [[2, 0, 0], [0, 2, 0], [0, 0, 1]], "min_image_distance_A": 5.0},
+        "relax": "none",
+    }
+    energy = {"energy_eV_per_atom": -1.0, "source": "own run"}
+    study["thermo"]["elemental_references"] = {"Zn": energy, "O": energy}
+    study["defects"] = [{"name": "v_Zn+v_O", "charges": ["0"]}]
+    said = refused(tmp_path, study)
+    mistake("study", "pair with several arrangements at its distance, `v_Zn+v_O` of ZnO", said=said, when="check")
 
 
 def test_charges_beyond_what_doped_proposes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "S ",
         "Families",
         "Orientations",
+        "Pairs per",
         "Factor",
         "±",
         "Test frames",
@@ -237,3 +238,19 @@ def test_the_card_of_a_model_over_a_prior_says_what_the_files_lack(summary):
     assert "gives that part alone, which is no energy of anything" in card
     assert 'DefectCalculator.of_study("study.yaml", "results", charge=-1)' in card
     assert "**Prior**" not in model_card(summary)
+
+
+# Pairs.
+
+
+def test_binding_energies_say_what_negative_means_and_why_there_is_none(tmp_path, summary):
+    write_tables(summary, tmp_path)
+    bound, none = read(tmp_path / "binding.csv")
+    assert float(bound["Binding energy, negative: bound (eV)"]) == -0.712
+    assert (bound["Partners apart"], bound["Verified"]) == ("v_Cd_-2 + Cl_Te_+1", "yes")
+    assert (none["Binding energy, negative: bound (eV)"], none["Why there is none"]) == (
+        "",
+        "the study has no energy of Cl_Te",
+    )
+    assert "Binding energies of pairs" in render_report(summary, (), {})
+    assert "Binding energies of pairs" not in render_report(summary.model_copy(update={"binding": []}), (), {})

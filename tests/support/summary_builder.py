@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from defectscape.summary.schema import (
+    BindingSummary,
     CalibrationRow,
     CaptureSummary,
     CaptureTemperature,
@@ -96,6 +97,7 @@ def make_summary() -> Summary:
         },
         defects=[_defect(name, q) for name, row in VBM_ENERGIES_EV.items() for q in row],
         levels=_levels(),
+        binding=_binding(),
         errors=_errors(),
         parity=_parity(rng),
         level_gaps=[
@@ -328,6 +330,24 @@ def _levels() -> list[LevelSummary]:
         in_gap=False,
     )
     return [*levels, off]
+
+
+def _binding() -> list[BindingSummary]:
+    row = BindingSummary(
+        defect="v_Cd+Cl_Te",
+        charge=-1,
+        distance_A=2.866,
+        orientations=4,
+        multiplicity=4,
+        energy_eV=-0.712,
+        uncertainty_eV=0.021,
+        partners=["v_Cd_-2", "Cl_Te_+1"],
+        verified=True,
+        reason="",
+    )
+    reason = "the study has no energy of Cl_Te"
+    none = {"energy_eV": None, "uncertainty_eV": None, "partners": [], "verified": False, "reason": reason}
+    return [row, row.model_copy(update={"charge": 0, **none})]
 
 
 def _errors() -> list[ErrorSummary]:

@@ -10,7 +10,10 @@ import pytest
 from defectscape.domain.energies import HostEnergies, StateEnergy
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
+from defectscape.domain.site import DefectSite
 from defectscape.files.quiet import quiet
+from defectscape.sampling.pairs import pair_site
+from defectscape.sampling.sites import defect_frame
 from defectscape.settings.thermo import NoCorrection, PointChargeCorrection
 from defectscape.thermo.chempots import (
     Phase,
@@ -24,7 +27,7 @@ from defectscape.thermo.diagram import (
     doped_levels_eV,
     save_diagram,
 )
-from defectscape.thermo.formation import formation_energies
+from defectscape.thermo.formation import binding_energies, formation_energies
 from defectscape.thermo.levels import transition_levels
 
 # Formation energies and levels through doped, end to end, against a calculation by hand.
@@ -368,3 +371,92 @@ def test_a_dopant_needs_its_reference_and_its_own_potential():
         given_limits(CDTE, 4 * -5.2, WITH_CHLORINE, given, ["Cl"])
     (limit,) = given_limits(CDTE, 4 * -5.2, WITH_CHLORINE, {"x": {**given["x"], "Cl": -1.7}}, ["Cl"])
     assert limit.absolute_eV("Cl") == pytest.approx(-3.7)
+
+
+# Pairs: doped has no class for them.
+
+
+@pytest.fixture(scope="module")
+def pair_and_partners(host):
+    """``v_Cd+Cl_Te`` on two neighbours, its partners, and states of all with made-up energies."""
+    vacancy = DefectSite("v_Cd", "v_Cd", "vacancy", None, "Cd", (0.0, 0.0, 0.0), 1)
+    place = tuple((host.positions_A[4] @ np.linalg.inv(host.cell_A)).tolist())
+    chlorine = DefectSite("Cl_Te", "Cl_Te", "substitution", "Cl", "Te", place, 1)
+    pair = pair_site(host, [vacancy, chlorine], "v_Cd+Cl_Te")
+    raw_eV = {("v_Cd", -2): -180.1, ("v_Cd", -1): -183.2, ("Cl_Te", 1): -189.5, ("Cl_Te", 0): -185.0}
+    raw_eV |= {("v_Cd+Cl_Te", -1): -178.9, ("v_Cd+Cl_Te", 0): -180.4, ("v_Cd+Cl_Te", 1): -181.0}
+    named = {"v_Cd": vacancy, "Cl_Te": chlorine, "v_Cd+Cl_Te": pair}
+    errors_eV = {"v_Cd": 0.03, "Cl_Te": 0.04, "v_Cd+Cl_Te": 0.12}
+    states = [
+        StateEnergy(
+            DefectKey(name, charge),
+            defect_frame(host, named[name], charge),
+            energy_eV,
+            errors_eV[name],
+            True,
+            degeneracy=1.0,
+            point_groups=("C3v", "C3v"),
+        )
+        for (name, charge), energy_eV in raw_eV.items()
+    ]
+    return (vacancy, chlorine, pair), states
+
+
+@pytest.fixture(scope="module")
+def doped_limits(host, energies):
+    references = {"Cd": -1.5, "Te": -3.2, "Cl": -1.8}
+    return chemical_potential_limits(host.numbers, energies.bulk_energy_eV, references, dopants=("Cl",))
+
+
+def test_a_pair_is_bound_by_what_its_partners_apart_cost_more(host, energies, doped_limits, pair_and_partners):
+    sites, states = pair_and_partners
+    formation = formation_energies(states, host, energies, doped_limits, charge_corrections(states, host, CORRECTION))
+    by_limit = {
+        limit.name: {
+            row.key.charge: row for row in binding_energies([e for e in formation if e.limit == limit.name], sites)
+        }
+        for limit in doped_limits
+    }
+    for rows in by_limit.values():
+        # E(pair) + E(bulk) - E(A) - E(B) of the supercells, with corrections q^2 C: in -1 those of 1, 4 and 1.
+        assert rows[-1].energy_eV == pytest.approx(
+            -178.9 - 192.0 + 180.1 + 189.5 + (1 - 4 - 1) * CORRECTION_EV, abs=1e-6
+        )
+        assert rows[-1].partners == (DefectKey("v_Cd", -2), DefectKey("Cl_Te", 1))
+        # v_Cd_-1 and Cl_Te_0 add up to -1, too, and lie higher; in 0 there is one way.
+        assert rows[0].partners == (DefectKey("v_Cd", -1), DefectKey("Cl_Te", 1))
+        assert rows[-1].uncertainty_eV == pytest.approx(0.13)
+        assert (rows[1].energy_eV, rows[1].partners) == (None, ())
+        assert rows[1].reason == "no charges of v_Cd and Cl_Te in the study add up to +1"
+    alone = [energy for energy in formation if energy.key.defect != "Cl_Te"]
+    assert {row.reason for row in binding_energies(alone, sites)} == {"the study has no energy of Cl_Te"}
+    assert binding_energies(alone, sites[:2]) == ()
+
+
+def test_doped_takes_a_pair_with_its_atoms_and_its_number_of_places(
+    host, energies, doped_limits, pair_and_partners, tmp_path
+):
+    from doped.thermodynamics import DefectThermodynamics
+
+    sites, states = pair_and_partners
+    corrections = charge_corrections(states, host, CORRECTION)
+    ours = formation_energies(states, host, energies, doped_limits, corrections)
+    diagram = build_diagram(states, host, sites, energies, doped_limits, corrections)
+    save_diagram(diagram, tmp_path / "thermodynamics.json")
+    with quiet("doped"):
+        again = DefectThermodynamics.from_json(str(tmp_path / "thermodynamics.json"))
+    for found in (diagram, again):
+        doped = doped_formation_energies_eV(found, doped_limits)
+        for energy in ours:
+            assert doped[energy.limit, energy.key] == pytest.approx(energy.energy_eV, abs=1e-6)
+        with quiet("doped"):
+            table = found.get_equilibrium_concentrations(
+                limit=doped_limits[0].name, fermi_level=0.4, temperature=900.0, skip_formatting=True
+            ).reset_index()
+        (row,) = table[(table["Defect"] == "v_Cd+Cl_Te") & (table["Charge"].astype(int) == -1)].to_dict("records")
+        (pair,) = [e for e in ours if e.key == DefectKey("v_Cd+Cl_Te", -1) and e.limit == doped_limits[0].name]
+        kt_eV = 8.617333262e-5 * 900
+        # Four orientations at each of the four cadmium sites of a cube of 6.54 A; the closed shell has one spin.
+        per_site = np.exp(-(pair.energy_eV - 0.4) / kt_eV)
+        expected = 16 / 6.54e-8**3 * per_site / (1 + per_site)
+        assert row["Concentration (cm^-3)"] == pytest.approx(expected, rel=1e-3)

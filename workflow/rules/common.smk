@@ -95,7 +95,7 @@ wildcard_constraints:
     chunk=r"\d+" if STUDY.packing is None else r"\d+-of-\d+",
     member=r"\d+",
     level="low|high",
-    key=r"[A-Za-z0-9_]+_(0|[+-]\d+)",
+    key=r"[A-Za-z0-9_+]+_(0|[+-]\d+)",
 
 
 def settings(stage):

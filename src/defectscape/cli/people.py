@@ -29,7 +29,7 @@ def check(
     from defectscape.settings.thermo import DielectricSettings
     from defectscape.study.context import StudyContext
     from defectscape.tools.check import make_plan, packing_lines
-    from defectscape.tools.site_table import site_table
+    from defectscape.tools.site_table import pair_table, site_table
 
     paths = context.obj
     if full:
@@ -50,6 +50,13 @@ def check(
     )
     for line in site_table(plan.sites, plan.proposed):
         echo(f"            {line}")
+    if plan.pairs:
+        echo(
+            "pairs       of the study, their ways around a site of the first partner, and how many a primitive cell "
+            f"has; closer than {host.min_image_distance_A / 2:.2f} A, half the distance of the images"
+        )
+        for line in pair_table(host, plan.pairs, plan.proposed):
+            echo(f"            {line}")
     echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")

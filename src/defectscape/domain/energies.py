@@ -82,6 +82,7 @@ class StateEnergy:
         verified: whether the energy is the engine's own; otherwise it is the model's.
         members: the committee's energies, where the energy is the model's.
         degeneracy: orientational degeneracy of the structure, or None where it is not known.
+        point_groups: Schoenflies symbols before and after relaxation, where somebody looked.
 
     Raises:
         ThermoError: if the frame is of another key, or a number is not finite.
@@ -94,6 +95,7 @@ class StateEnergy:
     verified: bool
     members: MemberEnergies | None = None
     degeneracy: float | None = None
+    point_groups: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         members = self.members.energies_eV if self.members else ()

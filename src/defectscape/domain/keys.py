@@ -13,8 +13,9 @@ HOST = "host"
 """The defect name of frames without a defect."""
 
 _CHARGE = re.compile(r"^(0|[+-][1-9][0-9]*)$")
-NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$"
-"""Names of defects: they become names of files, and words of commands."""
+_POINT = r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*"
+NAME_PATTERN = rf"^{_POINT}(\+{_POINT})?$"
+"""Names of defects, and of pairs of them: they become names of files, and words of commands."""
 _NAME = re.compile(NAME_PATTERN)
 
 
@@ -39,7 +40,7 @@ class DefectKey:
     """A defect in a charge state.
 
     Attributes:
-        defect: our name of the defect, from the site table (``v_Cd``, ``v_Sb_1``), or ``host``.
+        defect: our name of the defect, from the site table (``v_Cd``, ``v_Sb_1``, ``v_Cd+Cl_Te``), or ``host``.
         charge: total charge of the supercell, units of e.
     """
 
@@ -51,7 +52,7 @@ class DefectKey:
             raise DefectError(
                 "defect name",
                 repr(self.defect),
-                "Use letters, digits and single underscores, as in v_Cd or v_Sb_1",
+                "Use letters, digits and single underscores, as in v_Cd, v_Sb_1 or v_Cd+Cl_Te",
             )
 
     def __str__(self) -> str:

@@ -6,10 +6,13 @@ import numpy as np
 
 from defectscape.domain.frame import Floats, Ints, frozen_array
 
+PAIR = "pair"
+"""Kind of a site that holds two point defects."""
+
 
 @dataclass(frozen=True)
-class DefectSite:
-    """One kind of defect of the host, in the study's supercell.
+class PointSite:
+    """One kind of point defect of the host, in the study's supercell.
 
     Attributes:
         name: our name (``v_Cd``; ``v_Sb_1``, ``v_Sb_2`` where the host has inequivalent sites).
@@ -28,6 +31,43 @@ class DefectSite:
     removed: str | None
     frac_coords: tuple[float, float, float]
     multiplicity: int
+
+
+@dataclass(frozen=True)
+class DefectSite(PointSite):
+    """One kind of defect of the host: a point defect, or a pair of them.
+
+    Of a pair the kind is ``pair``, no atom is added or removed but by its partners, the coordinates are those of the
+    point halfway between them, and the multiplicity counts pairs: all orientations at all sites of a primitive cell,
+    each pair once.
+
+    Attributes:
+        partners: the two point defects of a pair, each at its place; empty for a point defect.
+    """
+
+    partners: tuple[PointSite, ...] = ()
+
+    @property
+    def points(self) -> tuple[PointSite, ...]:
+        """The point defects: the partners of a pair, else the defect itself."""
+        return self.partners or (self,)
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """Atoms per element that the defect has more (negative: fewer) than the host."""
+        counts: dict[str, int] = {}
+        for point in self.points:
+            for symbol, change in ((point.added, 1), (point.removed, -1)):
+                if symbol is not None:
+                    counts[symbol] = counts.get(symbol, 0) + change
+        return {symbol: counts[symbol] for symbol in sorted(counts) if counts[symbol]}
+
+    @property
+    def orientations(self) -> int:
+        """Of a pair, its ways around one site of the first partner."""
+        first = self.points[0]
+        alike = len({point.name for point in self.points}) == 1 and len(self.points) > 1
+        return self.multiplicity * (2 if alike else 1) // first.multiplicity
 
 
 @dataclass(frozen=True, eq=False)

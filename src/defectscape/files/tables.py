@@ -5,8 +5,9 @@ have fields that nothing reads any more.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from defectscape.domain.errors import DefectscapeError, StoreError
@@ -52,13 +53,14 @@ def load_host_file(path: Path) -> HostCrystal:
 
 
 def save_sites(path: Path, sites: Sequence[DefectSite]) -> None:
-    """Write the site table."""
-    _save(path, "sites", sites)
+    """Write the site table; a point defect has no partners to tell of."""
+    plain = [encode(site) for site in sites]
+    _save(path, "sites", [{k: v for k, v in site.items() if k != "partners" or v} for site in plain])
 
 
 def load_sites(path: Path) -> tuple[DefectSite, ...]:
     """Read the site table. Raises StoreError if the file is not one."""
-    return _load(path, "sites", DefectSite)
+    return _load(path, "sites", DefectSite, {"partners": []})
 
 
 def save_relaxations(path: Path, relaxations: Sequence[Relaxation]) -> None:
@@ -97,13 +99,14 @@ def _save(path: Path, content: str, items: Sequence[object]) -> None:
     write_text(path, f'{{"content": {json.dumps(content)}, "items": [\n{lines}\n]}}\n')
 
 
-def _load(path: Path, content: str, kind: type[T]) -> tuple[T, ...]:
+def _load(path: Path, content: str, kind: type[T], absent: Mapping[str, Any] = MappingProxyType({})) -> tuple[T, ...]:
+    """The items of a table; ``absent`` are fields that they may lack, with their values."""
     data = read_json(path)
     found = data.get("content") if isinstance(data, dict) else type(data).__name__
     if found != content:
         raise StoreError(str(path), f"holds {found}", f"Give a file that holds {content}")
     try:
-        return tuple(decode(kind, without_retired(item)) for item in data["items"])
+        return tuple(decode(kind, {**absent, **without_retired(item)}) for item in data["items"])
     except (KeyError, TypeError, ValueError, DefectscapeError) as error:
         raise StoreError(
             str(path), f"{content} cannot be read ({error})", "Delete it and run its step again"

@@ -1,5 +1,7 @@
 """How the report writes charges, states, levels and pairs, and which limits and defects a study has."""
 
+from collections.abc import Sequence
+
 from defectscape.summary.schema import CcdSummary, LevelSummary, Summary
 
 CERTAIN, OPEN = "certain", "open"
@@ -26,6 +28,12 @@ def open_charges(summary: Summary, level: LevelSummary) -> str:
     charges = (level.upper_charge, level.lower_charge)
     rows = {row.charge: row for row in summary.defects if row.defect == level.defect}
     return ", ".join(charge_text(c) for c in charges if c in rows and rows[c].trust == OPEN)
+
+
+def open_keys(summary: Summary, keys: Sequence[str]) -> list[str]:
+    """Those of the keys whose ground states are open."""
+    trust = {row.key: row.trust for row in summary.defects}
+    return [key for key in keys if trust.get(key) == OPEN]
 
 
 def pair_text(ccd: CcdSummary) -> str:

@@ -16,7 +16,7 @@ from ase.data import atomic_numbers
 from ase.geometry import find_mic
 
 from defectscape.domain.frame import Floats, Frame
-from defectscape.domain.site import DefectSite
+from defectscape.domain.site import DefectSite, PointSite
 from defectscape.sampling.sites import closest_atom
 
 SAME_DISTANCE_A = 0.05
@@ -34,10 +34,12 @@ def candidates(
         split_vacancies: how many neighbours are tried for a split vacancy.
         off_centre_A: how far an added atom starts off its site, A; None for not at all.
     """
-    if site.added is None and site.removed is not None:
-        yield from _split(unperturbed, site, split_vacancies)
-    elif site.added is not None and off_centre_A is not None:
-        yield from _off_centre(unperturbed, site, off_centre_A)
+    # Of a pair the first partner: an empty site where it has one, for vacancies come first.
+    point = site.points[0]
+    if point.added is None and point.removed is not None:
+        yield from _split(unperturbed, point, split_vacancies)
+    elif point.added is not None and off_centre_A is not None:
+        yield from _off_centre(unperturbed, point, off_centre_A)
 
 
 def _from(frame: Frame, point: Floats) -> tuple[Floats, Floats]:
@@ -46,7 +48,7 @@ def _from(frame: Frame, point: Floats) -> tuple[Floats, Floats]:
     return np.asarray(vectors), np.asarray(distances)
 
 
-def _split(frame: Frame, site: DefectSite, count: int) -> Iterator[tuple[str, str, Floats]]:
+def _split(frame: Frame, site: PointSite, count: int) -> Iterator[tuple[str, str, Floats]]:
     place = np.asarray(site.frac_coords) @ frame.cell_A
     vectors, distances = _from(frame, place)
     alike = np.flatnonzero(frame.numbers == atomic_numbers[str(site.removed)])
@@ -66,7 +68,7 @@ def _split(frame: Frame, site: DefectSite, count: int) -> Iterator[tuple[str, st
         )
 
 
-def _off_centre(frame: Frame, site: DefectSite, step_A: float) -> Iterator[tuple[str, str, Floats]]:
+def _off_centre(frame: Frame, site: PointSite, step_A: float) -> Iterator[tuple[str, str, Floats]]:
     fracs = np.asarray(site.frac_coords)
     atom = closest_atom(frame.positions_A, frame.cell_A, fracs @ frame.cell_A)
     vectors, distances = _from(frame, frame.positions_A[atom])

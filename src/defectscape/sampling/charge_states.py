@@ -4,6 +4,7 @@ doped takes a vacancy from the charge of its missing ion to one beyond neutral, 
 interstitials by how common the oxidation states of the added atom are, and by how large the charge is (Kavanagh
 et al., J. Open Source Softw. 9, 6433 (2024)). In an element, which has bonds and no ions, oxidation states say little
 of a substitution: it is taken by the electrons of its group, as ``P_Si``, which has one more than it binds with.
+A pair is taken from the sum of its partners' ions to one beyond neutral.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def propose_charges(host: HostCrystal, sites: Sequence[DefectSite]) -> tuple[Cha
 
     Args:
         host: the crystal.
-        sites: its defects.
+        sites: its defects; the partners of a pair are among them.
     """
     with quiet("doped"):
         from doped.core import guess_and_set_oxi_states_with_timeout
@@ -53,7 +54,24 @@ def propose_charges(host: HostCrystal, sites: Sequence[DefectSite]) -> tuple[Cha
     if not isinstance(unit, Structure):
         why = f"the oxidation states of {host.formula} do not balance: those around zero, as doped does"
         return tuple(ChargeProposal(site, (1, 0, -1), why) for site in sites)
-    return tuple(_propose(host, unit, site) for site in sites)
+    points = {site.name: _propose(host, unit, site) for site in sites if not site.partners}
+    return tuple(_of_pair(host, site, points) if site.partners else points[site.name] for site in sites)
+
+
+def _of_pair(host: HostCrystal, pair: DefectSite, points: Mapping[str, ChargeProposal]) -> ChargeProposal:
+    """From both partners ionised to one beyond neutral, as far as charges proposed for the partners add up to it.
+
+    All sums of the partners' charges would be up to seven states, of which most leave the partners with electrons and
+    holes that would meet.
+    """
+    ionised = -missing_electrons(host, pair, 0)
+    ends = (ionised, -1 if ionised > 0 else 1) if ionised else (1, -1)
+    first, second = (points[point.name].charges for point in pair.partners)
+    low = max(min(ends), min(first) + min(second), -MAX_CHARGE)
+    high = min(max(ends), max(first) + max(second), MAX_CHARGE)
+    charges = tuple(range(high, low - 1, -1)) or (0,)
+    reason = f"its partners' ions add up to {format_charge(ionised)}: from that to one beyond neutral"
+    return ChargeProposal(pair, charges, reason)
 
 
 def _propose(host: HostCrystal, unit: Structure, site: DefectSite) -> ChargeProposal:

@@ -18,7 +18,8 @@ from pymatgen.core.periodic_table import Element
 from defectscape.domain.errors import HostError
 from defectscape.domain.frame import Ints, lowest_multiplicity
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.site import DefectSite, HostCrystal, PointSite
+from defectscape.domain.spelling import point_names
 
 ANION_FORMER = 2.5
 """Pauling electronegativity above which an element rather takes electrons: C, N, O, S, Se, halogens."""
@@ -30,7 +31,13 @@ def missing_electrons(host: HostCrystal, site: DefectSite, charge: int) -> int:
     ``v_Cd`` of CdTe has none in -2 and two holes in 0; ``v_Te`` has none in +2 and two electrons in 0. A dopant has
     the common oxidation state nearest to that of the ion it replaces: ``Cl_Te`` has none in +1, and an electron in 0.
     In an element, which has bonds, it has the electrons of its group: ``P_Si`` has none in +1, and one in 0.
+    The partners of a pair share them: ``v_Cd+Cl_Te`` has none in -1, and a hole in 0.
     """
+    return charge + sum(_missing_of_ion(host, point) for point in site.points)
+
+
+def _missing_of_ion(host: HostCrystal, site: PointSite) -> int:
+    """Those of one point defect in charge 0."""
     states = oxidation_states(host.formula)
     own = {Element.from_Z(int(number)).symbol for number in set(host.numbers.tolist())}
 
@@ -46,7 +53,7 @@ def missing_electrons(host: HostCrystal, site: DefectSite, charge: int) -> int:
         added = removed + _outer_electrons(site.added) - _outer_electrons(site.removed)
     else:
         added = _nearest_state(site.added, removed)
-    return removed - added + charge
+    return removed - added
 
 
 @lru_cache
@@ -185,16 +192,17 @@ def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[
 
 def _may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
     """Two or more electrons or holes; an element has broken bonds, and no ions to count by, but for a substitution."""
-    return (is_element(host) and site.kind != "substitution") or abs(missing_electrons(host, site, key.charge)) > 1
+    broken = is_element(host) and any(point.kind != "substitution" for point in site.points)
+    return broken or abs(missing_electrons(host, site, key.charge)) > 1
 
 
 def added_atoms(names: Iterable[str]) -> tuple[str, ...]:
     """Symbols of the atoms that defects of these names put in: ``Te`` of ``Te_Cd``, ``Cd`` of ``i_Cd_1``."""
-    parts = [name.split("_") for name in names]
+    parts = [name.split("_") for name in point_names(names)]
     return tuple(dict.fromkeys(words[1] if words[0] == "i" else words[0] for words in parts if words[0] != "v"))
 
 
 def removed_atoms(names: Iterable[str]) -> tuple[str, ...]:
     """Symbols of the atoms that defects of these names take out: ``Cd`` of ``Te_Cd`` and of ``v_Cd_1``."""
-    parts = [name.split("_") for name in names]
+    parts = [name.split("_") for name in point_names(names)]
     return tuple(dict.fromkeys(words[1] for words in parts if words[0] != "i"))

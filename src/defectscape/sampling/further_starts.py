@@ -21,8 +21,9 @@ from defectscape.domain.seeds import derive_rng, derive_seed
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.lengths import bond_length_A, closest_allowed_A, sampling_lengths, too_close
+from defectscape.sampling.pair_distortions import where_is
 from defectscape.sampling.sites import closest_atom, defect_frame
-from defectscape.sampling.starts import bond_label, coordination, distorted, distorted_neighbours, place_of
+from defectscape.sampling.starts import bond_label, coordination, distorted, distorted_neighbours
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class FurtherSampling:
         unperturbed, limit_A = self._unperturbed, self.sampling.shortest_distance_A
         positions = distorted(
             unperturbed,
-            place_of(unperturbed, self.site),
+            where_is(unperturbed, self.site.points[0]),
             1.0 + share,
             count,
             {

@@ -5,17 +5,24 @@ compared atom by atom.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import chemical_symbols
 from scipy.optimize import linear_sum_assignment
 
 from defectscape.domain.cell import CELL_TOLERANCE_A, cell_difference_A
 from defectscape.domain.errors import DefectError
 from defectscape.domain.frame import Floats, Frame, Ints, lowest_multiplicity
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.sampling.exchange import (
+    exchanged,
+    formula,
+    is_point,
+    nearest_pair,
+    unknown_pair,
+    unknown_site,
+)
 from defectscape.sampling.orbits import crystal_symmetry, nearest_image_A
 
 CAP_A = 1.5
@@ -62,54 +69,62 @@ def identify(
 
     Args:
         host: the host with its supercell.
-        sites: the site table, interstitials included if they are to be found.
+        sites: the site table, interstitials and pairs included if they are to be found; or the one that somebody
+            named. What a point defect can be is none of several pairs: ``v_Te+Te_Cd`` has the atoms of ``v_Cd``.
         numbers, positions_A, cell_A: the structure, (n,), (n, 3), (3, 3).
         far_A: largest distance of the defect from its site, A.
 
     Raises:
         DefectError: if the cell is another one, the atoms are not the host's but for one point
-            defect, or the defect sits at no known site.
+            defect or a pair, or the defect sits at no known site.
     """
-    added, removed = _difference(host, numbers)
+    changes = exchanged(host, numbers)
     check_cell(host, cell_A)
-    positions_A, inverted = _oriented(host, numbers, _onto_host(host, positions_A, cell_A))
-    shift = rigid_shift_A(host, numbers, positions_A)
-    order, vacant, extra = _assign(host, numbers, positions_A - shift)
-    if added is None and removed is None:
+    # A pair with the atoms of the perfect crystal, or of a point defect, is meant by nobody who does not name it.
+    asked = sites[0] if len(sites) == 1 and sites[0].changes == changes else None
+    perfect = not changes and asked is None
+    positions_A, inverted = _oriented(host, numbers, _onto_host(host, positions_A, cell_A), perfect)
+    positions_A = positions_A - rigid_shift_A(host, numbers, positions_A)
+    order, vacant, extra = _assign(host, numbers, positions_A)
+    if perfect:
         return Identified(None, order, 0.0, inverted)
-    place = host.positions_A[vacant] if vacant is not None else positions_A[extra] - shift
-    candidates = [site for site in sites if (site.added, site.removed) == (added, removed)]
+    points = [site for site in sites if not site.partners and site.changes == changes]
+    if is_point(changes) and not (asked and asked.partners):
+        place = host.positions_A[vacant[0]] if vacant else positions_A[extra[0]]
+        distance, site = _nearest_point(host, points, place)
+        if site is None or distance > far_A:
+            raise unknown_site(host, sites, changes)
+        return Identified(site, order, distance, inverted)
+    pairs = [site for site in sites if site.partners and site.changes == changes]
+    found = nearest_pair(host, pairs, vacant, numbers[extra], positions_A[extra])
+    if found is None and asked is not None:
+        return Identified(asked, order, 0.0, inverted)
+    if found is None or found[0] > far_A:
+        raise unknown_pair(host, pairs, numbers)
+    return Identified(found[1], order, found[0], inverted)
+
+
+def _nearest_point(host: HostCrystal, points: Sequence[DefectSite], place: Floats) -> tuple[float, DefectSite | None]:
+    """The point defect with a site closest to a place (3,), A, and how far it is."""
     to_unit = np.linalg.inv(host.unit_cell_A)
     symmetry = crystal_symmetry(host)
-    found = []
-    for site in candidates:
-        frac = np.asarray(site.frac_coords) @ host.cell_A @ to_unit
-        found.append((nearest_image_A(symmetry, frac, place @ to_unit), site.name, site))
-    if not found or min(found)[0] > far_A:
-        name = f"{added or 'v'}_{removed}" if removed else f"i_{added}"
-        known = {site.added for site in sites} | {chemical_symbols[number] for number in host.numbers.tolist()} | {None}
-        if added not in known:
-            raise DefectError(
-                "defect",
-                f"{name}, and {added} is no element of the host or of its dopants",
-                "Name a defect that adds it among the study's defects",
-            )
-        raise DefectError(
-            "defect",
-            f"{name} at no site that the host is known to have",
-            "Name its site with --defect if you know it",
-        )
-    distance, _, site = min(found)
-    return Identified(site, order, distance, inverted)
+    found = [
+        (nearest_image_A(symmetry, np.asarray(site.frac_coords) @ host.cell_A @ to_unit, place @ to_unit), site.name)
+        for site in points
+    ]
+    if not found:
+        return np.inf, None
+    distance, name = min(found)
+    return distance, next(site for site in points if site.name == name)
 
 
-def _oriented(host: HostCrystal, numbers: Ints, positions_A: Floats) -> tuple[Floats, bool]:
+def _oriented(host: HostCrystal, numbers: Ints, positions_A: Floats, perfect: bool) -> tuple[Floats, bool]:
     """Positions that lie over the host's crystal, and whether they had to be inverted for it."""
     try:
-        check_crystal(host, numbers, positions_A, host.cell_A)
+        check_crystal(host, numbers, positions_A, host.cell_A, perfect=perfect)
     except DefectError as error:
         try:
-            check_crystal(host, numbers, -positions_A, host.cell_A)
+            check_crystal(host, numbers, -positions_A, host.cell_A, perfect=perfect)
         except DefectError:
             raise error from None
         return -positions_A, True
@@ -131,16 +146,16 @@ def check_cell(host: HostCrystal, cell_A: Floats) -> None:
         )
 
 
-def check_atoms(host: HostCrystal, numbers: Ints, added: str | None, removed: str | None) -> None:
-    """Refuse atoms (n,) that are not the host's supercell with this atom put in and this one taken out.
+def check_atoms(host: HostCrystal, numbers: Ints, changes: Mapping[str, int]) -> None:
+    """Refuse atoms (n,) that are not the host's supercell with so many more (negative: fewer) of these elements.
 
     Raises:
         DefectError: naming both compositions.
     """
-    if _difference(host, numbers) != (added, removed):
+    if exchanged(host, numbers) != changes:
         raise DefectError(
             "atoms",
-            f"{_formula(Counter(numbers.tolist()))} in a supercell of {_formula(Counter(host.numbers.tolist()))}, "
+            f"{formula(Counter(numbers.tolist()))} in a supercell of {formula(Counter(host.numbers.tolist()))}, "
             "which is not what the defect's name says",
             "Give frames of the study's supercell",
         )
@@ -161,19 +176,21 @@ def check_spin(frame: Frame) -> None:
         )
 
 
-def check_crystal(host: HostCrystal, numbers: Ints, positions_A: Floats, cell_A: Floats) -> None:
-    """Refuse a structure of the host's composition, one point defect apart, that is another crystal.
+def check_crystal(
+    host: HostCrystal, numbers: Ints, positions_A: Floats, cell_A: Floats, *, perfect: bool = False
+) -> None:
+    """Refuse a structure of the host's composition, a point defect or a pair apart, that is another crystal.
 
     Args:
         host: the host.
         numbers, positions_A, cell_A: the structure, (n,), (n, 3), (3, 3), in any order, with any origin.
+        perfect: whether it has no defect, so that all its atoms must be on sites.
 
     Raises:
-        DefectError: if the atoms are not the host's but for one point defect, or too many are far from
+        DefectError: if the atoms are not the host's but for a point defect or a pair, or too many are far from
             the host's sites.
     """
-    added, removed = _difference(host, numbers)
-    perfect = added is None and removed is None
+    exchanged(host, numbers)
     positions_A = _onto_host(host, positions_A, cell_A)
     allowed = 0 if perfect else int(LEFT_SHARE * len(host.numbers))
     # Frames of a study lie over its host as they are; the search for their shift is slow.
@@ -194,7 +211,7 @@ def _left(host: HostCrystal, numbers: Ints, positions_A: Floats) -> list[float]:
     order, _, extra = _assign(host, numbers, positions_A)
     found = []
     for number in np.unique(numbers):
-        mine = [atom for atom in order if numbers[atom] == number and atom != extra]
+        mine = [atom for atom in order if numbers[atom] == number and atom not in extra]
         theirs = np.flatnonzero(host.numbers == number)
         if mine:
             gaps = _distances_A(positions_A[mine], host.positions_A[theirs], host.cell_A)
@@ -208,26 +225,6 @@ def _onto_host(host: HostCrystal, positions_A: Floats, cell_A: Floats) -> Floats
     if np.array_equal(cell_A, host.cell_A):
         return positions_A
     return np.asarray(positions_A @ np.linalg.inv(cell_A) @ host.cell_A)
-
-
-def _difference(host: HostCrystal, numbers: Ints) -> tuple[str | None, str | None]:
-    """Symbols of the atom that was added and of the one that was removed."""
-    mine, theirs = Counter(numbers.tolist()), Counter(host.numbers.tolist())
-    more, fewer = list((mine - theirs).elements()), list((theirs - mine).elements())
-    if len(more) > 1 or len(fewer) > 1:
-        raise DefectError(
-            "atoms",
-            f"{_formula(mine)}, the perfect supercell is {_formula(theirs)}",
-            "One vacancy, substitution or interstitial of the study's host is expected",
-        )
-    return (
-        chemical_symbols[more[0]] if more else None,
-        chemical_symbols[fewer[0]] if fewer else None,
-    )
-
-
-def _formula(counts: Counter[int]) -> str:
-    return "".join(f"{chemical_symbols[number]}{counts[number]}" for number in sorted(counts))
 
 
 def _distances_A(ones: Floats, others: Floats, cell_A: Floats) -> Floats:
@@ -258,20 +255,19 @@ def rigid_shift_A(host: HostCrystal, numbers: Ints, positions_A: Floats) -> Floa
     return np.asarray(best + np.median(nearest, axis=0))
 
 
-def _assign(host: HostCrystal, numbers: Ints, positions_A: Floats) -> tuple[Ints, int | None, int | None]:
-    """Atoms in the host's order, the host atom that has none, and the atom that has no host atom."""
+def _assign(host: HostCrystal, numbers: Ints, positions_A: Floats) -> tuple[Ints, list[int], list[int]]:
+    """Atoms in the host's order, the host atoms that have none, and the atoms that have no host atom."""
     gaps = _distances_A(positions_A, host.positions_A, host.cell_A) ** 2
     taken: dict[int, int] = {}
-    extra: int | None = None
+    extra: list[int] = []
     for number in dict.fromkeys([*host.numbers.tolist(), *numbers.tolist()]):
         mine, theirs = np.flatnonzero(numbers == number), np.flatnonzero(host.numbers == number)
         rows, columns = linear_sum_assignment(gaps[np.ix_(mine, theirs)])
         taken |= {int(theirs[c]): int(mine[r]) for r, c in zip(rows, columns, strict=True)}
-        left = set(mine.tolist()) - {int(mine[r]) for r in rows}
-        extra = left.pop() if left else extra
+        extra += sorted(set(mine.tolist()) - {int(mine[r]) for r in rows})
     order = [taken[site] for site in range(len(host.numbers)) if site in taken]
-    vacant = next((site for site in range(len(host.numbers)) if site not in taken), None)
-    if extra is not None:
-        same = [place for place, atom in enumerate(order) if numbers[atom] == numbers[extra]]
-        order.insert(same[-1] + 1 if same else len(order), extra)
+    vacant = [site for site in range(len(host.numbers)) if site not in taken]
+    for atom in extra:
+        same = [place for place, other in enumerate(order) if numbers[other] == numbers[atom]]
+        order.insert(same[-1] + 1 if same else len(order), atom)
     return np.array(order), vacant, extra

@@ -17,7 +17,7 @@ from pymatgen.core.periodic_table import Element
 from defectscape.domain.errors import DefectError, HostError
 from defectscape.domain.frame import Floats
 from defectscape.domain.site import DefectSite, HostCrystal
-from defectscape.domain.spelling import names_meant, says, turned
+from defectscape.domain.spelling import is_pair, names_meant, says, turned
 from defectscape.sampling.host_checks import TIGHT_A
 from defectscape.sampling.orbits import COINCIDE_A, crystal_symmetry, images
 
@@ -158,6 +158,12 @@ def pick_site(sites: Iterable[DefectSite], name: str, host: HostCrystal | None =
     typed = turned(name)
     if typed in table:
         return table[typed]
+    if is_pair(typed):
+        listed_pairs = ", ".join(name for name in table if is_pair(name)) or "none"
+        remedy = f"Name it among the study's defects; of pairs the study has {listed_pairs}"
+        raise DefectError("defect", repr(name), remedy)
+    # A pair is known by its own name alone: what doped calls its partners begins like what it calls one of them.
+    table = {name: site for name, site in table.items() if not site.partners}
     meant = names_meant(typed, {site.name: site.doped_name for site in table.values()})
     clear = [table[ours] for ours in meant if says(typed, *_said(table[ours]))]
     if len(meant) == len(clear) == 1:

@@ -17,7 +17,7 @@ from defectscape.domain.errors import DefectError, HostError
 from defectscape.domain.family import UNPERTURBED, unperturbed_family
 from defectscape.domain.frame import Floats, Frame, Ints, Origin, lowest_multiplicity
 from defectscape.domain.keys import DefectKey, format_charge
-from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.site import DefectSite, HostCrystal, PointSite
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.sampling.host import unit_cell_indices
@@ -155,7 +155,7 @@ def _indexed(sites: Sequence[DefectSite]) -> tuple[DefectSite, ...]:
 
 
 def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
-    """The unrelaxed defect supercell: the host's atoms with one removed, replaced or added.
+    """The unrelaxed defect supercell: the host's atoms with one removed, replaced or added; of a pair, two.
 
     Atoms keep the host's order; the added atom comes last among those of its element, and an
     impurity last of all.
@@ -165,23 +165,8 @@ def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
     """
     key = DefectKey(site.name, charge)
     numbers, positions = host.numbers, host.positions_A
-    place = np.asarray(site.frac_coords) @ host.cell_A
-    if site.removed is not None:
-        atom = closest_atom(positions, host.cell_A, place)
-        if int(numbers[atom]) != Element(site.removed).Z:
-            raise DefectError(
-                f"site of {site.name}",
-                f"the host has {Element.from_Z(int(numbers[atom])).symbol} there",
-                "The site table belongs to another host; enumerate the sites again",
-            )
-        place = positions[atom]
-        numbers, positions = np.delete(numbers, atom), np.delete(positions, atom, axis=0)
-    if site.added is not None:
-        added = Element(site.added).Z
-        same = np.flatnonzero(numbers == added)
-        index = int(same[-1]) + 1 if len(same) else len(numbers)
-        numbers = np.insert(numbers, index, added)
-        positions = np.insert(positions, index, place, axis=0)
+    for point in site.points:
+        numbers, positions = _changed(host, numbers, positions, point)
     if int(numbers.sum()) - charge <= 0:
         raise DefectError(
             f"charge of {site.name}",
@@ -199,6 +184,28 @@ def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
         None,
         UNPERTURBED,
     )
+
+
+def _changed(host: HostCrystal, numbers: Ints, positions: Floats, point: PointSite) -> tuple[Ints, Floats]:
+    """Atoms (n,), (n, 3) with one point defect more among them."""
+    place = np.asarray(point.frac_coords) @ host.cell_A
+    if point.removed is not None:
+        atom = closest_atom(positions, host.cell_A, place)
+        if int(numbers[atom]) != Element(point.removed).Z:
+            raise DefectError(
+                f"site of {point.name}",
+                f"the host has {Element.from_Z(int(numbers[atom])).symbol} there",
+                "The site table belongs to another host; enumerate the sites again",
+            )
+        place = positions[atom]
+        numbers, positions = np.delete(numbers, atom), np.delete(positions, atom, axis=0)
+    if point.added is not None:
+        added = Element(point.added).Z
+        same = np.flatnonzero(numbers == added)
+        index = int(same[-1]) + 1 if len(same) else len(numbers)
+        numbers = np.insert(numbers, index, added)
+        positions = np.insert(positions, index, place, axis=0)
+    return numbers, positions
 
 
 def closest_atom(positions_A: Floats, cell_A: Floats, place_A: Floats) -> int:

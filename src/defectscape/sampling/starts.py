@@ -20,7 +20,8 @@ from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.electrons import missing_electrons
 from defectscape.sampling.lengths import closest_allowed_A, displacements_A, sampling_lengths, too_close
-from defectscape.sampling.sites import closest_atom, defect_frame
+from defectscape.sampling.pair_distortions import Surroundings, both_distorted, surroundings, where_is
+from defectscape.sampling.sites import defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
@@ -93,14 +94,18 @@ def _all(
     std_A, limit_A = lengths.start_rattle_A, sampling.shortest_distance_A
     # ShakeNBreak's rattle knows one distance for all pairs.
     floor_A = float(closest_allowed_A(unperturbed.numbers, limit_A).min())
-    where = place_of(unperturbed, site)
+    where = where_is(unperturbed, site.points[0])
+    around = surroundings(unperturbed, site, _missing_count(host, site, charge)) if site.partners else ()
     for label, note, factor in _distortions(sampling):
         rattle: Rattle = {
             "stdev": std_A,
             "d_min": floor_A,
             "seed": derive_seed(seed, site.name, charge, label, std_A),
         }
-        yield label, note, distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
+        if around and isinstance(factor, float):
+            yield label, note, _both_distorted(unperturbed, around, factor, rattle, limit_A)
+        else:
+            yield label, note, distorted(unperturbed, where, factor, neighbours, rattle, limit_A)
     for label, note, bare in candidates(unperturbed, site, sampling.split_vacancies, lengths.off_centre_A):
         rng = derive_rng(seed, site.name, charge, label, std_A)
         yield label, note, bare + rng.normal(0.0, std_A, bare.shape)
@@ -128,20 +133,39 @@ def distorted_neighbours(host: HostCrystal, site: DefectSite, charge: int) -> in
     oxidation states, n + charge; more than four count as 8 - n. A charge state with none would not
     be distorted at all, so all nearest neighbours are distorted there.
     """
+    return _missing_count(host, site, charge) or coordination(host, site)
+
+
+def _missing_count(host: HostCrystal, site: DefectSite, charge: int) -> int:
+    """Neighbours that the electrons missing or in excess ask for; 0 where there are none."""
     missing = abs(missing_electrons(host, site, charge))
-    count = abs(8 - missing) if missing > 4 else missing
-    return count if count else coordination(host, site)
+    return abs(8 - missing) if missing > 4 else missing
 
 
 def coordination(host: HostCrystal, site: DefectSite) -> int:
-    """Atoms in the first shell of the site."""
+    """Atoms in the first shell of the site, of a pair that of its first partner."""
     frame = defect_frame(host, site, 0)
-    place = np.asarray(site.frac_coords) @ host.cell_A
+    place = np.asarray(site.points[0].frac_coords) @ host.cell_A
     centre = np.broadcast_to(place, frame.positions_A.shape)
     gaps = displacements_A(centre, frame.positions_A, host.cell_A)
     distances = np.linalg.norm(gaps, axis=1)
     distances = distances[distances > 1e-3]
     return int(np.sum(distances < SHELL * distances.min()))
+
+
+def _both_distorted(
+    frame: Frame, around: tuple[Surroundings, ...], factor: float, rattle: Rattle, limit_A: float | None
+) -> Floats | None:
+    """As ``distorted``, around both partners of a pair."""
+    structure = to_structure(frame.numbers, frame.positions_A, frame.cell_A)
+    with quiet("ShakeNBreak"):
+        from shakenbreak import distortions
+
+        bare, loose = both_distorted(structure, around, factor)
+        if too_close(frame.numbers, np.asarray(bare.cart_coords), frame.cell_A, limit_A):
+            return None
+        moved = distortions.rattle(bare, active_atoms=loose, **rattle)
+    return _onto(frame, moved, limit_A)
 
 
 def distorted(
@@ -180,15 +204,11 @@ def distorted(
             moved = distortions.distort_and_rattle(
                 structure.copy(), factor, num_nearest_neighbours=neighbours, **where, **rattle
             )["distorted_structure"]
+    return _onto(frame, moved, limit_A)
+
+
+def _onto(frame: Frame, moved: Any, limit_A: float | None) -> Floats | None:
+    """Positions (n, 3) of a structure next to those of a frame, A; None if atoms overlap."""
     if too_close(frame.numbers, np.asarray(moved.cart_coords), frame.cell_A, limit_A):
         return None
-    moves = displacements_A(frame.positions_A, np.asarray(moved.cart_coords), frame.cell_A)
-    return frame.positions_A + moves
-
-
-def place_of(frame: Frame, site: DefectSite) -> dict[str, Any]:
-    """How ShakeNBreak is told the site: coordinates of a vacancy, the index of an added atom."""
-    fracs = np.asarray(site.frac_coords)
-    if site.added is None:
-        return {"frac_coords": fracs}
-    return {"site_index": closest_atom(frame.positions_A, frame.cell_A, fracs @ frame.cell_A)}
+    return frame.positions_A + displacements_A(frame.positions_A, np.asarray(moved.cart_coords), frame.cell_A)

@@ -7,6 +7,7 @@ occupy; short contacts between atoms that are no neighbours in the host are dime
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from defectscape.domain.frame import Floats, Frame, Ints
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.site import DefectSite, HostCrystal, PointSite
 from defectscape.sampling.identification import LEFT_SHARE
 from defectscape.search.constituents import PointDefect, constituents
 from defectscape.search.description import NEW_BOND_SHORTER_A, bond_limits_A, chains, distances_A, length_words
@@ -25,6 +26,10 @@ from defectscape.search.occupation import Occupation, occupation
 _COORDINATED = 3
 """So many contacts of an atom off its own site are its coordination, no dimer or trimer."""
 _SIZES = {2: "dimer", 3: "trimer"}
+_SAME_DISTANCE_A = 0.1
+"""Two pairs of host sites are as far apart within this difference, A."""
+_LOOSE_A = 1.5
+"""... and pairs with an interstitial, which is still the one that it was named after."""
 SAME_LARGEST_A = 0.5
 """In one structure no atom is further than this from its counterpart, A: the RMSD of a large cell hardly changes where
 a dimer forms."""
@@ -96,7 +101,7 @@ def reconstruction(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame)
         return Reconstruction("disordered", text, (), (), plain=False)
     there = constituents(host, sites, frame.numbers, found)
     clusters = _clusters(host, frame.numbers, found, there.shared)
-    made = _sum_of(there.defects) or "perfect host"
+    made = _pair_of(host, sites, frame, there.defects) or _sum_of(there.defects) or "perfect host"
     kept = made == frame.key.defect
     off_A = there.off_centre_A if kept else 0.0
     parts = [] if kept and clusters else [made]
@@ -107,6 +112,28 @@ def reconstruction(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame)
     parts += _bond_words(dimers or ([] if parts else clusters))
     sentence = " ".join(_sentences(host, there.defects, clusters, found, off_A))
     return Reconstruction(", ".join(parts), sentence, there.defects, clusters, kept and not clusters and not off_A)
+
+
+def _pair_of(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame, found: Sequence[PointDefect]) -> str:
+    """The pair of the table that two constituents are, the frame's own where it can be that; else nothing."""
+    pairs = sorted((site for site in sites if site.partners), key=lambda site: site.name != frame.key.defect)
+    for pair in pairs if len(found) == 2 else ():
+        if any(_arranged(host, pair.partners, order) for order in permutations(found)):
+            return pair.name
+    return ""
+
+
+def _arranged(host: HostCrystal, partners: Sequence[PointSite], found: Sequence[PointDefect]) -> bool:
+    if any(partner.name != defect.name for partner, defect in zip(partners, found, strict=True)):
+        return False
+    limit_A = _LOOSE_A if any(partner.removed is None for partner in partners) else _SAME_DISTANCE_A
+    first, second = (np.asarray(partner.frac_coords) @ host.cell_A for partner in partners)
+    meant = _distance_A(host, second - first)
+    return abs(_distance_A(host, np.subtract(found[1].position_A, found[0].position_A)) - meant) < limit_A
+
+
+def _distance_A(host: HostCrystal, vector: np.ndarray) -> float:
+    return float(find_mic(vector, host.cell_A, pbc=True)[1])
 
 
 def same_structures(

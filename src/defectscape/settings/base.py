@@ -15,7 +15,7 @@ from pydantic import (
 
 from defectscape.domain.errors import DefectError
 from defectscape.domain.keys import format_charge, parse_charge
-from defectscape.domain.spelling import TYPED_PATTERN, our_name, turned
+from defectscape.domain.spelling import TYPED_PATTERN, is_pair, our_name, pair_fault, turned
 
 
 class Settings(BaseModel):
@@ -53,6 +53,9 @@ def _defect_name(value: object) -> object:
     """What cannot be a name is told, where possible with the one to write; ``Cd_i`` is ``i_Cd``."""
     if not isinstance(value, str):
         return value
+    fault = pair_fault(value) if is_pair(value) else None
+    if fault is not None:
+        raise ValueError(f"{fault}; `defectscape check` lists the names that the host has")
     if re.fullmatch(TYPED_PATTERN, value) is None:
         meant = our_name(value)
         hint = f"write {meant}" if meant else "write letters, digits and single underscores, as in v_Cd or v_Sb_1"
@@ -62,7 +65,7 @@ def _defect_name(value: object) -> object:
 
 _Typed = Annotated[str, Field(pattern=TYPED_PATTERN)]
 DefectName = Annotated[_Typed, BeforeValidator(_defect_name, json_schema_input_type=_Typed)]
-"""A defect's name: ours, or doped's."""
+"""A defect's name: ours, or doped's; or those of a pair."""
 
 
 def _path(value: object, info: ValidationInfo) -> object:

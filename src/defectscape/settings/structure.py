@@ -116,7 +116,10 @@ class DefectSettings(Settings):
     name: DefectName = Field(
         description="Vacancy `v_Cd`, antisite or substitution `Te_Cd`, interstitial `i_Cd`; with an index (`v_Sb_1`) "
         "where the host has inequivalent sites. An element that the host lacks is a dopant: `Cl_Te`, `i_Cu_1`. doped's "
-        "names (`Cd_i_C3v`) are taken, too. `defectscape check` lists what the host has, and what tells sites apart.",
+        "names (`Cd_i_C3v`) are taken, too. Two of them with + between are a pair: `v_Cd+Cl_Te` with its partners as "
+        "near as the crystal allows, `v_Cd+Cl_Te_shell2` at the next distance. Where a distance has arrangements that "
+        "symmetry does not connect, a letter tells them apart, `v_Zn+N_O_shell1a`. `defectscape check` lists what "
+        "the host has, what tells sites apart, and the distance and number of ways of the study's pairs.",
     )
     charges: list[Charge] = Field(
         min_length=1, description="Charge states explored together, signed and quoted: ['0', '-1']."

@@ -7,6 +7,7 @@ from ase.io import write
 
 from defectscape.domain.frame import Frame
 from defectscape.domain.site import HostCrystal
+from defectscape.domain.spelling import has_interstitials
 from defectscape.engines.stored_calculator import StoredCalculator
 from defectscape.sampling.electrons import added_atoms, check_host_spin
 from defectscape.sampling.host import read_host_file, relax_host
@@ -50,5 +51,5 @@ def list_sites(context: StudyContext) -> None:
     Interstitials of a relaxed host have the names of the host in its file, which people look at and import by.
     """
     names = [defect.name for defect in context.study.defects]
-    wants_interstitials = any(name.startswith("i_") for name in names)
-    write_sites(context, enumerate_named_sites(context, read_host(context), interstitials=wants_interstitials))
+    sites = enumerate_named_sites(context, read_host(context), interstitials=has_interstitials(names))
+    write_sites(context, sites)

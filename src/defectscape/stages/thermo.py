@@ -17,7 +17,6 @@ from defectscape.domain.energies import (
     TransitionLevel,
 )
 from defectscape.domain.errors import ThermoError
-from defectscape.domain.frame import Frame
 from defectscape.domain.keys import HOST, DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.statistics import rms
@@ -109,18 +108,7 @@ def compute_levels(context: StudyContext) -> None:
         )
     states = tuple(make_ground_state(context, *pair, surface, rms_eV) for pair in found)
     sites = read_sites(context)
-    inputs = tuple(
-        StateEnergy(
-            s.key,
-            s.frame,
-            s.energy_eV,
-            s.uncertainty_eV,
-            s.verified,
-            s.members,
-            degeneracy=_orientations(context, host, sites, s.frame),
-        )
-        for s in states
-    )
+    inputs = tuple(_state_energy(context, host, sites, state) for state in states)
     corrections = _corrections(context, inputs, host, sites)
     formation = formation_energies(inputs, host, energies, limits, corrections)
     first = tuple(energy for energy in formation if energy.limit == limits[0].name)
@@ -135,11 +123,23 @@ def compute_levels(context: StudyContext) -> None:
     write_levels(context, Levels(states, energies, limits, formation, levels, found_equilibria, warnings))
 
 
-def _orientations(context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], frame: Frame) -> float | None:
-    """Orientational degeneracy of a relaxed defect on its site."""
-    tolerance_A = context.study.minima.symmetry_tolerance_A
+def _state_energy(
+    context: StudyContext, host: HostCrystal, sites: Sequence[DefectSite], state: GroundState
+) -> StateEnergy:
+    """A ground state with its orientational degeneracy: how many ways it has on its site, or as that pair."""
+    tolerance_A, frame = context.study.minima.symmetry_tolerance_A, state.frame
     unrelaxed = defect_frame(host, pick_site(sites, frame.key.defect), frame.charge)
-    return orientations(point_group(unrelaxed, tolerance_A), point_group(frame, tolerance_A))
+    groups = point_group(unrelaxed, tolerance_A), point_group(frame, tolerance_A)
+    return StateEnergy(
+        state.key,
+        frame,
+        state.energy_eV,
+        state.uncertainty_eV,
+        state.verified,
+        state.members,
+        degeneracy=orientations(*groups),
+        point_groups=groups,
+    )
 
 
 def _corrections(

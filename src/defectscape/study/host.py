@@ -6,10 +6,12 @@ import numpy as np
 
 from defectscape.domain.cell import same_cell
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.spelling import is_pair
 from defectscape.files.tables import load_host_file, load_sites, save_host, save_sites
 from defectscape.sampling.dopants import dopants
 from defectscape.sampling.host import read_host_file
 from defectscape.sampling.orbits import keep_names
+from defectscape.sampling.pairs import carried, with_pairs
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.search.matching import Operations, host_operations
@@ -56,18 +58,21 @@ def known_host(context: StudyContext, as_given: HostCrystal) -> HostCrystal | No
 
 
 def enumerate_named_sites(context: StudyContext, host: HostCrystal, *, interstitials: bool) -> tuple[DefectSite, ...]:
-    """Sites of the study's host and dopants; those of a relaxed one have the names of the host in its file.
+    """Sites of the study's host and dopants, then its pairs; those of a relaxed host have the names of its file's.
 
     People look at that file, and import by its names.
     """
     settings = context.study.host
     extrinsic = dopants_of(context.study, host)
+    names = [defect.name for defect in context.study.defects]
     sites = enumerate_sites(host, interstitials=interstitials, extrinsic=extrinsic)
-    if settings.relax == "none" or not interstitials:
-        return sites
+    if settings.relax == "none" or not (interstitials or any(is_pair(name) for name in names)):
+        return with_pairs(host, sites, names)
     supercell = SupercellSettings(matrix=host.matrix.tolist(), min_image_distance_A=LEAST_DISTANCE_A)
     as_given = read_host_file(settings.model_copy(update={"supercell": supercell}))
-    return keep_names(host, enumerate_sites(as_given, interstitials=True, extrinsic=extrinsic), sites)
+    given = enumerate_sites(as_given, interstitials=interstitials, extrinsic=extrinsic)
+    sites = keep_names(host, given, sites) if interstitials else sites
+    return (*sites, *carried(with_pairs(as_given, given, names)[len(given) :], as_given, host, sites))
 
 
 def read_sites(context: StudyContext) -> tuple[DefectSite, ...]:

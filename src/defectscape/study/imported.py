@@ -24,13 +24,13 @@ def check_frames(
     Raises:
         LabelError: naming file and frame.
     """
-    table = {site.name: (site.added, site.removed) for site in sites}
+    table = {site.name: site.changes for site in sites}
     for path in paths:
         for number, frame in enumerate(read_frames(path)):
             if frame.origin is Origin.REFERENCE or frame.key.defect not in table:
                 continue
             try:
-                check_atoms(host, frame.numbers, *table[frame.key.defect])
+                check_atoms(host, frame.numbers, table[frame.key.defect])
                 check_spin(frame)
                 if cell_known:
                     check_cell(host, frame.cell_A)

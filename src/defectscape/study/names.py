@@ -60,17 +60,22 @@ def _known(path: Path) -> Mapping[str, Any]:
 
 
 def _looked_up(study: Study, typed: list[str]) -> dict[str, str]:
-    from defectscape.domain.spelling import our_name
+    from defectscape.domain.spelling import has_interstitials, is_pair, our_name
     from defectscape.sampling.dopants import dopants
     from defectscape.sampling.host import read_host_file
+    from defectscape.sampling.pairs import pair_site
     from defectscape.sampling.site_names import pick_site
     from defectscape.sampling.sites import enumerate_sites
 
     host = read_host_file(study.host)
     ours = [name for defect in study.defects if (name := our_name(defect.name)) is not None]
-    interstitials = any(name.startswith("i_") for name in ours)
+    interstitials = has_interstitials(ours)
     sites = enumerate_sites(host, interstitials=interstitials, extrinsic=dopants(host.numbers, ours))
-    return {name: pick_site(sites, name, host).name for name in typed}
+
+    def found(name: str) -> str:
+        return (pair_site(host, sites, name) if is_pair(name) else pick_site(sites, name, host)).name
+
+    return {name: found(name) for name in typed}
 
 
 def _renamed(study: Study, names: Mapping[str, str]) -> Study:

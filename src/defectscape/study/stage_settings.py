@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+from defectscape.domain.spelling import has_interstitials, is_pair
 from defectscape.sampling.electrons import OPEN_DOPANTS, added_atoms, removed_atoms
 from defectscape.settings.groups import find_group, label_rounds
 from defectscape.settings.structure import StabilitySettings
@@ -72,13 +73,15 @@ def fidelity_of_job(study: Study, wildcards: Wildcards) -> object:
 
 
 def interstitials(study: Study, _: Wildcards) -> object:
-    """Whether there are any, whose sites take a search of their own, and the dopants, which have sites, too."""
+    """Whether there are any, whose sites take a search of their own, and dopants and pairs, which have sites, too."""
     names = [defect.name for defect in study.defects]
-    found = any(name.startswith("i_") for name in names)
+    found = has_interstitials(names)
     added = set(added_atoms(names)) - set(removed_atoms(names))
     # An antisite adds an element that no other defect takes out, and brings no site: only the host tells it apart.
     foreign = sorted(added - _elements(study.host.file)) if added else []
-    return {"interstitials": found, "added": foreign} if foreign else found
+    pairs = sorted(name for name in names if is_pair(name))
+    told = {"interstitials": found, **({"added": foreign} if foreign else {}), **({"pairs": pairs} if pairs else {})}
+    return told if len(told) > 1 else found
 
 
 @cache
@@ -96,11 +99,12 @@ def open_dopants(study: Study, _: Wildcards) -> object:
 
 def names_come_from_file(study: Study) -> bool:
     """Whether the host's file names sites of another, relaxed crystal."""
-    return study.host.relax != "none" and any(defect.name.startswith("i_") for defect in study.defects)
+    names = [defect.name for defect in study.defects]
+    return study.host.relax != "none" and (has_interstitials(names) or any(is_pair(name) for name in names))
 
 
 def names_from(study: Study, _: Wildcards) -> object:
-    """The file whose crystal names the interstitials of a relaxed host."""
+    """The file whose crystal names the interstitials and pairs of a relaxed host."""
     return str(study.host.file) if names_come_from_file(study) else None
 
 

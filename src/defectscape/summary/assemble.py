@@ -9,6 +9,7 @@ import numpy as np
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.codec import encode
 from defectscape.model.calibration import SAME_CHARGE
+from defectscape.sampling.pairs import partner_distance_A
 from defectscape.sampling.site_names import pick_site
 from defectscape.search.far_atoms import far_atoms
 from defectscape.study.context import StudyContext
@@ -21,6 +22,7 @@ from defectscape.summary.fidelity_difference import study_differences
 from defectscape.summary.host_stability import host_test
 from defectscape.summary.minima import gain_over_plain, minimum_rows
 from defectscape.summary.schema import (
+    BindingSummary,
     DefectSummary,
     EquilibriumRow,
     FarAtomsRow,
@@ -34,6 +36,7 @@ from defectscape.summary.schema import (
 )
 from defectscape.summary.searched import Searched, found_structures
 from defectscape.thermo.concentrations import Equilibrium
+from defectscape.thermo.formation import binding_energies
 
 
 def _defects(context: StudyContext, groups: Sequence[Searched], found: Levels) -> list[DefectSummary]:
@@ -149,6 +152,29 @@ def _levels(found: Levels) -> list[LevelSummary]:
     ]
 
 
+def _binding(context: StudyContext, found: Levels) -> list[BindingSummary]:
+    """Binding energies of pairs, which are the same in every limit."""
+    host, sites = read_host(context), read_sites(context)
+    limit = found.limits[0].name
+    energies = [energy for energy in found.formation if energy.limit == limit]
+    named = {site.name: site for site in sites}
+    return [
+        BindingSummary(
+            defect=row.key.defect,
+            charge=row.key.charge,
+            distance_A=partner_distance_A(host, named[row.key.defect]),
+            orientations=named[row.key.defect].orientations,
+            multiplicity=named[row.key.defect].multiplicity,
+            energy_eV=row.energy_eV,
+            uncertainty_eV=row.uncertainty_eV,
+            partners=[str(key) for key in row.partners],
+            verified=row.verified,
+            reason=row.reason,
+        )
+        for row in binding_energies(energies, sites)
+    ]
+
+
 def _equilibrium(found: Equilibrium) -> EquilibriumRow:
     states = [
         StateConcentrationRow(
@@ -156,7 +182,7 @@ def _equilibrium(found: Equilibrium) -> EquilibriumRow:
             charge=state.key.charge,
             annealing_cm3=state.annealing_cm3,
             operating_cm3=state.operating_cm3,
-            operating_std_log10=state.operating_std_log10,
+            operating_std_log10=state.operating_std_log10 if np.isfinite(state.operating_std_log10) else None,
         )
         for state in found.states
     ]
@@ -186,6 +212,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
         defects=defects,
         levels=levels,
+        binding=_binding(context, found),
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=model.error_rows(context),
         parity=model.parity(context),

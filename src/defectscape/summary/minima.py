@@ -78,7 +78,8 @@ def minimum_rows(
 
 def _in_words(frame: Frame, unrelaxed: Frame, site: DefectSite, lowered: str) -> str:
     """The dominant distortion; what has a name of its own needs no group theory."""
-    words = describe(frame, unrelaxed, site.frac_coords)
+    # Of a pair the distortion is told from its first partner: between the two there may be nothing.
+    words = describe(frame, unrelaxed, site.points[0].frac_coords)
     if lowered and words.startswith(("breathing", "distorted")):
         return f"{lowered}, {words}"
     return words

@@ -7,6 +7,7 @@ made from this file and from nothing else, so the two cannot disagree.
 from pydantic import Field
 
 from defectscape.summary.schema_results import (
+    BindingSummary,
     CaptureSummary,
     CaptureTemperature,
     CcdSummary,
@@ -45,6 +46,7 @@ from defectscape.summary.schema_trust import (
 
 __all__ = [
     "SUMMARY_VERSION",
+    "BindingSummary",
     "CalibrationRow",
     "CaptureSummary",
     "CaptureTemperature",
@@ -99,6 +101,7 @@ class Summary(Row):
     )
     defects: list[DefectSummary]
     levels: list[LevelSummary]
+    binding: list[BindingSummary] = Field([], description="Binding energies of pairs; empty without any.")
     equilibria: list[EquilibriumRow] = Field(
         [], description="Concentrations and self-consistent Fermi levels; empty if not asked for."
     )

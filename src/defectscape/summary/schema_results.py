@@ -212,6 +212,26 @@ class LevelSummary(Row):
     in_gap: bool = Field(description="Whether it lies inside the band gap.")
 
 
+class BindingSummary(Row):
+    """Binding energy of a pair of point defects in one charge state."""
+
+    defect: str = Field(description="Name of the pair.")
+    charge: int = Field(description="Charge of the pair, units of e.")
+    distance_A: float = Field(description="Between its partners' sites before relaxation, A.")
+    orientations: int = Field(description="Such pairs around one site of its first partner.")
+    multiplicity: int = Field(description="Such pairs in a primitive cell, each once.")
+    energy_eV: float | None = Field(
+        description="Formation energy of the pair less those of its partners apart, in the charges that add up to its "
+        "own and are lowest together, eV: negative where it is bound; null where the study lacks a partner."
+    )
+    uncertainty_eV: float | None = Field(
+        description="Its standard uncertainty: those of the three formation energies in quadrature, eV."
+    )
+    partners: list[str] = Field(description="Keys of the partners' charge states, for example v_Cd_-2.")
+    verified: bool = Field(description="Whether the high-fidelity engine computed all three ground states.")
+    reason: str = Field(description="Why there is no binding energy; empty if there is.")
+
+
 class StateConcentrationRow(Row):
     """How many defects are in one charge state."""
 
@@ -219,7 +239,10 @@ class StateConcentrationRow(Row):
     charge: int
     annealing_cm3: float = Field(description="While annealed, cm^-3.")
     operating_cm3: float = Field(description="After quenching, cm^-3.")
-    operating_std_log10: float = Field(description="Standard deviation of the decimal logarithm of the latter.")
+    operating_std_log10: float | None = Field(
+        description="Standard deviation of the decimal logarithm of the latter; null where a formation energy raised "
+        "by its uncertainty leaves no equilibrium, as where a limit makes a defect's formation energy negative."
+    )
 
 
 class EquilibriumRow(Row):

@@ -6,7 +6,7 @@ one diagram per defect, and the diagram that is saved holds all of them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from defectscape.domain.energies import (
 )
 from defectscape.domain.errors import ThermoError
 from defectscape.domain.keys import DefectKey
-from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.site import DefectSite, HostCrystal, PointSite
 from defectscape.files.quiet import quiet
 from defectscape.files.structures import to_structure
 from defectscape.files.text import write_text
@@ -146,6 +146,7 @@ def defect_entry(
             "vbm": energies.vbm_eV,
             "band_gap": energies.gap_eV,
             "bulk_site": place,
+            **(_symmetries(state) if site.partners else {}),
         },
         name=str(state.key),
     )
@@ -153,6 +154,17 @@ def defect_entry(
 
 def _defect(bulk: Any, host: HostCrystal, site: DefectSite) -> tuple[Any, Any]:
     """doped's defect, which lives in the supercell, and the site of it."""
+    cells = len(host.numbers) // _primitive_atoms(host)
+    if not site.partners:
+        return _point_defect(bulk, site, cells)
+    from defectscape.thermo.doped_pair import DopedPair
+
+    pair = DopedPair([_point_defect(bulk, point, cells)[0] for point in site.partners], site.multiplicity * cells)
+    return pair, pair.site
+
+
+def _point_defect(bulk: Any, site: PointSite, cells: int) -> tuple[Any, Any]:
+    """doped's point defect in a supercell of so many primitive cells, and the site of it."""
     from doped import core
     from pymatgen.core.sites import PeriodicSite
 
@@ -161,12 +173,18 @@ def _defect(bulk: Any, host: HostCrystal, site: DefectSite) -> tuple[Any, Any]:
     defect = kind(
         structure=bulk,
         site=place,
-        multiplicity=site.multiplicity * len(host.numbers) // _primitive_atoms(host),
+        multiplicity=site.multiplicity * cells,
         # neither guessed nor used: charge states are given
         oxi_state="Undetermined",
         equivalent_sites=[],
     )
     return defect, place
+
+
+def _symmetries(state: StateEnergy) -> dict[str, str]:
+    """Point groups under doped's names: it cannot find those of a pair, and looks for what is not there."""
+    unrelaxed, relaxed = state.point_groups or ("unknown", "unknown")
+    return {"bulk site symmetry": unrelaxed, "relaxed point symmetry": relaxed}
 
 
 def _primitive_atoms(host: HostCrystal) -> int:
@@ -177,13 +195,10 @@ def _primitive_atoms(host: HostCrystal) -> int:
 
 
 def _check_atoms(state: StateEnergy, host: HostCrystal, site: DefectSite) -> None:
-    expected: Mapping[str, int] = {
-        **({site.added: 1} if site.added else {}),
-        **({site.removed: -1} if site.removed else {}),
-    }
+    expected = site.changes
     if exchanged_atoms(state, host) != expected:
         raise ThermoError(
             f"atoms of {state.key}",
             exchanged_atoms(state, host),
-            f"The site table says {dict(expected)} against the host; use the site's own frames",
+            f"The site table says {expected} against the host; use the site's own frames",
         )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from defectscape.domain.errors import ConfigError, EngineError, HostError
 from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
+from defectscape.domain.spelling import has_interstitials
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.charge_states import propose_charges
 from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
 from defectscape.sampling.host import host_frame, read_host_file
+from defectscape.sampling.pairs import with_pairs
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
@@ -61,7 +63,8 @@ class Plan:
 
     Attributes:
         host: the validated crystal, before any relaxation.
-        sites: all defects the host can have, with what tells them apart.
+        sites: all point defects the host can have, with what tells them apart.
+        pairs: the pairs that the study names.
         proposed: charge states proposed for each, by name.
         keys: what is asked for.
         starts_per_key: relaxation starts per defect and charge, at most.
@@ -73,6 +76,7 @@ class Plan:
 
     host: HostCrystal
     sites: tuple[SiteWords, ...]
+    pairs: tuple[DefectSite, ...]
     proposed: Mapping[str, tuple[int, ...]]
     keys: tuple[DefectKey, ...]
     starts_per_key: int
@@ -144,7 +148,7 @@ def _check_families(study: Study) -> None:
 def _sites(study: Study, host: HostCrystal) -> tuple[DefectSite, ...]:
     """The host's defects; interstitials also where none is asked for, if that is easy."""
     foreign = dopants_of(study, host)
-    asked = any(defect.name.startswith("i_") for defect in study.defects)
+    asked = has_interstitials(defect.name for defect in study.defects)
     if asked or len(host.unit_numbers) > MOST_FOR_INTERSTITIALS:
         return enumerate_sites(host, interstitials=asked, extrinsic=foreign)
     try:
@@ -173,7 +177,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     prior = context.prior  # its engines are made here, so that one that is not there is found now
     host = read_host_file(study.host)
     warnings = (*check_inputs(study, host), *charge_blind_lines(study.fidelities))
-    sites = _sites(study, host)
+    points = _sites(study, host)
+    sites = with_pairs(host, points, (defect.name for defect in study.defects))
     proposed = {found.site.name: found.charges for found in propose_charges(host, sites)}
     for defect in study.defects:
         pick_site(sites, defect.name, host)
@@ -206,7 +211,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,
-        describe_sites(host, sites),
+        describe_sites(host, points),
+        sites[len(points) :],
         proposed,
         keys,
         starts,

@@ -9,9 +9,11 @@ from defectscape.domain.errors import ConfigError, LabelError
 from defectscape.domain.frame import Frame, Origin
 from defectscape.domain.label import Label
 from defectscape.domain.seeds import derive_rng
+from defectscape.domain.spelling import has_interstitials
 from defectscape.domain.statistics import rms
 from defectscape.engines.registry import make_engine
 from defectscape.sampling.host import read_host_file
+from defectscape.sampling.pairs import with_pairs
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import defect_frame, enumerate_sites
 from defectscape.study.context import StudyContext
@@ -48,7 +50,8 @@ def test_frame(context: StudyContext) -> Frame:
     host = read_host_file(study.host)
     defect = study.defects[0]
     extrinsic = dopants_of(study, host)
-    sites = enumerate_sites(host, interstitials=defect.name.startswith("i_"), extrinsic=extrinsic)
+    points = enumerate_sites(host, interstitials=has_interstitials([defect.name]), extrinsic=extrinsic)
+    sites = with_pairs(host, points, [defect.name])
     frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])
     rng = derive_rng(study.seed, "convergence", defect.name, defect.charges[0])
     moved = frame.positions_A + rng.normal(0.0, RATTLE_A, frame.positions_A.shape)

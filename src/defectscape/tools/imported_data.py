@@ -50,14 +50,15 @@ def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) ->
     """Why a frame is none of the host's supercell with its defect, or nothing; references may be any crystal."""
     if frame.origin is Origin.REFERENCE:
         return ""
-    table = {site.name: (site.added, site.removed) for site in sites} | {HOST: (None, None)}
+    table = {site.name: site.changes for site in sites} | {HOST: {}}
     if frame.key.defect not in table:
         return f"{frame.key} is not of this host or its defects"
     try:
-        check_atoms(host, frame.numbers, *table[frame.key.defect])
+        check_atoms(host, frame.numbers, table[frame.key.defect])
         check_spin(frame)
         check_cell(host, frame.cell_A)
-        check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A)
+        perfect = frame.key.defect == HOST
+        check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A, perfect=perfect)
     except DefectError as error:
         return str(error)
     return ""

@@ -104,7 +104,8 @@ def _fault(target: ImportTarget, run: VaspRun, step: IonicStep, what: Identified
     if off_A > CELL_TOLERANCE_A:
         return LeftOut(step.number, f"its cell is not the host's to {CELL_TOLERANCE_A} A", off_A)
     try:
-        check_crystal(target.host, run.numbers, _sign(what) * step.positions_A, step.cell_A)
+        positions_A = _sign(what) * step.positions_A
+        check_crystal(target.host, run.numbers, positions_A, step.cell_A, perfect=what.site is None)
     except DefectError as error:
         return LeftOut(step.number, str(error))
     return None

@@ -1,6 +1,7 @@
 """Tables of levels, chemical potentials, concentrations, configuration coordinates and capture."""
 
-from defectscape.report.names import open_charges
+from defectscape.domain.keys import format_charge
+from defectscape.report.names import open_charges, open_keys
 from defectscape.report.tables.table import Cell, Column, Table, milli
 from defectscape.summary.schema import Summary
 
@@ -32,6 +33,43 @@ def levels(summary: Summary) -> Table:
                 open_charges(summary, row),
             )
             for row in summary.levels
+        ),
+    )
+
+
+def binding(summary: Summary) -> Table:
+    """Binding energies of pairs; the reason where there is none."""
+    return Table(
+        "binding",
+        "Binding energies of pairs: the pair's formation energy less those of its partners apart.",
+        (
+            Column("Pair"),
+            Column("Charge", "e", charge=True),
+            Column("Partners' distance", "Å", 2),
+            Column("Orientations around the first", digits=0),
+            Column("Pairs per primitive cell", digits=0),
+            Column("Binding energy, negative: bound", "eV", 3),
+            Column("Standard uncertainty", "eV", 3, bar=True),
+            Column("Partners apart"),
+            Column("Verified"),
+            Column("Open ground states", strong=bool),
+            Column("Why there is none"),
+        ),
+        tuple(
+            (
+                row.defect,
+                row.charge,
+                row.distance_A,
+                row.orientations,
+                row.multiplicity,
+                row.energy_eV,
+                row.uncertainty_eV,
+                " + ".join(row.partners),
+                row.verified if row.energy_eV is not None else None,
+                ", ".join(open_keys(summary, [f"{row.defect}_{format_charge(row.charge)}", *row.partners])),
+                row.reason,
+            )
+            for row in summary.binding
         ),
     )
 
