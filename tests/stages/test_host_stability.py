@@ -14,10 +14,9 @@ from ase.io import read, write
 from defectscape.cli.stages import call_stage
 from defectscape.domain.errors import HostError
 from defectscape.sampling.host import read_unit_cell
-from defectscape.search.host_stability import CAME_BACK
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
-from defectscape.study.host_stability import HostStability, read_host_stability
+from defectscape.study.host_stability import CAME_BACK, HostStability, read_host_stability
 from defectscape.study.stages import find_stage
 from support.mistakes import mistake
 from support.small_study import small_study, write_study

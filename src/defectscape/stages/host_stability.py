@@ -23,13 +23,21 @@ from defectscape.sampling.curvature import HostCurvature, SoftestMode
 from defectscape.sampling.host import host_frame
 from defectscape.sampling.host_checks import LOOSE_A
 from defectscape.sampling.host_distortions import host_distortions
-from defectscape.search.host_stability import CAME_BACK, SOFT_EV_A2, HostEnd, LowerStructure, is_lower, moved_A
 from defectscape.settings.structure import StabilitySettings
 from defectscape.store.record import LabelRecord
 from defectscape.study.context import StudyContext
 from defectscape.study.engine_relaxation import relaxation_records
 from defectscape.study.host import read_host
-from defectscape.study.host_stability import HostStability, write_host_stability
+from defectscape.study.host_stability import (
+    CAME_BACK,
+    SOFT_EV_A2,
+    HostEnd,
+    HostStability,
+    LowerStructure,
+    is_lower,
+    moved_A,
+    write_host_stability,
+)
 from defectscape.study.labels import Outcome, outcome_of
 from defectscape.study.references import read_host_labels
 
