@@ -320,25 +320,38 @@ def test_an_interstitial_dopant_is_the_ion_of_its_nature(symbol, closed) -> None
     assert missing_electrons(host, site, closed) == 0
 
 
+def guesses(host: HostCrystal, sites: tuple[DefectSite, ...], keys: list[DefectKey], **known: bool) -> str:
+    """The line on states whose lowest spin is a guess; empty without any."""
+    return spin_warning(host, sites, keys, **({"checked": True, "told": True} | known)) or ""
+
+
+def test_what_is_done_about_a_guess_is_said() -> None:
+    host, sites = built(RUTILE)
+    keys = [DefectKey("v_O", 0)]
+    assert "the next one is tried" in guesses(host, sites, keys)
+    assert "no other is tried;" in guesses(host, sites, keys, checked=False)
+    assert "does not tell spins apart" in guesses(host, sites, keys, checked=False, told=False)
+
+
 def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
     host, sites = built(RUTILE)
     keys = [DefectKey("v_O", charge) for charge in (0, 1, 2)]
-    assert (spin_warning(host, sites, keys) or "").startswith("v_O_0: the lowest spin multiplicity is taken")
-    assert spin_warning(host, sites, keys[1:]) is None
+    assert guesses(host, sites, keys).startswith("v_O_0: the lowest spin multiplicity is taken")
+    assert not guesses(host, sites, keys[1:])
     host, sites = built(GALLIUM_ARSENIDE)
     keys = [DefectKey("v_Ga", -charge) for charge in range(4)]
-    assert (spin_warning(host, sites, keys) or "").startswith("v_Ga_0, v_Ga_-1: ")
+    assert guesses(host, sites, keys).startswith("v_Ga_0, v_Ga_-1: ")
 
 
 def test_a_dopant_in_a_bond_of_an_element_is_counted() -> None:
     host, sites = built(SILICON)
-    assert spin_warning(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)]) is None
-    assert (spin_warning(host, sites, [DefectKey("P_Si", -1)]) or "").startswith("P_Si_-1: ")
+    assert not guesses(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)])
+    assert guesses(host, sites, [DefectKey("P_Si", -1)]).startswith("P_Si_-1: ")
 
 
 def test_broken_bonds_of_an_element_are_told_in_any_charge_state() -> None:
     host, sites = built(SILICON)
-    assert (spin_warning(host, sites, [DefectKey("v_Si", 0)]) or "").startswith("v_Si_0: ")
+    assert guesses(host, sites, [DefectKey("v_Si", 0)]).startswith("v_Si_0: ")
 
 
 # Hosts and dopants with open d or f shells wait for a word on their spin; closed shells need none.

@@ -34,6 +34,7 @@ from defectscape.summary.schema import (
     PriorTerm,
     Provenance,
     SearchPoint,
+    SpinRow,
     StateConcentrationRow,
     Summary,
     TrainingCurve,
@@ -96,6 +97,20 @@ def make_summary() -> Summary:
         },
         defects=[_defect(name, q) for name, row in VBM_ENERGIES_EV.items() for q in row],
         levels=_levels(),
+        spins=[
+            SpinRow(
+                key="v_Cd_0",
+                defect="v_Cd",
+                charge=0,
+                reason="two or more electrons or holes",
+                multiplicity=1,
+                other_multiplicity=3,
+                difference_eV=0.2134,
+                lower=False,
+                failure="",
+                levels=["(0/-1)"],
+            )
+        ],
         errors=_errors(),
         parity=_parity(rng),
         level_gaps=[

@@ -162,7 +162,9 @@ def check_host_spin(host: HostCrystal, multiplicity: int | None, added: Iterable
         )
 
 
-def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey]) -> str | None:
+def spin_warning(
+    host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey], *, checked: bool, told: bool
+) -> str | None:
     """Charge states for which the lowest multiplicity is a guess, in words, or nothing.
 
     One electron or hole has one spin. Two or more may be parallel: on the metal ions of an oxide (an oxygen
@@ -171,19 +173,26 @@ def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[
     Args:
         host: the crystal.
         sites: its defects.
-        keys: what is computed.
+        keys: what is computed, less the states whose multiplicity is stated.
+        checked: whether the next multiplicity is computed at each ground state.
+        told: whether the deciding engine tells spins apart.
     """
     by_name = {site.name: site for site in sites}
-    doubtful = [key for key in keys if key.defect in by_name and _may_be_parallel(host, by_name[key.defect], key)]
+    doubtful = [key for key in keys if key.defect in by_name and may_be_parallel(host, by_name[key.defect], key)]
     if not doubtful:
         return None
+    tried = "and no other is tried"
+    if checked:
+        tried = "and the next one is tried at the geometry of the ground state alone"
+    elif not told:
+        tried = "and no other is tried, since the high-fidelity engine does not tell spins apart"
     return (
-        f"{', '.join(map(str, doubtful))}: the lowest spin multiplicity is taken, and no other is tried; "
+        f"{', '.join(map(str, doubtful))}: the lowest spin multiplicity is taken, {tried}; "
         "two or more electrons or holes of a defect may be parallel (triplet, quartet) and then lie lower"
     )
 
 
-def _may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
+def may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
     """Two or more electrons or holes; an element has broken bonds, and no ions to count by, but for a substitution."""
     return (is_element(host) and site.kind != "substitution") or abs(missing_electrons(host, site, key.charge)) > 1
 

@@ -24,6 +24,8 @@ from defectscape.search.occupation import Occupation, occupation
 
 _COORDINATED = 3
 """So many contacts of an atom off its own site are its coordination, no dimer or trimer."""
+DISORDERED = "disordered"
+"""Name of a structure in which too many atoms left their sites to tell what it is made of."""
 _SIZES = {2: "dimer", 3: "trimer"}
 SAME_LARGEST_A = 0.5
 """In one structure no atom is further than this from its counterpart, A: the RMSD of a large cell hardly changes where
@@ -93,7 +95,7 @@ def reconstruction(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame)
     lost = len(found.loose)
     if lost > LEFT_SHARE * len(frame):
         text = f"{lost} of {len(frame)} atoms are on no site of the host."
-        return Reconstruction("disordered", text, (), (), plain=False)
+        return Reconstruction(DISORDERED, text, (), (), plain=False)
     there = constituents(host, sites, frame.numbers, found)
     clusters = _clusters(host, frame.numbers, found, there.shared)
     made = _sum_of(there.defects) or "perfect host"

@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
-from defectscape.settings.engine import FidelitiesSettings, PriorSettings
+from defectscape.settings.engine import FidelitiesSettings, PriorSettings, tells_spins
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,
@@ -59,6 +59,11 @@ class Study(Settings):
     training: TrainingSettings = Field(description="Training of the final model.")
     thermo: ThermoSettings = Field(description="Formation energies and transition levels.")
     ccd: CcdSettings = Field(CcdSettings(), description="Configuration-coordinate diagrams.")
+
+    @property
+    def checks_spin(self) -> bool:
+        """Whether ground states are computed at another multiplicity, too: asked for, and the engine tells spins."""
+        return self.verification.other_multiplicity and tells_spins(self.fidelities.high.engine)
 
     @model_validator(mode="before")
     @classmethod

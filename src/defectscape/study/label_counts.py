@@ -81,7 +81,8 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     low = most.pool + most.relaxed_starts + rounds * most.chosen_low
     low += sum(most.relaxed_minima(number) for number in range(1, rounds + 1))
     high = most.initial + rounds * most.chosen_high + most.verification
-    return most.starts, 1 + keys * low, keys * high + crystals(study) + diagram_points(study) + potentials(study)
+    others = crystals(study) + diagram_points(study) + potentials(study) + spin_checks(study)
+    return most.starts, 1 + keys * low, keys * high + others
 
 
 def where_easy(study: Study) -> int:
@@ -109,3 +110,9 @@ def potentials(study: Study) -> int:
     """Calculations for potentials at atoms, of the host and of every charge state."""
     states = sum(len({*d.charges, *d.added_charges}) for d in study.defects)
     return 1 + states if study.thermo.correction.kind == "efnv" else 0
+
+
+def spin_checks(study: Study) -> int:
+    """Ground states at another multiplicity, one of every charge state at most."""
+    states = sum(len({*d.charges, *d.added_charges}) for d in study.defects)
+    return states if study.checks_spin else 0

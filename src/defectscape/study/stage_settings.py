@@ -111,6 +111,8 @@ INITIAL = ("initial_per_charge", "test_per_charge", "low_relaxation_steps")
 """Settings of other stages than the selection of a round."""
 BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping")
 """What a search does beside relaxing."""
+OTHER_SPIN = ("other_multiplicity",)
+"""A setting of the stage after the verification."""
 DESCRIBED = ("symmetry_tolerance_A",)
 """Settings of what is said of minima, not of which there are."""
 MINIMA = Block("minima", DESCRIBED)

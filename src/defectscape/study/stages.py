@@ -22,6 +22,7 @@ from defectscape.study.stage_settings import (
     MINIMA,
     NAMES,
     NOT_FOR_LABELS,
+    OTHER_SPIN,
     PRIOR,
     RELAXED_STARTS,
     SEARCHING,
@@ -205,7 +206,7 @@ STAGES = (
         reads=(
             PRIOR,
             "seed",
-            "verification",
+            Block("verification", OTHER_SPIN),
             MINIMA,
             HIGH_LABELS,
             "fidelities.low.name",
@@ -213,6 +214,14 @@ STAGES = (
             "exploration.rounds",
             Block("exploration.training", ("warm_start",)),
         ),
+    ),
+    Stage(
+        "spin_check",
+        "spin_check:check_spin",
+        version=1,
+        kind="engine",
+        takes=("group", "key"),
+        reads=(HIGH_LABELS,),
     ),
     Stage(
         "dataset_final",
@@ -275,7 +284,7 @@ STAGES = (
         kind="engine",
         reads=(Block("fidelities.high", ("max_energy_jump_eV", "name")), "ccd.engine_points"),
     ),
-    Stage("summary", "summary:summarise", version=12, kind="other", reads=(EVERYTHING,)),
+    Stage("summary", "summary:summarise", version=13, kind="other", reads=(EVERYTHING,)),
     Stage("handover", "handover:hand_over", version=1, kind="other", reads=("fidelities.high.engine", "defects")),
     Stage("report", "report:write_page", version=1, kind="other", reads=()),
 )

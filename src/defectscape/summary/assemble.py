@@ -30,6 +30,7 @@ from defectscape.summary.schema import (
     UnfinishedRow,
 )
 from defectscape.summary.searched import Searched, found_structures
+from defectscape.summary.spins import spin_rows
 from defectscape.thermo.concentrations import Equilibrium
 
 
@@ -180,6 +181,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         chemical_potentials_eV={limit.name: dict(limit.relative_eV) for limit in found.limits},
         defects=defects,
         levels=levels,
+        spins=spin_rows(context, found.levels),
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=model.error_rows(context),
         parity=model.parity(context),

@@ -36,6 +36,7 @@ from defectscape.summary.schema_trust import (
     Overhead,
     ParityData,
     Provenance,
+    SpinRow,
     TrainingCurve,
     UnfinishedRow,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Provenance",
     "Row",
     "SearchPoint",
+    "SpinRow",
     "StateConcentrationRow",
     "Summary",
     "TrainingCurve",
@@ -93,6 +95,9 @@ class Summary(Row):
     )
     defects: list[DefectSummary]
     levels: list[LevelSummary]
+    spins: list[SpinRow] = Field(
+        [], description="Ground states at another spin multiplicity; empty where the engine does not tell spins apart."
+    )
     equilibria: list[EquilibriumRow] = Field(
         [], description="Concentrations and self-consistent Fermi levels; empty if not asked for."
     )

@@ -16,6 +16,7 @@ from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
+from defectscape.settings.engine import tells_spins
 from defectscape.settings.groups import exploration_groups
 from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
@@ -202,7 +203,8 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     groups = exploration_groups(study)
     keys = tuple(key for group in groups for key in group.keys)
     warnings = (*warnings, *unused_imported(study, keys), *unusual_charges(study, proposed))
-    spins = spin_warning(host, sites, keys)
+    told = tells_spins(study.fidelities.high.engine)
+    spins = spin_warning(host, sites, keys, checked=study.checks_spin, told=told)
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,

@@ -11,6 +11,7 @@ TABLES = (
     structures.minima,
     structures.search,
     thermodynamics.levels,
+    thermodynamics.spins,
     thermodynamics.chemical_potentials,
     thermodynamics.equilibria,
     thermodynamics.concentrations,
