@@ -37,6 +37,7 @@ def bare_summary(summary: Summary) -> Summary:
             "defects",
             "equilibria",
             "levels",
+            "spins",
             "errors",
             "parity",
             "level_gaps",

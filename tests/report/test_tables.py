@@ -86,6 +86,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "S ",
         "Families",
         "Orientations",
+        "ultiplicity",
         "Factor",
         "±",
         "Test frames",

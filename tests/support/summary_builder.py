@@ -240,6 +240,7 @@ def _defect(name: str, charge: int) -> DefectSummary:
         key=f"{name}_{signed(charge)}",
         defect=name,
         charge=charge,
+        multiplicity=1 + charge % 2,
         ground_state_rank=0,
         verified=verified,
         energy_eV=energy,

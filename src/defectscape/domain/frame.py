@@ -140,14 +140,14 @@ class Frame:
             note,
         )
 
-    def recharged(self, charge: int, *, origin: Origin, note: str = "") -> "Frame":
-        """The same geometry and family in another charge state, with the spin rule applied."""
+    def recharged(self, charge: int, *, origin: Origin, note: str = "", multiplicity: int | None = None) -> "Frame":
+        """The same geometry and family in another charge state, with a spin multiplicity; None for the lowest."""
         return Frame(
             self.numbers,
             self.positions_A,
             self.cell_A,
             DefectKey(self.key.defect, charge),
-            lowest_multiplicity(self.numbers, charge),
+            lowest_multiplicity(self.numbers, charge) if multiplicity is None else multiplicity,
             origin,
             self.family,
             self.frame_id,

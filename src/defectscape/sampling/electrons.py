@@ -192,6 +192,14 @@ def spin_warning(
     )
 
 
+def untold_spins(stated: Iterable[DefectKey], method: str) -> str:
+    """That stated multiplicities are computed by a method that does not tell spins apart, in words."""
+    return (
+        f"{', '.join(map(str, stated))}: a spin multiplicity is stated, but {method} does not tell spins apart: "
+        "parallel electrons cost the energy of the levels that they fill, and gain none"
+    )
+
+
 def may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
     """Two or more electrons or holes; an element has broken bonds, and no ions to count by, but for a substitution."""
     return (is_element(host) and site.kind != "substitution") or abs(missing_electrons(host, site, key.charge)) > 1

@@ -22,28 +22,37 @@ class Group:
         defect: the defect's name.
         charges: its charge states, units of e.
         learns_from: names of the groups whose labels it learns from and whose minima it tries.
+        multiplicities: charge states of the defect, those of other groups included, whose spin multiplicity is
+            stated, and that; the others have the lowest.
     """
 
     name: str
     defect: str
     charges: tuple[int, ...]
     learns_from: tuple[str, ...]
+    multiplicities: tuple[tuple[int, int], ...] = ()
 
     @property
     def keys(self) -> tuple[DefectKey, ...]:
         """The group's defect keys, in the config's order."""
         return tuple(DefectKey(self.defect, charge) for charge in self.charges)
 
+    @property
+    def stated(self) -> dict[DefectKey, int]:
+        """Stated multiplicities by key."""
+        return {DefectKey(self.defect, charge): spin for charge, spin in self.multiplicities}
+
 
 def exploration_groups(study: Study) -> tuple[Group, ...]:
     """All groups of a study, those that others learn from first."""
     groups: list[Group] = []
     for defect in study.defects:
-        chain = [Group(defect.name, defect.name, tuple(defect.charges), ())]
+        spins = tuple(defect.multiplicities.items())
+        chain = [Group(defect.name, defect.name, tuple(defect.charges), (), spins)]
         for charge in defect.added_charges:
             name = f"{defect.name}.{format_charge(charge)}"
             earlier = tuple(group.name for group in chain)
-            chain.append(Group(name, defect.name, (charge,), earlier))
+            chain.append(Group(name, defect.name, (charge,), earlier, spins))
         groups += chain
     return tuple(groups)
 

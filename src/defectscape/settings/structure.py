@@ -1,10 +1,14 @@
 """Host and defects: what the study is about."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from defectscape.domain.keys import format_charge
 from defectscape.settings.base import Charge, DefectName, FilePath, Settings
+
+Multiplicity = Annotated[int, Field(ge=1, le=15)]
+"""Two ions of a half-filled f shell have 14 parallel electrons."""
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
@@ -80,6 +84,22 @@ class DefectSettings(Settings):
         description="Charge states added later: explored on top of the others, which stay as they are, "
         "so that nothing of theirs is computed again.",
     )
+
+    multiplicities: dict[Charge, Multiplicity] = Field(
+        {},
+        description="Spin multiplicity, 2S + 1, of the charge states that are not to be computed with the lowest one: "
+        "{'0': 3} is a triplet, from its starts on. Of a charge state there is one multiplicity.",
+    )
+
+    @model_validator(mode="after")
+    def _spins_are_of_its_charges(self) -> "DefectSettings":
+        others = [charge for charge in self.multiplicities if charge not in (*self.charges, *self.added_charges)]
+        if others:
+            raise ValueError(
+                f"multiplicities of {self.name} name charge {format_charge(others[0])}, which is not computed; add it "
+                "to charges, or take it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _each_charge_once(self) -> "DefectSettings":

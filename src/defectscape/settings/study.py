@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from defectscape.domain.keys import DefectKey
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
@@ -64,6 +65,11 @@ class Study(Settings):
     def checks_spin(self) -> bool:
         """Whether ground states are computed at another multiplicity, too: asked for, and the engine tells spins."""
         return self.verification.other_multiplicity and tells_spins(self.fidelities.high.engine)
+
+    @property
+    def stated_multiplicities(self) -> dict[DefectKey, int]:
+        """Charge states whose spin multiplicity the study states; the others have the lowest."""
+        return {DefectKey(d.name, charge): spin for d in self.defects for charge, spin in d.multiplicities.items()}
 
     @model_validator(mode="before")
     @classmethod

@@ -38,7 +38,12 @@ def _relax(context: StudyContext, start: Frame) -> Iterator[LabelRecord]:
     """The records of one relaxation, from the start on; a failed label ends it."""
     fidelity_settings, settings = context.fidelity_settings("low"), context.study.sampling
     calculator = StoredCalculator(
-        context.engine("low"), context.store, start.key, start.family, fidelity_settings.max_force_eV_A
+        context.engine("low"),
+        context.store,
+        start.key,
+        start.family,
+        fidelity_settings.max_force_eV_A,
+        start.multiplicity,
     )
     atoms = to_atoms(start)
     atoms.calc = calculator

@@ -15,7 +15,10 @@ from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
 def _group(study: Study, wildcards: Wildcards) -> object:
     """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
     group = find_group(study, wildcards["group"])
-    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
+    content: dict[str, object] = {"charges": list(group.charges), "learns_from": list(group.learns_from)}
+    spins = {charge: spin for charge, spin in group.multiplicities if charge in group.charges}
+    # Where none is stated, finished studies stay finished.
+    return content | {"multiplicities": spins} if spins else content
 
 
 def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:

@@ -68,6 +68,7 @@ def _defect(
         key=str(key),
         defect=key.defect,
         charge=key.charge,
+        multiplicity=ground.frame.multiplicity,
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,

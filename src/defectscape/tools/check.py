@@ -11,7 +11,7 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.charge_states import propose_charges
-from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
+from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning, untold_spins
 from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
@@ -204,7 +204,10 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     keys = tuple(key for group in groups for key in group.keys)
     warnings = (*warnings, *unused_imported(study, keys), *unusual_charges(study, proposed))
     told = tells_spins(study.fidelities.high.engine)
-    spins = spin_warning(host, sites, keys, checked=study.checks_spin, told=told)
+    stated = study.stated_multiplicities
+    spins = spin_warning(host, sites, [key for key in keys if key not in stated], checked=study.checks_spin, told=told)
+    if stated and not told:
+        warnings = (*warnings, untold_spins(stated, study.fidelities.high.engine.method))
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,
