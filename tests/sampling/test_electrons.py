@@ -10,7 +10,6 @@ from ase.data import atomic_numbers, covalent_radii
 from ase.units import kB
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from pymatgen.core.composition import Composition
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
@@ -27,21 +26,23 @@ from defectscape.sampling.electrons import (
     added_atoms,
     check_host_spin,
     missing_electrons,
+    mixed_spins,
     open_shell_ions,
     spin_warning,
 )
 from defectscape.sampling.element_crystals import element_crystal, repeated
-from defectscape.sampling.host import build_host, read_reference, shortest_lattice_vector_A
+from defectscape.sampling.host import build_host, host_frame, read_reference, read_unit_cell, shortest_lattice_vector_A
 from defectscape.sampling.references import element_frame, sampling_warning
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.standard_states import molecules, reference_multiplicity
 from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.references import ReferenceSettings
-from defectscape.settings.structure import HostSettings, SupercellSettings
+from defectscape.settings.structure import SupercellSettings
 from defectscape.settings.tblite import TbliteSettings
 from defectscape.settings.thermo import ThermoSettings
 from defectscape.settings.vasp import VaspSettings
+from support import ROOT
 from support.mistakes import mistake
 
 # References have the electrons of their standard state, in any cell or box that people give.
@@ -281,6 +282,7 @@ RUTILE = Structure.from_spacegroup(
 GALLIUM_ARSENIDE = Structure.from_spacegroup(
     "F-43m", Lattice.cubic(5.65), ["Ga", "As"], [[0, 0, 0], [0.25, 0.25, 0.25]]
 )
+ANTIMONY_SELENIDE = read_unit_cell(ROOT / "config/hosts/Sb2Se3_hse06.vasp")
 SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
 
 
@@ -331,6 +333,17 @@ def test_what_is_done_about_a_guess_is_said() -> None:
     assert "the next one is tried" in guesses(host, sites, keys)
     assert "no other is tried;" in guesses(host, sites, keys, checked=False)
     assert "does not tell spins apart" in guesses(host, sites, keys, checked=False, told=False)
+
+
+def test_a_model_that_knows_no_spin_is_told_of_two_in_one_composition() -> None:
+    """Two sites of one element: the same atoms and charge, so that one may relax into the other's structure."""
+    host, sites = built(ANTIMONY_SELENIDE)
+    keys = [DefectKey("v_Se_1", 0), DefectKey("v_Se_2", 0), DefectKey("v_Se_2", 1), DefectKey("v_Sb_1", 0)]
+    assert mixed_spins(host, sites, keys, {}) == ()
+    assert mixed_spins(host, sites, keys, {DefectKey("v_Se_2", 1): 4, DefectKey("v_Sb_1", 0): 4}) == ()
+    assert mixed_spins(host, sites, keys, {keys[0]: 1}) == ()
+    (told,) = mixed_spins(host, sites, keys, {keys[0]: 3})
+    assert told.startswith("v_Se_1_0 (multiplicity 3), v_Se_2_0 (multiplicity 1): the same atoms and charge")
 
 
 def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
@@ -402,7 +415,7 @@ def test_nickel_oxide_is_refused_with_thing_value_and_remedy() -> None:
         "NiO, Cr2O3, CuO, GdN as host",
         said=caught.value,
         when="check, run",
-        right="`host.multiplicity: 1` if low spin; magnetic hosts are not computed",
+        right="`host.multiplicity: 1` if low spin, more if ferromagnetic",
     )
     for formula in ("TiO2", "Cu2O", "ZnO", "CeO2"):
         assert open_shell_ions(numbers_of(formula)) == ()
@@ -419,11 +432,13 @@ def test_a_dopant_with_an_open_shell_is_refused() -> None:
         check_host_spin(host, None, added_atoms(["i_Ti_2"]))
 
 
-def test_a_host_with_moments_cannot_be_stated() -> None:
-    with pytest.raises(ValidationError, match="1 states that its electrons are paired"):
-        HostSettings.model_validate(
-            {"file": "x", "supercell": {"min_image_distance_A": 8.0}, "relax": "none", "multiplicity": 3}
-        )
+def test_a_ferromagnet_has_the_parity_of_its_electrons() -> None:
+    host = rock_salt("Ni")
+    check_host_spin(host, 9)
+    with pytest.raises(HostError, match="8, but the supercell has an even number of electrons"):
+        check_host_spin(host, 8)
+    assert host_frame(host, 9).unpaired == 8
+    assert host_frame(host).unpaired == 0
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from defectscape.cli.people import _asked
-from defectscape.domain.errors import DefectError, DefectscapeError
+from defectscape.domain.energies import StateEnergy
+from defectscape.domain.errors import ConfigError, DefectError, DefectscapeError
 from defectscape.domain.frame import Frame, Origin
-from defectscape.domain.keys import DefectKey
+from defectscape.domain.keys import HOST_KEY, DefectKey
+from defectscape.domain.label import Label
+from defectscape.engines.base import ScfAttempt
 from defectscape.files.extxyz import read_frames
 from defectscape.sampling.identification import check_spin
 from defectscape.settings.structure import DefectSettings
@@ -20,6 +24,7 @@ from defectscape.stages.sampling import make_group_starts
 from defectscape.stages.search import _cross_seeds
 from defectscape.study.context import StudyContext
 from defectscape.study.frames import read_starts
+from defectscape.study.references import read_host_labels
 from defectscape.study.stages import find_stage
 from defectscape.tools.check import make_plan
 from support.small_study import small_study, write_study
@@ -175,3 +180,82 @@ def test_an_imported_frame_has_the_stated_spin(triplet: StudyContext) -> None:
     for stated in (None, 5):
         with pytest.raises(DefectscapeError, match="multiplicity 3, the study computes v_Cd_0 with"):
             check_spin(frame, stated)
+
+
+# A ferromagnet: all moments parallel, so that no state has the lowest multiplicity.
+
+
+EXCHANGE_EV, MOMENTS = 0.05, 8
+
+
+class Exchange:
+    """A crystal whose energy falls by the exchange energy with each parallel electron."""
+
+    name, version, attempts = "exchange", "1", (ScfAttempt("plain", "as it is"),)
+    settings_json = "{}"
+
+    def settings_of(self, numbers: np.ndarray) -> str:
+        return "{}"
+
+    def compute(self, frame: Frame, attempt: int) -> Label:
+        return Label(-EXCHANGE_EV * frame.unpaired, np.zeros((len(frame), 3)), None, 0.0, 1.0)
+
+
+def ferromagnet(folder: Path, change: dict[str, Any] | None = None) -> StudyContext:
+    study: dict[str, Any] = small_study()
+    study["label_store"] = str(folder / "labels")
+    study["host"]["multiplicity"] = MOMENTS + 1
+    study["defects"][0]["multiplicities"] = {"0": MOMENTS + 3, "-1": MOMENTS + 2}
+    for level in ("low", "high"):
+        study["fidelities"][level]["engine"] = {
+            "kind": "ase",
+            "calculator": "support.faulty.Pairs",
+            "method": f"exchange {level}",
+            "charge": "charge",
+            "multiplicity": "magmoms",
+        }
+    study |= change or {}
+    folder.mkdir(exist_ok=True)
+    return StudyContext.load(write_study(study, folder), folder / "results")
+
+
+def test_a_ferromagnet_and_its_defects_keep_their_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ferromagnet(tmp_path)
+    monkeypatch.setattr(StudyContext, "engine", lambda self, level: Exchange())
+    for stage in (prepare_host, label_host, list_sites):
+        stage(context)
+    make_group_starts(context, "v_Cd")
+    assert read_host_labels(context).high.energy_eV == pytest.approx(-EXCHANGE_EV * MOMENTS)
+    assert (spins(pool_of(context), NEUTRAL), spins(pool_of(context), NEGATIVE)) == ({MOMENTS + 3}, {MOMENTS + 2})
+    assert context.study.stated_multiplicities[HOST_KEY] == MOMENTS + 1
+
+
+def test_a_ferromagnet_needs_a_multiplicity_for_every_state(tmp_path: Path) -> None:
+    defects = [{"name": "v_Cd", "charges": ["0", "-1"], "multiplicities": {"0": MOMENTS + 1}}]
+    with pytest.raises(ConfigError, match="multiplicities of v_Cd: none for charge -1"):
+        ferromagnet(tmp_path, {"defects": defects})
+
+
+def test_no_ferromagnet_without_exchange(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a ferromagnet, but the engine of .* does not tell spins apart"):
+        ferromagnet(tmp_path, {"fidelities": small_study()["fidelities"]})
+
+
+def test_paired_hosts_are_not_labelled_again(tmp_path: Path) -> None:
+    """Whether it says nothing, or that its electrons are paired."""
+    texts = []
+    for multiplicity in (None, 1):
+        study = small_study()
+        study["host"]["multiplicity"] = multiplicity
+        context = StudyContext.load(write_study(study, tmp_path), tmp_path / "results")
+        texts.append(find_stage("host_labels").settings_text(context.study, {}))
+    assert texts[0] == texts[1]
+    assert "host.multiplicity" not in texts[0]
+    assert '"host.multiplicity": 9' in find_stage("host_labels").settings_text(ferromagnet(tmp_path).study, {})
+
+
+def test_a_moment_that_the_host_holds_has_one_direction(triplet: StudyContext) -> None:
+    """A free triplet has three orientations in a field of none; the exchange with a ferromagnet leaves one."""
+    frame = next(frame for frame in read_starts(triplet, "v_Cd") if frame.key == NEUTRAL)
+    free, held = (StateEnergy(NEUTRAL, frame, -1.0, 0.0, True, spin_degeneracy=given) for given in (None, 1))
+    assert (free.spin_degeneracy, held.spin_degeneracy) == (3, 1)

@@ -7,8 +7,7 @@ from pydantic import Field, model_validator
 from defectscape.domain.keys import format_charge
 from defectscape.settings.base import Charge, DefectName, FilePath, Settings
 
-Multiplicity = Annotated[int, Field(ge=1, le=15)]
-"""Two ions of a half-filled f shell have 14 parallel electrons."""
+Multiplicity = Annotated[int, Field(ge=1)]
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
@@ -39,9 +38,11 @@ class HostSettings(Settings):
     supercell: SupercellSettings = Field(description="The supercell.")
     multiplicity: int | None = Field(
         None,
+        ge=1,
         description="Spin multiplicity of the supercell. Left out, all electrons are paired, which is refused where an "
         "ion of the host, or an atom that a defect adds, has an open d or f shell (NiO, Ti2O3). 1 states "
-        "that they are paired there, too (low spin). Magnetic hosts cannot be computed.",
+        "that they are paired there, too (low spin). More: a ferromagnet, one more than its unpaired electrons, all "
+        "parallel; then every charge state has `multiplicities`, too. Other magnetic order is not computed.",
     )
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: "
@@ -58,14 +59,10 @@ class HostSettings(Settings):
     relax_fmax_eV_A: float = Field(0.02, gt=0, description="Convergence of that relaxation, eV/A.")
     relax_max_steps: int = Field(60, gt=0, description="Step limit of that relaxation.")
 
-    @model_validator(mode="after")
-    def _no_moments(self) -> "HostSettings":
-        if self.multiplicity not in (None, 1):
-            raise ValueError(
-                f"multiplicity {self.multiplicity}: a host with moments cannot be computed, since the spins of its "
-                "defects are not known; 1 states that its electrons are paired"
-            )
-        return self
+    @property
+    def ferromagnet(self) -> int | None:
+        """The multiplicity of a supercell whose moments are parallel; None where all electrons are paired."""
+        return self.multiplicity if self.multiplicity is not None and self.multiplicity > 1 else None
 
 
 class DefectSettings(Settings):

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from defectscape.domain.keys import DefectKey
+from defectscape.domain.keys import HOST_KEY, DefectKey, format_charge
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
@@ -68,8 +68,13 @@ class Study(Settings):
 
     @property
     def stated_multiplicities(self) -> dict[DefectKey, int]:
-        """Charge states whose spin multiplicity the study states; the others have the lowest."""
-        return {DefectKey(d.name, charge): spin for d in self.defects for charge, spin in d.multiplicities.items()}
+        """Charge states, and a ferromagnet, whose spin multiplicity the study states; the others have the lowest."""
+        host = {} if self.host.ferromagnet is None else {HOST_KEY: self.host.ferromagnet}
+        return host | {
+            DefectKey(defect.name, charge): spin
+            for defect in self.defects
+            for charge, spin in defect.multiplicities.items()
+        }
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +91,25 @@ class Study(Settings):
         names = [defect.name for defect in self.defects]
         if len(set(names)) != len(names):
             raise ValueError("a defect is listed twice; put all its charges under one entry")
+        return self
+
+    @model_validator(mode="after")
+    def _moments_are_told(self) -> "Study":
+        if self.host.ferromagnet is None:
+            return self
+        for level in (self.fidelities.low, self.fidelities.high):
+            if not tells_spins(level.engine):
+                raise ValueError(
+                    f"host.multiplicity: {self.host.ferromagnet} is a ferromagnet, but the engine of {level.name}, "
+                    f"{level.engine.method}, does not tell spins apart; take another engine"
+                )
+        for defect in self.defects:
+            for charge in (*defect.charges, *defect.added_charges):
+                if charge not in defect.multiplicities:
+                    raise ValueError(
+                        f"multiplicities of {defect.name}: none for charge {format_charge(charge)}, and in a "
+                        "ferromagnet it is not the lowest; give the unpaired electrons of the whole supercell plus one"
+                    )
         return self
 
     @model_validator(mode="after")

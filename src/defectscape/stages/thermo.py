@@ -118,6 +118,7 @@ def compute_levels(context: StudyContext) -> None:
             s.verified,
             s.members,
             degeneracy=_orientations(context, host, sites, s.frame),
+            spin_degeneracy=None if context.study.host.ferromagnet is None else 1,
         )
         for s in states
     )

@@ -25,11 +25,14 @@ class Part:
         block: dotted name of the block that the stage reads.
         value: what of it matters to a job; equal values do not run the job again.
         without: names in the block that the stage does not read.
+        added: whether a later version made the stage read it: where nothing of it matters (None), it is not part of
+            the text, so that finished studies stay finished.
     """
 
     block: str
     value: Callable[[Study, Wildcards], object]
     without: tuple[str, ...] = ()
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class Stage:
         content: dict[str, object] = {"version": self.version}
         for item in self.reads:
             if isinstance(item, Part):
-                content[item.block] = item.value(study, wildcards)
+                value = item.value(study, wildcards)
+                if value is not None or not item.added:
+                    content[item.block] = value
             elif isinstance(item, Block):
                 value = block_of(study, item.block, item.without)
                 if value is not None or not item.added:

@@ -98,6 +98,12 @@ def everything(study: Study, _: Wildcards) -> object:
     return content
 
 
+def ferromagnet(study: Study, _: Wildcards) -> object:
+    """The multiplicity of the perfect supercell, if it is a ferromagnet."""
+    return study.host.ferromagnet
+
+
+MOMENTS = Part("host.multiplicity", ferromagnet, added=True)
 GROUP = Part("defects", _group)
 EVERYTHING = Part(WHOLE, everything, ("processes",))
 PRIOR = Block("prior", ("processes",), added=True)

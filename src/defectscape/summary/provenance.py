@@ -131,7 +131,12 @@ def _unbounded(context: StudyContext) -> list[str]:
 def _stated(study: Study) -> list[str]:
     """What the study says of its electrons and energies, and nothing here has computed."""
     lines = []
-    if study.host.multiplicity is not None:
+    if study.host.ferromagnet is not None:
+        lines.append(
+            f"The perfect crystal is a ferromagnet of {study.host.ferromagnet - 1} parallel electrons in the supercell "
+            "because the study states it (host.multiplicity); no other order was tried."
+        )
+    elif study.host.multiplicity is not None:
         lines.append("All electrons of the perfect crystal are paired because the study states it (host.multiplicity).")
     for name, reference in {**study.thermo.elemental_references, **study.thermo.competing_phases}.items():
         if reference.energy_eV_per_atom is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from defectscape.domain.energies import TransitionLevel
 from defectscape.domain.keys import format_charge
-from defectscape.sampling.electrons import spin_warning, untold_spins
+from defectscape.sampling.electrons import mixed_spins, spin_warning, untold_spins
 from defectscape.settings.engine import tells_spins
 from defectscape.study.context import StudyContext
 from defectscape.study.host import read_host, read_sites
@@ -38,12 +38,12 @@ def spin_lines(context: StudyContext, levels: Sequence[TransitionLevel]) -> list
     engine = context.study.fidelities.high.engine
     every, told = context.study.stated_multiplicities, tells_spins(engine)
     stated = {key: every[key] for _, key in context.keys if key in every}
-    lowest = [key for _, key in context.keys if key not in every]
-    guesses = spin_warning(
-        read_host(context), read_sites(context), lowest, checked=context.study.checks_spin, told=told
-    )
+    keys, host, sites = [key for _, key in context.keys], read_host(context), read_sites(context)
+    lowest = [key for key in keys if key not in every]
+    guesses = spin_warning(host, sites, lowest, checked=context.study.checks_spin, told=told)
     checks = read_spin_checks(context)
     lines = [f"{key}: its spin multiplicity, {spin}, is stated by the study." for key, spin in stated.items()]
+    lines += [f"{line}." for line in mixed_spins(host, sites, keys, every)]
     lines += [f"{guesses}."] if guesses else []
     lines += [f"{untold_spins(stated, engine.method)}."] if stated and not told else []
     lines += [_lower_line(check, _row(check, levels).levels) for check in checks if check.lower]
