@@ -31,8 +31,8 @@ CORES = {"prior.processes"}
 """How many processes compute it changes no value."""
 SUPERCELL = SupercellSettings(matrix=[[1, 0, 0], [0, 1, 0], [0, 0, 1]], min_image_distance_A=6.0)
 BANDS = {"kind": "vasprun", "file": "dos.xml"}
-NOT_RUN = {"potentials_host", "potentials"}
-"""The embedded engine gives no potentials."""
+NOT_RUN = {"potentials_host", "potentials", "spin_check"}
+"""The embedded engine gives no potentials, and does not tell spins apart."""
 
 
 @dataclass

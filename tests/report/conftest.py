@@ -38,6 +38,7 @@ def bare_summary(summary: Summary) -> Summary:
             "equilibria",
             "levels",
             "binding",
+            "spins",
             "errors",
             "parity",
             "level_gaps",

@@ -87,6 +87,7 @@ def test_numeric_columns_without_unit_are_counts_or_ratios(summary):
         "Families",
         "Orientations",
         "Pairs per",
+        "ultiplicity",
         "Factor",
         "±",
         "Test frames",

@@ -10,7 +10,6 @@ from ase.data import atomic_numbers, covalent_radii
 from ase.units import kB
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from pymatgen.core.composition import Composition
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
@@ -27,21 +26,23 @@ from defectscape.sampling.electrons import (
     added_atoms,
     check_host_spin,
     missing_electrons,
+    mixed_spins,
     open_shell_ions,
     spin_warning,
 )
 from defectscape.sampling.element_crystals import element_crystal, repeated
-from defectscape.sampling.host import build_host, read_reference, shortest_lattice_vector_A
+from defectscape.sampling.host import build_host, host_frame, read_reference, read_unit_cell, shortest_lattice_vector_A
 from defectscape.sampling.references import element_frame, sampling_warning
 from defectscape.sampling.site_names import pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.standard_states import molecules, reference_multiplicity
 from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.references import ReferenceSettings
-from defectscape.settings.structure import HostSettings, SupercellSettings
+from defectscape.settings.structure import SupercellSettings
 from defectscape.settings.tblite import TbliteSettings
 from defectscape.settings.thermo import ThermoSettings
 from defectscape.settings.vasp import VaspSettings
+from support import ROOT
 from support.mistakes import mistake
 
 # References have the electrons of their standard state, in any cell or box that people give.
@@ -281,6 +282,7 @@ RUTILE = Structure.from_spacegroup(
 GALLIUM_ARSENIDE = Structure.from_spacegroup(
     "F-43m", Lattice.cubic(5.65), ["Ga", "As"], [[0, 0, 0], [0.25, 0.25, 0.25]]
 )
+ANTIMONY_SELENIDE = read_unit_cell(ROOT / "config/hosts/Sb2Se3_hse06.vasp")
 SILICON = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.43), ["Si"], [[0, 0, 0]])
 
 
@@ -320,25 +322,49 @@ def test_an_interstitial_dopant_is_the_ion_of_its_nature(symbol, closed) -> None
     assert missing_electrons(host, site, closed) == 0
 
 
+def guesses(host: HostCrystal, sites: tuple[DefectSite, ...], keys: list[DefectKey], **known: bool) -> str:
+    """The line on states whose lowest spin is a guess; empty without any."""
+    return spin_warning(host, sites, keys, **({"checked": True, "told": True} | known)) or ""
+
+
+def test_what_is_done_about_a_guess_is_said() -> None:
+    host, sites = built(RUTILE)
+    keys = [DefectKey("v_O", 0)]
+    assert "the next one is tried" in guesses(host, sites, keys)
+    assert "no other is tried;" in guesses(host, sites, keys, checked=False)
+    assert "does not tell spins apart" in guesses(host, sites, keys, checked=False, told=False)
+
+
+def test_a_model_that_knows_no_spin_is_told_of_two_in_one_composition() -> None:
+    """Two sites of one element: the same atoms and charge, so that one may relax into the other's structure."""
+    host, sites = built(ANTIMONY_SELENIDE)
+    keys = [DefectKey("v_Se_1", 0), DefectKey("v_Se_2", 0), DefectKey("v_Se_2", 1), DefectKey("v_Sb_1", 0)]
+    assert mixed_spins(host, sites, keys, {}) == ()
+    assert mixed_spins(host, sites, keys, {DefectKey("v_Se_2", 1): 4, DefectKey("v_Sb_1", 0): 4}) == ()
+    assert mixed_spins(host, sites, keys, {keys[0]: 1}) == ()
+    (told,) = mixed_spins(host, sites, keys, {keys[0]: 3})
+    assert told.startswith("v_Se_1_0 (multiplicity 3), v_Se_2_0 (multiplicity 1): the same atoms and charge")
+
+
 def test_states_of_two_electrons_or_more_are_told_and_no_others() -> None:
     host, sites = built(RUTILE)
     keys = [DefectKey("v_O", charge) for charge in (0, 1, 2)]
-    assert (spin_warning(host, sites, keys) or "").startswith("v_O_0: the lowest spin multiplicity is taken")
-    assert spin_warning(host, sites, keys[1:]) is None
+    assert guesses(host, sites, keys).startswith("v_O_0: the lowest spin multiplicity is taken")
+    assert not guesses(host, sites, keys[1:])
     host, sites = built(GALLIUM_ARSENIDE)
     keys = [DefectKey("v_Ga", -charge) for charge in range(4)]
-    assert (spin_warning(host, sites, keys) or "").startswith("v_Ga_0, v_Ga_-1: ")
+    assert guesses(host, sites, keys).startswith("v_Ga_0, v_Ga_-1: ")
 
 
 def test_a_dopant_in_a_bond_of_an_element_is_counted() -> None:
     host, sites = built(SILICON)
-    assert spin_warning(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)]) is None
-    assert (spin_warning(host, sites, [DefectKey("P_Si", -1)]) or "").startswith("P_Si_-1: ")
+    assert not guesses(host, sites, [DefectKey("P_Si", charge) for charge in (1, 0)])
+    assert guesses(host, sites, [DefectKey("P_Si", -1)]).startswith("P_Si_-1: ")
 
 
 def test_broken_bonds_of_an_element_are_told_in_any_charge_state() -> None:
     host, sites = built(SILICON)
-    assert (spin_warning(host, sites, [DefectKey("v_Si", 0)]) or "").startswith("v_Si_0: ")
+    assert guesses(host, sites, [DefectKey("v_Si", 0)]).startswith("v_Si_0: ")
 
 
 # Hosts and dopants with open d or f shells wait for a word on their spin; closed shells need none.
@@ -389,7 +415,7 @@ def test_nickel_oxide_is_refused_with_thing_value_and_remedy() -> None:
         "NiO, Cr2O3, CuO, GdN as host",
         said=caught.value,
         when="check, run",
-        right="`host.multiplicity: 1` if low spin; magnetic hosts are not computed",
+        right="`host.multiplicity: 1` if low spin, more if ferromagnetic",
     )
     for formula in ("TiO2", "Cu2O", "ZnO", "CeO2"):
         assert open_shell_ions(numbers_of(formula)) == ()
@@ -406,11 +432,13 @@ def test_a_dopant_with_an_open_shell_is_refused() -> None:
         check_host_spin(host, None, added_atoms(["i_Ti_2"]))
 
 
-def test_a_host_with_moments_cannot_be_stated() -> None:
-    with pytest.raises(ValidationError, match="1 states that its electrons are paired"):
-        HostSettings.model_validate(
-            {"file": "x", "supercell": {"min_image_distance_A": 8.0}, "relax": "none", "multiplicity": 3}
-        )
+def test_a_ferromagnet_has_the_parity_of_its_electrons() -> None:
+    host = rock_salt("Ni")
+    check_host_spin(host, 9)
+    with pytest.raises(HostError, match="8, but the supercell has an even number of electrons"):
+        check_host_spin(host, 8)
+    assert host_frame(host, 9).unpaired == 8
+    assert host_frame(host).unpaired == 0
 
 
 @pytest.mark.parametrize(

@@ -390,7 +390,8 @@ def test_references_that_people_give(tmp_path: Path) -> None:
     both = said(energy_eV_per_atom=-1.0, source="me", multiplicity=3)
     mistake("hosts", "a reference's energy with a multiplicity", said=both, when="load")
     triplet = refused(write(tmp_path, host__multiplicity=3))
-    mistake("hosts", "`host.multiplicity: 3`", said=triplet, when="load", right="1, or another host")
+    right = "1, or engines that tell spins apart and multiplicities of every charge state"
+    mistake("hosts", "`host.multiplicity: 3` with tblite", said=triplet, when="load", right=right)
 
 
 @pytest.mark.parametrize("text", ["0400", "1:30", "0x1F", "0b11", "1:30.5", "-010", "08"])

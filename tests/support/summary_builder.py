@@ -35,6 +35,7 @@ from defectscape.summary.schema import (
     PriorTerm,
     Provenance,
     SearchPoint,
+    SpinRow,
     StateConcentrationRow,
     Summary,
     TrainingCurve,
@@ -98,6 +99,20 @@ def make_summary() -> Summary:
         defects=[_defect(name, q) for name, row in VBM_ENERGIES_EV.items() for q in row],
         levels=_levels(),
         binding=_binding(),
+        spins=[
+            SpinRow(
+                key="v_Cd_0",
+                defect="v_Cd",
+                charge=0,
+                reason="two or more electrons or holes",
+                multiplicity=1,
+                other_multiplicity=3,
+                difference_eV=0.2134,
+                lower=False,
+                failure="",
+                levels=["(0/-1)"],
+            )
+        ],
         errors=_errors(),
         parity=_parity(rng),
         level_gaps=[
@@ -227,6 +242,7 @@ def _defect(name: str, charge: int) -> DefectSummary:
         key=f"{name}_{signed(charge)}",
         defect=name,
         charge=charge,
+        multiplicity=1 + charge % 2,
         ground_state_rank=0,
         verified=verified,
         energy_eV=energy,

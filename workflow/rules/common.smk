@@ -366,6 +366,13 @@ def potential_files():
     return [str(LAYOUT.potentials(name)) for name in ("host", *keys)]
 
 
+def spin_checks():
+    """Ground states at another multiplicity, where the engine tells spins apart."""
+    if not STUDY.checks_spin:
+        return []
+    return [str(files_of(name).spin_check(key)) for name, key in KEYS]
+
+
 def bands_file():
     """The density of states that holds the carriers, where the study gives one."""
     concentrations = STUDY.thermo.concentrations

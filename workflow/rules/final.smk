@@ -105,6 +105,34 @@ rule verify:
         "defectscape --log {log:q} stage verify {wildcards.group} {wildcards.key}"
 
 
+rule spin_check:
+    """The ground state of a charge state at another spin multiplicity, where the lowest one may be the wrong one.
+
+    In: verified minima. Out: both energies as JSON; null where there is nothing to check.
+    """
+    input:
+        str(LAYOUT.host),
+        str(LAYOUT.sites),
+        str(files_of("{group}").verified("{key}")),
+    output:
+        str(files_of("{group}").spin_check("{key}")),
+    log:
+        log_of("spin_check", "{group}", "{key}"),
+    benchmark:
+        benchmark_of("spin_check", "{group}", "{key}")
+    conda:
+        "../../envs/engines.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: grow(2000, attempt),
+        runtime=lambda wildcards, attempt: grow(240, attempt),
+    params:
+        settings=settings("spin_check"),
+    message:
+        "{wildcards.key}: its ground state at another spin multiplicity"
+    shell:
+        "defectscape --log {log:q} stage spin_check {wildcards.group} {wildcards.key}"
+
+
 rule dataset_final:
     """Every label of every group, verification included, with all splits.
 

@@ -114,6 +114,7 @@ rule summary:
         VERIFIED,
         ASSESSMENTS,
         VERIFICATION_LABELS,
+        spin_checks(),
         search_results(),
         label_outcomes(),
         IMPORTED if STUDY.prior else [],

@@ -2,16 +2,23 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from defectscape.domain.errors import ConfigError, StoreError
+from defectscape.domain.keys import DefectKey
 
 
 def _hours(core_s: float) -> str:
     return f"{core_s / 3600:.2f} h" if core_s >= 3600 else f"{core_s:.0f} s"
+
+
+def _asked(key: DefectKey, stated: Mapping[DefectKey, int]) -> str:
+    """A charge state, with its multiplicity where the study states one."""
+    return f"{key} (multiplicity {stated[key]})" if key in stated else str(key)
 
 
 def check(
@@ -57,7 +64,7 @@ def check(
         )
         for line in pair_table(host, plan.pairs, plan.proposed):
             echo(f"            {line}")
-    echo(f"asked for   {', '.join(str(key) for key in plan.keys)}")
+    echo(f"asked for   {', '.join(_asked(key, study.stated_multiplicities) for key in plan.keys)}")
     echo(f"starts      up to {plan.starts_per_key} for each defect and charge")
     echo(f"trainings   {plan.trainings}")
     correction = study.thermo.correction

@@ -83,6 +83,7 @@ class StateEnergy:
         members: the committee's energies, where the energy is the model's.
         degeneracy: orientational degeneracy of the structure, or None where it is not known.
         point_groups: Schoenflies symbols before and after relaxation, where somebody looked.
+        spin_degeneracy: 2S + 1 of its unpaired electrons; 1 where the host's magnetic order holds their direction.
 
     Raises:
         ThermoError: if the frame is of another key, or a number is not finite.
@@ -96,10 +97,13 @@ class StateEnergy:
     members: MemberEnergies | None = None
     degeneracy: float | None = None
     point_groups: tuple[str, str] | None = None
+    spin_degeneracy: int | None = None
 
     def __post_init__(self) -> None:
         members = self.members.energies_eV if self.members else ()
         _require_finite(f"energy of {self.key}", self.energy_eV, self.uncertainty_eV, *members)
+        if self.spin_degeneracy is None:
+            object.__setattr__(self, "spin_degeneracy", self.frame.multiplicity)
         if self.frame.key != self.key:
             raise ThermoError(f"structure of {self.key}", self.frame.key, "Pass the frame of the same key")
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -53,6 +53,11 @@ def frozen_array(values: object, dtype: type, shape: tuple[int, ...], thing: str
 def lowest_multiplicity(numbers: Ints, charge: int) -> int:
     """The spin rule of the house: singlet for an even electron count, doublet for an odd one."""
     return 1 + (int(np.sum(numbers)) - charge) % 2
+
+
+def next_multiplicity(numbers: Ints, charge: int, multiplicity: int) -> int:
+    """The other plausible multiplicity: two more than the lowest one, else two fewer."""
+    return multiplicity + 2 if multiplicity <= lowest_multiplicity(numbers, charge) else multiplicity - 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +140,20 @@ class Frame:
             note,
         )
 
-    def recharged(self, charge: int, *, origin: Origin, note: str = "") -> "Frame":
-        """The same geometry and family in another charge state, with the spin rule applied."""
+    def recharged(self, charge: int, *, origin: Origin, note: str = "", multiplicity: int | None = None) -> "Frame":
+        """The same geometry and family in another charge state, with a spin multiplicity; None for the lowest."""
         return Frame(
             self.numbers,
             self.positions_A,
             self.cell_A,
             DefectKey(self.key.defect, charge),
-            lowest_multiplicity(self.numbers, charge),
+            lowest_multiplicity(self.numbers, charge) if multiplicity is None else multiplicity,
             origin,
             self.family,
             self.frame_id,
             note,
         )
+
+    def respun(self, multiplicity: int, *, note: str = "") -> "Frame":
+        """The same geometry, charge and family in another spin state."""
+        return replace(self, multiplicity=multiplicity, parent=self.frame_id, note=note)

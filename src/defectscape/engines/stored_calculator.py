@@ -27,9 +27,10 @@ class StoredCalculator(Calculator):
     Args:
         engine: computes what the store lacks.
         store: the label store.
-        key: defect and charge of all structures; the spin follows the rule of the house.
+        key: defect and charge of all structures.
         family: geometry family of all structures.
         max_force_eV_A: the fidelity's limit for training, eV/A; no limit here.
+        multiplicity: of the spin of all structures, 2S + 1; None for the lowest.
     """
 
     implemented_properties = PROPERTIES
@@ -37,13 +38,22 @@ class StoredCalculator(Calculator):
     records: list[LabelRecord]
     """The record of every structure that was asked for, in order, failures included."""
 
-    def __init__(self, engine: Engine, store: LabelStore, key: DefectKey, family: str, max_force_eV_A: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: LabelStore,
+        key: DefectKey,
+        family: str,
+        max_force_eV_A: float,
+        multiplicity: int | None = None,
+    ) -> None:
         super().__init__()
         self.engine = engine
         self.store = store
         self.key = key
         self.family = family
         self.max_force_eV_A = max_force_eV_A
+        self.multiplicity = multiplicity
         self.records = []
 
     def calculate(
@@ -84,13 +94,13 @@ class StoredCalculator(Calculator):
                 f"pbc {atoms.pbc.tolist()}",
                 "Frames are periodic in all three directions",
             )
-        multiplicity = lowest_multiplicity(atoms.numbers, self.key.charge)
+        lowest = lowest_multiplicity(atoms.numbers, self.key.charge)
         return Frame(
             atoms.numbers,
             atoms.positions,
             atoms.cell.array,
             self.key,
-            multiplicity,
+            lowest if self.multiplicity is None else self.multiplicity,
             Origin.RELAXATION,
             self.family,
         )

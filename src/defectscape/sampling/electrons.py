@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import Element
 
@@ -150,11 +150,12 @@ def check_host_spin(host: HostCrystal, multiplicity: int | None, added: Iterable
     """
     lowest = lowest_multiplicity(host.numbers, 0)
     if multiplicity is not None:
-        if multiplicity != lowest:
+        if (multiplicity - lowest) % 2:
+            number, other = ("an odd", "an even") if lowest > 1 else ("an even", "an odd")
             raise HostError(
                 "host.multiplicity",
-                f"{multiplicity}, but the supercell has an odd number of electrons",
-                "Double the supercell: with an odd number one electron of the perfect crystal is unpaired",
+                f"{multiplicity}, but the supercell has {number} number of electrons",
+                f"Double the supercell, or give {other} one: unpaired electrons of a ferromagnet plus one",
             )
         return
     ions = open_shell_ions(host.numbers)
@@ -164,12 +165,14 @@ def check_host_spin(host: HostCrystal, multiplicity: int | None, added: Iterable
         raise HostError(
             f"spin of {host.formula}",
             f"open shells: {what}; they would be computed as if all electrons were paired",
-            "State host.multiplicity: 1 if they are paired (low spin, closed shells; antiferromagnetic order is "
-            "not computed); magnetic hosts cannot be computed",
+            "State host.multiplicity: 1 if they are paired (low spin, closed shells), or the unpaired electrons of a "
+            "ferromagnetic supercell plus one; other magnetic order is not computed",
         )
 
 
-def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey]) -> str | None:
+def spin_warning(
+    host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey], *, checked: bool, told: bool
+) -> str | None:
     """Charge states for which the lowest multiplicity is a guess, in words, or nothing.
 
     One electron or hole has one spin. Two or more may be parallel: on the metal ions of an oxide (an oxygen
@@ -178,19 +181,60 @@ def spin_warning(host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[
     Args:
         host: the crystal.
         sites: its defects.
-        keys: what is computed.
+        keys: what is computed, less the states whose multiplicity is stated.
+        checked: whether the next multiplicity is computed at each ground state.
+        told: whether the deciding engine tells spins apart.
     """
     by_name = {site.name: site for site in sites}
-    doubtful = [key for key in keys if key.defect in by_name and _may_be_parallel(host, by_name[key.defect], key)]
+    doubtful = [key for key in keys if key.defect in by_name and may_be_parallel(host, by_name[key.defect], key)]
     if not doubtful:
         return None
+    tried = "and no other is tried"
+    if checked:
+        tried = "and the next one is tried at the geometry of the ground state alone"
+    elif not told:
+        tried = "and no other is tried, since the high-fidelity engine does not tell spins apart"
     return (
-        f"{', '.join(map(str, doubtful))}: the lowest spin multiplicity is taken, and no other is tried; "
+        f"{', '.join(map(str, doubtful))}: the lowest spin multiplicity is taken, {tried}; "
         "two or more electrons or holes of a defect may be parallel (triplet, quartet) and then lie lower"
     )
 
 
-def _may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
+def untold_spins(stated: Iterable[DefectKey], method: str) -> str:
+    """That stated multiplicities are computed by a method that does not tell spins apart, in words."""
+    return (
+        f"{', '.join(map(str, stated))}: a spin multiplicity is stated, but {method} does not tell spins apart: "
+        "parallel electrons cost the energy of the levels that they fill, and gain none"
+    )
+
+
+def mixed_spins(
+    host: HostCrystal, sites: Sequence[DefectSite], keys: Iterable[DefectKey], stated: Mapping[DefectKey, int]
+) -> tuple[str, ...]:
+    """States of the same atoms and charge, in different spins, in words: one model learns all, and knows no spin.
+
+    Args:
+        host: the crystal.
+        sites: its defects.
+        keys: what is computed.
+        stated: multiplicities that the study states.
+    """
+    by_name = {site.name: site for site in sites}
+    spins: dict[tuple[str | None, str | None, int], dict[DefectKey, int]] = {}
+    for key in keys:
+        site = by_name[key.defect]
+        electrons = int(host.numbers.sum()) - key.charge
+        electrons += sum(sign * atomic_numbers[atom] for atom, sign in ((site.added, 1), (site.removed, -1)) if atom)
+        spins.setdefault((site.added, site.removed, key.charge), {})[key] = stated.get(key, 1 + electrons % 2)
+    return tuple(
+        f"{', '.join(f'{key} (multiplicity {spin})' for key, spin in mine.items())}: the same atoms and charge in "
+        "different spins; the final model knows the charge and not the spin, and is wrong where their structures meet"
+        for mine in spins.values()
+        if len(set(mine.values())) > 1
+    )
+
+
+def may_be_parallel(host: HostCrystal, site: DefectSite, key: DefectKey) -> bool:
     """Two or more electrons or holes; an element has broken bonds, and no ions to count by, but for a substitution."""
     broken = is_element(host) and any(point.kind != "substitution" for point in site.points)
     return broken or abs(missing_electrons(host, site, key.charge)) > 1

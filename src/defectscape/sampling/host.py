@@ -238,14 +238,14 @@ def unit_cell_indices(host: HostCrystal) -> Ints:
     return nearest.astype(np.int64)
 
 
-def host_frame(host: HostCrystal) -> Frame:
-    """The perfect supercell as a frame: neutral, in the spin state of the house rule."""
+def host_frame(host: HostCrystal, ferromagnet: int | None = None) -> Frame:
+    """The perfect supercell as a frame: neutral, of the lowest multiplicity, or that of a ferromagnet."""
     return Frame(
         host.numbers,
         host.positions_A,
         host.cell_A,
         HOST_KEY,
-        lowest_multiplicity(host.numbers, 0),
+        ferromagnet or lowest_multiplicity(host.numbers, 0),
         Origin.HOST,
         HOST,
         None,
@@ -284,7 +284,7 @@ def relax_host(host: HostCrystal, calculator_for: Callable[[Frame], Calculator],
     if settings.relax == "none":
         return host
     atoms = Atoms(host.unit_numbers, host.unit_positions_A, cell=host.unit_cell_A, pbc=True)
-    calculator = calculator_for(host_frame(host))
+    calculator = calculator_for(host_frame(host, settings.ferromagnet))
     atoms.calc = SupercellSurface(host, unit_cell_indices(host), calculator)
     with quiet("symmetry of the host"):
         atoms.set_constraint(FixSymmetry(atoms, symprec=TIGHT_A))

@@ -161,13 +161,17 @@ def check_atoms(host: HostCrystal, numbers: Ints, changes: Mapping[str, int]) ->
         )
 
 
-def check_spin(frame: Frame) -> None:
+def check_spin(frame: Frame, stated: int | None = None) -> None:
     """Refuse a frame of another spin state than the one that the study computes.
+
+    Args:
+        frame: the frame.
+        stated: the multiplicity that the study states; None for the lowest.
 
     Raises:
         DefectError: naming both multiplicities.
     """
-    rule = lowest_multiplicity(frame.numbers, frame.charge)
+    rule = lowest_multiplicity(frame.numbers, frame.charge) if stated is None else stated
     if frame.multiplicity != rule:
         raise DefectError(
             "total_spin",

@@ -154,14 +154,21 @@ def _indexed(sites: Sequence[DefectSite]) -> tuple[DefectSite, ...]:
     return tuple(numbered)
 
 
-def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
+def defect_frame(host: HostCrystal, site: DefectSite, charge: int, multiplicity: int | None = None) -> Frame:
     """The unrelaxed defect supercell: the host's atoms with one removed, replaced or added; of a pair, two.
 
     Atoms keep the host's order; the added atom comes last among those of its element, and an
     impurity last of all.
 
+    Args:
+        host: the perfect supercell.
+        site: the defect.
+        charge: units of e.
+        multiplicity: of the spin, 2S + 1; None for the lowest.
+
     Raises:
-        DefectError: if no atom of the right element is at the site, or no electron is left.
+        DefectError: if no atom of the right element is at the site, no electron is left, or the electrons cannot have
+            that multiplicity.
     """
     key = DefectKey(site.name, charge)
     numbers, positions = host.numbers, host.positions_A
@@ -178,7 +185,7 @@ def defect_frame(host: HostCrystal, site: DefectSite, charge: int) -> Frame:
         positions,
         host.cell_A,
         key,
-        lowest_multiplicity(numbers, charge),
+        _spin(numbers, key, multiplicity),
         Origin.START,
         unperturbed_family(site.name),
         None,
@@ -206,6 +213,22 @@ def _changed(host: HostCrystal, numbers: Ints, positions: Floats, point: PointSi
         numbers = np.insert(numbers, index, added)
         positions = np.insert(positions, index, place, axis=0)
     return numbers, positions
+
+
+def _spin(numbers: Ints, key: DefectKey, stated: int | None) -> int:
+    """The multiplicity that is stated, or the lowest.
+
+    Raises:
+        DefectError: if the number of electrons does not allow it.
+    """
+    lowest = lowest_multiplicity(numbers, key.charge)
+    if stated is not None and (stated - lowest) % 2:
+        raise DefectError(
+            f"multiplicities of {key.defect}",
+            f"{stated} of {key} is impossible with {int(numbers.sum()) - key.charge} electrons",
+            f"Give {'an odd' if lowest == 1 else 'an even'} one: number of unpaired electrons plus one",
+        )
+    return lowest if stated is None else stated
 
 
 def closest_atom(positions_A: Floats, cell_A: Floats, place_A: Floats) -> int:

@@ -41,7 +41,12 @@ class Rattle(TypedDict):
 
 
 def make_starts(
-    host: HostCrystal, site: DefectSite, charge: int, sampling: SamplingSettings, seed: int
+    host: HostCrystal,
+    site: DefectSite,
+    charge: int,
+    sampling: SamplingSettings,
+    seed: int,
+    multiplicity: int | None = None,
 ) -> tuple[Frame, ...]:
     """All starts of one defect and charge; the first is the exact unperturbed geometry.
 
@@ -55,11 +60,12 @@ def make_starts(
         charge: charge state, units of e.
         sampling: distortions, dimers, rattle and shortest distance.
         seed: the study's seed.
+        multiplicity: of the spin, 2S + 1; None for the lowest.
 
     Raises:
         DefectError: as ``defect_frame``.
     """
-    unperturbed = defect_frame(host, site, charge)
+    unperturbed = defect_frame(host, site, charge, multiplicity)
     starts = {unperturbed.frame_id: unperturbed}
     for label, note, positions in _all(unperturbed, host, site, charge, sampling, seed):
         limit_A = sampling.shortest_distance_A

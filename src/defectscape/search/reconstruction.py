@@ -25,6 +25,8 @@ from defectscape.search.occupation import Occupation, occupation
 
 _COORDINATED = 3
 """So many contacts of an atom off its own site are its coordination, no dimer or trimer."""
+DISORDERED = "disordered"
+"""Name of a structure in which too many atoms left their sites to tell what it is made of."""
 _SIZES = {2: "dimer", 3: "trimer"}
 _SAME_DISTANCE_A = 0.1
 """Two pairs of host sites are as far apart within this difference, A."""
@@ -98,7 +100,7 @@ def reconstruction(host: HostCrystal, sites: Sequence[DefectSite], frame: Frame)
     lost = len(found.loose)
     if lost > LEFT_SHARE * len(frame):
         text = f"{lost} of {len(frame)} atoms are on no site of the host."
-        return Reconstruction("disordered", text, (), (), plain=False)
+        return Reconstruction(DISORDERED, text, (), (), plain=False)
     there = constituents(host, sites, frame.numbers, found)
     clusters = _clusters(host, frame.numbers, found, there.shared)
     made = _pair_of(host, sites, frame, there.defects) or _sum_of(there.defects) or "perfect host"

@@ -88,7 +88,8 @@ def _type_text(annotation: Any) -> str:
     for noise in ("typing.", "pathlib.", "<class '", "'>"):
         text = text.replace(noise, "")
     if "Annotated[int, BeforeValidator" in text:
-        text = "list of signed charges" if text.startswith("list") else "signed charge"
+        many = {"list": "list of signed charges", "dict": "mapping of signed charges to integers"}
+        text = many.get(text[:4], "signed charge")
     if "FilePath" in text or "Annotated[Path" in text or "Annotated[pathlib" in text:
         text = "mapping of names to paths" if text.startswith("dict") else "path"
     text = text.replace("Optional[Literal", "Literal").replace("]]", "]") if "Optional[Literal" in text else text

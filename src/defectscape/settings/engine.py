@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from defectscape.settings.ase_calculator import AseSettings
+from defectscape.settings.ase_calculator import NONE, AseSettings
 from defectscape.settings.base import Settings
 from defectscape.settings.espresso import EspressoSettings
 from defectscape.settings.tblite import TbliteSettings
@@ -18,6 +18,17 @@ EngineSettings = Annotated[
     TbliteSettings | EspressoSettings | VaspSettings | AseSettings,
     Field(discriminator="kind", description="The engine and its settings."),
 ]
+
+
+def tells_spins(engine: EngineSettings) -> bool:
+    """Whether an engine's energy depends on the spin by more than the occupation of levels.
+
+    The Hamiltonians of tblite have no exchange between spins: at one geometry the lowest multiplicity is the lowest
+    in energy, whatever the truth. A calculator that is told no multiplicity has one energy for all.
+    """
+    if isinstance(engine, TbliteSettings):
+        return False
+    return not isinstance(engine, AseSettings) or engine.multiplicity != NONE
 
 
 class FidelitySettings(Settings):

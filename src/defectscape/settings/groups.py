@@ -27,6 +27,8 @@ class Group:
         learns_from: names of the groups of its defect whose labels it learns from and whose minima it tries.
         taught_by: names of the groups of other defects whose labels join its trainings.
         begins_with: name of the group whose last models its first training starts from, or None.
+        multiplicities: charge states of the defect, those of other groups included, whose spin multiplicity is
+            stated, and that; the others have the lowest.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Group:
     learns_from: tuple[str, ...]
     taught_by: tuple[str, ...] = ()
     begins_with: str | None = None
+    multiplicities: tuple[tuple[int, int], ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -46,6 +49,11 @@ class Group:
         """The group's defect keys, in the config's order."""
         return tuple(DefectKey(self.defect, charge) for charge in self.charges)
 
+    @property
+    def stated(self) -> dict[DefectKey, int]:
+        """Stated multiplicities by key."""
+        return {DefectKey(self.defect, charge): spin for charge, spin in self.multiplicities}
+
 
 def exploration_groups(study: Study) -> tuple[Group, ...]:
     """All groups of a study, those that others learn from first."""
@@ -53,6 +61,7 @@ def exploration_groups(study: Study) -> tuple[Group, ...]:
     before: list[str] = []
     for defect in study.defects:
         teachers = () if defect.learns == "none" else tuple(before)
+        spins = tuple(defect.multiplicities.items())
         chain: list[Group] = []
         members = [(defect.name, tuple(defect.charges))]
         members += [(f"{defect.name}.{format_charge(charge)}", (charge,)) for charge in defect.added_charges]
@@ -60,7 +69,7 @@ def exploration_groups(study: Study) -> tuple[Group, ...]:
             earlier = tuple(group.name for group in chain)
             known = (*teachers, *earlier)
             first = known[-1] if known and defect.learns == "weights" else None
-            chain.append(Group(name, defect.name, charges, earlier, teachers, first))
+            chain.append(Group(name, defect.name, charges, earlier, teachers, first, spins))
         groups += chain
         before.append(defect.name)
     return tuple(groups)

@@ -161,6 +161,13 @@ class VerificationSettings(Settings):
     fmax_eV_A: float = Field(
         0.05, gt=0, description="Such a relaxation is finished below this force, eV/A. Otherwise the state is open."
     )
+    other_multiplicity: bool = Field(
+        True,
+        description="Compute a verified ground state once more with two more unpaired electrons (triplet, quartet), at "
+        "the same geometry, and say where that is lower: one label for each state of an odd number of electrons, of "
+        "two or more electrons or holes, with a dimer, or of a stated multiplicity (then with two fewer). Engines that "
+        "do not tell spins apart (tblite; an ASE calculator with `multiplicity: none`) are not asked.",
+    )
 
 
 class ExplorationSettings(Settings):

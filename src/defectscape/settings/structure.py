@@ -1,10 +1,13 @@
 """Host and defects: what the study is about."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from defectscape.domain.keys import format_charge
 from defectscape.settings.base import Charge, DefectName, FilePath, Settings
+
+Multiplicity = Annotated[int, Field(ge=1)]
 
 Matrix = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
 
@@ -71,9 +74,11 @@ class HostSettings(Settings):
     supercell: SupercellSettings = Field(description="The supercell.")
     multiplicity: int | None = Field(
         None,
-        description="Spin multiplicity of the supercell. Left out, all electrons are paired; this is refused for a "
-        "host, or an atom added by a defect, with an open d or f shell (NiO, Ti2O3). 1 states that they are paired "
-        "there, too (low spin). Magnetic hosts cannot be computed.",
+        ge=1,
+        description="Spin multiplicity of the supercell. Left out, all electrons are paired. This is refused for a "
+        "host, or an atom added by a defect, with an open d or f shell (NiO, Ti2O3). 1 states that the electrons are "
+        "paired there, too (low spin). More is a ferromagnet: one more than its unpaired electrons, all parallel; then "
+        "every charge state has `multiplicities`, too. Other magnetic order is not computed.",
     )
     relax: Literal["none", "positions", "volume", "cell"] = Field(
         description="Relaxation of the host with the high-fidelity engine before anything else: `none`, `positions` "
@@ -97,14 +102,10 @@ class HostSettings(Settings):
         "says so. `defectscape new` writes it.",
     )
 
-    @model_validator(mode="after")
-    def _no_moments(self) -> "HostSettings":
-        if self.multiplicity not in (None, 1):
-            raise ValueError(
-                f"multiplicity {self.multiplicity}: a host with moments cannot be computed, since the spins of its "
-                "defects are not known; 1 states that its electrons are paired"
-            )
-        return self
+    @property
+    def ferromagnet(self) -> int | None:
+        """The multiplicity of a supercell whose moments are parallel; None where all electrons are paired."""
+        return self.multiplicity if self.multiplicity is not None and self.multiplicity > 1 else None
 
 
 Learns = Literal["none", "labels", "weights"]
@@ -136,6 +137,22 @@ class DefectSettings(Settings):
         "the last models of the defect before it. They never depend on it. `none`: nothing, and its exploration runs "
         "beside theirs.",
     )
+
+    multiplicities: dict[Charge, Multiplicity] = Field(
+        {},
+        description="Spin multiplicity, 2S + 1, of the charge states that are not to be computed with the lowest one: "
+        "{'0': 3} is a triplet, from its starts on. Of a charge state there is one multiplicity.",
+    )
+
+    @model_validator(mode="after")
+    def _spins_are_of_its_charges(self) -> "DefectSettings":
+        others = [charge for charge in self.multiplicities if charge not in (*self.charges, *self.added_charges)]
+        if others:
+            raise ValueError(
+                f"multiplicities of {self.name} name charge {format_charge(others[0])}, which is not computed; add it "
+                "to charges, or take it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _each_charge_once(self) -> "DefectSettings":

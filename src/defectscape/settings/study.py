@@ -2,10 +2,11 @@
 
 from pydantic import Field, model_validator
 
+from defectscape.domain.keys import HOST_KEY, DefectKey, format_charge
 from defectscape.settings.base import FilePath, Settings
 from defectscape.settings.ccd import CcdSettings
 from defectscape.settings.effort import Effort, with_effort
-from defectscape.settings.engine import FidelitiesSettings, PackingSettings, PriorSettings
+from defectscape.settings.engine import FidelitiesSettings, PackingSettings, PriorSettings, tells_spins
 from defectscape.settings.sampling import SamplingSettings, SelectionSettings
 from defectscape.settings.search import (
     ExplorationSettings,
@@ -65,6 +66,21 @@ class Study(Settings):
     thermo: ThermoSettings = Field(description="Formation energies and transition levels.")
     ccd: CcdSettings = Field(CcdSettings(), description="Configuration-coordinate diagrams.")
 
+    @property
+    def checks_spin(self) -> bool:
+        """Whether ground states are computed at another multiplicity, too: asked for, and the engine tells spins."""
+        return self.verification.other_multiplicity and tells_spins(self.fidelities.high.engine)
+
+    @property
+    def stated_multiplicities(self) -> dict[DefectKey, int]:
+        """Charge states, and a ferromagnet, whose spin multiplicity the study states; the others have the lowest."""
+        host = {} if self.host.ferromagnet is None else {HOST_KEY: self.host.ferromagnet}
+        return host | {
+            DefectKey(defect.name, charge): spin
+            for defect in self.defects
+            for charge, spin in defect.multiplicities.items()
+        }
+
     @model_validator(mode="before")
     @classmethod
     def _has_its_effort(cls, data: object) -> object:
@@ -91,6 +107,25 @@ class Study(Settings):
                         f"defects: {defect.name} learns weights, and exploration.training.strategy pretrain_finetune "
                         "starts from weights with the high level alone, so that it would see no low-level label of "
                         f"{defect.name}; let it learn labels"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _moments_are_told(self) -> "Study":
+        if self.host.ferromagnet is None:
+            return self
+        for level in (self.fidelities.low, self.fidelities.high):
+            if not tells_spins(level.engine):
+                raise ValueError(
+                    f"host.multiplicity: {self.host.ferromagnet} is a ferromagnet, but the engine of {level.name}, "
+                    f"{level.engine.method}, does not tell spins apart; take another engine"
+                )
+        for defect in self.defects:
+            for charge in (*defect.charges, *defect.added_charges):
+                if charge not in defect.multiplicities:
+                    raise ValueError(
+                        f"multiplicities of {defect.name}: none for charge {format_charge(charge)}, and in a "
+                        "ferromagnet it is not the lowest; give the unpaired electrons of the whole supercell plus one"
                     )
         return self
 

@@ -28,7 +28,8 @@ def prepare_host(context: StudyContext) -> None:
         engine = context.engine("high")
 
         def calculator_for(frame: Frame) -> StoredCalculator:
-            return StoredCalculator(engine, context.store, frame.key, frame.family, fidelity_settings.max_force_eV_A)
+            limit_eV_A = fidelity_settings.max_force_eV_A
+            return StoredCalculator(engine, context.store, frame.key, frame.family, limit_eV_A, frame.multiplicity)
 
         host = relax_host(host, calculator_for, settings)
     write_host(context, host)

@@ -27,7 +27,7 @@ SAME_ENERGY_EV = 5e-3
 
 def host_potentials(context: StudyContext) -> None:
     """Potentials of the perfect supercell."""
-    frame = host_frame(read_host(context))
+    frame = host_frame(read_host(context), context.study.host.ferromagnet)
     record = context.record(frame, "high")
     _write(context, frame, record.label if record else None, HOST)
 

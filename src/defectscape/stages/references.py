@@ -44,7 +44,7 @@ def label_references(context: StudyContext) -> None:
 
 
 def _bulk(context: StudyContext, fidelity: str) -> ReferenceLabel:
-    record = context.label(host_frame(read_host(context)), fidelity)
+    record = context.label(host_frame(read_host(context), context.study.host.ferromagnet), fidelity)
     what = f"{context.fidelity_settings(fidelity).name} label of the perfect supercell"
     return _required(HOST, record, what)
 

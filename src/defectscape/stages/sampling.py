@@ -4,6 +4,7 @@ import numpy as np
 
 from defectscape.domain.family import Split, found_family
 from defectscape.domain.frame import Frame
+from defectscape.domain.keys import DefectKey
 from defectscape.sampling.pool import make_pool
 from defectscape.sampling.sites import defect_frame
 from defectscape.sampling.splits import assign_splits
@@ -29,13 +30,14 @@ def make_group_starts(context: StudyContext, name: str) -> None:
     read_host_labels(context)
     host, site = read_host(context), site_of(context, group.defect)
     # A host that was relaxed since they were imported may have another cell.
-    check_frames(study.imported, host, [site])
+    check_frames(study.imported, host, [site], group.stated)
     starts: list[Frame] = []
     pool: list[Frame] = []
     for charge in group.charges:
-        mine = make_starts(host, site, charge, study.sampling, study.seed)
+        spin = group.stated.get(DefectKey(group.defect, charge))
+        mine = make_starts(host, site, charge, study.sampling, study.seed, spin)
         starts += mine
-        pool += make_pool(mine, defect_frame(host, site, charge), study.sampling, host, study.seed)
+        pool += make_pool(mine, defect_frame(host, site, charge, spin), study.sampling, host, study.seed)
     splits: dict[str, Split] = {}
     families = {frame.family for frame in (*pool, *imported_frames(context, name))}
     # What relaxations find is no descendant of a held-out start: minima always train. They are left

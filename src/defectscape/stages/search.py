@@ -58,7 +58,8 @@ def _cross_seeds(
         for minimum in sources:
             if minimum.frame.charge != key.charge:
                 note = f"minimum {minimum.rank} of {minimum.frame.key}"
-                seeds.append(minimum.frame.recharged(key.charge, origin=Origin.START, note=note))
+                spin = group.stated.get(key)
+                seeds.append(minimum.frame.recharged(key.charge, origin=Origin.START, note=note, multiplicity=spin))
     return seeds
 
 

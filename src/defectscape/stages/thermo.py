@@ -139,6 +139,7 @@ def _state_energy(
         state.members,
         degeneracy=orientations(*groups),
         point_groups=groups,
+        spin_degeneracy=None if context.study.host.ferromagnet is None else 1,
     )
 
 

@@ -37,7 +37,9 @@ def relaxation_records(
         enough: asked after each label with all of them: whether it may end there.
     """
     limit_eV_A = context.fidelity_settings(fidelity).max_force_eV_A
-    calculator = StoredCalculator(context.engine(fidelity), context.store, start.key, start.family, limit_eV_A)
+    calculator = StoredCalculator(
+        context.engine(fidelity), context.store, start.key, start.family, limit_eV_A, start.multiplicity
+    )
     atoms = to_atoms(start)
     atoms.calc = calculator
     optimiser = BFGS(atoms, logfile=None, maxstep=MAX_STEP_A)

@@ -1,17 +1,23 @@
 """Frames that were imported, held against the study's host."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from defectscape.domain.errors import DefectError, LabelError
 from defectscape.domain.frame import Origin
+from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.files.extxyz import read_frames
 from defectscape.sampling.identification import check_atoms, check_cell, check_crystal, check_spin
 
 
 def check_frames(
-    paths: Sequence[Path], host: HostCrystal, sites: Iterable[DefectSite], *, cell_known: bool = True
+    paths: Sequence[Path],
+    host: HostCrystal,
+    sites: Iterable[DefectSite],
+    stated: Mapping[DefectKey, int],
+    *,
+    cell_known: bool = True,
 ) -> None:
     """Refuse frames named under ``imported`` that are none of the study's supercell.
 
@@ -19,6 +25,7 @@ def check_frames(
         paths: the files.
         host: the study's host.
         sites: the study's own defects; frames of others are not looked at, for they are not used.
+        stated: multiplicities that the study states, by key; the others are the lowest.
         cell_known: whether the host has its final cell.
 
     Raises:
@@ -31,7 +38,7 @@ def check_frames(
                 continue
             try:
                 check_atoms(host, frame.numbers, table[frame.key.defect])
-                check_spin(frame)
+                check_spin(frame, stated.get(frame.key))
                 if cell_known:
                     check_cell(host, frame.cell_A)
                 check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A)

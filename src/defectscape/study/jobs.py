@@ -79,6 +79,8 @@ def jobs_of_group(study: Study, layout: Layout, group: Group) -> list[Job]:
         make.job("minima", (files.minima,)),
         *(make.job("verify", _verdicts(files, key), str(key)) for key in group.keys),
     ]
+    if study.checks_spin:
+        jobs += [make.job("spin_check", (files.spin_check(key),), str(key)) for key in group.keys]
     if study.thermo.correction.kind == "efnv":
         jobs += [make.job("potentials", (layout.potentials(key),), str(key)) for key in group.keys]
     return jobs

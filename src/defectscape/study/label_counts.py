@@ -102,7 +102,7 @@ def label_counts(study: Study) -> tuple[int, int, int]:
     rounds = study.exploration.rounds
     (low_host, high_host), starts = host_test(study), 0
     low = 1 + low_host
-    high = high_host + crystals(study) + diagram_points(study) + potentials(study)
+    high = high_host + crystals(study) + diagram_points(study) + potentials(study) + spin_checks(study)
     for group in exploration_groups(study):
         most, keys = most_labels(study, group), len(group.keys)
         starts = most.starts
@@ -146,3 +146,9 @@ def potentials(study: Study) -> int:
     """Calculations for potentials at atoms, of the host and of every charge state."""
     states = sum(len({*d.charges, *d.added_charges}) for d in study.defects)
     return 1 + states if study.thermo.correction.kind == "efnv" else 0
+
+
+def spin_checks(study: Study) -> int:
+    """Ground states at another multiplicity, one of every charge state at most."""
+    states = sum(len({*d.charges, *d.added_charges}) for d in study.defects)
+    return states if study.checks_spin else 0

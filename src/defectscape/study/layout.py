@@ -167,6 +167,10 @@ class GroupFiles:
         """How far the ground state of one charge state can be trusted."""
         return self.folder / "verified" / f"{key}_assessment.json"
 
+    def spin_check(self, key: DefectKey | str) -> Path:
+        """The ground state of one charge state at another spin multiplicity."""
+        return self.folder / "verified" / f"{key}_spin.json"
+
     def relearned(self, key: DefectKey | str) -> Path:
         """Folder of the models that learn during a verification, while it lasts."""
         return self.folder / f"relearned_{key}"

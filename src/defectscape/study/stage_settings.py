@@ -19,7 +19,10 @@ from defectscape.study.stage import WHOLE, Block, Part, Wildcards, block_of
 def _group(study: Study, wildcards: Wildcards) -> object:
     """Charge states of the job's group, and from whom it learns: other groups do not matter to it."""
     group = find_group(study, wildcards["group"])
-    return {"charges": list(group.charges), "learns_from": list(group.learns_from)}
+    content: dict[str, object] = {"charges": list(group.charges), "learns_from": list(group.learns_from)}
+    spins = {charge: spin for charge, spin in group.multiplicities if charge in group.charges}
+    # Where none is stated, finished studies stay finished.
+    return content | {"multiplicities": spins} if spins else content
 
 
 def rounds_of_sources(study: Study, wildcards: Wildcards) -> object:
@@ -159,6 +162,12 @@ def _sampled_further(block: str) -> Part:
     return Part("sampling", value, OTHER_SAMPLING, added=True)
 
 
+def ferromagnet(study: Study, _: Wildcards) -> object:
+    """The multiplicity of the perfect supercell, if it is a ferromagnet."""
+    return study.host.ferromagnet
+
+
+MOMENTS = Part("host.multiplicity", ferromagnet, added=True)
 GROUP = Part("defects", _group)
 CRYSTAL = Block("host", ("stability",))
 """The test comes after the crystal."""
@@ -198,6 +207,8 @@ INITIAL = ("initial_per_charge", "initial_per_charge_taught", "test_per_charge",
 """Settings of other stages than the selection of a round."""
 BEYOND_RELAXING = ("cross_seeds_per_charge", "dynamics", "hopping", "until_nothing_new")
 """What a search does beside relaxing."""
+OTHER_SPIN = ("other_multiplicity",)
+"""A setting of the stage after the verification."""
 DESCRIBED = ("symmetry_tolerance_A",)
 """Settings of what is said of minima, not of which there are."""
 MINIMA = Block("minima", DESCRIBED)

@@ -35,6 +35,7 @@ from defectscape.summary.schema import (
     UnfinishedRow,
 )
 from defectscape.summary.searched import Searched, found_structures
+from defectscape.summary.spins import spin_rows
 from defectscape.thermo.concentrations import Equilibrium
 from defectscape.thermo.formation import binding_energies
 
@@ -73,6 +74,7 @@ def _defect(
         key=str(key),
         defect=key.defect,
         charge=key.charge,
+        multiplicity=ground.frame.multiplicity,
         site_frac=list(site.frac_coords),
         ground_state_rank=ground.rank,
         verified=ground.verified,
@@ -213,6 +215,7 @@ def make_summary(context: StudyContext, groups: Sequence[Searched]) -> Summary:
         defects=defects,
         levels=levels,
         binding=_binding(context, found),
+        spins=spin_rows(context, found.levels),
         equilibria=[_equilibrium(row) for row in found.equilibria],
         errors=model.error_rows(context),
         parity=model.parity(context),

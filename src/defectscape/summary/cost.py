@@ -21,6 +21,7 @@ from defectscape.study.layout import Layout
 from defectscape.study.minima import verification_labels
 from defectscape.study.potentials import read_potentials_if_any
 from defectscape.study.references import read_references
+from defectscape.study.spin_checks import read_spin_checks
 from defectscape.study.stage import Kind
 from defectscape.study.stages import STAGES
 from defectscape.summary.schema import CostRow, JobRow, Overhead
@@ -84,7 +85,25 @@ def label_costs(context: StudyContext) -> list[CostRow]:
                 outcome for group in context.groups for outcome in round_outcomes(context, group.name, number, fidelity)
             ]
             rows.append(_row(f"round {number}", context.fidelity_settings(fidelity).name, outcomes))
-    return [*rows, _verification(context), *_potentials(context), *_path_points(context)]
+    others = (*_spin_checks(context), *_potentials(context), *_path_points(context))
+    return [*rows, _verification(context), *others]
+
+
+def _spin_checks(context: StudyContext) -> list[CostRow]:
+    """Ground states at another multiplicity; no row if there are none."""
+    found = read_spin_checks(context)
+    if not found:
+        return []
+    failed = sum(check.other_eV is None for check in found)
+    return [
+        CostRow(
+            stage="other spins",
+            fidelity=context.fidelity_settings("high").name,
+            labels=len(found) - failed,
+            failed=failed,
+            core_s=sum(check.core_s for check in found),
+        )
+    ]
 
 
 def _potentials(context: StudyContext) -> list[CostRow]:

@@ -11,13 +11,12 @@ from defectscape import __version__
 from defectscape.domain.keys import DefectKey
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.dopants import unbounded_dopants, unbounded_line
-from defectscape.sampling.electrons import spin_warning
 from defectscape.settings.load import full_yaml
 from defectscape.settings.study import Study
 from defectscape.study.context import StudyContext
 from defectscape.study.diagrams import read_diagrams
 from defectscape.study.evaluation import read_errors
-from defectscape.study.host import dopants_of, read_host, read_sites
+from defectscape.study.host import dopants_of, read_host
 from defectscape.study.labels import read_jumps
 from defectscape.study.levels import Levels
 from defectscape.study.minima import ground_state, read_verified
@@ -25,6 +24,7 @@ from defectscape.study.references import read_references
 from defectscape.summary.ccd import diagrams
 from defectscape.summary.host_stability import far_lines, stability_lines
 from defectscape.summary.schema import DefectSummary, LevelOfTheory, Provenance
+from defectscape.summary.spins import spin_lines
 from defectscape.thermo.chempots import composition
 from defectscape.thermo.levels import host_state_suspicion
 
@@ -98,8 +98,7 @@ def warnings(context: StudyContext, defects: list[DefectSummary], found: Levels)
     lines += charge_blind_lines(context.study.fidelities)
     lines += _unbounded(context)
     lines += _stated(context.study)
-    spins = spin_warning(read_host(context), read_sites(context), [key for _, key in context.keys])
-    lines += [f"{spins}."] if spins else []
+    lines += spin_lines(context, found.levels)
     lines += [
         f"{row.key}: the ground state is not verified by the high-fidelity engine."
         for row in defects
@@ -136,7 +135,12 @@ def _unbounded(context: StudyContext) -> list[str]:
 def _stated(study: Study) -> list[str]:
     """What the study says of its electrons and energies, and nothing here has computed."""
     lines = []
-    if study.host.multiplicity is not None:
+    if study.host.ferromagnet is not None:
+        lines.append(
+            f"The perfect crystal is a ferromagnet of {study.host.ferromagnet - 1} parallel electrons in the supercell "
+            "because the study states it (host.multiplicity); no other order was tried."
+        )
+    elif study.host.multiplicity is not None:
         lines.append("All electrons of the perfect crystal are paired because the study states it (host.multiplicity).")
     for name, reference in {**study.thermo.elemental_references, **study.thermo.competing_phases}.items():
         if reference.energy_eV_per_atom is not None:

@@ -40,6 +40,7 @@ from defectscape.summary.schema_trust import (
     Overhead,
     ParityData,
     Provenance,
+    SpinRow,
     TrainingCurve,
     UnfinishedRow,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "Provenance",
     "Row",
     "SearchPoint",
+    "SpinRow",
     "StartsTriedRow",
     "StateConcentrationRow",
     "Summary",
@@ -102,6 +104,9 @@ class Summary(Row):
     defects: list[DefectSummary]
     levels: list[LevelSummary]
     binding: list[BindingSummary] = Field([], description="Binding energies of pairs; empty without any.")
+    spins: list[SpinRow] = Field(
+        [], description="Ground states at another spin multiplicity; empty where the engine does not tell spins apart."
+    )
     equilibria: list[EquilibriumRow] = Field(
         [], description="Concentrations and self-consistent Fermi levels; empty if not asked for."
     )

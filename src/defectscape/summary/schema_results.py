@@ -142,6 +142,9 @@ class DefectSummary(Row):
     key: str = Field(description="Defect key, for example v_Cd_-2.")
     defect: str = Field(description="Defect name.")
     charge: int = Field(description="Charge, units of e.")
+    multiplicity: int | None = Field(
+        None, description="Spin multiplicity, 2S + 1, of its labels; null in summaries of earlier versions."
+    )
     site_frac: list[float] = Field(
         [], description="The defect's site before relaxation, fractional coordinates of the supercell."
     )

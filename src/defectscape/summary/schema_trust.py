@@ -164,6 +164,23 @@ class Provenance(Row):
     finished: str = Field(description="UTC time of the summary, ISO 8601.")
 
 
+class SpinRow(Row):
+    """A ground state at another spin multiplicity, at the same geometry, by the high-fidelity engine."""
+
+    key: str
+    defect: str
+    charge: int
+    reason: str = Field(description="Why another multiplicity is plausible.")
+    multiplicity: int = Field(description="Spin multiplicity of the ground state, 2S + 1.")
+    other_multiplicity: int = Field(description="The one that was tried.")
+    difference_eV: float | None = Field(
+        description="Energy at the other multiplicity above that of the ground state, eV; null if it failed."
+    )
+    lower: bool = Field(description="Whether the other one is lower.")
+    failure: str = Field(description="Why it failed; empty otherwise.")
+    levels: list[str] = Field(description="Transition levels that rest on the state.")
+
+
 class UnfinishedRow(Row):
     """Charge states explored together that a partial summary lacks."""
 

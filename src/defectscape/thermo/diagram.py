@@ -128,7 +128,7 @@ def defect_entry(
     bulk = to_structure(host.numbers, host.positions_A, host.cell_A)
     structure = to_structure(frame.numbers, frame.positions_A, frame.cell_A)
     defect, place = _defect(bulk, host, site)
-    degeneracies = {"spin degeneracy": float(frame.multiplicity)}
+    degeneracies = {"spin degeneracy": float(state.spin_degeneracy or 1)}
     if state.degeneracy is not None:
         degeneracies["orientational degeneracy"] = float(state.degeneracy)
     return DefectEntry(

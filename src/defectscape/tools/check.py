@@ -12,12 +12,13 @@ from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.spelling import has_interstitials
 from defectscape.engines.charge_check import charge_blind_lines
 from defectscape.sampling.charge_states import propose_charges
-from defectscape.sampling.electrons import added_atoms, check_host_spin, spin_warning
+from defectscape.sampling.electrons import added_atoms, check_host_spin, mixed_spins, spin_warning, untold_spins
 from defectscape.sampling.host import host_frame, read_host_file
 from defectscape.sampling.pairs import with_pairs
 from defectscape.sampling.site_names import SiteWords, describe_sites, pick_site
 from defectscape.sampling.sites import enumerate_sites
 from defectscape.sampling.splits import FEWEST_FAMILIES
+from defectscape.settings.engine import tells_spins
 from defectscape.settings.groups import exploration_groups, label_rounds
 from defectscape.settings.paths import check_files
 from defectscape.settings.program import Program
@@ -191,7 +192,7 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     times = _label_times(context, len(host.numbers))
     if measure:
         for fidelity in engines:
-            record = context.label(host_frame(host), fidelity)
+            record = context.label(host_frame(host, study.host.ferromagnet), fidelity)
             if record.label is None:
                 raise EngineError(
                     f"{context.fidelity_settings(fidelity).name} label of the perfect supercell",
@@ -207,7 +208,12 @@ def make_plan(context: StudyContext, *, measure: bool = False) -> Plan:
     groups = exploration_groups(study)
     keys = tuple(key for group in groups for key in group.keys)
     warnings = (*warnings, *unused_imported(study, keys), *unusual_charges(study, proposed))
-    spins = spin_warning(host, sites, keys)
+    told = tells_spins(study.fidelities.high.engine)
+    stated = study.stated_multiplicities
+    spins = spin_warning(host, sites, [key for key in keys if key not in stated], checked=study.checks_spin, told=told)
+    warnings = (*warnings, *mixed_spins(host, sites, keys, stated))
+    if stated and not told:
+        warnings = (*warnings, untold_spins(stated, study.fidelities.high.engine.method))
     trainings = len(groups) * rounds * study.exploration.training.committee
     return Plan(
         host,

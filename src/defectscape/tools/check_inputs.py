@@ -192,11 +192,11 @@ def check_starts(study: Study, host: HostCrystal, sites: Sequence[DefectSite]) -
         DefectError: if too few starts are without contacts that are too short.
     """
     for group in exploration_groups(study):
-        site = pick_site(sites, group.defect)
+        site, spins = pick_site(sites, group.defect), dict(group.multiplicities)
         families = {
             start.family
             for charge in group.charges
-            for start in make_starts(host, site, charge, study.sampling, study.seed)
+            for start in make_starts(host, site, charge, study.sampling, study.seed, spins.get(charge))
         }
         if len(families) < FEWEST_FAMILIES:
             raise DefectError(

@@ -44,7 +44,7 @@ def check_limits(context: StudyContext, host: HostCrystal) -> None:
     if thermo.chemical_potentials is None or context.study.host.relax != "none":
         return
     settings = context.fidelity_settings("high").engine
-    references_eV, wanted = {}, {"": _Wanted(host_frame(host), context.engine("high"))}
+    references_eV, wanted = {}, {"": _Wanted(host_frame(host, context.study.host.ferromagnet), context.engine("high"))}
     foreign = dopants_of(context.study, host)
     for element in (*composition(host.numbers), *foreign):
         stated_eV = thermo.elemental_references[element].energy_eV_per_atom

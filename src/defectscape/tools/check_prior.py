@@ -65,7 +65,7 @@ def measure_prior(context: StudyContext, host: HostCrystal) -> tuple[str, ...]:
     prior = context.prior
     if prior is None:
         return ()
-    neutral = host_frame(host)
+    neutral = host_frame(host, context.study.host.ferromagnet)
     charge = next((key.charge for _, key in context.keys if key.charge), 1)
     (charged,) = prior.label_many([neutral, neutral.recharged(charge, origin=neutral.origin)])[1:]
     try:

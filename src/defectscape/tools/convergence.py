@@ -52,7 +52,8 @@ def test_frame(context: StudyContext) -> Frame:
     extrinsic = dopants_of(study, host)
     points = enumerate_sites(host, interstitials=has_interstitials([defect.name]), extrinsic=extrinsic)
     sites = with_pairs(host, points, [defect.name])
-    frame = defect_frame(host, pick_site(sites, defect.name), defect.charges[0])
+    charge = defect.charges[0]
+    frame = defect_frame(host, pick_site(sites, defect.name), charge, defect.multiplicities.get(charge))
     rng = derive_rng(study.seed, "convergence", defect.name, defect.charges[0])
     moved = frame.positions_A + rng.normal(0.0, RATTLE_A, frame.positions_A.shape)
     return frame.moved(moved, origin=Origin.RATTLE, note="convergence test")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ def offer_data(target: ImportTarget, path: Path) -> Offer:
         return refused(path, keys, len(data), refusal)
     found, left_out = [], []
     for place, (labelled, info) in enumerate(data, 1):
-        fault = frame_fault(target.host, target.sites, labelled.frame)
+        fault = frame_fault(target.host, target.sites, labelled.frame, target.context.study.stated_multiplicities)
         if fault:
             left_out.append(LeftOut(place, fault))
             continue
@@ -46,8 +46,13 @@ def offer_data(target: ImportTarget, path: Path) -> Offer:
     return Offer(path, keys, tuple(found), tuple(left_out))
 
 
-def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) -> str:
-    """Why a frame is none of the host's supercell with its defect, or nothing; references may be any crystal."""
+def frame_fault(
+    host: HostCrystal, sites: Iterable[DefectSite], frame: Frame, stated: Mapping[DefectKey, int] | None = None
+) -> str:
+    """Why a frame is none of the host's supercell with its defect, or nothing; references may be any crystal.
+
+    The multiplicities are those that are stated, by key, and of the other states the lowest.
+    """
     if frame.origin is Origin.REFERENCE:
         return ""
     table = {site.name: site.changes for site in sites} | {HOST: {}}
@@ -55,7 +60,7 @@ def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) ->
         return f"{frame.key} is not of this host or its defects"
     try:
         check_atoms(host, frame.numbers, table[frame.key.defect])
-        check_spin(frame)
+        check_spin(frame, (stated or {}).get(frame.key))
         check_cell(host, frame.cell_A)
         perfect = frame.key.defect == HOST
         check_crystal(host, frame.numbers, frame.positions_A, frame.cell_A, perfect=perfect)
@@ -67,7 +72,8 @@ def frame_fault(host: HostCrystal, sites: Iterable[DefectSite], frame: Frame) ->
 def check_imported(study: Study, host: HostCrystal, sites: Iterable[DefectSite], *, cell_known: bool = True) -> None:
     """Refuse frames named under ``imported`` that are none of the study's supercell; as ``check_frames``."""
     wanted = {defect.name for defect in study.defects}
-    check_frames(study.imported, host, [site for site in sites if site.name in wanted], cell_known=cell_known)
+    mine = [site for site in sites if site.name in wanted]
+    check_frames(study.imported, host, mine, study.stated_multiplicities, cell_known=cell_known)
 
 
 def unused_imported(study: Study, keys: Iterable[DefectKey]) -> tuple[str, ...]:

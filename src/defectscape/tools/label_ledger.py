@@ -34,11 +34,13 @@ from defectscape.study.label_counts import (
     label_jobs,
     most_labels,
     potentials,
+    spin_checks,
 )
 from defectscape.study.labels import Outcome, outcome_of
 from defectscape.study.potentials import read_potentials_if_any
 from defectscape.study.progress import JobProgress
 from defectscape.study.references import HostLabels, ReferenceLabel, References
+from defectscape.study.spin_checks import read_spin_check
 
 Level = str
 """``low`` or ``high``."""
@@ -52,7 +54,7 @@ class LabelRow:
     """Labels of a charge state, or of what else is labelled, at one fidelity.
 
     Attributes:
-        of: the defect key; ``host``, ``host test``, ``potentials``, or ``diagrams``.
+        of: the defect key; ``host``, ``host test``, ``potentials``, ``other spins``, or ``diagrams``.
         fidelity: name of the fidelity.
         done, failed: labels in the store, and calculations that failed for good.
         core_s: what they took whenever they were computed, core-seconds.
@@ -175,6 +177,8 @@ class LabelLedger:
                 timed=sum(item.core_s > 0 for item in made),
                 expected=potentials(study),
             )
+        if spin_checks(study):
+            yield self._spin_row(fidelity)
         if diagram_points(study):
             known = layout.ccd_check.is_file()
             checks = read_diagram_checks(self.context).values() if known else ()
@@ -191,6 +195,23 @@ class LabelLedger:
                 expected=done + failed if known else diagram_points(study),
                 exact=known,
             )
+
+    def _spin_row(self, fidelity: str) -> LabelRow:
+        """Ground states at another multiplicity; those whose electrons are paired need none."""
+        context = self.context
+        ended = [(g.name, key) for g, key in context.keys if context.layout.group(g.name).spin_check(key).is_file()]
+        found = [check for name, key in ended if (check := read_spin_check(context, name, key)) is not None]
+        to_come = spin_checks(context.study) - len(ended)
+        return LabelRow(
+            "other spins",
+            fidelity,
+            done=sum(check.other_eV is not None for check in found),
+            failed=sum(check.other_eV is None for check in found),
+            core_s=sum(check.core_s for check in found),
+            timed=sum(check.core_s > 0 for check in found),
+            expected=len(found) + to_come,
+            exact=not to_come,
+        )
 
     def group_rows(self, group: Group, progress: Sequence[JobProgress]) -> list[LabelRow]:
         """Labels of a group's charge states, low fidelity and high."""

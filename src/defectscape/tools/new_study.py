@@ -214,7 +214,7 @@ def _lines(
 def _spin(host: HostCrystal) -> list[str]:
     """Of ions with open shells the spin is not known here."""
     ions = ", ".join(open_shell_ions(host.numbers))
-    why = f"{ions} may have unpaired electrons: 1 if they are paired (low spin); magnetic hosts cannot be computed"
+    why = f"{ions} may have unpaired electrons: 1 if they are paired (low spin), a ferromagnet's plus one"
     return [_commented(f"  multiplicity: {FILL_IN}", why)] if ions else []
 
 

@@ -62,7 +62,7 @@ def offer_run(target: ImportTarget, path: Path) -> Offer:
     for step in run.steps:
         fault = _fault(target, run, step, what)
         if fault is None:
-            frame = onto_cell(_frame(run, step, what, key), target.host.cell_A)
+            frame = onto_cell(_frame(run, step, what, key, _spin(target, run, key)), target.host.cell_A)
             record = imported_record(target.engine, frame, _label(step, what), run.version, {})
             found.append((step.number, record))
         else:
@@ -111,13 +111,18 @@ def _fault(target: ImportTarget, run: VaspRun, step: IonicStep, what: Identified
     return None
 
 
-def _frame(run: VaspRun, step: IonicStep, what: Identified, key: DefectKey) -> Frame:
+def _spin(target: ImportTarget, run: VaspRun, key: DefectKey) -> int:
+    """The multiplicity that the study computes a charge state with."""
+    return target.context.study.stated_multiplicities.get(key, lowest_multiplicity(run.numbers, key.charge))
+
+
+def _frame(run: VaspRun, step: IonicStep, what: Identified, key: DefectKey, spin: int) -> Frame:
     return Frame(
         run.numbers[what.order],
         _sign(what) * step.positions_A[what.order],
         step.cell_A,
         key,
-        lowest_multiplicity(run.numbers, key.charge),
+        spin,
         Origin.RELAXATION,
         _family(key.defect, run.path),
         None,
@@ -151,7 +156,7 @@ def _refusal(target: ImportTarget, run: VaspRun, key: DefectKey) -> str:
         return f"converged to {run.convergence_eV:g} eV, fidelity {name} asks for {settings.convergence_eV:g} eV"
     if abs(run.charge - key.charge) > 1e-3:
         return f"NELECT makes the charge {run.charge:+.3f}, which is no integer"
-    rule = lowest_multiplicity(run.numbers, key.charge)
+    rule = _spin(target, run, key)
     if run.multiplicity is None or run.moment is None:
         return "cut short before it said its spin state, which NUPDOWN did not fix"
     if abs(run.moment - round(run.moment)) > WHOLE_MOMENT:

@@ -14,6 +14,7 @@ def ground_states(summary: Summary) -> Table:
     columns = (
         Column("Defect"),
         Column("Charge", "e", charge=True),
+        Column("Multiplicity", digits=0),
         *(Column(f"E_form at VBM, {name}", "eV", 3) for name in names),
         Column("Standard uncertainty", "eV", 3, bar=True),
         Column("Status", strong=lambda cell: cell == OPEN),
@@ -46,6 +47,7 @@ def _ground_state(row: DefectSummary, names: tuple[str, ...]) -> tuple[Cell, ...
     return (
         row.defect,
         row.charge,
+        row.multiplicity,
         *(row.formation_energy_eV.get(name) for name in names),
         row.uncertainty_eV,
         row.trust,

@@ -12,6 +12,7 @@ TABLES = (
     structures.search,
     thermodynamics.levels,
     thermodynamics.binding,
+    thermodynamics.spins,
     thermodynamics.chemical_potentials,
     thermodynamics.equilibria,
     thermodynamics.concentrations,

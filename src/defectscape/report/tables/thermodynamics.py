@@ -74,6 +74,39 @@ def binding(summary: Summary) -> Table:
     )
 
 
+def spins(summary: Summary) -> Table:
+    """Ground states at another spin multiplicity."""
+    return Table(
+        "spins",
+        "Ground states at another spin multiplicity, at the same geometry, by the engine.",
+        (
+            Column("Defect"),
+            Column("Charge", "e", charge=True),
+            Column("Multiplicity", digits=0),
+            Column("Other multiplicity", digits=0),
+            Column("Why it is plausible"),
+            Column("Other above ground state", "meV", 1),
+            Column("Other is lower", strong=lambda cell: cell is True),
+            Column("Levels that rest on it"),
+            Column("Why there is none"),
+        ),
+        tuple(
+            (
+                row.defect,
+                row.charge,
+                row.multiplicity,
+                row.other_multiplicity,
+                row.reason,
+                milli(row.difference_eV),
+                row.lower,
+                ", ".join(row.levels),
+                row.failure,
+            )
+            for row in summary.spins
+        ),
+    )
+
+
 def chemical_potentials(summary: Summary) -> Table:
     """Chemical potentials of each limit relative to the elements' references."""
     elements = tuple(dict.fromkeys(name for row in summary.chemical_potentials_eV.values() for name in row))
