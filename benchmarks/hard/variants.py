@@ -21,12 +21,18 @@ from defectscape.study.context import StudyContext
 from defectscape.study.layout import Layout
 
 PriorName = Literal["none", "low"]
-TrialName = Literal["recharged"]
+TrialName = Literal["recharged", "taught", "more_starts", "settled"]
 
 TRIALS: dict[TrialName, dict[str, dict[str, Any]]] = {
     "recharged": {"selection": {"recharged_per_charge_per_round": 2}},
+    "taught": {"defects": {"learns": "weights"}},
+    "more_starts": {
+        "search": {"until_nothing_new": {}},
+        "exploration": {"search": {"until_nothing_new": {"at_most": 24}}},
+    },
+    "settled": {"exploration": {"settled_eV": 0.05, "rounds": 6}},
 }
-"""What a trial sets in a study, section by section."""
+"""What a trial sets in a study, section by section; in each of its defects where that is a list."""
 
 
 class HardBenchmark(Settings):
@@ -48,7 +54,9 @@ class HardBenchmark(Settings):
         [],
         description="Settings that are tried beside the studies as they are, each with every study, seed and prior. "
         "They are run one by one, and gathered where they have finished. `recharged`: charge states label each other's "
-        "lowest structures, `recharged_per_charge_per_round: 2`.",
+        "lowest structures, `recharged_per_charge_per_round: 2`. `taught`: defects learn from those before them, "
+        "`learns: weights`. `more_starts`: searches go on until nothing new comes, `until_nothing_new`. `settled`: up "
+        "to six rounds, which end where charge states are settled, `settled_eV: 0.05`.",
     )
     label_store: FilePath = Field(description="Folder of the label store of all of them.")
 
@@ -145,8 +153,19 @@ def settings_of(variant: Variant, label_store: Path) -> dict[str, Any]:
         for section in (data.setdefault("exploration", {}), data):
             section.setdefault("training", {})["strategy"] = "high_only"
     for section, values in TRIALS[variant.trial].items() if variant.trial else ():
-        data.setdefault(section, {}).update(values)
+        _set(data, section, values)
     return data
+
+
+def _set(data: dict[str, Any], section: str, values: dict[str, Any]) -> None:
+    """Set values in a section, those in sections of it included; in each of its entries where it is a list."""
+    found = data.setdefault(section, {})
+    for part in found if isinstance(found, list) else [found]:
+        for name, value in values.items():
+            if isinstance(part.get(name), dict) and isinstance(value, dict):
+                _set(part, name, value)
+            else:
+                part[name] = value
 
 
 def write_variant(variant: Variant, label_store: Path, target: Path) -> None:

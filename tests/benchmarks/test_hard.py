@@ -12,6 +12,7 @@ from benchmarks.hard.results import HardResult, StateRow, read_hard
 from benchmarks.hard.tables import page_tables
 from benchmarks.hard.truth import find_truth, known_truths
 from benchmarks.hard.variants import (
+    TRIALS,
     HardBenchmark,
     find_variant,
     load_hard,
@@ -62,6 +63,27 @@ def test_every_variant_is_a_study_and_a_prior_leaves_the_low_level_out(
             assert "high_only" not in strategies
     with pytest.raises(ConfigError, match="hard_cdte_9"):
         find_variant(benchmark, "hard_cdte_9")
+
+
+def test_each_trial_is_a_valid_study_with_what_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    benchmark = load_hard(FILE)
+    assert set(benchmark.trials) == set(TRIALS)
+    studies = {}
+    for trial in benchmark.trials:
+        target = tmp_path / f"{trial}.yaml"
+        write_variant(find_variant(benchmark, f"hard_cdte_1_{trial}"), tmp_path / "labels", target)
+        studies[trial] = load_study(target)
+    for trial, study in studies.items():
+        assert {defect.learns for defect in study.defects} == {"weights" if trial == "taught" else "none"}
+        for search in (study.search, study.exploration.search):
+            assert (search.until_nothing_new is not None) == (trial == "more_starts")
+        assert (study.exploration.settled_eV, study.exploration.rounds) == (
+            (0.05, 6) if trial == "settled" else (None, 2)
+        )
+        # What is tried replaces nothing beside it.
+        assert study.exploration.search.max_steps == 80
+    assert studies["recharged"].selection.recharged_per_charge_per_round == 2
 
 
 def test_a_trial_changes_one_setting_of_a_variant_and_is_not_run_by_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
