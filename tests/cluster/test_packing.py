@@ -76,7 +76,6 @@ def test_packed_labels_use_most_of_what_they_are_given(node: SlurmNode, pooled: 
     assert len(jobs) == 8
     assert {(job.state, job.cores) for job in jobs} == {("COMPLETED", 1)}, text
     assert packed > 2 * share_used(pooled, jobs)
-    assert packed > 0.5
 
 
 @pytest.mark.cluster
