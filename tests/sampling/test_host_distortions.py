@@ -25,6 +25,8 @@ def test_distortions_are_a_rattle_and_bonds_of_each_element(cdte, sampling):
         "two bonds of Te by +40%",
     ]
     assert len({start.frame_id for start in starts}) == 6
+    assert {start.multiplicity for start in host_distortions(cdte, sampling, 6, seed=3, ferromagnet=5)} == {5}
+    assert {frame.multiplicity for frame in HostCurvature(cdte, 5).frames} == {5}
     perfect = host_frame(cdte)
     for start in starts:
         assert not too_close(start.numbers, start.positions_A, start.cell_A, sampling.shortest_distance_A)

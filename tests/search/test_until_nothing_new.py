@@ -215,6 +215,12 @@ def test_split_vacancies_go_on_where_the_study_s_end(cdte):
     assert not any(note in start.note for note in notes for start in made)
 
 
+def test_further_starts_have_the_stated_spin(cdte):
+    triplet = FurtherSampling(cdte, SITE, 0, SAMPLING, 3, {"Te_Cd/unperturbed": Split.TRAIN}, 3)
+    made = [make(0) for make in (triplet.distortion, triplet.rattle, triplet.off_site)]
+    assert {start.multiplicity for start in made if start is not None} == {3}
+
+
 def test_factors_fill_their_range_at_any_length():
     for count in (7, 20, 61):
         values = np.sort([van_der_corput(n) for n in range(count)])

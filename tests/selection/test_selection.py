@@ -223,6 +223,7 @@ def test_the_lowest_of_the_nearest_charge_is_handed_over_first():
     # 48 + 52 electrons less the charge: a doublet where that is odd, a singlet where not.
     assert {item.frame.multiplicity for item in found[-1]} == {2}
     assert {item.frame.multiplicity for item in found[0]} == {1}
+    assert {item.frame.multiplicity for item in handed_to(DefectKey("v_Cd", 0), given, 3)} == {3}, "as stated"
     assert handed_to(DefectKey("v_Cd", 0), {DefectKey("v_Cd", 0): handed(1)}) == []
 
 

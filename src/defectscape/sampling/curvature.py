@@ -39,10 +39,11 @@ class HostCurvature:
 
     Args:
         host: the crystal.
+        ferromagnet: multiplicity of its supercell, if its moments are parallel.
     """
 
-    def __init__(self, host: HostCrystal) -> None:
-        self.perfect = host_frame(host)
+    def __init__(self, host: HostCrystal, ferromagnet: int | None = None) -> None:
+        self.perfect = host_frame(host, ferromagnet)
         with quiet("phonopy"):
             from phonopy import Phonopy
             from phonopy.structure.atoms import PhonopyAtoms

@@ -46,6 +46,7 @@ class FurtherSampling:
         host, site, charge: the defect.
         sampling, seed: of the study.
         splits: split of every geometry family of the study's starts of this defect.
+        multiplicity: of the spin, 2S + 1; None for the lowest.
     """
 
     host: HostCrystal
@@ -54,6 +55,7 @@ class FurtherSampling:
     sampling: SamplingSettings
     seed: int
     splits: Mapping[str, Split]
+    multiplicity: int | None = None
 
     def distortion(self, number: int) -> Frame | None:
         """A bond distortion by another factor, of as many neighbours as the study's in every other one.
@@ -110,7 +112,7 @@ class FurtherSampling:
 
     @property
     def _unperturbed(self) -> Frame:
-        return defect_frame(self.host, self.site, self.charge)
+        return defect_frame(self.host, self.site, self.charge, self.multiplicity)
 
     @property
     def _rattle_A(self) -> float:

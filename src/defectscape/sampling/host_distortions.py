@@ -25,7 +25,9 @@ HOST_TEST = "host test"
 """What the seeds are derived with."""
 
 
-def host_distortions(host: HostCrystal, sampling: SamplingSettings, starts: int, seed: int) -> tuple[Frame, ...]:
+def host_distortions(
+    host: HostCrystal, sampling: SamplingSettings, starts: int, seed: int, ferromagnet: int | None = None
+) -> tuple[Frame, ...]:
     """Distortions of the perfect supercell with the amplitudes of the defects' starts, none with atoms too close.
 
     In turn a rattle of all atoms by the largest of ``rattle_amplitudes``, and two bonds of an atom of each element
@@ -37,16 +39,20 @@ def host_distortions(host: HostCrystal, sampling: SamplingSettings, starts: int,
         sampling: amplitudes and shortest distance.
         starts: how many.
         seed: the study's.
+        ferromagnet: multiplicity of the supercell, if its moments are parallel.
     """
-    turns = (start for turn in count() for start in _turn(host, sampling, turn, seed))
+    perfect = host_frame(host, ferromagnet)
+    turns = (start for turn in count() for start in _turn(host, perfect, sampling, turn, seed))
     # A crystal in which each of them brings atoms too close has none.
     wanted = islice(turns, starts + 2 * (1 + len(np.unique(host.numbers))))
     found = [start for start in wanted if start is not None]
     return tuple({start.frame_id: start for start in found}.values())[:starts]
 
 
-def _turn(host: HostCrystal, sampling: SamplingSettings, turn: int, seed: int) -> Iterator[Frame | None]:
-    perfect, lengths = host_frame(host), sampling_lengths(sampling, host)
+def _turn(
+    host: HostCrystal, perfect: Frame, sampling: SamplingSettings, turn: int, seed: int
+) -> Iterator[Frame | None]:
+    lengths = sampling_lengths(sampling, host)
     amplitude_A = max(lengths.rattle_amplitudes_A)
     rng = derive_rng(seed, HOST_TEST, "rattle", turn, amplitude_A)
     positions = rattled(perfect, perfect.positions_A, amplitude_A, sampling.shortest_distance_A, rng)

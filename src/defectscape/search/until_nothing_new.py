@@ -97,7 +97,9 @@ class FurtherStarts:
             if not self._is_known(frame, [*self.recharged, *(minimum.frame for minimum in low)]):
                 self.recharged.append(frame)
                 note = f"further: minimum of {frame.key}, recharged"
-                start = frame.recharged(self.key.charge, origin=Origin.START, note=note)
+                start = frame.recharged(
+                    self.key.charge, origin=Origin.START, note=note, multiplicity=self.sampling.multiplicity
+                )
                 # Symmetry may hold it on a saddle point of this charge state.
                 found.append(nudged(start, derive_seed(self.sampling.seed, "recharged", start.frame_id)))
         return found

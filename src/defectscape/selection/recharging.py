@@ -28,12 +28,15 @@ class Handed:
     doubtful: bool = False
 
 
-def handed_to(key: DefectKey, handed: Mapping[DefectKey, Sequence[Handed]]) -> list[Handed]:
+def handed_to(
+    key: DefectKey, handed: Mapping[DefectKey, Sequence[Handed]], multiplicity: int | None = None
+) -> list[Handed]:
     """What the other charge states hand to one, recharged: the lowest of each, then the next of each.
 
     Args:
         key: who is given them.
         handed: what each charge state gives, the lowest first.
+        multiplicity: of the spin in the charge of ``key``, 2S + 1; None for the lowest.
 
     Returns:
         At each turn the nearest charges come first; of two equally near ones the first in ``handed``. A geometry that
@@ -44,7 +47,8 @@ def handed_to(key: DefectKey, handed: Mapping[DefectKey, Sequence[Handed]]) -> l
     given = [handed[other][turn] for turn in turns for other in others if turn < len(handed[other])]
     found: dict[str, Handed] = {}
     for item in given:
-        frame = item.frame.recharged(key.charge, origin=Origin.MINIMUM, note=f"found at {item.frame.key}, recharged")
+        note = f"found at {item.frame.key}, recharged"
+        frame = item.frame.recharged(key.charge, origin=Origin.MINIMUM, note=note, multiplicity=multiplicity)
         found.setdefault(frame.frame_id, replace(item, frame=frame))
     return list(found.values())
 

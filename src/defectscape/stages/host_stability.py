@@ -66,10 +66,10 @@ def examine_host(context: StudyContext) -> None:
         raise ConfigError("host.stability", "null", "Give it a section: this study has no test of its host")
     # As for the defects: no other structure is labelled before the host is.
     read_host_labels(context)
-    host = read_host(context)
-    low, high = (_Level(context, name, settings, host_frame(host)) for name in ("low", "high"))
+    host, ferromagnet = read_host(context), context.study.host.ferromagnet
+    low, high = (_Level(context, name, settings, host_frame(host, ferromagnet)) for name in ("low", "high"))
     mode, not_measured = _softest(high, host, settings.curvature_labels)
-    starts = host_distortions(host, context.study.sampling, settings.starts, context.study.seed)
+    starts = host_distortions(host, context.study.sampling, settings.starts, context.study.seed, ferromagnet)
     found = [_Found.at_low(low, start, curved=mode is not None) for start in starts]
     if mode is not None and mode.curvature_eV_A2 < SOFT_EV_A2:
         found.append(_down(high, mode))
@@ -226,7 +226,7 @@ def _softest(high: _Level, host: HostCrystal, most: int) -> tuple[SoftestMode | 
     """The softest mode of the perfect supercell, or why it was not measured."""
     if most == 0:
         return None, "host.stability.curvature_labels is 0"
-    curvature = HostCurvature(host)
+    curvature = HostCurvature(host, high.context.study.host.ferromagnet)
     if len(curvature.frames) > most:
         return None, f"it takes {len(curvature.frames)} labels, and host.stability.curvature_labels is {most}"
     at_rest = high.label(high.perfect).label

@@ -139,7 +139,7 @@ def _further_starts(
     splits, operations = read_splits(context, group.name), site_operations(context, group.defect)
     return [
         FurtherStarts(
-            FurtherSampling(host, site, key.charge, study.sampling, study.seed, splits),
+            FurtherSampling(host, site, key.charge, study.sampling, study.seed, splits, group.stated.get(key)),
             surface,
             search,
             settings,

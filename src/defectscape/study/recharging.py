@@ -66,7 +66,10 @@ def exchanges(
             handed[key] = _verified(context, source, key, count)
     for key, own in found.items():
         handed[key] = _of_round(context, own, count)
-    taken = {key: at_most(_news(context, handed_to(key, handed), labelled, centre), count) for key in found}
+    taken = {}
+    for key in found:
+        offered = handed_to(key, handed, group.stated.get(key))
+        taken[key] = at_most(_news(context, offered, labelled, centre), count)
     wanted = {item.source for items in taken.values() for item in items}
     return {key: Exchange([item for item in handed[key] if item.source in wanted], taken[key]) for key in found}
 

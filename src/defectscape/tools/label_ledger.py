@@ -153,7 +153,8 @@ class LabelLedger:
         """Labels of the host's test; those of the perfect supercell count as the host's."""
         known = self.context.layout.host_stability.is_file()
         found = read_host_stability(self.context) if known else None
-        perfect = host_frame(read_host(self.context)).frame_id if found else ""
+        host = self.context.study.host
+        perfect = host_frame(read_host(self.context), host.ferromagnet).frame_id if found else ""
         outcomes = ((), ()) if found is None else (found.low, found.high)
         for name, made, most in zip(self.context.fidelity_names, outcomes, host_test(self.context.study), strict=True):
             tally = _Tally({item.key: item for item in made if item.frame_id != perfect})
