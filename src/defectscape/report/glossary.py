@@ -18,8 +18,8 @@ TERMS: dict[str, str] = {
     "Standard uncertainty": "One standard deviation of the value. The list under the ground states says what it is "
     "made of.",
     "Status": "Verified: the engine relaxed the ground state and the unperturbed start, and the ground state is lower. "
-    "Open: one of the two is not finished, or a lower structure is known. Certain: verified, and no other minimum found "
-    "can be lower within the model’s errors.",
+    "Open: one of the two is not finished, or a lower structure is known. Certain: verified, and no other minimum that "
+    "was found can be lower within the model’s errors.",
     "Found": "What the structure holds, and the other ground states that have the same structure.",
     "Distortion": "Dominant change of the structure against the unrelaxed defect.",
     "Point group": "Point group of the relaxed structure, Schoenflies symbol.",

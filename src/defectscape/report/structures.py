@@ -72,13 +72,15 @@ def structure_text(row: DefectSummary) -> str:
     """Everything that is known in words of a ground state's structure."""
     parts = [f"Distortion: {row.distortion}", f"Point group {row.point_group}"]
     if row.found:
-        parts = [row.found.name, row.found.sentence.rstrip("."), *parts]
+        parts = [row.found.sentence.rstrip("."), *parts]
+        if row.found.name != row.defect and row.found.name not in row.found.sentence:
+            parts.insert(0, row.found.name)
         if row.found.same_as:
             parts.append(f"Same structure as {', '.join(row.found.same_as)}")
     if row.far and row.far.displaced:
         parts.append(
-            f"{row.far.displaced} of the {row.far.atoms} atoms beyond {number(row.far.radius_A, 1)} Å from the site have "
-            f"left their places in the host (RMS displacement {number(row.far.rms_A, 2)} Å)"
+            f"Of the {row.far.atoms} atoms beyond {number(row.far.radius_A, 1)} Å from the site, {row.far.displaced} "
+            f"have left their places in the host (RMS displacement {number(row.far.rms_A, 2)} Å)"
         )
     return " ".join(f"{part}." for part in parts)
 

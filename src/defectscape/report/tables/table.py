@@ -19,14 +19,12 @@ NO_VALUE = "–"
 
 LONG_WORD = re.compile(r"[^\W\d_]{7,}")
 
-SYLLABLES = {
-    word.replace("-", ""): word.replace("-", "\u00ad")
-    for word in (
-        "Calib-rated Coef-ficient Com-mittee Con-verged Corre-lation Cou-lomb corre-lation Devi-ation devi-ation "
-        "Dif-ference dif-ference Dis-tortion Har-monic multi-plicity Multi-plicity Orien-tations Rela-xation Stan-dard "
-        "Temper-ature uncer-tainty unper-turbed plau-sible Vali-dation vali-date quen-ching"
-    ).split()
-}
+BREAKS = (
+    "Calib-rated, Coef-ficient, Com-mittee, Con-verged, Corre-lation, corre-lation, Cou-lomb, Devi-ation, devi-ation, "
+    "Dif-ference, dif-ference, Har-monic, Multi-plicity, multi-plicity, Orien-tations, Relax-ation, Temper-ature, "
+    "uncer-tainty, unper-turbed, plau-sible, Vali-dation, vali-date"
+)
+SYLLABLES = {word.replace("-", ""): word.replace("-", "\u00ad") for word in BREAKS.split(", ")}
 """Where the long words of headings may be broken."""
 
 
@@ -45,7 +43,7 @@ class Column:
         scientific: whether values span powers of ten, and are written with them.
         bar: whether values are uncertainties: one that would round to zero is given as a bound.
         term: the glossary's word for it; empty where the heading is the word.
-        optional: whether the page leaves the column out where no row has a value.
+        optional: whether the page leaves the column out where no row has a value other than no.
         brief: characters that the page shows of a long text; None for all of it.
     """
 
@@ -69,8 +67,8 @@ class Column:
 
     @property
     def page_label(self) -> str:
-        """Heading with soft hyphens, so that long words do not widen a narrow column."""
-        return LONG_WORD.sub(lambda word: SYLLABLES.get(word[0], word[0]), self.label)
+        """Heading that breaks inside long words and not at the hyphen of a name such as Cd-rich."""
+        return LONG_WORD.sub(lambda word: SYLLABLES.get(word[0], word[0]), self.label.replace("-", "\u2011"))
 
     @property
     def heading(self) -> str:
@@ -101,12 +99,14 @@ class Column:
         return number(cell, digits)
 
     def brief_text(self, cell: Cell) -> str:
-        """The value as the page's table shows it: a long text is cut at a word."""
+        """The value as the page's table shows it: a long text is cut after a part of it, else after a word."""
         text = self.text(cell)
         if self.brief is None or len(text) <= self.brief:
             return text
-        cut = text[: self.brief - 1].rpartition(" ")[0] or text[: self.brief - 1]
-        return f"{cut.rstrip(' ,;+(')}…"
+        start = text[: self.brief]
+        part = max((start.rfind(end) for end in ("; ", ", ")), default=-1)
+        cut = start[:part] if part > 0 else start[:-1].rpartition(" ")[0] or start[:-1]
+        return f"{cut}…"
 
     def marked(self, cell: Cell) -> bool:
         """Whether this value is emphasised."""
@@ -140,7 +140,7 @@ class Table:
         kept = [
             place
             for place, column in enumerate(self.columns)
-            if not column.optional or any(row[place] not in (None, "") for row in self.rows)
+            if not column.optional or any(row[place] not in (None, "", False) for row in self.rows)
         ]
         rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)

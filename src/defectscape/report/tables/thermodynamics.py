@@ -98,7 +98,7 @@ def spins(summary: Summary) -> Table:
                 row.other_multiplicity,
                 row.reason,
                 milli(row.difference_eV),
-                row.lower,
+                row.lower if row.difference_eV is not None else None,
                 ", ".join(row.levels),
                 row.failure,
             )
