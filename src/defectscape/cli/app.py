@@ -18,7 +18,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 app = typer.Typer(
-    help="Charged point defects at hybrid quality from one charge-embedded potential.",
+    help="Ground states, levels and formation energies of charged point defects, searched with one learned potential.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -30,28 +30,32 @@ def _root(
     context: typer.Context,
     study: Annotated[
         Path,
-        typer.Option(help="The study's YAML file, for the stages.", envvar="DEFECTSCAPE_STUDY"),
+        typer.Option(
+            help="YAML file of the study, for commands that take no study argument.", envvar="DEFECTSCAPE_STUDY"
+        ),
     ] = STUDY,
     results: Annotated[
         Path,
-        typer.Option(help="Folder of all studies' results.", envvar="DEFECTSCAPE_RESULTS"),
+        typer.Option(help="Folder for the results of all studies.", envvar="DEFECTSCAPE_RESULTS"),
     ] = RESULTS,
     log: LogFile = None,
     processes: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Cores of the job: structures that a prior computes side by side, room for packed labels; else as the "
-            "study says.",
+            help="Number of cores of the job. A prior computes as many structures in parallel, and packed labels share "
+            "them. Default: the study's value.",
             envvar="DEFECTSCAPE_PROCESSES",
         ),
     ] = None,
     partial: Annotated[
-        bool, typer.Option(hidden=True, help="Of the finished groups alone.", envvar="DEFECTSCAPE_PARTIAL")
+        bool, typer.Option(hidden=True, help="Use the finished groups only.", envvar="DEFECTSCAPE_PARTIAL")
     ] = False,
     ends_at: Annotated[
         float | None,
-        typer.Option(hidden=True, help="When the job must have ended, Unix time, s.", envvar="DEFECTSCAPE_ENDS_AT"),
+        typer.Option(
+            hidden=True, help="Time at which the job must have ended, Unix time in s.", envvar="DEFECTSCAPE_ENDS_AT"
+        ),
     ] = None,
 ) -> None:
     start_logging(log)

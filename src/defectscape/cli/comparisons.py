@@ -12,17 +12,21 @@ def direct_search(
     context: typer.Context,
     level: Annotated[
         Literal["low", "high"],
-        typer.Option(help="Whose engine relaxes: `high`, or `low`, with the high one as judge."),
+        typer.Option(help="Engine that relaxes: `high`, or `low` with energies judged by the high one."),
     ] = "high",
-    key: Annotated[list[str] | None, typer.Option(help="Defect key to relax, such as v_Cd_0; again for more.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="Charge state to relax, such as v_Cd_0. Repeat the option for more.")
+    ] = None,
     start: Annotated[
         list[str] | None,
-        typer.Option(help="Start to relax, such as `unperturbed` or `dimer`; again for more."),
+        typer.Option(help="Start to relax, such as `unperturbed` or `dimer`. Repeat the option for more."),
     ] = None,
-    fmax: Annotated[float | None, typer.Option(help="Convergence, eV/A; left out, the study's.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Step limit of a relaxation; left out, the study's.")] = None,
+    fmax: Annotated[float | None, typer.Option(help="Force limit, eV/A. Default: the study's.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Largest number of relaxation steps. Default: the study's.")
+    ] = None,
 ) -> None:
-    """Relax starts of a finished study with the engine itself, and compare: truth and cost."""
+    """Relax starts of a finished study with the engine itself, and compare ground states and cost."""
     from defectscape.study.context import StudyContext
     from defectscape.tools.direct_relaxations import DirectSearch
     from defectscape.tools.direct_search import compare_search
@@ -74,12 +78,14 @@ def foundation_search(
     context: typer.Context,
     calculator: Annotated[
         str,
-        typer.Option(help="Class of an ASE calculator: chgnet.model.dynamics.CHGNetCalculator."),
+        typer.Option(help="Class of an ASE calculator, such as chgnet.model.dynamics.CHGNetCalculator."),
     ],
-    arguments: Annotated[str, typer.Option(help="Its keyword arguments, as JSON.")] = "{}",
-    name: Annotated[str | None, typer.Option(help="Its name in tables; else the class's.")] = None,
+    arguments: Annotated[str, typer.Option(help="Keyword arguments of the calculator, as JSON.")] = "{}",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the calculator in tables. Default: the name of its class.")
+    ] = None,
 ) -> None:
-    """Relax a finished study's starts with a foundation potential, and compare what it finds."""
+    """Relax the starts of a finished study with a foundation potential, and compare the minima."""
     from defectscape.study.context import StudyContext
     from defectscape.tools.figures import draw_foundation
     from defectscape.tools.foundation import compare_foundation

@@ -7,25 +7,26 @@ import typer
 
 Fidelity = Annotated[
     Literal["low", "high"],
-    typer.Option("--fidelity", "--level", help="The fidelity that the labels are of."),
+    typer.Option("--fidelity", "--level", help="Fidelity of the labels."),
 ]
 
 
 def import_labels(
     context: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="vasprun.xml (also .gz, .bz2, .xz), *.extxyz[.xz], or folders of them.")
+        list[Path],
+        typer.Argument(help="Files vasprun.xml (also .gz, .bz2, .xz) or *.extxyz[.xz], or folders that hold them."),
     ],
     fidelity: Fidelity,
     defect: Annotated[
-        str | None, typer.Option(help="Name of the defect, ours or doped's, where its site cannot be told.")
+        str | None, typer.Option(help="Name of the defect, defectscape's or doped's. Needed if its site is ambiguous.")
     ] = None,
     frames: Annotated[
         Path | None,
-        typer.Option(help="Write the imported frames here, to be named under `imported`."),
+        typer.Option(help="Write the imported structures to this file. Name the file under `imported` in the study."),
     ] = None,
 ) -> None:
-    """Check labels that exist already and put them into the study's label store."""
+    """Check existing calculations and add them to the study's label store."""
     from defectscape.files.extxyz import write_frames
     from defectscape.study.context import StudyContext
     from defectscape.tools.import_labels import import_paths
@@ -50,14 +51,14 @@ def import_labels(
 
 def export_labels(
     context: typer.Context,
-    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
-    path: Annotated[Path, typer.Argument(help="*.extxyz, or *.extxyz.xz compressed.")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="Fidelity: `low` or `high`.")],
+    path: Annotated[Path, typer.Argument(help="Data set to write: *.extxyz, or *.extxyz.xz to compress it.")],
     without: Annotated[
         list[Path] | None,
-        typer.Option(help="Data set whose structures are left out; again for more."),
+        typer.Option(help="Leave out the structures of this data set. Repeat the option for more."),
     ] = None,
 ) -> None:
-    """Write all the store's labels of a study's fidelity as a data set with its card."""
+    """Write all labels of one fidelity of a study as a data set with its card."""
     from defectscape.study.context import StudyContext
     from defectscape.tools.data_sets import export
 
@@ -70,11 +71,11 @@ def export_labels(
 
 def relabel(
     context: typer.Context,
-    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="`low` or `high`.")],
-    source: Annotated[Path, typer.Argument(help="Frames, as *.extxyz[.xz].")],
+    fidelity: Annotated[Literal["low", "high"], typer.Argument(help="Fidelity: `low` or `high`.")],
+    source: Annotated[Path, typer.Argument(help="Structures to label, *.extxyz[.xz].")],
     target: Annotated[Path, typer.Argument(help="Data set to write, *.extxyz[.xz].")],
 ) -> None:
-    """Label the frames of a file with the study's engine; what the store has is not computed."""
+    """Label the structures of a file with the study's engine. Labels in the store are not computed again."""
     from defectscape.study.context import StudyContext
     from defectscape.tools.data_sets import relabel as label
 
@@ -91,7 +92,7 @@ def compare(
     low: Annotated[Path, typer.Argument(help="Data set of the low fidelity.")],
     high: Annotated[Path, typer.Argument(help="Data set of the high fidelity.")],
 ) -> None:
-    """How far two levels of theory differ on the frames that both data sets have, by charge."""
+    """Compare two levels of theory on the structures that both data sets hold, by charge."""
     from defectscape.files.extxyz import read_labelled
     from defectscape.summary.fidelity_difference import fidelity_differences
     from defectscape.tools.data_sets import read_card

@@ -14,21 +14,25 @@ STUDY = Path("study.yaml")
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="Folder to write the study into; its name is the study's.")],
-    host: Annotated[Path | None, typer.Option(help="Your crystal: POSCAR, CIF or anything pymatgen reads.")] = None,
-    engine: Annotated[str, typer.Option(help="tblite, espresso, vasp or ase.")] = "tblite",
+    folder: Annotated[Path, typer.Argument(help="Folder for the new study. The study gets the folder's name.")],
+    host: Annotated[
+        Path | None, typer.Option(help="Your crystal: POSCAR, CIF or any file that pymatgen reads.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Engine: tblite, espresso, vasp or ase.")] = "tblite",
     effort: Annotated[
-        str | None, typer.Option(help="quick, standard or thorough; left out, quick with tblite, else standard.")
+        str | None,
+        typer.Option(help="quick, standard or thorough. Default: quick with tblite, standard with other engines."),
     ] = None,
     image_distance: Annotated[
-        float, typer.Option(min=1.0, help="Smallest distance of a defect to its image, A.")
+        float, typer.Option(min=1.0, help="Smallest distance of a defect to its periodic image, A.")
     ] = 10.0,
-    dopants: Annotated[
-        str, typer.Option(help="Elements that the host lacks, whose defects are proposed, too: Cl,Cu.")
-    ] = "",
-    example: Annotated[str | None, typer.Option(help=f"An example instead: {', '.join(EXAMPLES)}.")] = None,
+    dopants: Annotated[str, typer.Option(help="Foreign elements, such as Cl,Cu. Their defects are proposed too.")] = "",
+    example: Annotated[str | None, typer.Option(help=f"Copy an example instead: {', '.join(EXAMPLES)}.")] = None,
 ) -> None:
-    """Propose a study of your crystal, or copy an example, with the structures that it reads; overwrites nothing."""
+    """Propose a study of your crystal, or copy an example, together with its structure files.
+
+    The command overwrites nothing.
+    """
     if (host is None) == (example is None):
         raise ConfigError(
             "new",

@@ -23,14 +23,14 @@ def _asked(key: DefectKey, stated: Mapping[DefectKey, int]) -> str:
 
 def check(
     context: typer.Context,
-    config: Annotated[Path | None, typer.Argument(help="The study's YAML file; else that of --study.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="YAML file of the study. Default: the file of --study.")] = None,
     measure: Annotated[bool, typer.Option(help="Compute one label at each fidelity to estimate the time.")] = False,
-    full: Annotated[bool, typer.Option(help="Only print the study with every key, as YAML.")] = False,
+    full: Annotated[bool, typer.Option(help="Only print the study with all keys, as YAML.")] = False,
 ) -> None:
-    """Validate a study and say what would run.
+    """Validate a study and show what would run.
 
-    Computes no label unless asked to measure, or to hold stated chemical potentials against a host that the embedded
-    engine labels in seconds.
+    The command computes labels in two cases only. With --measure, it computes one at each fidelity. If the study states
+    chemical potentials and the built-in engine labels the host in seconds, it computes the host to test them.
     """
     from defectscape.settings.load import full_yaml, read_study
     from defectscape.settings.thermo import DielectricSettings
@@ -96,16 +96,16 @@ def check(
 
 def labels(
     context: typer.Context,
-    store: Annotated[Path | None, typer.Argument(help="Folder of a label store; else that of --study.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    store: Annotated[
+        Path | None, typer.Argument(help="Folder of a label store. Default: the store of --study.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     remove_damaged: Annotated[
-        bool, typer.Option(help="Remove damaged records, so that they are computed again.")
+        bool, typer.Option(help="Remove damaged records; they are computed again when needed.")
     ] = False,
-    remove_failures: Annotated[
-        bool, typer.Option(help="Forget failures, so that they are tried again when asked for.")
-    ] = False,
+    remove_failures: Annotated[bool, typer.Option(help="Remove failures; they are tried again when needed.")] = False,
 ) -> None:
-    """List and count the label store: by settings, defect and charge, with failures and hours."""
+    """Count the labels of a store by engine, defect and charge, with failures and computing time."""
     from defectscape.store.labels import RECORDS, LabelStore
 
     if store is None:
@@ -164,10 +164,10 @@ def labels(
 def converge(
     context: typer.Context,
     fidelity: Annotated[str, typer.Argument(help="`low` or `high`.")],
-    values: Annotated[list[float], typer.Argument(help="Values; the last is the reference.")],
-    setting: Annotated[str, typer.Option(help="A number of the engine's.")] = "cutoff_Ry",
+    values: Annotated[list[float], typer.Argument(help="Values of the setting. The last one is the reference.")],
+    setting: Annotated[str, typer.Option(help="A numerical setting of the engine.")] = "cutoff_Ry",
 ) -> None:
-    """Measure how far forces are converged, on one rattled frame of the study's first defect."""
+    """Measure the convergence of forces with a setting, on one rattled structure of the first defect."""
     from defectscape.study.context import StudyContext
     from defectscape.tools.convergence import converge as measure
 
@@ -184,9 +184,9 @@ def converge(
 
 
 def trust(
-    files: Annotated[list[Path], typer.Argument(help="MACE foundation model files.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of MACE foundation models.")],
 ) -> None:
-    """Say that model files are trusted: they are pickles, which run when they are read."""
+    """Mark foundation model files as trusted. They are pickles: reading one runs the code in it."""
     from defectscape.model.trust import trust as add
     from defectscape.model.trust import trust_list
 

@@ -7,20 +7,22 @@ import typer
 
 from defectscape.domain.errors import EngineError
 
-pseudos = typer.Typer(help="Pseudopotentials for pw.x.", no_args_is_help=True)
+pseudos = typer.Typer(help="Write pseudopotentials for pw.x.", no_args_is_help=True)
 
 
 @pseudos.command()
 def gth(
     elements: Annotated[
         list[str],
-        typer.Argument(help="Elements, with valence electrons if you choose: `Sb Cd:12`."),
+        typer.Argument(help="Elements; add a number of valence electrons to choose it, as in `Sb Cd:12`."),
     ],
-    folder: Annotated[Path, typer.Option(help="Where to write the files.")] = Path("pseudos/gth"),
-    functional: Annotated[str, typer.Option(help="pbe (also right for HSE06), pade or blyp.")] = "pbe",
-    table: Annotated[Path | None, typer.Option(help="CP2K's GTH_POTENTIALS; else that of cp2k-data or PySCF.")] = None,
+    folder: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("pseudos/gth"),
+    functional: Annotated[str, typer.Option(help="Functional: pbe (also for HSE06), pade or blyp.")] = "pbe",
+    table: Annotated[
+        Path | None, typer.Option(help="CP2K's file GTH_POTENTIALS. Default: the file of cp2k-data or PySCF.")
+    ] = None,
 ) -> None:
-    """Write GTH pseudopotentials from CP2K's table; without a choice, with most valence electrons."""
+    """Write GTH pseudopotentials from CP2K's table. Default: the one with the most valence electrons."""
     import hashlib
 
     from defectscape.engines.gth import (

@@ -22,19 +22,26 @@ OWN_CORES = ("--cores", "-c", "--jobs", "-j", "--executor", "-e")
 """Options of snakemake's that say how much runs at once, and where."""
 
 
-Options = Annotated[list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options and targets for snakemake.")]
-Cores = Annotated[int | None, typer.Option(help="Jobs at a time; left out, one for each core.", min=1)]
-Profile = Annotated[str | None, typer.Option(help="slurm, sge, cluster-generic, or a profile of your own.")]
+Options = Annotated[
+    list[str] | None, typer.Argument(metavar="[-- OPTIONS]", help="Options and targets that snakemake gets.")
+]
+Cores = Annotated[int | None, typer.Option(help="Number of jobs at a time. Default: one per core.", min=1)]
+Profile = Annotated[
+    str | None, typer.Option(help="Snakemake profile: slurm, sge, cluster-generic, or the path of your own.")
+]
 
 
 def run(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    study: Annotated[Path, typer.Argument(help="YAML file of the study.")],
     options: Options = None,
     cores: Cores = None,
     profile: Profile = None,
 ) -> None:
-    """Check a study, then run it to its report with snakemake, which may be given options after `--`."""
+    """Check a study, then run it to its report with snakemake.
+
+    Give options for snakemake after `--`.
+    """
     check(context, study)
     words = snakemake_words(study, options or (), cores, profile, context.obj.results)
     typer.echo(f"command     {shlex.join(['snakemake', *words])}")
@@ -110,12 +117,12 @@ def _with_settings(words: list[str], options: list[str], settings: list[str]) ->
 
 def status(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+    study: Annotated[Path, typer.Argument(help="YAML file of the study.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what is done, running, left and failed of a study, what its labels took, and what is left.
+    """Show which parts of a study are done, running, failed or left, and the time of its labels.
 
-    Looks at files alone: it takes no lock and writes nothing, so it may be asked at any time.
+    The command only reads files: it takes no lock and writes nothing, so you can call it at any time.
     """
     from defectscape.files.codec import encode
     from defectscape.tools.status import look_at
@@ -131,16 +138,16 @@ def status(
 
 def report(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(help="The study's YAML file.")],
+    study: Annotated[Path, typer.Argument(help="YAML file of the study.")],
     options: Options = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Of the finished defects alone.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Use the finished defects only.")] = False,
     cores: Cores = None,
     profile: Profile = None,
 ) -> None:
-    """Make the page of the defects that are finished; it says which are missing, and what stopped them.
+    """Make the report of the finished defects. The page names the missing ones and what stopped them.
 
-    What the page needs beside them, such as the training of a final model, is run by snakemake in a folder of its own:
-    nothing of the study is changed, and it may go on meanwhile.
+    Snakemake runs the jobs that the page needs, such as the training of a final model, in a separate folder. The study
+    itself does not change and can go on meanwhile.
     """
     from defectscape.study.jobs import PAGE
     from defectscape.study.layout import PARTIAL, Layout

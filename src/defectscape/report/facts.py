@@ -39,8 +39,8 @@ def theory_note(summary: Summary) -> str | None:
         verdict = "It stands", "is not a density-functional calculation"
     return (
         f"{methods}, computed with tblite, {'are' if len(levels) > 1 else 'is'} extended tight "
-        f"binding. {verdict[0]} where {places} would stand in a production study and {verdict[1]}: "
-        "the energies, levels and geometries below show how the method works, not what the "
+        f"binding. {verdict[0]} where {places} would stand in a production study and {verdict[1]}. "
+        "The energies, levels and geometries below show how the method works, not what the "
         "material does."
     )
 
@@ -62,7 +62,7 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
         ),
         Fact(
             f"{sum(1e3 * gain > GAIN_LIMIT_MEV for gain in gains)} of {len(rows)}",
-            f"lie over {GAIN_LIMIT_MEV:.0f} meV below the unperturbed relaxation",
+            f"ground states lie more than {GAIN_LIMIT_MEV:.0f} meV below the unperturbed relaxation",
         ),
     ]
     if gains:
