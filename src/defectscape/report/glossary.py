@@ -10,7 +10,7 @@ TERMS: dict[str, str] = {
     "Defect": "Name of the defect: v_Cd is a vacancy, Te_Cd is Te on a Cd site, i_Cd_1 is the first Cd interstitial.",
     "Defect key": "Name of the defect and its charge state, such as v_Cd_-2.",
     "State": "Name of the defect and its charge state, such as v_Cd_-2.",
-    "Charge": "Charge of the supercell in units of e.",
+    "Charge": "Charge of the defect in units of e.",
     "Multiplicity": "Spin multiplicity 2S + 1 of the labels: 1 is a singlet, 2 a doublet, 3 a triplet.",
     # Ground states.
     "E_form at VBM": "Formation energy at a Fermi level at the valence band maximum, for the named chemical-potential "
