@@ -71,7 +71,7 @@ def full_study() -> dict[str, Any]:
     # Charge states are judged and never settled: every round does all that it may.
     study["exploration"] |= {"rounds": 2, "settled_eV": 1e-9}
     for search in (study["search"], study["exploration"]["search"]):
-        search["until_nothing_new"] = {"at_most": 6, "batch": 6, "quench_steps": 2}
+        search["until_nothing_new"] = {"at_most": 2, "batch": 2, "quench_steps": 2}
     cost = {"label_s": 10.0}
     study["packing"] = {"job_minutes": 10, "job_cores": 2, "low": cost, "high": cost}
     # A model that errs by more than nothing learns and searches again.
