@@ -1,7 +1,7 @@
 """A realistic summary for the report's tests: every number is invented, marked as test data.
 
-Two defects in three charge states each. Formation energies, transition levels and curves agree with
-each other as they do in a real study: levels are crossings of the lines, curves are parabolas.
+Two defects in three charge states each, or six for the layout. Formation energies, transition levels and curves
+agree with each other as they do in a real study: levels are crossings of the lines, curves are parabolas.
 """
 
 import json
@@ -20,10 +20,12 @@ from defectscape.summary.schema import (
     DefectSummary,
     EquilibriumRow,
     ErrorSummary,
+    FarAtomsRow,
     FidelityDifferenceRow,
     FoundStructure,
     GateRow,
     HostSummary,
+    HostTest,
     JobRow,
     LevelOfTheory,
     LevelSummary,
@@ -36,6 +38,7 @@ from defectscape.summary.schema import (
     Provenance,
     SearchPoint,
     SpinRow,
+    StartsTriedRow,
     StateConcentrationRow,
     Summary,
     TrainingCurve,
@@ -318,8 +321,21 @@ def _minimum(name: str, charge: int, rank: int, verified: bool, error: float | N
 
 
 def _levels() -> list[LevelSummary]:
+    off = LevelSummary(
+        defect="Te_Cd",
+        upper_charge=0,
+        lower_charge=-1,
+        level_eV=1.678,
+        uncertainty_eV=0.021,
+        stable=True,
+        in_gap=False,
+    )
+    return [*_crossings(VBM_ENERGIES_EV), off]
+
+
+def _crossings(defects: dict[str, dict[int, float]]) -> list[LevelSummary]:
     levels: list[LevelSummary] = []
-    for name, energies in VBM_ENERGIES_EV.items():
+    for name, energies in defects.items():
         charges = sorted(energies, reverse=True)
         for upper in charges:
             for lower in (q for q in charges if q < upper):
@@ -336,16 +352,7 @@ def _levels() -> list[LevelSummary]:
                         in_gap=0 <= level <= GAP_EV,
                     )
                 )
-    off = LevelSummary(
-        defect="Te_Cd",
-        upper_charge=0,
-        lower_charge=-1,
-        level_eV=1.678,
-        uncertainty_eV=0.021,
-        stable=True,
-        in_gap=False,
-    )
-    return [*levels, off]
+    return levels
 
 
 def _binding() -> list[BindingSummary]:
@@ -532,3 +539,151 @@ def over_prior(summary: Summary) -> Summary:
     )
     row = CostRow(stage="labelled frames", fidelity="the prior", labels=118, failed=2, core_s=61.5)
     return summary.model_copy(update={"prior": prior, "cost": [*summary.cost, row]})
+
+
+LARGE_EV = {
+    "v_Cd": {0: 1.312, -1: 1.671, -2: 2.484},
+    "v_Te": {2: 0.912, 1: 1.688, 0: 2.016},
+    "Cd_Te": {2: 1.402, 1: 1.951, 0: 3.118},
+    "Te_Cd": {2: 1.214, 1: 1.847, 0: 2.263},
+    "i_Cd_1": {2: 0.488, 1: 1.207, 0: 2.369},
+    "i_Te_1": {1: 2.231, 0: 2.604, -1: 3.517},
+}
+"""Eighteen states: the intrinsic defects of CdTe, energies at the valence band maximum, eV."""
+
+LARGE_DISTORTIONS = (
+    "Te-Te dimer 2.83 A, breathing outward 15%",
+    "Jahn-Teller-like, Td to C1, distorted, largest displacement 0.13 A",
+    "split with Te 1.21 A from its site, new Te-Te bond 2.79/2.91 A, breathing inward 6%",
+    "unchanged",
+)
+LARGE_FOUND = (
+    ("Te dimer (2.83 A)", "Bonds that the host lacks: Te dimer (2.83 A). The other atoms are within 0.86 A."),
+    ("Te_Cd + v_Te off-centre (0.61 A)", "The added atom is 0.61 A off its site. The other atoms are within 0.18 A."),
+    ("Te trimer (2.79/2.91 A)", "Bonds that the host lacks: Te trimer (2.79/2.91 A)."),
+)
+LARGE_STATUS = (
+    ("certain", "no other minimum found can be lower (margin 0.13 eV)"),
+    ("verified", "1 verified minimum could fall lower, as the relaxation ended early, by 0.11 eV at most"),
+    ("open", "its relaxation is not finished: 0.18 eV/A left, 0.05 asked for"),
+)
+UNCERTAINTY = (
+    "what relaxing it further would still gain: the engine's forces, the final committee's curvature; the finite-size "
+    "error is not in it"
+)
+
+
+def make_large_summary() -> Summary:
+    """A study of eighteen states with everything that a page can have, its texts as long as real ones."""
+    small = make_summary()
+    states = [(name, charge) for name, energies in LARGE_EV.items() for charge in energies]
+    keys = [f"{name}_{signed(charge)}" for name, charge in states]
+    pairs = [pair for energies in LARGE_EV.values() for pair in zip(energies, list(energies)[1:], strict=False)]
+    names = [name for name in LARGE_EV for _ in range(2)]
+    parts = {
+        "defects": [_large_state(i, name, charge, keys) for i, (name, charge) in enumerate(states)],
+        "levels": _crossings(LARGE_EV),
+        "spins": [_spin(i, name, charge) for i, (name, charge) in enumerate(states) if i % 3],
+        "level_gaps": [_like(small.level_gaps, i, key=key) for i, key in enumerate(keys)],
+        "parity": [
+            _like(small.parity[start:], i, key=key)
+            for start in (0, len(small.parity) // 2)
+            for i, key in enumerate(keys)
+            if i < len(small.parity) // 2 or start
+        ],
+        "search": [
+            point.model_copy(update={"key": key})
+            for i, key in enumerate(keys)
+            for point in small.search[(i % 6) * len(STARTS) : (i % 6 + 1) * len(STARTS)]
+        ],
+        "errors": [
+            *small.errors[:2],
+            *(_like(small.errors[2:], i, defect=name, charge=charge) for i, (name, charge) in enumerate(states)),
+        ],
+        "ccd": [
+            _like(small.ccd, i, defect=name, initial_charge=upper, final_charge=lower)
+            for i, (name, (upper, lower)) in enumerate(zip(names, pairs, strict=True))
+        ],
+        "host": small.host.model_copy(update={"test": _host_test()}),
+        "warnings": [*small.warnings, FAR_WARNING],
+    }
+    return Summary.model_validate(small.model_copy(update=parts).model_dump())
+
+
+FAR_WARNING = (
+    "i_Te_1_0: its gain of 0.086 eV may be the host's and not the defect's: 12 of the 38 atoms farther than 5.6 A from "
+    "its site are over 0.5 A from their places in the crystal (RMS 0.05 A), as if it changed phase."
+)
+
+
+def _like(rows: list, number: int, **fields: object) -> object:
+    """One of the small study's rows, under another name."""
+    return rows[number % len(rows)].model_copy(update=fields)
+
+
+def _large_state(number: int, name: str, charge: int, keys: list[str]) -> DefectSummary:
+    template = make_summary().defects[number % 6]
+    status, certainty = LARGE_STATUS[number % 3]
+    found, sentence = LARGE_FOUND[number % 3]
+    minima = [
+        row.model_copy(
+            update={
+                "distortion": LARGE_DISTORTIONS[(number + row.rank) % 4],
+                "geometry_file": _geometry(name, charge, row.rank),
+                "orientations": (24, 12, None)[row.rank],
+            }
+        )
+        for row in template.minima
+    ]
+    at_vbm = LARGE_EV[name][charge]
+    return template.model_copy(
+        update={
+            "key": keys[number],
+            "defect": name,
+            "charge": charge,
+            "site_frac": [0.0, 0.0, 0.0],
+            "status": status,
+            "certainty": certainty,
+            "uncertainty_origin": UNCERTAINTY,
+            "formation_energy_eV": {"Cd-rich": at_vbm + 0.94, "Te-rich": at_vbm},
+            "found": FoundStructure(
+                name=found, sentence=sentence, plain=False, same_as=[key for key in keys[:4] if key != keys[number]]
+            ),
+            "distortion": minima[0].distortion,
+            "geometry_file": minima[0].geometry_file,
+            "far": FarAtomsRow(radius_A=5.6, atoms=38, displaced=12 * (number == 16), rms_A=0.05),
+            "starts_tried": StartsTriedRow(
+                first=24, further=12, new_minima=2, last_new=4, rested=True, text="24 starts and 12 further ones"
+            ),
+            "minima": minima,
+        }
+    )
+
+
+def _spin(number: int, name: str, charge: int) -> SpinRow:
+    failed = number % 4 == 0
+    return SpinRow(
+        key=f"{name}_{signed(charge)}",
+        defect=name,
+        charge=charge,
+        reason=("an odd number of electrons", "two or more electrons or holes")[1 - number % 2],
+        multiplicity=1 + number % 2,
+        other_multiplicity=3 + number % 2,
+        difference_eV=None if failed else 0.2134 - 0.07 * (number % 5),
+        lower=not failed and number % 5 == 4,
+        failure="the self-consistent field did not converge within 250 iterations" if failed else "",
+        levels=[f"({signed(charge)}/{signed(charge - 1)})", f"({signed(charge)}/{signed(charge - 2)})"],
+    )
+
+
+def _host_test() -> HostTest:
+    return HostTest(
+        distortions=3,
+        failed=0,
+        lowest_low_eV=0.235,
+        lowest_high_eV=None,
+        curvature_eV_A2=0.99,
+        stable=True,
+        labels={"gfn1": 12, "ipea1": 5},
+        text="3 distortions of the perfect supercell were relaxed, and none ended below it",
+    )

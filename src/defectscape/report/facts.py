@@ -91,12 +91,13 @@ def key_facts(summary: Summary) -> tuple[Fact, ...]:
 def not_verified(summary: Summary) -> tuple[str, ...]:
     """Everything on the page that rests on the model alone, or on nothing."""
     found: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, list[str]]] = {}
     for row in summary.defects:
         name = key_text(row.defect, row.charge)
         unseen = sum(entry.verified_energy_eV is None for entry in row.minima)
         if row.trust != CERTAIN and row.certainty:
             what = "Ground state open" if row.trust == OPEN else "Ground state not certain"
-            found.setdefault(what, []).append(f"{name} ({row.certainty})")
+            reasons.setdefault(what, {}).setdefault(row.certainty, []).append(name)
         if not row.verified:
             found.setdefault("Ground state from the model alone", []).append(name)
         if row.gain_over_unperturbed_eV is None:
@@ -106,7 +107,11 @@ def not_verified(summary: Summary) -> tuple[str, ...]:
         if unseen:
             text = f"{name} {unseen} of {len(row.minima)}"
             found.setdefault("Minima from the model alone", []).append(text)
-    items = [f"{what}: {', '.join(names)}." for what, names in found.items()]
+    items = []
+    for what, by_reason in reasons.items():
+        parts = [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
+        items.append(f"{what}: {'; '.join(parts)}.")
+    items += [f"{what}: {', '.join(names)}." for what, names in found.items()]
     for source in dict.fromkeys(row.source for row in summary.ccd):
         items.append(f"Configuration-coordinate curves: energies from {source}.")
     for label in dict.fromkeys(row.correction_label for row in summary.defects):
@@ -115,12 +120,12 @@ def not_verified(summary: Summary) -> tuple[str, ...]:
 
 
 def starts_tried(summary: Summary) -> tuple[str, ...]:
-    """How many starts each search tried, where their number follows from what is found."""
-    return tuple(
-        f"{key_text(row.defect, row.charge)}: {row.starts_tried.text}."
-        for row in summary.defects
-        if row.starts_tried is not None
-    )
+    """How many starts each search tried, where their number follows from what is found; equal texts said once."""
+    found: dict[str, list[str]] = {}
+    for row in summary.defects:
+        if row.starts_tried is not None:
+            found.setdefault(row.starts_tried.text, []).append(key_text(row.defect, row.charge))
+    return tuple(f"{', '.join(names)}: {text}." for text, names in found.items())
 
 
 def uncertainties(summary: Summary) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from defectscape.files.text import write_text
 from defectscape.report import facts
 from defectscape.report.figures.study import StudyFigure
 from defectscape.report.figures.svg import to_svg
+from defectscape.report.glossary import TERMS, anchor
 from defectscape.report.names import defect_names, level_text
-from defectscape.report.structures import structure_views
+from defectscape.report.structures import structure_views, undrawn
 from defectscape.report.tables.structures import GAIN_LIMIT_MEV, minima_of
 from defectscape.report.tables.study import all_tables
 from defectscape.report.tables.table import number
@@ -43,6 +44,8 @@ def render_report(summary: Summary, figures: Iterable[StudyFigure], geometries: 
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.globals.update(anchor=anchor, terms=TERMS)
+    views = structure_views(summary, geometries)
     return environment.get_template("page.html").render(
         summary=summary,
         tables=all_tables(summary),
@@ -61,7 +64,8 @@ def render_report(summary: Summary, figures: Iterable[StudyFigure], geometries: 
         uncertainties=facts.uncertainties(summary),
         gain_limit_meV=GAIN_LIMIT_MEV,
         off_gap=[(row, level_text(row)) for row in summary.levels if not row.in_gap],
-        structures=structure_views(summary, geometries),
+        structures=views,
+        undrawn=undrawn(summary, views),
         downloads={name: data_uri(text) for name, text in geometries.items()},
     )
 

@@ -14,7 +14,8 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 
 from defectscape.report.names import key_text
-from defectscape.summary.schema import Summary
+from defectscape.report.tables.table import number
+from defectscape.summary.schema import DefectSummary, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,14 @@ class StructureView:
     """One drawing.
 
     Attributes:
-        caption: which ground state, and what it holds.
+        title: which ground state.
+        text: what it holds, in whole sentences.
         data: atoms (element's number in the list, x, y, z in A from the site), bonds, elements, as JSON.
         atoms: how many are drawn.
     """
 
-    caption: str
+    title: str
+    text: str
     data: str
     atoms: int
 
@@ -53,13 +56,37 @@ def structure_views(summary: Summary, geometries: Mapping[str, str]) -> tuple[St
             logger.warning("%s cannot be drawn: %s", row.geometry_file, error)
             continue
         assert isinstance(atoms, Atoms)
-        words = f"{row.found.name}. {row.found.sentence}" if row.found else row.distortion
-        caption = f"{key_text(row.defect, row.charge)}: {words}"
-        found.append(_view(caption, atoms, np.array(row.site_frac)))
+        title, text = key_text(row.defect, row.charge), structure_text(row)
+        found.append(StructureView(title, text, *_drawing(atoms, np.array(row.site_frac))))
     return tuple(found)
 
 
-def _view(caption: str, atoms: Atoms, site_frac: np.ndarray) -> StructureView:
+def undrawn(summary: Summary, views: tuple[StructureView, ...]) -> tuple[str, ...]:
+    """The same words for the ground states that have no drawing."""
+    drawn = {view.title for view in views}
+    titles = [(key_text(row.defect, row.charge), structure_text(row)) for row in summary.defects]
+    return tuple(f"{title}: {text}" for title, text in titles if title not in drawn)
+
+
+def structure_text(row: DefectSummary) -> str:
+    """Everything that is known in words of a ground state's structure."""
+    parts = [f"Distortion: {row.distortion}", f"Point group {row.point_group}"]
+    if row.found:
+        parts = [row.found.sentence.rstrip("."), *parts]
+        if row.found.name != row.defect and row.found.name not in row.found.sentence:
+            parts.insert(0, row.found.name)
+        if row.found.same_as:
+            parts.append(f"Same structure as {', '.join(row.found.same_as)}")
+    if row.far and row.far.displaced:
+        parts.append(
+            f"Of the {row.far.atoms} atoms beyond {number(row.far.radius_A, 1)} Å from the site, {row.far.displaced} "
+            f"have left their places in the host (RMS displacement {number(row.far.rms_A, 2)} Å)"
+        )
+    return " ".join(f"{part}." for part in parts)
+
+
+def _drawing(atoms: Atoms, site_frac: np.ndarray) -> tuple[str, int]:
+    """Atoms, bonds and elements as JSON, and how many atoms there are."""
     cell = np.asarray(atoms.cell)
     shifts = np.array(list(product((-1, 0, 1), repeat=3))) @ cell
     away = (atoms.positions[None] + shifts[:, None]).reshape(-1, 3) - site_frac @ cell
@@ -86,4 +113,4 @@ def _view(caption: str, atoms: Atoms, site_frac: np.ndarray) -> StructureView:
         ],
         "bonds": np.stack([first, second], axis=1).tolist(),
     }
-    return StructureView(caption, json.dumps(content), len(numbers))
+    return json.dumps(content, separators=(",", ":")), len(numbers)

@@ -11,8 +11,8 @@ from defectscape.summary.schema import Summary
 LABEL_SHARE = 0.055
 """Smallest distance of two labels, as a fraction of the drawn energy range."""
 
-COLUMN_IN = 1.15
-"""Width of a defect's column, inches."""
+COLUMN_IN, OPEN_COLUMN_IN = 1.15, 1.5
+"""Width of a defect's column, inches; with room for labels that say "open"."""
 
 
 def spread(values: Sequence[float], distance: float) -> list[float]:
@@ -80,13 +80,15 @@ def level_marks(summary: Summary) -> tuple[LevelMark, ...]:
 def draw_levels(summary: Summary) -> Plot:
     """Levels in the gap with their uncertainties; those never stable dotted, in brackets."""
     names = list(dict.fromkeys(level.defect for level in summary.levels))
-    drawn = plot(max(3.2, 0.8 + COLUMN_IN * len(names)), 3.8)
+    marks = level_marks(summary)
+    column_in = OPEN_COLUMN_IN if any(mark.open_states for mark in marks) else COLUMN_IN
+    drawn = plot(max(3.2, 0.8 + column_in * len(names)), 3.8)
     axes = drawn.axes
     low, high = fermi_range(summary)
     for start, end, text in ((low, 0.0, "VBM"), (summary.host.gap_eV, high, "CBM")):
         axes.axhspan(start, end, color="#dddddd", lw=0)
         axes.text(-0.47, (start + end) / 2, text, va="center_baseline", fontsize=8)
-    for mark in level_marks(summary):
+    for mark in marks:
         _draw_level(drawn, mark, names[mark.column])
     axes.set_xticks(range(len(names)), names)
     axes.tick_params(axis="x", length=0)

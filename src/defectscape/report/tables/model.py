@@ -92,7 +92,7 @@ def calibration(summary: Summary) -> Table:
             Column("Within 68% bar", "%", 0),
             Column("Within 95% bar", "%", 0),
             Column("Rank correlation", digits=2),
-            Column("Note"),
+            Column("Note", optional=True),
         ),
         tuple(
             (
@@ -152,7 +152,7 @@ def gates(summary: Summary) -> Table:
             Column("Checked"),
             Column("Value"),
             Column("Unit"),
-            Column("Limit"),
+            Column("Limit", term="Limit of a gate"),
         ),
         tuple((row.model, row.gate, f"{row.value:.4g}", row.unit, row.limit) for row in summary.gates),
     )

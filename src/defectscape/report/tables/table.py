@@ -5,15 +5,27 @@ A table keeps raw values: the page rounds them to sensible digits, the CSV files
 
 import csv
 import io
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from defectscape.files.text import write_text
+from defectscape.report.glossary import term_of
 
 Cell = str | int | float | bool | None
 
 NO_VALUE = "–"
+
+LONG_WORD = re.compile(r"[^\W\d_]{7,}")
+
+BREAKS = (
+    "Calib-rated, Coef-ficient, Com-mittee, Con-verged, Corre-lation, corre-lation, Cou-lomb, Devi-ation, devi-ation, "
+    "Dif-ference, dif-ference, Har-monic, Multi-plicity, multi-plicity, Orien-tations, Relax-ation, Temper-ature, "
+    "uncer-tainty, unper-turbed, plau-sible, Vali-dation, vali-date"
+)
+SYLLABLES = {word.replace("-", ""): word.replace("-", "\u00ad") for word in BREAKS.split(", ")}
+"""Where the long words of headings may be broken."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,9 @@ class Column:
         absent: what the page writes where there is no value.
         scientific: whether values span powers of ten, and are written with them.
         bar: whether values are uncertainties: one that would round to zero is given as a bound.
+        term: the glossary's word for it; empty where the heading is the word.
+        optional: whether the page leaves the column out where no row has a value other than no.
+        brief: characters that the page shows of a long text; None for all of it.
     """
 
     label: str
@@ -41,6 +56,19 @@ class Column:
     absent: str = NO_VALUE
     scientific: bool = False
     bar: bool = False
+    term: str = ""
+    optional: bool = False
+    brief: int | None = None
+
+    @property
+    def glossary_term(self) -> str | None:
+        """The glossary's word for this column; None for a column that the glossary lacks."""
+        return term_of(self.term or self.label)
+
+    @property
+    def page_label(self) -> str:
+        """Heading that breaks inside long words and not at the hyphen of a name such as Cd-rich."""
+        return LONG_WORD.sub(lambda word: SYLLABLES.get(word[0], word[0]), self.label.replace("-", "\u2011"))
 
     @property
     def heading(self) -> str:
@@ -70,6 +98,16 @@ class Column:
             return f"< {number(least, digits)}"
         return number(cell, digits)
 
+    def brief_text(self, cell: Cell) -> str:
+        """The value as the page's table shows it: a long text is cut after a part of it, else after a word."""
+        text = self.text(cell)
+        if self.brief is None or len(text) <= self.brief:
+            return text
+        start = text[: self.brief]
+        part = max((start.rfind(end) for end in ("; ", ", ")), default=-1)
+        cut = start[:part] if part > 0 else start[:-1].rpartition(" ")[0] or start[:-1]
+        return f"{cut}…"
+
     def marked(self, cell: Cell) -> bool:
         """Whether this value is emphasised."""
         return self.strong is not None and self.strong(cell)
@@ -96,6 +134,16 @@ class Table:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"table {self.name}: {len(row)} cells, {len(self.columns)} columns")
+
+    def for_page(self) -> "Table":
+        """The table without its optional columns that hold nothing; the files keep all columns."""
+        kept = [
+            place
+            for place, column in enumerate(self.columns)
+            if not column.optional or any(row[place] not in (None, "", False) for row in self.rows)
+        ]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
 
 
 def write_table(table: Table, folder: Path) -> Path:

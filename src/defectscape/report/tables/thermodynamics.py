@@ -19,7 +19,7 @@ def levels(summary: Summary) -> Table:
             Column("Standard uncertainty", "eV", 3, bar=True),
             Column("Stable"),
             Column("In gap"),
-            Column("Open charge states", strong=bool),
+            Column("Open charge states", strong=bool, optional=True),
         ),
         tuple(
             (
@@ -52,8 +52,8 @@ def binding(summary: Summary) -> Table:
             Column("Standard uncertainty", "eV", 3, bar=True),
             Column("Partners apart"),
             Column("Verified"),
-            Column("Open ground states", strong=bool),
-            Column("Why there is none"),
+            Column("Open ground states", strong=bool, optional=True),
+            Column("Why there is none", optional=True),
         ),
         tuple(
             (
@@ -88,7 +88,7 @@ def spins(summary: Summary) -> Table:
             Column("Other above ground state", "meV", 1),
             Column("Other is lower", strong=lambda cell: cell is True),
             Column("Levels that rest on it"),
-            Column("Why there is none"),
+            Column("Why there is none", optional=True),
         ),
         tuple(
             (
@@ -98,7 +98,7 @@ def spins(summary: Summary) -> Table:
                 row.other_multiplicity,
                 row.reason,
                 milli(row.difference_eV),
-                row.lower,
+                row.lower if row.difference_eV is not None else None,
                 ", ".join(row.levels),
                 row.failure,
             )
@@ -113,7 +113,7 @@ def chemical_potentials(summary: Summary) -> Table:
     return Table(
         "chemical_potentials",
         "Chemical potentials relative to the elements' reference phases.",
-        (Column("Limit"), *(Column(f"Δμ {name}", "eV", 3) for name in elements)),
+        (Column("Limit"), *(Column(f"Δμ {name}", "eV", 3, term="Δμ") for name in elements)),
         tuple((limit, *(row.get(name) for name in elements)) for limit, row in summary.chemical_potentials_eV.items()),
     )
 
@@ -194,18 +194,18 @@ def ccd(summary: Summary) -> Table:
             Column("Level above VBM", "eV", 3),
             Column("Relaxation energy, initial", "eV", 3),
             Column("Relaxation energy, final", "eV", 3),
-            Column("ħω initial", "meV", 1),
-            Column("ħω final", "meV", 1),
+            Column("ħω initial", "meV", 1, term="ħω"),
+            Column("ħω final", "meV", 1, term="ħω"),
             Column("Lowest spacing, initial", "meV", 1),
             Column("Lowest spacing, final", "meV", 1),
-            Column("S initial", digits=1),
-            Column("S final", digits=1),
+            Column("S initial", digits=1, term="S"),
+            Column("S final", digits=1, term="S"),
             Column("Harmonic, initial", strong=lambda cell: cell is False),
             Column("Harmonic, final", strong=lambda cell: cell is False),
             Column("Energies from"),
             Column("Engine points", digits=0),
-            Column("Model against engine there, RMS", "meV", 1),
-            Column("Moved curve against points left out", "meV", 1),
+            Column("Model against engine there, RMS", "meV", 1, optional=True),
+            Column("Moved curve against points left out", "meV", 1, optional=True),
         ),
         tuple(
             (
@@ -276,8 +276,8 @@ def capture(summary: Summary) -> Table:
             Column("Coefficient", "cm³/s", 1, scientific=True),
             Column("From", "cm³/s", 1, scientific=True),
             Column("To", "cm³/s", 1, scientific=True),
-            Column("Coulomb factor in it", "", 2),
-            Column("Why there is none"),
+            Column("Coulomb factor in it", "", 2, optional=True),
+            Column("Why there is none", optional=True),
         ),
         tuple(rows),
     )

@@ -54,6 +54,11 @@
       from = [e.clientX, e.clientY]; draw();
     });
     ["pointerup", "pointercancel"].forEach(function (name) { canvas.addEventListener(name, function () { from = null; }); });
+    canvas.addEventListener("keydown", function (e) {
+      var turn = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+      if (!turn) { return; }
+      e.preventDefault(); spin += turn[0] / 8; tilt += turn[1] / 8; draw();
+    });
     window.addEventListener("resize", draw);
     draw();
   }
