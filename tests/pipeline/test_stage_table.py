@@ -25,6 +25,8 @@ from support.recorder import SettingsRecorder, covers, files_read, leaves, watch
 from support.small_study import jobs_of, small_study, write_study
 from support.vasprun import Run, States, Step, vasprun_text
 
+pytestmark = pytest.mark.pipeline
+
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
 CORES = {"prior.processes"}
