@@ -131,7 +131,9 @@ def _ours(context: StudyContext, frame: Frame, step: Stepper) -> tuple[int, Labe
 
 def _ase(context: StudyContext, frame: Frame, method: str) -> tuple[int, Label | None]:
     limit_eV_A = context.fidelity_settings("high").max_force_eV_A
-    calculator = StoredCalculator(context.engine("high"), context.store, frame.key, frame.family, limit_eV_A)
+    calculator = StoredCalculator(
+        context.engine("high"), context.store, frame.key, frame.family, limit_eV_A, frame.multiplicity
+    )
     atoms = to_atoms(frame)
     atoms.calc = calculator
     try:

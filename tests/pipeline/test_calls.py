@@ -269,15 +269,21 @@ def test_charge_states_label_each_other_s_lowest_structures(recharging: StudyCon
         key: Found((), merged(recharging, "v_Cd", read_relaxations(recharging, "v_Cd", 0), key, MinimaSettings()))
         for key in group.keys
     }
-    again = exchanges(recharging, group, found, known, np.array(site.frac_coords))
+    again = exchanges(recharging, group, found, group.keys, known, np.array(site.frac_coords))
     assert not any(exchange.given or exchange.taken for exchange in again.values())
+    # A charge state that is settled hands on, is handed nothing, and nobody labels anything for its sake.
+    open_key, settled_key = group.keys
+    one_way = exchanges(recharging, group, found, [open_key], [], np.array(site.frac_coords))
+    assert [len(one_way[open_key].taken), len(one_way[settled_key].given)] == [1, 1]
+    assert not one_way[open_key].given
+    assert not one_way[settled_key].taken
 
 
 def test_a_later_charge_state_labels_the_verified_ground_states_before_it(recharging: StudyContext) -> None:
     group = recharging.group("v_Cd.-2")[0]
     (key,) = group.keys
     centre = np.array(site_of(recharging, "v_Cd").frac_coords)
-    taken = exchanges(recharging, group, {key: Found((), ())}, [], centre)[key].taken
+    taken = exchanges(recharging, group, {key: Found((), ())}, [key], [], centre)[key].taken
     ground = ground_frame(ground_state(read_verified(recharging, "v_Cd", DefectKey("v_Cd", -1))))
     # The nearest charge's; and this is the geometry at which their diagram asks for a label.
     assert [item.frame.frame_id for item in taken] == [ground.recharged(-2, origin=Origin.MINIMUM).frame_id]

@@ -91,6 +91,21 @@ def test_the_jobs_are_those_of_the_workflow(
     assert {*PAGE, "handover"} == {*TOGETHER} == {job.stage for job in jobs_together(study, layout)}
 
 
+def test_packed_jobs_have_the_memory_of_a_prior_on_all_their_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prior takes the cores that the job has, not those that it has in jobs of other stages."""
+    low, high = (level["engine"] for level in small_study()["fidelities"].values())
+    engine = {**high, "electronic_temperature_K": 1500.0}
+    monkeypatch.chdir(tmp_path)
+    for prior, prior_MB in ((None, 0), ({"engine": engine, "landscape": low}, 2000)):
+        cost = {"label_s": 60.0, "label_MB": 300}
+        packing = {"job_minutes": 60, "job_cores": 4, "low": cost, "high": cost}
+        config = write_study({**small_study(), "prior": prior, "packing": packing}, Path())
+        labels = [job for job in jobs_of(config, Path("results")) if job.rule == "label"]
+        assert {job.memory_MB for job in labels} == {4 * (300 + prior_MB)}
+
+
 def test_no_page_of_a_study_without_a_finished_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = write_study(small_study(), Path())

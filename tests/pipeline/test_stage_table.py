@@ -25,6 +25,8 @@ from support.recorder import SettingsRecorder, covers, files_read, leaves, watch
 from support.small_study import jobs_of, small_study, write_study
 from support.vasprun import Run, States, Step, vasprun_text
 
+pytestmark = pytest.mark.pipeline
+
 PLACES = {"study", "label_store"}
 """Names of folders: another name is another place for the same results."""
 CORES = {"prior.processes"}
@@ -71,7 +73,7 @@ def full_study() -> dict[str, Any]:
     # Charge states are judged and never settled: every round does all that it may.
     study["exploration"] |= {"rounds": 2, "settled_eV": 1e-9}
     for search in (study["search"], study["exploration"]["search"]):
-        search["until_nothing_new"] = {"at_most": 6, "batch": 6, "quench_steps": 2}
+        search["until_nothing_new"] = {"at_most": 2, "batch": 2, "quench_steps": 2}
     cost = {"label_s": 10.0}
     study["packing"] = {"job_minutes": 10, "job_cores": 2, "low": cost, "high": cost}
     # A model that errs by more than nothing learns and searches again.

@@ -14,7 +14,8 @@ from defectscape.domain.keys import DefectKey
 from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.domain.spelling import PairName, is_ours, our_name, pair_fault, parse_pair, point_names, turned
 from defectscape.sampling.charge_states import propose_charges
-from defectscape.sampling.electrons import missing_electrons
+from defectscape.sampling.electrons import missing_electrons, mixed_spins
+from defectscape.sampling.further_starts import FurtherSampling
 from defectscape.sampling.host import build_host
 from defectscape.sampling.identification import check_atoms, identify
 from defectscape.sampling.pairs import arrangements, carried, pair_site, partner_distance_A, with_pairs
@@ -278,6 +279,38 @@ def test_neighbours_of_both_partners_are_distorted_and_no_partner_is_moved(sampl
         others = np.delete(away_A(start, place), chlorine)
         assert int(np.sum(np.abs(others - 0.6 * bond_A) < 0.01)) == 1
     assert np.allclose(start.positions_A[chlorine], unperturbed.positions_A[chlorine])
+
+
+def test_an_added_partner_leaves_its_site_in_further_starts(sampling):
+    host, sites = cdte_with_pairs()
+    pair = pair_site(host, sites, "Cl_Te+Cl_Te")
+    calm = sampling.model_copy(update={"start_rattle_A": 0.02})
+    further = FurtherSampling(host, pair, 0, calm, 1, {})
+    unperturbed = defect_frame(host, pair, 0)
+    made = [start for number in range(4) if (start := further.off_site(number)) is not None]
+    assert made
+    chlorine = np.flatnonzero(unperturbed.numbers == 17)
+    for start in made:
+        steps_A = np.linalg.norm(start.positions_A - unperturbed.positions_A, axis=1)[chlorine]
+        assert max(steps_A) > 0.4, "its bond's fifth at least"
+        assert min(steps_A) < 0.15, "the other is rattled"
+    _, holding = named("v_Cd+Cl_Te")
+    split = FurtherSampling(host, holding, 0, calm, 1, {}).off_site(0)
+    assert split is not None
+    assert "split vacancy, Cd" in split.note
+
+
+def test_spins_are_compared_for_the_same_atoms_alone():
+    host, sites = cdte_with_pairs()
+    names = ("v_Cd+Cl_Te", "v_Cd+Cl_Te_shell2", "v_Cd+v_Cd", "v_Te+Te_Cd", "v_Cd", "v_Te")
+    keys = [DefectKey(name, 0) for name in names]
+    assert mixed_spins(host, sites, keys, {}) == ()
+    assert mixed_spins(host, sites, keys, {DefectKey("v_Cd+v_Cd", 0): 3}) == ()
+    (told,) = mixed_spins(host, sites, keys, {keys[1]: 4})
+    assert told.startswith("v_Cd+Cl_Te_0 (multiplicity 2), v_Cd+Cl_Te_shell2_0 (multiplicity 4): the same atoms")
+    # A pair that has the atoms of a point defect may relax to it.
+    (told,) = mixed_spins(host, sites, keys, {DefectKey("v_Cd", 0): 3})
+    assert told.startswith("v_Te+Te_Cd_0 (multiplicity 1), v_Cd_0 (multiplicity 3): the same atoms")
 
 
 def shaken(host, site, seed):

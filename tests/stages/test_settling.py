@@ -109,6 +109,7 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> StudyContext:
         yield run_study(write_study(settling_study(), folder), folder / "results")
 
 
+@pytest.mark.pipeline
 def test_a_settled_group_s_later_rounds_take_over_what_is_there(settled: StudyContext) -> None:
     files = settled.layout.group("v_Cd")
     assert [s.settled for s in read_standings(settled, "v_Cd", 0)] == [False, False]
@@ -129,6 +130,7 @@ def test_a_settled_group_s_later_rounds_take_over_what_is_there(settled: StudyCo
     assert files.round(0).model(0).read_bytes() != last.model(0).read_bytes()
 
 
+@pytest.mark.pipeline
 def test_a_taken_over_round_can_be_made_again(settled: StudyContext) -> None:
     here = settled.layout.group("v_Cd").round(2)
     before = {path: path.read_bytes() for path in (*here.of_member(0), here.relaxations, here.selected)}
@@ -141,6 +143,7 @@ def test_a_taken_over_round_can_be_made_again(settled: StudyContext) -> None:
     assert len(settled.store.calls()) == calls
 
 
+@pytest.mark.pipeline
 def test_an_open_charge_state_is_selected_for_beside_a_settled_one(
     settled: StudyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +159,7 @@ def test_an_open_charge_state_is_selected_for_beside_a_settled_one(
     assert [f.frame_id for f in chosen] == [f.frame_id for f in before if f.key == KEY]
 
 
+@pytest.mark.pipeline
 def test_the_summary_says_how_many_starts_were_tried(settled: StudyContext) -> None:
     tried = read_starts_tried(settled, "v_Cd")
     relaxations = read_relaxations(settled, "v_Cd")
@@ -172,6 +176,7 @@ def test_the_summary_says_how_many_starts_were_tried(settled: StudyContext) -> N
         assert mine.text in settled.layout.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.pipeline
 def test_status_and_label_counts_are_right(settled: StudyContext) -> None:
     config = Path("study.yaml")
     status = look_at(config, Path("results"))

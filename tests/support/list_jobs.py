@@ -36,6 +36,7 @@ def list_jobs(study: str, results: str) -> list[dict[str, Any]]:
                 "benchmark": str(job.benchmark or ""),
                 "settings": job.params.get("settings"),
                 "command": job.shellcmd or "",
+                "memory_MB": job.resources.get("mem_mb"),
             }
             for level in dag.toposorted()
             for job in sorted(level, key=lambda job: (job.rule.name, sorted(job.wildcards_dict.items())))

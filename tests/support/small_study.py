@@ -92,6 +92,7 @@ class Job:
         inputs, outputs: the files that the rule declares.
         settings: text of the settings that it depends on.
         log, benchmark: Snakemake's files of it.
+        memory_MB: that it asks for; None where it says nothing.
     """
 
     rule: str
@@ -101,6 +102,7 @@ class Job:
     settings: str
     log: str
     benchmark: str
+    memory_MB: int | None
 
 
 def jobs_of(config: Path, results: Path) -> list[Job]:
@@ -123,6 +125,7 @@ def jobs_of(config: Path, results: Path) -> list[Job]:
             job["settings"],
             *job["log"],
             job["benchmark"],
+            job["memory_MB"],
         )
         for job in json.loads(done.stdout)
         if " stage " in job["command"]

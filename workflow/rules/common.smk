@@ -74,9 +74,10 @@ shell.prefix(
 # One core per job, since two threads on a busy node are slower than one; a prior computes structures side by side.
 PROCESSES = STUDY.prior.processes if STUDY.prior else 1
 # Each of them holds an engine, or two; and a geometry of the prior costs seconds where one of a network costs tenths.
-PRIOR_MB = (
-    0 if STUDY.prior is None else 1000 * PROCESSES * (1 + bool(STUDY.prior.landscape))
+PRIOR_PROCESS_MB = (
+    0 if STUDY.prior is None else 1000 * (1 + bool(STUDY.prior.landscape))
 )
+PRIOR_MB = PROCESSES * PRIOR_PROCESS_MB
 # Packed jobs have the cores that the study says, and their number is in their name: it differs from round to round.
 LABEL_CORES = PROCESSES if STUDY.packing is None else STUDY.packing.job_cores
 CHUNK = ("{chunk}", STUDY.label_jobs if STUDY.packing is None else None)
@@ -332,7 +333,9 @@ def memory_of_labels(wildcards, attempt):
     if STUDY.packing is None:
         return memory_beside_prior(2000)(wildcards, attempt)
     cost = STUDY.packing.cost(wildcards.level)
-    return cost.label_MB * STUDY.packing.side_by_side(wildcards.level) + PRIOR_MB
+    labels_MB = cost.label_MB * STUDY.packing.side_by_side(wildcards.level)
+    # A prior takes all cores of the job, however many the study gives it elsewhere.
+    return labels_MB + LABEL_CORES * PRIOR_PROCESS_MB
 
 
 def time_of_labels(wildcards, attempt):

@@ -220,12 +220,12 @@ def mixed_spins(
         stated: multiplicities that the study states.
     """
     by_name = {site.name: site for site in sites}
-    spins: dict[tuple[str | None, str | None, int], dict[DefectKey, int]] = {}
+    spins: dict[tuple[tuple[tuple[str, int], ...], int], dict[DefectKey, int]] = {}
     for key in keys:
-        site = by_name[key.defect]
+        changes = tuple(by_name[key.defect].changes.items())
         electrons = int(host.numbers.sum()) - key.charge
-        electrons += sum(sign * atomic_numbers[atom] for atom, sign in ((site.added, 1), (site.removed, -1)) if atom)
-        spins.setdefault((site.added, site.removed, key.charge), {})[key] = stated.get(key, 1 + electrons % 2)
+        electrons += sum(change * atomic_numbers[symbol] for symbol, change in changes)
+        spins.setdefault((changes, key.charge), {})[key] = stated.get(key, 1 + electrons % 2)
     return tuple(
         f"{', '.join(f'{key} (multiplicity {spin})' for key, spin in mine.items())}: the same atoms and charge in "
         "different spins; the final model knows the charge and not the spin, and is wrong where their structures meet"

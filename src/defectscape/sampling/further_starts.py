@@ -92,17 +92,20 @@ class FurtherSampling:
         return self._start(positions, "rattle", f"rattle {number + 1} by {std_A:.2f} A")
 
     def off_site(self, number: int) -> Frame | None:
-        """An added atom off its site in some direction; for a vacancy, the next split one. None if there is none."""
-        unperturbed = self._unperturbed
+        """An added atom off its site in some direction; for a vacancy, the next split one. None if there is none.
+
+        Of a pair the first partner, as in the study's starts.
+        """
+        unperturbed, point = self._unperturbed, self.site.points[0]
         rng = derive_rng(self.seed, self.site.name, self.charge, "off site", number)
-        if self.site.added is None:
+        if point.added is None:
             rank = self.sampling.split_vacancies + number
             splits = candidates(unperturbed, self.site, MOST_SPLITS, None)
             for label, note, bare in islice(splits, rank, rank + 1):
                 rattle = rng.normal(0.0, self._rattle_A, bare.shape)
                 return self._start(bare + rattle, label, f"{note}, further out")
             return None
-        place = np.asarray(self.site.frac_coords) @ unperturbed.cell_A
+        place = np.asarray(point.frac_coords) @ unperturbed.cell_A
         atom = closest_atom(unperturbed.positions_A, unperturbed.cell_A, place)
         direction = rng.normal(size=3)
         step_A = rng.uniform(*OFF_SITE) * bond_length_A(self.host)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectscape.domain.frame import Frame
-from defectscape.domain.site import HostCrystal
+from defectscape.domain.site import DefectSite, HostCrystal
 from defectscape.sampling.lengths import displacements_A
 from defectscape.search.description import distances_A
 from defectscape.search.occupation import EMPTY, occupation
@@ -34,20 +34,20 @@ class FarAtoms:
     rms_A: float
 
 
-def far_atoms(host: HostCrystal, frame: Frame, centre_frac: tuple[float, float, float]) -> FarAtoms:
+def far_atoms(host: HostCrystal, frame: Frame, site: DefectSite) -> FarAtoms:
     """How far atoms far from a defect are from their sites, a rigid drift removed.
 
     Args:
         host: the perfect supercell.
         frame: a structure of a defect in it.
-        centre_frac: the defect's site in fractional coordinates.
+        site: the defect; of a pair, atoms that are far from both partners are far.
 
     Raises:
         DefectError: if the frame's cell is not the host's.
     """
     radius_A = max(FAR_A, FAR_SHARE * host.min_image_distance_A)
-    centre = np.array(centre_frac) @ host.cell_A
-    far = np.flatnonzero(distances_A(host.cell_A, centre[None], host.positions_A)[0] > radius_A)
+    places_A = np.array([point.frac_coords for point in site.points]) @ host.cell_A
+    far = np.flatnonzero(distances_A(host.cell_A, places_A, host.positions_A).min(axis=0) > radius_A)
     held = occupation(host, frame)
     sites = far[held.atoms[far] != EMPTY]
     moves = displacements_A(host.positions_A[sites], held.positions_A[held.atoms[sites]], host.cell_A)

@@ -61,7 +61,7 @@ def _selected(context: StudyContext, name: str, number: int, keys: Sequence[Defe
     )
     found = {key: _found(context, name, number, key, sources.relaxations) for key in group.keys}
     labelled = [frame for frames in sources.taken.values() for frame in frames]
-    exchange = exchanges(context, group, found, labelled, sources.centre)
+    exchange = exchanges(context, group, found, keys, labelled, sources.centre)
     selected: dict[str, list[Frame]] = {"low": [], "high": []}
     for key in keys:
         for fidelity, frames in _frames_of_key(sources, key, found[key], exchange[key]).items():

@@ -1,6 +1,6 @@
 """What the charge states of a group hand to each other before a round, from the files of the study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from defectscape.domain.family import found_family
@@ -47,6 +47,7 @@ def exchanges(
     context: StudyContext,
     group: Group,
     found: Mapping[DefectKey, Found],
+    takers: Collection[DefectKey],
     labelled: Sequence[Frame],
     centre: Floats,
 ) -> dict[DefectKey, Exchange]:
@@ -54,6 +55,7 @@ def exchanges(
 
     Args:
         found: of the group's charge states.
+        takers: those of them that are handed something; one that is settled hands on alone.
         labelled: frames that have a label or are to have one; what is no news beside them is left out.
         centre: the defect's fractional coordinates, (3,).
     """
@@ -66,8 +68,8 @@ def exchanges(
             handed[key] = _verified(context, source, key, count)
     for key, own in found.items():
         handed[key] = _of_round(context, own, count)
-    taken = {}
-    for key in found:
+    taken: dict[DefectKey, list[Handed]] = {key: [] for key in found}
+    for key in takers:
         offered = handed_to(key, handed, group.stated.get(key))
         taken[key] = at_most(_news(context, offered, labelled, centre), count)
     wanted = {item.source for items in taken.values() for item in items}

@@ -78,6 +78,7 @@ STAGES = (
             "sampling.off_centre_A",
             "sampling.shortest_distance_A",
             *LABELS,
+            MOMENTS,
         ),
     ),
     Stage(

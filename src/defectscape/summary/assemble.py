@@ -94,7 +94,7 @@ def _defect(
         point_group=best.point_group,
         distortion=best.distortion,
         geometry_file=best.geometry_file,
-        far=FarAtomsRow(**asdict(far_atoms(host, ground.frame, site.frac_coords))),
+        far=FarAtomsRow(**asdict(far_atoms(host, ground.frame, site))),
         distinct_minima=len(minima),
         relaxations=len(relaxations),
         relaxations_failed=len(failed),
