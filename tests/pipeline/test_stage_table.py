@@ -66,14 +66,15 @@ def full_study() -> dict[str, Any]:
         "low_relaxation_steps": 1,
         "recharged_per_charge_per_round": 1,
     }
+    # Hot electrons, so that it has a value everywhere: a geometry without one costs its diagram.
     study["prior"] = {
-        "engine": {**study["fidelities"]["high"]["engine"], "electronic_temperature_K": 1500.0},
+        "engine": {**study["fidelities"]["high"]["engine"], "electronic_temperature_K": 5000.0},
         "landscape": study["fidelities"]["low"]["engine"],
     }
     # Charge states are judged and never settled: every round does all that it may.
     study["exploration"] |= {"rounds": 2, "settled_eV": 1e-9}
     for search in (study["search"], study["exploration"]["search"]):
-        search["until_nothing_new"] = {"at_most": 2, "batch": 2, "quench_steps": 2}
+        search["until_nothing_new"] = {"at_most": 6, "batch": 6, "quench_steps": 2}
     cost = {"label_s": 10.0}
     study["packing"] = {"job_minutes": 10, "job_cores": 2, "low": cost, "high": cost}
     # A model that errs by more than nothing learns and searches again.
