@@ -288,7 +288,7 @@ def test_counts_of_labels_add_up(tmp_path: Path) -> None:
     assert (starts, low) == (4, 1 + 2 * (1 + 3) + 5 * (4 * 3 + 2 + 2 * (2 + 2 + 2) + 2 * (1 + 1) + 2 * (1 + 2)))
     # Chosen first, tested, chosen in 2 rounds; 4 turns of verification, each of a minimum and 1 step; three states
     # learn from others and are given one less. Host and elements; 2 points of both curves of 3 diagrams; potentials of
-    # the host and of each charge state; curvature of the host.
-    assert high == 4 + 5 * (4 + 1 + 2 * 2 + 4 * 2) - 3 + 3 + 2 * 2 * 3 + 1 + 5
+    # the host and of each charge state; curvature of the host; the other spin of each charge state.
+    assert high == 4 + 5 * (4 + 1 + 2 * 2 + 4 * 2) - 3 + 3 + 2 * 2 * 3 + 1 + 5 + 5
     # Easy states: a plain relaxation of 4 labels, and a label at the one minimum.
     assert where_easy(study) == 5 * (4 * 2 - (4 + 1))
