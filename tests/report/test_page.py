@@ -17,8 +17,8 @@ from defectscape.report.figures.study import study_figures
 from defectscape.report.page import read_geometries, render_report, write_report
 from defectscape.report.structures import structure_views
 from defectscape.report.tables.study import all_tables
-from defectscape.summary.schema import HostTest, UnfinishedRow
-from support.summary_builder import over_prior
+from defectscape.summary.schema import UnfinishedRow
+from support.summary_builder import host_test, over_prior
 
 # The page: answers first, holds every number, loads nothing, executes nothing it was given.
 
@@ -299,16 +299,7 @@ def test_the_page_says_what_stands_under_the_model(summary, page, figures, geome
 
 def test_the_page_says_how_the_host_was_tested(summary, page, figures, geometries):
     assert "Stability not tested (host.stability): a defect’s gain may be the crystal’s" in Scan(page).words
-    test = HostTest(
-        distortions=3,
-        failed=0,
-        lowest_low_eV=0.235,
-        lowest_high_eV=None,
-        curvature_eV_A2=0.99,
-        stable=True,
-        labels={"gfn1": 12, "ipea1": 5},
-        text="3 distortions of the perfect supercell were relaxed",
-    )
+    test = host_test()
     for stable, words in (
         (True, "Stability 3 distortions"),
         (False, "Stability Not the lowest structure. 3 distortions"),

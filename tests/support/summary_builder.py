@@ -604,7 +604,7 @@ def make_large_summary() -> Summary:
             _like(small.ccd, i, defect=name, initial_charge=upper, final_charge=lower)
             for i, (name, (upper, lower)) in enumerate(zip(names, pairs, strict=True))
         ],
-        "host": small.host.model_copy(update={"test": _host_test()}),
+        "host": small.host.model_copy(update={"test": host_test()}),
         "warnings": [*small.warnings, FAR_WARNING],
     }
     return Summary.model_validate(small.model_copy(update=parts).model_dump())
@@ -676,7 +676,8 @@ def _spin(number: int, name: str, charge: int) -> SpinRow:
     )
 
 
-def _host_test() -> HostTest:
+def host_test() -> HostTest:
+    """A host that passed its test."""
     return HostTest(
         distortions=3,
         failed=0,

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase.geometry import find_mic
 
 from defectscape.domain.frame import Floats, Frame
 from defectscape.domain.site import DefectSite, PointSite
+from defectscape.sampling.lengths import displacements_A
 from defectscape.sampling.sites import closest_atom
 
 SHELL = 1.2
 """Atoms within this factor of the nearest distance are the first shell."""
-ON_PARTNER_A = 1e-3
-"""An atom this close to a partner's site is the partner."""
+ON_SITE_A = 1e-3
+"""An atom this close to a defect's site is the defect."""
 Where = dict[str, Any]
 
 
@@ -52,22 +52,28 @@ def surroundings(frame: Frame, site: DefectSite, neighbours: int) -> tuple[Surro
         site: the pair.
         neighbours: atoms that are moved around each partner; 0 for its first shell.
     """
-    away_A = np.stack([_distances_A(frame, point) for point in site.partners])
-    partners = (away_A < ON_PARTNER_A).any(axis=0)
+    away_A = np.stack([distances_to_A(frame, point) for point in site.partners])
+    partners = (away_A < ON_SITE_A).any(axis=0)
     # An atom halfway belongs to the first partner; distances are rounded so that noise does not decide.
     owner = np.argmin(away_A.round(3), axis=0)
     found = []
     for index, point in enumerate(site.partners):
         atoms = np.flatnonzero((owner == index) & ~partners)
-        lengths = away_A[index, atoms]
-        shell = int(np.sum(lengths < SHELL * lengths.min()))
+        shell = first_shell(away_A[index, atoms])
         found.append(Surroundings(where_is(frame, point), neighbours or shell, tuple(atoms.tolist())))
     return tuple(found)
 
 
-def _distances_A(frame: Frame, point: PointSite) -> Floats:
+def distances_to_A(frame: Frame, point: PointSite) -> Floats:
+    """Distances (n,) of a frame's atoms from a defect's site, A."""
     place = np.asarray(point.frac_coords) @ frame.cell_A
-    return np.asarray(find_mic(frame.positions_A - place, frame.cell_A, pbc=True)[1])
+    centre = np.broadcast_to(place, frame.positions_A.shape)
+    return np.asarray(np.linalg.norm(displacements_A(centre, frame.positions_A, frame.cell_A), axis=1))
+
+
+def first_shell(lengths_A: Floats) -> int:
+    """How many of some distances from a site are its first shell."""
+    return int(np.sum(lengths_A < SHELL * lengths_A.min()))
 
 
 def both_distorted(structure: Any, around: tuple[Surroundings, ...], factor: float) -> tuple[Any, list[int]]:

@@ -20,14 +20,20 @@ from defectscape.files.structures import to_structure
 from defectscape.sampling.candidates import candidates
 from defectscape.sampling.electrons import missing_electrons
 from defectscape.sampling.lengths import closest_allowed_A, displacements_A, sampling_lengths, too_close
-from defectscape.sampling.pair_distortions import Surroundings, both_distorted, surroundings, where_is
+from defectscape.sampling.pair_distortions import (
+    ON_SITE_A,
+    Surroundings,
+    both_distorted,
+    distances_to_A,
+    first_shell,
+    surroundings,
+    where_is,
+)
 from defectscape.sampling.sites import defect_frame
 from defectscape.settings.sampling import SamplingSettings
 
 log = logging.getLogger(__name__)
 
-SHELL = 1.2
-"""Atoms within this factor of the nearest distance are the defect's first shell."""
 DIMER = "Dimer"
 """ShakeNBreak's word for it."""
 
@@ -150,13 +156,8 @@ def _missing_count(host: HostCrystal, site: DefectSite, charge: int) -> int:
 
 def coordination(host: HostCrystal, site: DefectSite) -> int:
     """Atoms in the first shell of the site, of a pair that of its first partner."""
-    frame = defect_frame(host, site, 0)
-    place = np.asarray(site.points[0].frac_coords) @ host.cell_A
-    centre = np.broadcast_to(place, frame.positions_A.shape)
-    gaps = displacements_A(centre, frame.positions_A, host.cell_A)
-    distances = np.linalg.norm(gaps, axis=1)
-    distances = distances[distances > 1e-3]
-    return int(np.sum(distances < SHELL * distances.min()))
+    lengths_A = distances_to_A(defect_frame(host, site, 0), site.points[0])
+    return first_shell(lengths_A[lengths_A > ON_SITE_A])
 
 
 def _both_distorted(
